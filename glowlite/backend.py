@@ -1,0 +1,61 @@
+"""Arrays decide where the work runs: `namespace(x)` is NumPy for a host array and CuPy for a device one.
+
+This is the only file that imports CuPy, and it does so only when a GPU is asked for. A layer never names a
+backend: it writes `xp = namespace(x)` and then NumPy's own function names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import Any
+
+import numpy as np
+
+from glowlite.errors import GlowliteError
+
+Array = Any  # numpy.ndarray or cupy.ndarray: both, so neither can be the static type
+Namespace = Any  # the module `numpy` or `cupy`
+
+
+def namespace(x: Array) -> Namespace:
+    """The module whose functions work on `x`: `numpy`, or the one the device array names as its own."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np
+    owner = getattr(type(x), "__array_namespace__", None)
+    return owner(x) if owner is not None else importlib.import_module(type(x).__module__.partition(".")[0])
+
+
+def device_namespace(device: str) -> Namespace:
+    """The array module of a device named `cpu`, `gpu` or `gpu:k`; `gpu:k` becomes CuPy's current device.
+
+    Raises GlowliteError, in one line, for an unknown name, a missing CuPy, or a missing or unusable GPU.
+    """
+    kind, _, index = device.partition(":")
+    if device == "cpu":
+        return np
+    if kind != "gpu" or (":" in device and not index.isdecimal()):
+        raise GlowliteError(f"device {device!r}: expected cpu, gpu or gpu:k, such as gpu:0")
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError:
+        raise GlowliteError(
+            f"device {device!r}: CuPy is not installed; run pip install 'glowlite[gpu]', or use --device cpu"
+        ) from None
+    count = 0
+    with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):
+        count = cupy.cuda.runtime.getDeviceCount()
+    if int(index or 0) >= count:
+        raise GlowliteError(f"device {device!r}: {count} usable GPUs here; check the driver, or use --device cpu")
+    cupy.cuda.Device(int(index or 0)).use()
+    return cupy
+
+
+def to_host(x: Array) -> np.ndarray:
+    """`x` as a NumPy array; copies a device array, and returns a host array as it is."""
+    return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
+
+
+def to_device(x: np.ndarray, xp: Namespace) -> Array:
+    """`x` as an array of `xp`; no copy where it already is one."""
+    return xp.asarray(x)

@@ -1,0 +1,101 @@
+r"""Activation normalisation: one scale and one shift a channel (Table 1, row 1).
+
+    y = s * x + b          x = (y - b) / s          log|det| = H W sum_c log|s_c|
+
+Two parametrisations of (s, b), see `docs/paper_and_code.md`:
+`paper`: s and b themselves. `openai`: y = (x + b') * exp(3 logs), so s = exp(3 logs) and b = b' s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.backend import Array, namespace
+from glowlite.bijectors.base import Bijector, Kept
+from glowlite.errors import GlowliteError
+from glowlite.parameters import Parameter
+from glowlite.shapes import check_images
+
+LOGS_FACTOR = 3.0  # the original code multiplies every stored log-scale by this, so that it learns faster
+STD_FLOOR = 1e-6
+
+
+class ActNorm(Bijector):
+    """Per-channel affine map, started so that the first batch leaves with zero mean and unit variance.
+
+    x, y: (N, H, W, C). Parameters: `scale`, `bias` (paper) or `bias`, `logs` (openai), each (C,). Cost: O(N H W C).
+    """
+
+    def __init__(self, channels: int, parametrisation: str = "openai") -> None:
+        self.parametrisation = parametrisation
+        if parametrisation == "paper":
+            self.scale = Parameter(np.ones(channels))
+            self.bias = Parameter(np.zeros(channels))
+        elif parametrisation == "openai":
+            self.bias = Parameter(np.zeros(channels))
+            self.logs = Parameter(np.zeros(channels))
+        else:
+            raise GlowliteError(f"ActNorm: parametrisation must be 'paper' or 'openai', got {parametrisation!r}")
+
+    def scale_and_shift(self) -> tuple[Array, Array, Array]:
+        """s, b and log|s|, each (C,)."""
+        if self.parametrisation == "paper":
+            s = self.scale.value
+            return s, self.bias.value, namespace(s).log(abs(s))
+        log_s = LOGS_FACTOR * self.logs.value
+        s = namespace(log_s).exp(log_s)
+        return s, self.bias.value * s, log_s
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        check_images("ActNorm.forward", x, len(self.bias.value), self.bias.value.dtype)
+        xp = namespace(x)
+        s, b, log_s = self.scale_and_shift()
+        logdet = x.shape[1] * x.shape[2] * log_s.sum(dtype=xp.float64)
+        return x * s + b, xp.zeros(x.shape[0], xp.float64) + logdet
+
+    def inverse(self, y: Array) -> Array:
+        check_images("ActNorm.inverse", y, len(self.bias.value), self.bias.value.dtype)
+        s, b, _ = self.scale_and_shift()
+        return (y - b) / s
+
+    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+        x = self.inverse(y) if kept is None else kept
+        s, b, _ = self.scale_and_shift()
+        # y = s x + b:  db = sum dy,  s ds = sum s x dy + H W sum_n dlogdet   (d log|s| / ds = 1/s)
+        dx = s * dy
+        db = dy.sum(axis=(0, 1, 2))
+        s_ds = (dx * x).sum(axis=(0, 1, 2)) + (y.shape[1] * y.shape[2] * dlogdet.sum()).astype(y.dtype)
+        if self.parametrisation == "paper":
+            self.scale.grad[...] += s_ds / s
+            self.bias.grad[...] += db
+        else:
+            # s = exp(3 logs), b = b' s:  db' = s db,  dlogs = 3 (s ds + b db)
+            self.bias.grad[...] += s * db
+            self.logs.grad[...] += LOGS_FACTOR * (s_ds + b * db)
+        return x, dx
+
+    def initialize(self, x: Array) -> Array:
+        """Zero mean and unit variance for every channel of `x`. Raises for a channel that is constant over the batch."""
+        mean, std = channel_statistics("ActNorm.initialize", x)
+        if self.parametrisation == "paper":
+            self.scale.value[...] = 1.0 / (std + STD_FLOOR)
+            self.bias.value[...] = -mean / (std + STD_FLOOR)
+        else:
+            self.bias.value[...] = -mean
+            self.logs.value[...] = -namespace(std).log(std + STD_FLOOR) / LOGS_FACTOR
+        return self.forward(x)[0]
+
+
+def channel_statistics(where: str, x: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation, (C,), float64, over all but the last axis; a constant channel raises, by number."""
+    xp = namespace(x)
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axis=axes, dtype=xp.float64)
+    std = xp.sqrt(xp.square(x - mean).mean(axis=axes))
+    dead = [c for c, value in enumerate(std.tolist()) if not value > 0.0]
+    if dead:
+        raise GlowliteError(
+            f"{where}: channel {dead[0]} has zero variance (or NaN) over the first batch of {x.shape[0]};"
+            " use a larger batch, or data that vary"
+        )
+    return mean, std

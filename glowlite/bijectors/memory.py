@@ -1,0 +1,38 @@
+"""Memory policies: what a chain keeps from forward to backward. One flag, `--memory`.
+
+    reversible     nothing: every layer rebuilds its input from its output          4 forward passes a step
+    anchored:k     the input of every k-th layer; the rebuilt one is measured
+                   against it, then replaced by it                                   4
+    stored         every layer's input and hidden activations                        3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glowlite.errors import GlowliteError
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`kind` is `reversible`, `anchored` or `stored`; `every` is k for `anchored`."""
+
+    kind: str = "reversible"
+    every: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Memory:
+        """From `reversible`, `anchored:k` or `stored`; else a GlowliteError that says so."""
+        kind, _, every = text.partition(":")
+        if text in ("reversible", "stored"):
+            return cls(kind)
+        if kind == "anchored" and every.isdecimal() and int(every) > 0:
+            return cls(kind, int(every))
+        raise GlowliteError(f"memory {text!r}: expected reversible, stored or anchored:k, such as anchored:4")
+
+    def anchors(self, index: int) -> bool:
+        """Whether the input of layer `index` of a chain is kept as an anchor."""
+        return self.kind == "anchored" and index % self.every == 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.every}" if self.kind == "anchored" else self.kind

@@ -1,0 +1,45 @@
+"""Fixed permutations of the channels: reversed, as in RealNVP, or shuffled once (section 3.2).
+
+    y[..., i] = x[..., indices[i]]          log|det| = 0
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.backend import Array
+from glowlite.bijectors.base import Bijector, Kept, zero_logdet
+from glowlite.errors import ShapeError
+from glowlite.parameters import Constant
+from glowlite.shapes import check_images
+
+
+class Permutation(Bijector):
+    """Channels in the order `indices` (C,). x, y: (N, H, W, C). No parameters; `indices` is saved with the weights."""
+
+    def __init__(self, indices: np.ndarray) -> None:
+        indices = np.asarray(indices, np.int64)
+        if sorted(indices.tolist()) != list(range(indices.size)):
+            raise ShapeError(f"Permutation: indices must hold each of 0..{indices.size - 1} once, got {indices.tolist()}")
+        self.indices = Constant(indices)
+
+    @classmethod
+    def reverse(cls, channels: int) -> Permutation:
+        return cls(np.arange(channels)[::-1])
+
+    @classmethod
+    def shuffle(cls, channels: int, rng: np.random.Generator) -> Permutation:
+        return cls(rng.permutation(channels))
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        check_images("Permutation.forward", x, self.indices.value.size, x.dtype)
+        return x[..., self.indices.value], zero_logdet(x)
+
+    def inverse(self, y: Array) -> Array:
+        check_images("Permutation.inverse", y, self.indices.value.size, y.dtype)
+        return y[..., self.indices.value.argsort()]
+
+    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+        # a permutation matrix is orthogonal: its transpose, which carries dy back, is its inverse
+        x = self.inverse(y) if kept is None else kept
+        return x, self.inverse(dy)

@@ -1,0 +1,60 @@
+r"""Split: half of the channels leave as noise, and the prior of that noise depends on the half that stays (section 3.6).
+
+    z1, z2 = halves of x         eps = (z2 - mean) * exp(-logs),  (mean, logs) = prior(z1)
+    z2 = mean + eps * exp(logs)                                   log|det| = -sum logs
+
+The learned prior N(mean, exp(logs)^2) of z2 is thus an affine coupling, and eps is N(0, I) under the model.
+"""
+
+from __future__ import annotations
+
+from glowlite.backend import Array, namespace
+from glowlite.bijectors.base import zero_logdet
+from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.parameters import Parameterized
+from glowlite.shapes import check_half, check_images
+
+
+class Split(Parameterized):
+    """x: (N, H, W, C) -> h: (N, H, W, C/2), which goes on, and eps: (N, H, W, C/2), which is done.
+
+    `prior`: one 3x3 convolution C/2 -> C that starts at zero, mean = raw[0::2], logs = raw[1::2]; None for the fixed
+    prior N(0, I), where eps = z2.
+    """
+
+    def __init__(self, channels: int, prior: ZeroConv | None) -> None:
+        check_half("Split", channels)
+        self.channels = channels
+        self.prior = prior
+
+    def forward(self, x: Array) -> tuple[Array, Array, Array]:
+        check_images("Split.forward", x, self.channels, x.dtype)
+        xp = namespace(x)
+        h, z2 = xp.ascontiguousarray(x[..., : self.channels // 2]), x[..., self.channels // 2 :]
+        if self.prior is None:
+            return h, xp.ascontiguousarray(z2), zero_logdet(x)
+        raw, _ = self.prior.forward(h)
+        mean, logs = raw[..., 0::2], raw[..., 1::2]
+        return h, (z2 - mean) * xp.exp(-logs), -logs.sum(axis=(1, 2, 3), dtype=xp.float64)
+
+    def inverse(self, h: Array, eps: Array) -> Array:
+        xp = namespace(h)
+        if self.prior is None:
+            return xp.concatenate((h, eps), axis=-1)
+        raw, _ = self.prior.forward(h)
+        return xp.concatenate((h, raw[..., 0::2] + eps * xp.exp(raw[..., 1::2])), axis=-1)
+
+    def backward(self, h: Array, eps: Array, dh: Array, deps: Array, dlogdet: Array) -> tuple[Array, Array]:
+        """x and dx; gradients of the prior are added. The network of the prior runs once."""
+        xp = namespace(h)
+        if self.prior is None:
+            return xp.concatenate((h, eps), axis=-1), xp.concatenate((dh, deps), axis=-1)
+        raw, cache = self.prior.forward(h)
+        scale = xp.exp(raw[..., 1::2])
+        x = xp.concatenate((h, raw[..., 0::2] + eps * scale), axis=-1)
+        # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2,  dlogs = -eps deps - dlogdet
+        dz2 = deps / scale
+        draw = xp.empty_like(raw)
+        draw[..., 0::2] = -dz2
+        draw[..., 1::2] = -eps * deps - dlogdet.astype(raw.dtype)[:, None, None, None]
+        return x, xp.concatenate((dh + self.prior.backward(draw, cache), dz2), axis=-1)

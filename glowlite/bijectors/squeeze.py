@@ -1,0 +1,33 @@
+"""Squeeze: every 2x2 block of pixels becomes one pixel of four times the channels (section 3.6).
+
+    y[n, i, j, 4c + 2dy + dx] = x[n, 2i + dy, 2j + dx, c]          log|det| = 0
+"""
+
+from __future__ import annotations
+
+from glowlite.backend import Array
+from glowlite.bijectors.base import Bijector, Kept, zero_logdet
+from glowlite.errors import ShapeError
+from glowlite.shapes import check_even
+
+
+class Squeeze(Bijector):
+    """x: (N, H, W, C), H and W even -> y: (N, H/2, W/2, 4C). No parameters; one copy."""
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        n, h, w, c = x.shape
+        check_even("Squeeze.forward", h, w)
+        blocks = x.reshape(n, h // 2, 2, w // 2, 2, c)  # (n, i, dy, j, dx, c)
+        y = blocks.transpose(0, 1, 3, 5, 2, 4).reshape(n, h // 2, w // 2, 4 * c)  # (n, i, j, c dy dx)
+        return y, zero_logdet(x)
+
+    def inverse(self, y: Array) -> Array:
+        n, h, w, c = y.shape
+        if c % 4:
+            raise ShapeError(f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is no squeezed array")
+        blocks = y.reshape(n, h, w, c // 4, 2, 2)  # (n, i, j, c, dy, dx)
+        return blocks.transpose(0, 1, 4, 2, 5, 3).reshape(n, 2 * h, 2 * w, c // 4)
+
+    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+        x = self.inverse(y) if kept is None else kept
+        return x, self.inverse(dy)  # a permutation of the entries, as in Permutation

@@ -1,0 +1,1 @@
+"""The networks inside a coupling: functions, not invertible."""

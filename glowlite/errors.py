@@ -1,0 +1,13 @@
+"""The errors that are a user's to mend, each one clear line; command lines print it and exit with 2."""
+
+
+class GlowliteError(Exception):
+    """A mistake that can be described in one line: what, where, and what to do."""
+
+
+class ShapeError(GlowliteError, ValueError):
+    """An array of the wrong shape or dtype."""
+
+
+class DataError(GlowliteError, ValueError):
+    """Data that are missing, damaged or of the wrong kind."""

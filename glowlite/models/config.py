@@ -1,0 +1,117 @@
+"""What a Glow is made of: every choice, and every difference between the paper and the original code, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+from glowlite.errors import GlowliteError, ShapeError
+from glowlite.shapes import check_even
+
+CHOICES = {
+    "coupling": ("affine", "additive"),
+    "scale": ("exp", "sigmoid", "bounded"),
+    "shift": ("before", "after"),
+    "changed": ("first", "second"),
+    "actnorm": ("paper", "openai"),
+    "border": ("none", "last", "all"),
+    "split_prior": ("learned", "unit"),
+    "top_prior": ("learned", "unit"),
+}
+PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
+
+
+@dataclass(frozen=True)
+class GlowConfig:
+    """The shape of a Glow (section 3.6, figure 2b) and its options (`docs/paper_and_code.md` has them as a table).
+
+    image_shape: (H, W, C), H and W divisible by 2^L. K: steps of flow a level. L: levels. width: hidden channels.
+    coupling; scale, bound: s(h) of an affine coupling and c of `bounded`, nats; shift: t before or after the scale;
+    changed: which half a coupling changes. permutation: one name, or one for each level, comma-separated.
+    actnorm: how scale and shift are parametrised. hidden_actnorm, output_scale, border: options of the coupling network.
+    split_prior, top_prior: N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed.
+    """
+
+    image_shape: tuple[int, int, int]
+    K: int = 8
+    L: int = 3
+    width: int = 128
+    coupling: str = "affine"
+    scale: str = "sigmoid"
+    bound: float = 2.0
+    shift: str = "before"
+    changed: str = "second"
+    permutation: str = "conv1x1"
+    actnorm: str = "openai"
+    hidden_actnorm: bool = True
+    output_scale: bool = True
+    border: str = "all"
+    split_prior: str = "learned"
+    top_prior: str = "learned"
+
+    @classmethod
+    def openai(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
+        """The original code: the defaults of this class, K=32 and width 512."""
+        return cls(image_shape, **{"K": 32, "width": 512, **changes})
+
+    @classmethod
+    def paper(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
+        """The paper to the letter: Table 1, N(0, I) for every latent, plain convolutions; K=32 and width 512."""
+        options = {
+            "K": 32, "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper",
+            "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit", "top_prior": "unit",
+        }  # fmt: skip
+        return cls(image_shape, **{**options, **changes})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", tuple(int(side) for side in self.image_shape))
+        if len(self.image_shape) != 3 or min(self.image_shape) < 1:
+            raise ShapeError(f"GlowConfig: image_shape must be (H, W, C), all positive, got {self.image_shape}")
+        for name in ("K", "L", "width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise GlowliteError(f"GlowConfig: {name} must be an integer of at least 1, got {value!r}")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise GlowliteError(f"GlowConfig: {name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if not self.bound > 0:
+            raise GlowliteError(f"GlowConfig: bound must be positive, got {self.bound!r}")
+        names = self.permutation.split(",")
+        if set(names) - set(PERMUTATIONS) or len(names) not in (1, self.L):
+            raise GlowliteError(
+                f"GlowConfig: permutation must be one of {', '.join(PERMUTATIONS)}, or L={self.L} of them with commas"
+                f" between, got {self.permutation!r}"
+            )
+        check_even("GlowConfig: image_shape", *self.image_shape[:2], divisor=2**self.L)
+
+    def permutation_of(self, level: int) -> str:
+        names = self.permutation.split(",")
+        return names[level if len(names) > 1 else 0]
+
+    @property
+    def dimensions(self) -> int:
+        """D = H W C, the numbers in an image."""
+        height, width, channels = self.image_shape
+        return height * width * channels
+
+    def latent_shapes(self) -> list[tuple[int, int, int]]:
+        """(h, w, c) of each latent, one a level: (H/2, W/2, 2C), (H/4, W/4, 4C), ...; the last has twice as many channels."""
+        height, width, channels = self.image_shape
+        shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.L + 1)]
+        return [*shapes[:-1], (*shapes[-1][:2], 2 * shapes[-1][2])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; a GlowliteError names a field that is unknown or missing."""
+        fields = {f.name for f in dataclasses.fields(cls)}
+        if set(values) - fields or "image_shape" not in values:
+            raise GlowliteError(
+                f"GlowConfig: unknown or missing fields {sorted((set(values) - fields) or {'image_shape'})};"
+                " was this written by a newer glowlite?"
+            )
+        return cls(**values)

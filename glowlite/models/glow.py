@@ -1,0 +1,241 @@
+r"""Glow: L levels of squeeze, K steps of flow, split (figure 2b); a step is ActNorm, permutation, coupling (figure 2a).
+
+    x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> squeeze -> K steps -> top prior
+                                 \-> eps_0                      \-> eps_1                           \-> eps_{L-1}
+
+Every latent eps_i is N(0, I) under the model, so log p(x) = sum_i log N(eps_i; 0, I) + log|det|; temperature is one
+multiplication, and interpolation and editing happen in one space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glowlite.backend import Array, Namespace, namespace, to_device
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.base import Bijector, zero_logdet
+from glowlite.bijectors.chain import Chain, Trail
+from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
+from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.permutation import Permutation
+from glowlite.bijectors.split import Split
+from glowlite.bijectors.squeeze import Squeeze
+from glowlite.bijectors.tiled import Tiled
+from glowlite.bijectors.top_prior import TopPrior
+from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.errors import GlowliteError, ShapeError
+from glowlite.models.config import GlowConfig
+from glowlite.objective import bits_per_dim, log_normal
+from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
+from glowlite.randomness import generator, normal
+from glowlite.shapes import check_images
+from glowlite.workers import Workers
+
+
+@dataclass
+class GlowTrail:
+    """What `Glow.forward_keeping` keeps, a Trail for every level; `drift` as in Trail, under full names."""
+
+    levels: list[Trail] = field(default_factory=list)
+
+    @property
+    def drift(self) -> dict[str, Array]:
+        return {f"level{i}/{name}": d for i, level in enumerate(self.levels) for name, d in level.drift.items()}
+
+
+def flow_step(config: GlowConfig, channels: int, level: int, rng: np.random.Generator) -> Chain:
+    """One step of flow: ActNorm, a permutation of the channels, a coupling."""
+    permutations = {
+        "conv1x1": lambda: Invertible1x1Conv(channels, rng),
+        "lu": lambda: Invertible1x1ConvLU(channels, rng),
+        "shuffle": lambda: Permutation.shuffle(channels, rng),
+        "reverse": lambda: Permutation.reverse(channels),
+    }
+    half, affine = channels // 2, config.coupling == "affine"
+    permutation = permutations[config.permutation_of(level)]()
+    net = PixelMLP(
+        half, channels if affine else half, config.width, rng, config.hidden_actnorm, config.border, config.output_scale
+    )
+    coupling = (
+        AffineCoupling(channels, net, config.changed, config.scale, config.shift, config.bound)
+        if affine
+        else AdditiveCoupling(channels, net, config.changed)
+    )
+    return Chain({"actnorm": ActNorm(channels, config.actnorm), "permutation": permutation, "coupling": coupling})
+
+
+class Level(Parameterized):
+    """Squeeze, K steps, and a split on all levels but the last."""
+
+    def __init__(self, steps: dict[str, Bijector], split: Split | None, memory: Memory) -> None:
+        self.squeeze = Squeeze()
+        self.steps = Chain(steps, memory)
+        self.split = split
+
+    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
+        yield from self.steps.children()
+        if self.split is not None:
+            yield "split", self.split
+
+
+class Glow(Parameterized):
+    """A Glow of `config` with random weights of `seed`; couplings start as the identity, so `initialize` comes first.
+
+    `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU. `memory`: see Memory.
+    `workers`: threads for tiles of the batch (CPU only). `store.theta`, `store.grad`: all parameters and gradients, flat.
+    """
+
+    def __init__(
+        self,
+        config: GlowConfig,
+        seed: int = 0,
+        dtype: str = "float32",
+        memory: Memory | None = None,
+        workers: Workers | None = None,
+        xp: Namespace = np,
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise GlowliteError(f"Glow: dtype must be float32 or float64, got {dtype!r}")
+        self.config, self.seed, self.dtype, self.xp = config, seed, np.dtype(dtype), xp
+        self.initialized = False  # whether ActNorm has seen data; saved with the weights
+        self.workers = workers or Workers()
+        rng = generator(seed, "weights")
+        border, scaled = config.border != "none", config.output_scale
+        self.levels: list[Level] = []
+        for i in range(config.L):
+            channels = config.image_shape[2] << (i + 2)
+            steps: dict[str, Bijector] = {}
+            for k in range(config.K):
+                step = flow_step(config, channels, i, rng)
+                steps[f"step{k}"] = Tiled(step, self.workers) if xp is np else step
+            split = None
+            if i < config.L - 1:
+                learned = config.split_prior == "learned"
+                split = Split(channels, ZeroConv(channels // 2, channels, border, scaled) if learned else None)
+            self.levels.append(Level(steps, split, memory or Memory()))
+        channels = config.image_shape[2] << (config.L + 1)
+        self.top = TopPrior(channels, border, scaled) if config.top_prior == "learned" else None
+        self.store = ParameterStore(self, dtype, xp)
+
+    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
+        for i, level in enumerate(self.levels):
+            yield f"level{i}", level
+        if self.top is not None:
+            yield "top", self.top
+
+    def forward(self, x: Array) -> tuple[list[Array], Array]:
+        """Images x (N, H, W, C) -> latents, one array (N, h, w, c) a level, and log|det|, (N,), nats."""
+        self._check("forward", x)
+        latents, logdet = [], zero_logdet(x)
+        for level in self.levels:
+            x, _ = level.squeeze.forward(x)
+            x, steps_logdet = level.steps.forward(x)
+            x, eps, split_logdet = _split(level, x)
+            latents.append(eps)
+            logdet = logdet + steps_logdet + split_logdet
+        return self._top_forward(x, latents, logdet)
+
+    def forward_keeping(self, x: Array) -> tuple[list[Array], Array, GlowTrail]:
+        """`forward`, and what `backward` needs under the memory policy."""
+        self._check("forward", x)
+        latents, logdet, trail = [], zero_logdet(x), GlowTrail()
+        for level in self.levels:
+            x, _ = level.squeeze.forward(x)
+            x, steps_logdet, kept = level.steps.forward_keeping(x)
+            x, eps, split_logdet = _split(level, x)
+            latents.append(eps)
+            trail.levels.append(kept)
+            logdet = logdet + steps_logdet + split_logdet
+        return *self._top_forward(x, latents, logdet), trail
+
+    def _top_forward(self, h: Array, latents: list[Array], logdet: Array) -> tuple[list[Array], Array]:
+        if self.top is None:
+            return [*latents[:-1], h], logdet
+        eps, top_logdet = self.top.forward(h)
+        return [*latents[:-1], eps], logdet + top_logdet
+
+    def inverse(self, latents: list[Array]) -> Array:
+        """Latents, as `forward` gives them -> images (N, H, W, C)."""
+        self._check_latents("inverse", latents)
+        h = latents[-1] if self.top is None else self.top.inverse(latents[-1])
+        for level, eps in zip(reversed(self.levels), reversed(latents), strict=True):
+            if level.split is not None:
+                h = level.split.inverse(h, eps)
+            h = level.squeeze.inverse(level.steps.inverse(h))
+        return h
+
+    def backward(
+        self, latents: list[Array], dlatents: list[Array], dlogdet: Array, kept: GlowTrail | None = None
+    ) -> tuple[Array, Array]:
+        """From derivatives of a loss by latents and log|det| (N,): x, rebuilt, and dx; parameter gradients are added."""
+        self._check_latents("backward", latents)
+        h, dh = latents[-1], dlatents[-1]
+        if self.top is not None:
+            h, dh = self.top.backward(h, dh, dlogdet)
+        for i in reversed(range(len(self.levels))):
+            level = self.levels[i]
+            if level.split is not None:
+                h, dh = level.split.backward(h, latents[i], dh, dlatents[i], dlogdet)
+            h, dh = level.steps.backward(h, dh, dlogdet, None if kept is None else kept.levels[i])
+            h, dh = level.squeeze.backward(h, dh, dlogdet)
+        return h, dh
+
+    def initialize(self, x: Array) -> None:
+        """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean and unit variance."""
+        self._check("initialize", x)
+        for level in self.levels:
+            x = level.steps.initialize(level.squeeze.forward(x)[0])
+            x, _, _ = _split(level, x)
+        self.initialized = True
+
+    def log_prob(self, x: Array) -> Array:
+        """log p(x), (N,), float64, nats. Cost: one forward pass."""
+        latents, logdet = self.forward(x)
+        for eps in latents:
+            logdet = logdet + log_normal(eps)
+        return logdet
+
+    def bits_per_dim(self, x: Array, n_bits: int) -> Array:
+        """bits/dim (N,) of images dequantised from n_bits."""
+        return bits_per_dim(self.log_prob(x), self.config.dimensions, n_bits)
+
+    def encode(self, x: Array) -> list[Array]:
+        """The latents of x, each N(0, I) under the model."""
+        return self.forward(x)[0]
+
+    def decode(self, latents: list[Array]) -> Array:
+        """The images of latents: the inverse of `encode`."""
+        return self.inverse(latents)
+
+    def sample(self, n: int, temperature: float = 1.0, seed: int = 0) -> Array:
+        """n images (n, H, W, C) in about [-0.5, 0.5): latents drawn from N(0, temperature^2), at every level."""
+        if n < 1 or not temperature >= 0:
+            raise GlowliteError(f"Glow.sample: need n >= 1 and temperature >= 0, got {n} and {temperature}")
+        return self.inverse(
+            [
+                to_device(temperature * normal(seed, "sample", i, (n, *shape), self.dtype.name), self.xp)
+                for i, shape in enumerate(self.config.latent_shapes())
+            ]
+        )
+
+    def _check(self, where: str, x: Array) -> None:
+        check_images(f"Glow.{where}", x, self.config.image_shape[2], self.dtype)
+        if x.shape[1:] != self.config.image_shape:
+            raise ShapeError(f"Glow.{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize or crop them")
+        if namespace(x) is not self.xp:
+            raise ShapeError(f"Glow.{where}: the model is of {self.xp.__name__}, the images of {namespace(x).__name__}")
+
+    def _check_latents(self, where: str, latents: list[Array]) -> None:
+        got = [tuple(eps.shape[1:]) for eps in latents]
+        if got != self.config.latent_shapes():
+            raise ShapeError(f"Glow.{where}: latents must have shapes {self.config.latent_shapes()}, got {got}")
+
+
+def _split(level: Level, x: Array) -> tuple[Array, Array, Array]:
+    """h, eps, logdet; on the last level, which has no split, x itself stands for both."""
+    return level.split.forward(x) if level.split is not None else (x, x, zero_logdet(x))

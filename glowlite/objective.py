@@ -1,0 +1,87 @@
+r"""From pixels to a continuous density, and from log-likelihood to bits per dimension (sections 2 and 6).
+
+An 8-bit pixel v becomes one of n_bins = 2^n_bits levels, and uniform noise fills the space between two levels:
+
+    x = (floor(v / 2^(8 - n_bits)) + u) / n_bins - 0.5,     u ~ U[0, 1),     x in [-0.5, 0.5)
+
+    bits/dim = -(log p(x) - D ln n_bins) / (D ln 2),     D = H W C
+
+This is the one place where a loss has a sign and a scale; the layers know of neither.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from glowlite.backend import Array, Namespace, namespace, to_device
+from glowlite.errors import GlowliteError, ShapeError
+from glowlite.randomness import uniform
+
+
+def check_n_bits(n_bits: int) -> int:
+    """n_bits, or a GlowliteError unless it is 1 to 8."""
+    if not 1 <= n_bits <= 8:
+        raise GlowliteError(f"n_bits must be 1 to 8, got {n_bits}")
+    return n_bits
+
+
+def quantise(images: Array, n_bits: int) -> Array:
+    """uint8 images -> their level 0 .. 2^n_bits - 1, uint8. Raises ShapeError for another dtype."""
+    if images.dtype != "uint8":
+        raise ShapeError(f"quantise: expected uint8 images 0..255, got {images.dtype}")
+    return images >> (8 - check_n_bits(n_bits))
+
+
+def dequantise(images: np.ndarray, n_bits: int, noise: np.ndarray, xp: Namespace = np) -> Array:
+    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of `noise`."""
+    n_bins = 2 ** check_n_bits(n_bits)
+    x = (to_device(quantise(images, n_bits), xp).astype(noise.dtype) + to_device(noise, xp)) / n_bins
+    below = float(np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0)))
+    return xp.minimum(x - 0.5, below)  # level + noise can round up to the next level
+
+
+def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
+    """U[0, 1) for the samples start .. start + N - 1 of batch `index`: the same whoever draws them."""
+    return uniform(seed, purpose, index, start, shape, dtype)
+
+
+def to_pixels(x: Array, n_bits: int) -> Array:
+    """x (...) -> uint8 pixels: the level that holds x, clipped, at the middle of its 2^(8 - n_bits) values."""
+    xp = namespace(x)
+    n_bins = 2 ** check_n_bits(n_bits)
+    level = xp.clip(xp.floor((x + 0.5) * n_bins), 0, n_bins - 1)
+    step = 256 // n_bins
+    return (level * step + step // 2 * (n_bits < 8)).astype(xp.uint8)
+
+
+def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int) -> Array:
+    """log_prob (N,) nats, of dequantised x -> bits/dim (N,) of the discrete images, an upper bound in expectation."""
+    return -(log_prob - dimensions * math.log(2**n_bits)) / (dimensions * math.log(2))
+
+
+def log_normal(z: Array) -> Array:
+    """log N(z; 0, I) of each sample, (N,), float64, nats."""
+    xp = namespace(z)
+    z = z.reshape(len(z), -1)
+    return -0.5 * (xp.square(z).sum(axis=1, dtype=xp.float64) + z.shape[1] * math.log(2 * math.pi))
+
+
+def loss_gradients(latents: list[Array], batch: int) -> tuple[list[Array], Array]:
+    """d loss / d latents and d loss / d logdet (N,), for loss = mean over a `batch` of bits/dim.
+
+    log p(x) = sum_i log N(eps_i; 0, I) + log|det|, so d log p / d eps = -eps and d log p / d log|det| = 1; `batch` can be
+    larger than the samples at hand, for a batch that is cut over processes.
+    """
+    xp = namespace(latents[0])
+    dimensions = sum(z[0].size for z in latents)
+    scale = 1.0 / (batch * dimensions * math.log(2))
+    return [z * scale for z in latents], xp.full(len(latents[0]), -scale)
+
+
+def check_finite(where: str, value: float) -> float:
+    """value, or a GlowliteError that says where a NaN or an infinity came up."""
+    if not math.isfinite(value):
+        raise GlowliteError(f"{where} is {value}: lower the learning rate, clip the gradient, or warm up for longer")
+    return value

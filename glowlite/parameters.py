@@ -1,0 +1,134 @@
+"""Every parameter of a model is a named view into one flat vector `theta`, its gradient into one flat `grad`.
+
+So the optimiser, weight averaging, clipping, checkpoints and the exchange between processes are single vector
+operations. The order is that of registration, which is the order of the forward pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import numpy as np
+
+from glowlite.backend import Array, Namespace, namespace, to_device
+
+
+class Parameter:
+    """A trainable array and its gradient. Layers write `p.grad[...] += g`; assigning to `p.grad` raises."""
+
+    __slots__ = ("_grad", "_value")
+
+    def __init__(self, value: Array) -> None:
+        self._value = value
+        self._grad = namespace(value).zeros_like(value)
+
+    @property
+    def value(self) -> Array:
+        return self._value
+
+    @property
+    def grad(self) -> Array:
+        return self._grad
+
+    def bind(self, value: Array, grad: Array) -> None:
+        """Move to other memory, as a ParameterStore does; the contents of `value` and `grad` are taken as they are."""
+        assert value.shape == grad.shape == self._value.shape
+        self._value, self._grad = value, grad
+
+
+class Constant:
+    """An array that belongs to the model but is not trained: a permutation, a sign. It is saved with the weights."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+
+
+class Parameterized:
+    """Anything that has parameters, directly or in its parts; attributes register themselves in order of assignment."""
+
+    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
+        """The named parts, in order. A container overrides this and `map_children` to name its parts itself."""
+        for name, child in vars(self).items():
+            if isinstance(child, (Parameter, Constant, Parameterized)):
+                yield name, child
+
+    def map_children(self, change: Callable[[Parameterized | Parameter], object]) -> Self:
+        """A shallow copy in which `change(part)` stands for every Parameter and Parameterized part."""
+        twin = copy.copy(self)
+        for name, child in list(vars(self).items()):
+            if isinstance(child, (Parameter, Parameterized)):
+                setattr(twin, name, change(child))
+        return twin
+
+    def _leaves(self, kind: type, prefix: str) -> Iterator[tuple[str, Parameter | Constant]]:
+        for name, child in self.children():
+            if isinstance(child, Parameterized):
+                yield from child._leaves(kind, f"{prefix}{name}/")
+            elif isinstance(child, kind):
+                yield prefix + name, child
+
+    def parameters(self, prefix: str = "") -> dict[str, Parameter]:
+        """All trainable arrays, by path, in forward order."""
+        return dict(self._leaves(Parameter, prefix))  # type: ignore[arg-type]
+
+    def constants(self, prefix: str = "") -> dict[str, Constant]:
+        """All arrays that are saved but not trained, by path, in forward order."""
+        return dict(self._leaves(Constant, prefix))  # type: ignore[arg-type]
+
+    def parameter_count(self) -> int:
+        return sum(p.value.size for p in self.parameters().values())
+
+    def replica(self, grad: Array) -> Self:
+        """The same layer over the same values, whose gradients add into the flat vector `grad` instead.
+
+        Threads that run one layer on different images each use a replica, so that no two add into one array.
+        """
+        offset = 0
+
+        def change(part: Parameterized | Parameter) -> object:
+            nonlocal offset
+            if isinstance(part, Parameterized):
+                return part.map_children(change)
+            twin = copy.copy(part)
+            size = part.value.size
+            twin.bind(part.value, grad[offset : offset + size].reshape(part.value.shape))
+            offset += size
+            return twin
+
+        return self.map_children(change)
+
+
+class ParameterStore:
+    """Moves the parameters of a module into one flat `theta` and one flat `grad`, as arrays of `xp` and `dtype`.
+
+    `theta`, `grad`: (P,). `offsets[name]` is the slice of a parameter. Constants of floating type are cast, too.
+    """
+
+    def __init__(self, module: Parameterized, dtype: str = "float32", xp: Namespace = np) -> None:
+        self.parameters = module.parameters()
+        self.constants = module.constants()
+        size = sum(p.value.size for p in self.parameters.values())
+        self.theta = xp.zeros(size, dtype)
+        self.grad = xp.zeros(size, dtype)
+        self.offsets: dict[str, slice] = {}
+        start = 0
+        for name, p in self.parameters.items():
+            where = self.offsets[name] = slice(start, start + p.value.size)
+            start = where.stop
+            shape = p.value.shape
+            self.theta[where] = to_device(p.value, xp).ravel()
+            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape))
+        for c in self.constants.values():
+            value = to_device(c.value, xp)
+            c.value = value.astype(dtype) if value.dtype.kind == "f" else value
+
+    def __len__(self) -> int:
+        return int(self.theta.size)
+
+    def name_at(self, index: int) -> str:
+        """The path of the parameter that holds element `index` of the flat vectors."""
+        return next(name for name, where in self.offsets.items() if where.start <= index < where.stop)
