@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import TypeVar
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import Self, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -22,7 +23,7 @@ from glowlite.errors import GlowliteError
 T = TypeVar("T")
 R = TypeVar("R")
 
-TILE_PIXELS = 512  # about 1 MB of float32 at width 512: a hidden map that stays in the second-level cache
+TILE_NUMBERS = 1 << 18  # in a hidden map of a tile: 1 MB of float32, which stays in the second-level cache
 MAX_LANES = 8  # every lane sums its own weight gradients first: more lanes, more memory and more to add up
 
 
@@ -40,26 +41,35 @@ class Workers:
         self.threads = threads or available_cores()
         self._pool: ThreadPoolExecutor | None = None
         self._blas: ThreadpoolController | None = None
+        self._limits = ExitStack()
+        self._depth = 0
         self._scratch: dict[int, np.ndarray] = {}
 
-    def map(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """[task(item) for item in items], side by side. The first exception of a task is raised here.
+    def __enter__(self) -> Self:
+        """Inside `with workers:` every BLAS call runs in one thread, whatever `threads` is.
 
-        With several items every BLAS call runs in one thread, whatever `threads` is: results stay the same.
+        So results stay the same for any `threads`, and no idle thread of BLAS spins on a core that a worker needs.
         """
-        if len(items) < 2:
-            return [task(item) for item in items]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, "glowlite")
-        with self.one_blas_thread():
-            if self.threads == 1:
-                return [task(item) for item in items]
-            return list(self._pool.map(task, items))
+        if self._depth == 0:
+            if self._blas is None:
+                self._blas = ThreadpoolController()
+            self._limits.enter_context(self._blas.limit(limits=1, user_api="blas"))
+        self._depth += 1
+        return self
 
-    def one_blas_thread(self) -> AbstractContextManager[object]:
-        if self._blas is None:
-            self._blas = ThreadpoolController()
-        return self._blas.limit(limits=1, user_api="blas")
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._limits.close()
+
+    def map(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """[task(item) for item in items], side by side. The first exception of a task is raised here."""
+        with self:
+            if self.threads == 1 or len(items) < 2:
+                return [task(item) for item in items]
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads, "glowlite")
+            return list(self._pool.map(task, items))
 
     def scratch(self, lane: int, size: int, dtype: np.dtype) -> np.ndarray:
         """A flat array that belongs to `lane` until its next call; its contents are whatever was left there."""
@@ -69,13 +79,13 @@ class Workers:
         return held
 
 
-def lanes(images: int, pixels: int) -> list[list[slice]]:
+def lanes(images: int, pixels: int, width: int) -> list[list[slice]]:
     """How a batch of `images` of `pixels` each is cut: lanes that run side by side, each a list of tiles run in order.
 
-    Tiles are slices of whole images, about TILE_PIXELS pixels; small maps still make two lanes.
+    Tiles are slices of whole images, about TILE_NUMBERS numbers in `width` channels; small maps still make two lanes.
     """
-    tile = max(1, min(-(-TILE_PIXELS // pixels), -(-images // 2)))
+    tile = max(1, min(-(-TILE_NUMBERS // (pixels * width)), -(-images // 2)))
     count = -(-images // tile)
-    width = min(count, MAX_LANES)
-    cuts = [i * count // width for i in range(width + 1)]
-    return [[slice(t * tile, min((t + 1) * tile, images)) for t in range(a, b)] for a, b in zip(cuts, cuts[1:])]
+    lane_count = min(count, MAX_LANES)
+    cuts = [i * count // lane_count for i in range(lane_count + 1)]
+    return [[slice(t * tile, min((t + 1) * tile, images)) for t in range(a, b)] for a, b in pairwise(cuts)]

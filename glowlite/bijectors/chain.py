@@ -1,6 +1,6 @@
 """Chain: layers one after the other. Its backward is that of RevNets: each layer rebuilds its own input.
 
-    y = f_n(... f_1(x))        x = f_1^-1(... f_n^-1(y))        log|det| = the sum of the layers'
+y = f_n(... f_1(x))        x = f_1^-1(... f_n^-1(y))        log|det| = the sum of the layers'
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from glowlite.backend import Array, namespace
+from glowlite.backend import Array
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.bijectors.memory import Memory
 from glowlite.parameters import Parameter, Parameterized

@@ -37,7 +37,7 @@ class _Coupling(Bijector):
 
     def _halves(self, x: Array) -> tuple[Array, Array]:
         """x1, which stays, and x2, which is changed."""
-        check_images(type(self).__name__, x, self.channels, next(iter(self.parameters().values())).value.dtype)
+        check_images(type(self).__name__, x, self.channels, x.dtype)  # net checks the dtype
         first, second = x[..., : self.channels // 2], x[..., self.channels // 2 :]
         return (second, first) if self.changed == "first" else (first, second)
 

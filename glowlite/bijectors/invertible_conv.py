@@ -16,6 +16,7 @@ import scipy.linalg
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
 from glowlite.parameters import Constant, Parameter
+from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
 
 
@@ -29,6 +30,11 @@ class _ChannelMatrix(Bijector):
     """What both forms share: products with W and W^-1 at every pixel. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3)."""
 
     channels: int
+
+    @property
+    @abstractmethod
+    def dtype(self) -> object:
+        """Of the parameters."""
 
     @abstractmethod
     def matrix(self) -> Array:
@@ -49,25 +55,24 @@ class _ChannelMatrix(Bijector):
         return xp.linalg.inv(W.astype(xp.float64)).astype(W.dtype)
 
     def _check(self, where: str, x: Array) -> None:
-        parameter = next(iter(self.parameters().values()))
-        check_images(f"{type(self).__name__}.{where}", x, self.channels, parameter.value.dtype)
+        check_images(f"{type(self).__name__}.{where}", x, self.channels, self.dtype)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         self._check("forward", x)
         xp = namespace(x)
         n, h, w, _ = x.shape
-        return x @ self.matrix().T, xp.zeros(n, xp.float64) + h * w * self.log_abs_det()
+        return to_images(self.matrix() @ pixel_matrix(x), x.shape), xp.zeros(n, xp.float64) + h * w * self.log_abs_det()
 
     def inverse(self, y: Array) -> Array:
         self._check("inverse", y)
-        return y @ self.inverse_matrix().T
+        return to_images(self.inverse_matrix() @ pixel_matrix(y), y.shape)
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         W, W_inverse = self.matrix(), self.inverse_matrix()
-        x = y @ W_inverse.T if kept is None else kept
-        dW = dy.reshape(-1, self.channels).T @ x.reshape(-1, self.channels)  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j
+        x = to_images(W_inverse @ pixel_matrix(y), y.shape) if kept is None else kept
+        dW = pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j
         self.add_gradients(dW, y.shape[1] * y.shape[2] * dlogdet.sum(), W_inverse)
-        return x, dy @ W
+        return x, to_images(W.T @ pixel_matrix(dy), dy.shape)
 
 
 class Invertible1x1Conv(_ChannelMatrix):
@@ -76,6 +81,10 @@ class Invertible1x1Conv(_ChannelMatrix):
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
         self.channels = channels
         self.weight = Parameter(random_rotation(channels, rng))
+
+    @property
+    def dtype(self) -> object:
+        return self.weight.value.dtype
 
     def matrix(self) -> Array:
         return self.weight.value
@@ -104,6 +113,10 @@ class Invertible1x1ConvLU(_ChannelMatrix):
         self.lower = Parameter(np.tril(lower, -1))
         self.upper = Parameter(np.triu(upper, 1))
         self.log_s = Parameter(np.log(np.abs(s)))
+
+    @property
+    def dtype(self) -> object:
+        return self.log_s.value.dtype
 
     def factors(self) -> tuple[Array, Array, Array]:
         """P L, U + diag(s), and s."""

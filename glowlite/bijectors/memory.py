@@ -1,9 +1,9 @@
 """Memory policies: what a chain keeps from forward to backward. One flag, `--memory`.
 
-    reversible     nothing: every layer rebuilds its input from its output          4 forward passes a step
-    anchored:k     the input of every k-th layer; the rebuilt one is measured
-                   against it, then replaced by it                                   4
-    stored         every layer's input and hidden activations                        3
+reversible     nothing: every layer rebuilds its input from its output          4 forward passes a step
+anchored:k     the input of every k-th layer; the rebuilt one is measured
+               against it, then replaced by it                                   4
+stored         every layer's input and hidden activations                        3
 """
 
 from __future__ import annotations

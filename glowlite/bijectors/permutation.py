@@ -1,6 +1,6 @@
 """Fixed permutations of the channels: reversed, as in RealNVP, or shuffled once (section 3.2).
 
-    y[..., i] = x[..., indices[i]]          log|det| = 0
+y[..., i] = x[..., indices[i]]          log|det| = 0
 """
 
 from __future__ import annotations

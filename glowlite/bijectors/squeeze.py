@@ -1,6 +1,6 @@
 """Squeeze: every 2x2 block of pixels becomes one pixel of four times the channels (section 3.6).
 
-    y[n, i, j, 4c + 2dy + dx] = x[n, 2i + dy, 2j + dx, c]          log|det| = 0
+y[n, i, j, 4c + 2dy + dx] = x[n, 2i + dy, 2j + dx, c]          log|det| = 0
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from glowlite.backend import Array
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.errors import ShapeError
+from glowlite.pixels import to_images
 from glowlite.shapes import check_even
 
 
@@ -18,15 +19,16 @@ class Squeeze(Bijector):
         n, h, w, c = x.shape
         check_even("Squeeze.forward", h, w)
         blocks = x.reshape(n, h // 2, 2, w // 2, 2, c)  # (n, i, dy, j, dx, c)
-        y = blocks.transpose(0, 1, 3, 5, 2, 4).reshape(n, h // 2, w // 2, 4 * c)  # (n, i, j, c dy dx)
-        return y, zero_logdet(x)
+        planes = blocks.transpose(5, 2, 4, 0, 1, 3).reshape(4 * c, -1)  # (c dy dx, n i j)
+        return to_images(planes, (n, h // 2, w // 2)), zero_logdet(x)
 
     def inverse(self, y: Array) -> Array:
         n, h, w, c = y.shape
         if c % 4:
             raise ShapeError(f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is no squeezed array")
         blocks = y.reshape(n, h, w, c // 4, 2, 2)  # (n, i, j, c, dy, dx)
-        return blocks.transpose(0, 1, 4, 2, 5, 3).reshape(n, 2 * h, 2 * w, c // 4)
+        planes = blocks.transpose(3, 0, 1, 4, 2, 5).reshape(c // 4, -1)  # (c, n i dy j dx)
+        return to_images(planes, (n, 2 * h, 2 * w))
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         x = self.inverse(y) if kept is None else kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -13,22 +14,33 @@ from glowlite.parameters import Constant, Parameter, Parameterized
 from glowlite.workers import Workers, lanes
 
 
+@dataclass
+class _Replica:
+    """A layer, its parameters in order, and the memory that holds their gradients."""
+
+    layer: Bijector
+    parameters: list[Parameter]
+    scratch: np.ndarray | None = None
+
+
 class Tiled(Bijector):
     """`layer`, which keeps the shape (N, H, W, C), on tiles of whole images. Parameters and their names are its own.
 
-    Each lane adds its weight gradients into memory of its own; the lanes' sums are then added in order.
+    `width`: the channels of its widest array, from which follows the size of a tile. Each lane adds its weight gradients
+    into memory of its own; the lanes' sums are then added in order.
     """
 
-    def __init__(self, layer: Bijector, workers: Workers) -> None:
+    def __init__(self, layer: Bijector, workers: Workers, width: int) -> None:
         self.layer = layer
         self.workers = workers
-        self._replicas: dict[int, tuple[np.ndarray, Array, Bijector]] = {}
+        self.width = width
+        self._replicas: dict[int, _Replica] = {}
 
     def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
         yield from self.layer.children()
 
     def map_children(self, change: Callable[[Parameterized | Parameter], object]) -> Self:
-        return type(self)(self.layer.map_children(change), self.workers)
+        return type(self)(self.layer.map_children(change), self.workers, self.width)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         y, logdet = np.empty_like(x), np.empty(len(x))
@@ -37,7 +49,7 @@ class Tiled(Bijector):
             for tile in lane:
                 y[tile], logdet[tile] = self.layer.forward(x[tile])
 
-        self.workers.map(run, lanes(len(x), x.shape[1] * x.shape[2]))
+        self.workers.map(run, self._lanes(x))
         return y, logdet
 
     def forward_keeping(self, x: Array) -> tuple[Array, Array, Kept]:
@@ -50,7 +62,7 @@ class Tiled(Bijector):
                 kept.append(entry)
             return kept
 
-        return y, logdet, self.workers.map(run, lanes(len(x), x.shape[1] * x.shape[2]))
+        return y, logdet, self.workers.map(run, self._lanes(x))
 
     def inverse(self, y: Array) -> Array:
         x = np.empty_like(y)
@@ -59,45 +71,44 @@ class Tiled(Bijector):
             for tile in lane:
                 x[tile] = self.layer.inverse(y[tile])
 
-        self.workers.map(run, lanes(len(y), y.shape[1] * y.shape[2]))
+        self.workers.map(run, self._lanes(y))
         return x
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         x, dx = np.empty_like(y), np.empty_like(y)
-        cut = lanes(len(y), y.shape[1] * y.shape[2])
-        layers = [self.layer] + [self._replica(lane) for lane in range(1, len(cut))]
+        cut = self._lanes(y)
+        own = _Replica(self.layer, list(self.layer.parameters().values()))
+        replicas = [own] + [self._replica(lane, own.parameters) for lane in range(1, len(cut))]
 
         def run(lane: int) -> None:
             if lane > 0:
-                for p in layers[lane].parameters().values():
+                for p in replicas[lane].parameters:
                     p.grad.fill(0)
             for i, tile in enumerate(cut[lane]):
                 entry = None if kept is None else kept[lane][i]
-                x[tile], dx[tile] = layers[lane].backward(y[tile], dy[tile], dlogdet[tile], entry)
+                x[tile], dx[tile] = replicas[lane].layer.backward(y[tile], dy[tile], dlogdet[tile], entry)
+
+        def add_up(parts: tuple[Parameter, ...]) -> None:
+            for lane in parts[1:]:
+                parts[0].grad[...] += lane.grad  # in the order of the lanes
 
         self.workers.map(run, range(len(cut)))
-        self._add_up(layers)
+        if len(cut) > 1:
+            self.workers.map(add_up, list(zip(*(replica.parameters for replica in replicas), strict=True)))
         return x, dx
-
-    def _replica(self, lane: int) -> Bijector:
-        """The layer with its gradients in the scratch memory of `lane`, made anew only when memory has moved."""
-        value = next(iter(self.layer.parameters().values())).value
-        scratch = self.workers.scratch(lane, self.layer.parameter_count(), value.dtype)
-        known = self._replicas.get(lane)
-        if known is None or known[0] is not scratch or known[1] is not value:
-            known = self._replicas[lane] = (scratch, value, self.layer.replica(scratch))
-        return known[2]
-
-    def _add_up(self, layers: list[Bijector]) -> None:
-        """Add the lanes' gradients into the layer's own, parameter by parameter, in the order of the lanes."""
-        parts = list(zip(*(layer.parameters().values() for layer in layers), strict=True))
-
-        def add(part: tuple[Parameter, ...]) -> None:
-            for lane in part[1:]:
-                part[0].grad[...] += lane.grad
-
-        if len(layers) > 1:
-            self.workers.map(add, parts)
 
     def initialize(self, x: Array) -> Array:
         return self.layer.initialize(x)
+
+    def _lanes(self, x: Array) -> list[list[slice]]:
+        return lanes(len(x), x.shape[1] * x.shape[2], self.width)
+
+    def _replica(self, lane: int, parameters: list[Parameter]) -> _Replica:
+        """The layer with its gradients in the scratch memory of `lane`, made anew only when memory has moved."""
+        values = [p.value for p in parameters]
+        scratch = self.workers.scratch(lane, sum(v.size for v in values), values[0].dtype)
+        known = self._replicas.get(lane)
+        if known is None or known.scratch is not scratch or known.parameters[0].value is not values[0]:
+            twin = self.layer.replica(scratch)
+            known = self._replicas[lane] = _Replica(twin, list(twin.parameters().values()), scratch)
+        return known

@@ -4,45 +4,83 @@
     scatter(v)[q]    = sum_k v[q - k, k]        every pixel sends nine values to its neighbours; those sent out are lost
 
 for the taps k in {-1, 0, 1}^2, in the order dy, dx. <gather(x), v> = <x, scatter(v)>: each carries the other's gradient.
+
+With all images in one row, a tap is a shift of the whole row by dy W + dx: nine long moves instead of many short ones.
+What a shift brings across an edge, from the next row or the next image, is then set right: only edges are touched.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+
 from glowlite.backend import Array, namespace
+from glowlite.pixels import pixel_matrix, to_images
 
 
 def gather(x: Array, border: bool = False) -> Array:
     """(N, H, W, C) -> (N, H, W, 9 C'). With `border`, C' = C + 1: one more channel, 1 outside the image and 0 inside."""
-    xp = namespace(x)
     n, h, w, c = x.shape
-    width = c + border
-    padded = xp.zeros((n, h + 2, w + 2, width), x.dtype)
-    padded[:, 1:-1, 1:-1, :c] = x
+    row = pixel_matrix(x)  # (C, P)
+    patches = namespace(x).empty((9, c + border, n * h * w), x.dtype)
+    for k, here, there in _shifts(n * h * w, w):
+        patches[k, :c, here] = row[:, there]
     if border:
-        padded[..., c] = 1
-        padded[:, 1:-1, 1:-1, c] = 0
-    # three neighbours in a row are contiguous in `padded`: 3 C' numbers go at once
-    s_n, s_h, s_w, s_c = padded.strides
-    rows = xp.lib.stride_tricks.as_strided(
-        padded, shape=(n, h, w, 3, 3 * width), strides=(s_n, s_h, s_w, s_h, s_c)
-    )  # (N, H, W, dy, dx C'), overlapping, read only
-    return xp.ascontiguousarray(rows).reshape(n, h, w, 9 * width)
+        patches[:, c] = 0
+    neighbours = patches.reshape(3, 3, c + border, n, h, w)
+    for edge in _edges(neighbours):
+        edge[:, :c] = 0
+        if border:
+            edge[:, c] = 1
+    return to_images(patches.reshape(-1, n * h * w), x.shape)
 
 
 def scatter(patches: Array) -> Array:
     """(N, H, W, 9 C) -> (N, H, W, C)."""
     xp = namespace(patches)
     n, h, w, nine_c = patches.shape
-    taps = patches.reshape(n, h, w, 3, 3, nine_c // 9)
-    padded = xp.zeros((n, h + 2, w + 2, nine_c // 9), patches.dtype)
-    for dy in range(3):
-        for dx in range(3):
-            padded[:, dy : dy + h, dx : dx + w] += taps[:, :, :, dy, dx]
-    return padded[:, 1:-1, 1:-1]
+    sent = xp.array(pixel_matrix(patches)).reshape(9, nine_c // 9, n * h * w)
+    return _add_up(sent, (n, h, w))
+
+
+def scatter_columns(sent: Array, image_shape: tuple[int, ...]) -> Array:
+    """`scatter` of a matrix (9 C, P), P = N H W for `image_shape` = (N, H, W, ...); its contents are lost."""
+    return _add_up(sent.reshape(9, -1, sent.shape[-1]), image_shape[:3])
+
+
+def _add_up(sent: Array, image_shape: tuple[int, ...]) -> Array:
+    n, h, w = image_shape
+    c, pixels = sent.shape[1:]
+    for edge in _edges(sent.reshape(3, 3, c, n, h, w)):  # sent from p to p + k outside the image
+        edge[...] = 0
+    total = namespace(sent).zeros((c, pixels), sent.dtype)
+    for k, here, there in _shifts(pixels, w):
+        total[:, there] += sent[k, :, here]
+    return to_images(total, (n, h, w, c))
+
+
+@cache
+def _shifts(pixels: int, width: int) -> list[tuple[int, slice, slice]]:
+    """k, and the pixels p and p + k, for those whose shifted index exists at all."""
+    shifts = []
+    for k in range(9):
+        shift = (k // 3 - 1) * width + k % 3 - 1
+        here = slice(max(0, -shift), max(0, pixels - max(0, shift)))
+        shifts.append((k, here, slice(here.start + shift, max(here.start, here.stop) + shift)))
+    return shifts
+
+
+def _edges(neighbours: Array) -> Iterator[Array]:
+    """Views of (3, 3, C, N, H, W) whose entries [dy, dx, c, n, y, x] have (y + dy, x + dx) outside the image."""
+    yield neighbours[0, :, :, :, 0]
+    yield neighbours[2, :, :, :, -1]
+    yield neighbours[:, 0, :, :, :, 0]
+    yield neighbours[:, 2, :, :, :, -1]
 
 
 def taps_from_outside(height: int, width: int, like: Array) -> Array:
     """(H, W, 9): 1 where scatter's tap k reaches pixel q from q - k outside the image, else 0; dtype of `like`."""
-    xp = namespace(like)
-    inside = scatter(xp.ones((1, height, width, 9 * 9), like.dtype) * xp.eye(9, dtype=like.dtype).ravel())[0]
-    return 1 - inside
+    outside = namespace(like).zeros((3, 3, 1, 1, height, width), like.dtype)
+    for edge in _edges(outside[::-1, ::-1]):
+        edge[...] = 1
+    return outside.reshape(9, height * width).T.reshape(height, width, 9)

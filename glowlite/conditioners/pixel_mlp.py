@@ -16,9 +16,10 @@ import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.conditioners.base import Cache, Conditioner
-from glowlite.conditioners.patches import gather, scatter
+from glowlite.conditioners.patches import gather, scatter_columns
 from glowlite.conditioners.scaled_linear import ScaledLinear
 from glowlite.conditioners.zero_conv import ScatterConv
+from glowlite.pixels import pixel_matrix
 from glowlite.shapes import check_images
 
 WEIGHT_STD = 0.05
@@ -57,8 +58,7 @@ class PixelMLP(Conditioner):
 
     def _patches(self, x: Array) -> Array:
         check_images("PixelMLP.forward", x, self.in_channels, self.conv1.bias.value.dtype)
-        patches = gather(x, self.border_in)
-        return patches.reshape(-1, patches.shape[-1])
+        return pixel_matrix(gather(x, self.border_in)).T
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         patches = self._patches(x)  # (P, 9 C_in)
@@ -69,18 +69,15 @@ class PixelMLP(Conditioner):
 
     def backward(self, draw: Array, cache: Cache) -> Array:
         patches, h1, h2 = cache
-        n, h, w, _ = draw.shape
         dh2 = self.conv3.backward(draw, h2)  # (P, width)
         dh2 *= h2 > 0  # relu'
-        dh1 = self._hidden_backward(self.conv2, h1, dh2)  # (P, width)
+        # y = x W' + b':  dW' = x^T dy,  db' = sum dy,  dx = dy W'^T
+        self.conv2.add_gradients(h1.T @ dh2, dh2.sum(axis=0))
+        dh1 = dh2 @ self.conv2.folded()[0].T  # (P, width)
         dh1 *= h1 > 0
-        dpatches = self._hidden_backward(self.conv1, patches, dh1)  # (P, 9 C_in)
-        return scatter(dpatches.reshape(n, h, w, -1))[..., : self.in_channels]
-
-    def _hidden_backward(self, layer: ScaledLinear, x: Array, dy: Array) -> Array:
-        """From y = x W' + b':  dW' = x^T dy,  db' = sum dy,  dx = dy W'^T."""
-        layer.add_gradients(x.T @ dy, dy.sum(axis=0))
-        return dy @ layer.folded()[0].T
+        self.conv1.add_gradients(patches.T @ dh1, dh1.sum(axis=0))
+        dpatches = self.conv1.folded()[0] @ dh1.T  # (9 C_in, P)
+        return scatter_columns(dpatches, draw.shape)[..., : self.in_channels]
 
     def initialize(self, x: Array) -> Array:
         patches = self._patches(x)

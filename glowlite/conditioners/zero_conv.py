@@ -12,8 +12,9 @@ import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.conditioners.base import Cache, Conditioner
-from glowlite.conditioners.patches import gather, scatter, taps_from_outside
+from glowlite.conditioners.patches import gather, scatter_columns, taps_from_outside
 from glowlite.conditioners.scaled_linear import ScaledLinear
+from glowlite.pixels import pixel_matrix, to_images
 
 
 class ScatterConv(ScaledLinear):
@@ -27,25 +28,26 @@ class ScatterConv(ScaledLinear):
     def forward(self, h: Array, image_shape: tuple[int, int, int]) -> Array:
         """h: (P, C_in), P = N H W for `image_shape` = (N, H, W) -> (N, H, W, C_out)."""
         W, b = self.folded()
-        sent = h @ W[: self.in_channels].reshape(self.in_channels, -1)  # (P, 9 C_out)
-        y = scatter(sent.reshape(*image_shape, -1))
+        sent = W[: self.in_channels].reshape(self.in_channels, -1).T @ h.T  # (9 C_out, P)
+        y = scatter_columns(sent, image_shape)
         y += b
         if self.border:
-            y += taps_from_outside(*image_shape[1:], h) @ W[-1]  # (H, W, 9) @ (9, C_out)
+            outside = taps_from_outside(image_shape[1], image_shape[2], h)
+            y += to_images(W[-1].T @ outside.reshape(-1, 9).T, (1, *image_shape[1:]))
         return y
 
     def backward(self, dy: Array, h: Array) -> Array:
         """dy: (N, H, W, C_out), h as in forward -> dh (P, C_in)."""
         xp = namespace(dy)
         W, _ = self.folded()
-        dsent = gather(dy).reshape(len(h), -1)  # (P, 9 C_out)
+        dsent = pixel_matrix(gather(dy))  # (9 C_out, P)
         dW = xp.empty_like(W)
-        dW[: self.in_channels] = (h.T @ dsent).reshape(self.in_channels, 9, -1)
+        dW[: self.in_channels] = (h.T @ dsent.T).reshape(self.in_channels, 9, -1)
         if self.border:
-            outside = taps_from_outside(*dy.shape[1:3], dy).reshape(-1, 9)  # (H W, 9)
+            outside = taps_from_outside(dy.shape[1], dy.shape[2], dy).reshape(-1, 9)  # (H W, 9)
             dW[-1] = outside.T @ dy.sum(axis=0).reshape(len(outside), -1)
         self.add_gradients(dW, dy.sum(axis=(0, 1, 2)))
-        return dsent @ W[: self.in_channels].reshape(self.in_channels, -1).T
+        return dsent.T @ W[: self.in_channels].reshape(self.in_channels, -1).T
 
 
 class ZeroConv(Conditioner):
@@ -55,8 +57,8 @@ class ZeroConv(Conditioner):
         self.conv = ScatterConv(in_channels, out_channels, border, output_scale)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        pixels = x.reshape(-1, x.shape[-1])
+        pixels = pixel_matrix(x).T  # (P, C_in)
         return self.conv.forward(pixels, x.shape[:3]), pixels
 
     def backward(self, dh: Array, cache: Cache) -> Array:
-        return self.conv.backward(dh, cache).reshape(*dh.shape[:3], -1)
+        return to_images(self.conv.backward(dh, cache).T, dh.shape)

@@ -9,7 +9,7 @@ multiplication, and interpolation and editing happen in one space.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +50,7 @@ class GlowTrail:
 
 def flow_step(config: GlowConfig, channels: int, level: int, rng: np.random.Generator) -> Chain:
     """One step of flow: ActNorm, a permutation of the channels, a coupling."""
-    permutations = {
+    permutations: dict[str, Callable[[], Bijector]] = {
         "conv1x1": lambda: Invertible1x1Conv(channels, rng),
         "lu": lambda: Invertible1x1ConvLU(channels, rng),
         "shuffle": lambda: Permutation.shuffle(channels, rng),
@@ -112,7 +112,7 @@ class Glow(Parameterized):
             steps: dict[str, Bijector] = {}
             for k in range(config.K):
                 step = flow_step(config, channels, i, rng)
-                steps[f"step{k}"] = Tiled(step, self.workers) if xp is np else step
+                steps[f"step{k}"] = Tiled(step, self.workers, config.width) if xp is np else step
             split = None
             if i < config.L - 1:
                 learned = config.split_prior == "learned"
@@ -130,43 +130,41 @@ class Glow(Parameterized):
 
     def forward(self, x: Array) -> tuple[list[Array], Array]:
         """Images x (N, H, W, C) -> latents, one array (N, h, w, c) a level, and log|det|, (N,), nats."""
-        self._check("forward", x)
-        latents, logdet = [], zero_logdet(x)
-        for level in self.levels:
-            x, _ = level.squeeze.forward(x)
-            x, steps_logdet = level.steps.forward(x)
-            x, eps, split_logdet = _split(level, x)
-            latents.append(eps)
-            logdet = logdet + steps_logdet + split_logdet
-        return self._top_forward(x, latents, logdet)
+        return self._forward(x, None)
 
     def forward_keeping(self, x: Array) -> tuple[list[Array], Array, GlowTrail]:
         """`forward`, and what `backward` needs under the memory policy."""
-        self._check("forward", x)
-        latents, logdet, trail = [], zero_logdet(x), GlowTrail()
-        for level in self.levels:
-            x, _ = level.squeeze.forward(x)
-            x, steps_logdet, kept = level.steps.forward_keeping(x)
-            x, eps, split_logdet = _split(level, x)
-            latents.append(eps)
-            trail.levels.append(kept)
-            logdet = logdet + steps_logdet + split_logdet
-        return *self._top_forward(x, latents, logdet), trail
+        trail = GlowTrail()
+        return *self._forward(x, trail), trail
 
-    def _top_forward(self, h: Array, latents: list[Array], logdet: Array) -> tuple[list[Array], Array]:
-        if self.top is None:
-            return [*latents[:-1], h], logdet
-        eps, top_logdet = self.top.forward(h)
-        return [*latents[:-1], eps], logdet + top_logdet
+    def _forward(self, x: Array, trail: GlowTrail | None) -> tuple[list[Array], Array]:
+        self._check("forward", x)
+        latents, logdet = [], zero_logdet(x)
+        with self.workers:
+            for level in self.levels:
+                x, _ = level.squeeze.forward(x)
+                if trail is None:
+                    x, steps_logdet = level.steps.forward(x)
+                else:
+                    x, steps_logdet, kept = level.steps.forward_keeping(x)
+                    trail.levels.append(kept)
+                x, eps, split_logdet = _split(level, x)
+                latents.append(eps)
+                logdet = logdet + steps_logdet + split_logdet
+            if self.top is not None:
+                latents[-1], top_logdet = self.top.forward(x)
+                logdet = logdet + top_logdet
+        return latents, logdet
 
     def inverse(self, latents: list[Array]) -> Array:
         """Latents, as `forward` gives them -> images (N, H, W, C)."""
         self._check_latents("inverse", latents)
-        h = latents[-1] if self.top is None else self.top.inverse(latents[-1])
-        for level, eps in zip(reversed(self.levels), reversed(latents), strict=True):
-            if level.split is not None:
-                h = level.split.inverse(h, eps)
-            h = level.squeeze.inverse(level.steps.inverse(h))
+        with self.workers:
+            h = latents[-1] if self.top is None else self.top.inverse(latents[-1])
+            for level, eps in zip(reversed(self.levels), reversed(latents), strict=True):
+                if level.split is not None:
+                    h = level.split.inverse(h, eps)
+                h = level.squeeze.inverse(level.steps.inverse(h))
         return h
 
     def backward(
@@ -175,14 +173,14 @@ class Glow(Parameterized):
         """From derivatives of a loss by latents and log|det| (N,): x, rebuilt, and dx; parameter gradients are added."""
         self._check_latents("backward", latents)
         h, dh = latents[-1], dlatents[-1]
-        if self.top is not None:
-            h, dh = self.top.backward(h, dh, dlogdet)
-        for i in reversed(range(len(self.levels))):
-            level = self.levels[i]
-            if level.split is not None:
-                h, dh = level.split.backward(h, latents[i], dh, dlatents[i], dlogdet)
-            h, dh = level.steps.backward(h, dh, dlogdet, None if kept is None else kept.levels[i])
-            h, dh = level.squeeze.backward(h, dh, dlogdet)
+        with self.workers:
+            if self.top is not None:
+                h, dh = self.top.backward(h, dh, dlogdet)
+            for i, level in reversed(list(enumerate(self.levels))):
+                if level.split is not None:
+                    h, dh = level.split.backward(h, latents[i], dh, dlatents[i], dlogdet)
+                h, dh = level.steps.backward(h, dh, dlogdet, None if kept is None else kept.levels[i])
+                h, dh = level.squeeze.backward(h, dh, dlogdet)
         return h, dh
 
     def initialize(self, x: Array) -> None:
@@ -226,7 +224,9 @@ class Glow(Parameterized):
     def _check(self, where: str, x: Array) -> None:
         check_images(f"Glow.{where}", x, self.config.image_shape[2], self.dtype)
         if x.shape[1:] != self.config.image_shape:
-            raise ShapeError(f"Glow.{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize or crop them")
+            raise ShapeError(
+                f"Glow.{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize or crop them"
+            )
         if namespace(x) is not self.xp:
             raise ShapeError(f"Glow.{where}: the model is of {self.xp.__name__}, the images of {namespace(x).__name__}")
 
