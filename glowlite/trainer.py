@@ -55,7 +55,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Metrics:
-    """One line of `metrics.jsonl`. train_bits_per_dim: mean since the line before; held_out_bits_per_dim: where evaluated."""
+    """One line of `metrics.jsonl`. train_bits_per_dim: mean since the last line; held_out_bits_per_dim: where evaluated."""
 
     step: int
     epoch: float
@@ -103,7 +103,7 @@ def drift_message(model: Glow, x: Array, drift: float) -> str:
         level.steps.memory = policy
     name, worst = max(((name, float(d)) for name, d in kept.drift.items()), key=lambda item: (item[1] != item[1], item[1]))
     return (
-        f"rebuilt inputs are off by {drift:.1e} of the image range (limit {DRIFT_LIMIT:.0e}); {name} alone loses {worst:.1e}:"
+        f"rebuilt inputs are off by {drift:.1e} of the image range (limit {DRIFT_LIMIT:.0e}), most at {name}, {worst:.1e}:"
         " use --memory anchored:4, --dtype float64, or a lower --lr"
     )
 

@@ -1,13 +1,16 @@
 """Every reader on files as people have them, and on files as nobody wants them."""
 
 import io
+import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import glowlite.data.arrays
 from glowlite.data import load
 from glowlite.data.dataset import held_out_indices, make_dataset
 from glowlite.errors import DataError
@@ -71,6 +74,20 @@ def test_the_split_is_fixed_disjoint_and_complete(count):
     assert len(together(data)) == len(set(together(data))) == count
 
 
+def test_the_split_never_changes():
+    """Other indices here would put images that a saved run was trained on among those it is judged by."""
+    assert held_out_indices(30).tolist() == [0, 9, 12]
+    assert held_out_indices(8000)[:6].tolist() == [4, 29, 32, 43, 48, 69]
+
+
+def npy_header(header):
+    """The bytes of an .npy file with a header of one's own making, and few data."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100)
+
+
+HUGE = b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999, 16, 16, 3), }"
+
+
 def write(path, kind):
     """A bad file or folder of the kind; returns the path to load."""
     if kind == "missing":
@@ -80,6 +97,8 @@ def write(path, kind):
     if kind == "unknown kind":
         (path / "film.mp4").write_bytes(b"1234")
         return path / "film.mp4"
+    if kind == "long name":
+        return path / ("x" * 300)
     if kind == "empty folder":
         return path
     if kind == "no images array":
@@ -97,6 +116,9 @@ def write(path, kind):
     elif kind == "npy as npz":
         with open(path / "x.npz", "wb") as f:
             np.save(f, COLOUR)
+    elif kind == "npz huge":
+        with zipfile.ZipFile(path / "x.npz", "w") as archive:
+            archive.writestr("images.npy", npy_header(HUGE))
     elif kind in ("truncated", "garbage", "empty", "flipped"):
         buffer = io.BytesIO()
         np.savez_compressed(buffer, images=COLOUR)
@@ -108,8 +130,18 @@ def write(path, kind):
         )
     elif kind.startswith("npy"):
         np.save(path / "x.npy", np.array([{}], dtype=object) if kind == "npy objects" else COLOUR, allow_pickle=True)
-        if kind == "npy truncated":
-            (path / "x.npy").write_bytes((path / "x.npy").read_bytes()[:300])
+        damage = {
+            "npy truncated": (path / "x.npy").read_bytes()[:300], "npy empty": b"", "npy huge": npy_header(HUGE),
+            "npy open bracket": npy_header(HUGE[:-3]), "npy indent": npy_header(b"  a\n b"),
+            "npy shape of truth": npy_header(HUGE.replace(b"99999999999999, 16, 16, 3", b"True,")),
+            "npy deep": npy_header(b"-" * 5000 + b"1"),
+            "npy overflow": npy_header(HUGE.replace(b"9", b"999")),
+        }  # fmt: skip
+        if kind in damage:
+            (path / "x.npy").write_bytes(damage[kind])
+        if kind == "npy from npz":
+            with open(path / "x.npy", "wb") as f:
+                np.savez(f, images=COLOUR)
         return path / "x.npy"
     else:
         for i in range(4):
@@ -120,6 +152,12 @@ def write(path, kind):
             (path / "2.png").write_bytes((path / "2.png").read_bytes()[:60])
         elif kind == "no image inside":
             (path / "2.png").write_text("hello")
+        elif kind in ("16 bits", "floats"):
+            deep = COLOUR[0, ..., 0].astype(np.uint16 if kind == "16 bits" else np.float32)
+            Image.fromarray(deep).save(path / "deep.tif")
+        elif kind == "dangling link":
+            (path / "2.png").unlink()
+            (path / "2.png").symlink_to(path / "gone.png")
         elif kind == "bomb":
             Image.new("1", (20000, 20000)).save(path / "2.png")
         return path
@@ -132,6 +170,7 @@ def write(path, kind):
         ("missing", ["not-there.npz", "no such file"]),
         ("missing folder", ["not-there", "no such name, file or folder", "faces"]),
         ("unknown kind", ["film.mp4", "unknown kind", ".npz"]),
+        ("long name", ["xxx", "too long", "check the path"]),
         ("empty folder", ["no images", ".png"]),
         ("no images array", ["x.npz", "`images`", "pictures, labels"]),
         ("float", ["float64", "uint8"]),
@@ -144,11 +183,23 @@ def write(path, kind):
         ("garbage", ["x.npz"]),
         ("empty", ["x.npz"]),
         ("flipped", ["x.npz", "complete"]),
+        ("npz huge", ["x.npz", "memory"]),
+        ("npy empty", ["x.npy", "complete"]),
+        ("npy huge", ["x.npy", "complete"]),
+        ("npy open bracket", ["x.npy", "complete"]),
+        ("npy indent", ["x.npy", "complete"]),
+        ("npy shape of truth", ["x.npy", "complete"]),
+        ("npy deep", ["x.npy"]),
+        ("npy overflow", ["x.npy", "complete"]),
+        ("npy from npz", ["x.npy", "rename"]),
         ("npy objects", ["x.npy", "pickled"]),
         ("npy truncated", ["x.npy", "complete"]),
         ("mixed sizes", ["odd-one.png", "5x4", "5x6", "crop"]),
         ("corrupt image", ["2.png", "cannot be read"]),
         ("no image inside", ["2.png", "no image"]),
+        ("16 bits", ["deep.tif", "I;16", "8 bits"]),
+        ("floats", ["deep.tif", "mode F", "8 bits"]),
+        ("dangling link", ["2.png", "cannot be read"]),
         ("bomb", ["2.png", "pixels"]),
     ],
 )
@@ -158,6 +209,39 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, kind, said):
     message = str(caught.value)
     assert "\n" not in message
     assert all(part in message for part in said), message
+
+
+def refuse(path, *_, **__):
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_no_permission_is_one_line_that_names_it(tmp_path, monkeypatch):
+    """By patching, since the tests may run as root, whom no permission stops."""
+    (tmp_path / "closed").mkdir()
+    Image.fromarray(COLOUR[0]).save(tmp_path / "a.png")
+    np.save(tmp_path / "x.npy", COLOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(glowlite.data.arrays.np, "load", refuse)
+        with pytest.raises(DataError, match=r"x\.npy: may not be read; check its permissions$"):
+            load(str(tmp_path / "x.npy"))
+    scandir = os.scandir
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path: refuse(path) if "closed" in str(path) else scandir(path))
+        with pytest.raises(DataError, match=r"closed: cannot be read: Permission denied; check its permissions$"):
+            load(str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "is_dir", refuse)
+        with pytest.raises(DataError, match=r"x\.npy: cannot be looked up: Permission denied; check the path"):
+            load(str(tmp_path / "x.npy"))
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path, monkeypatch):
+    for i in range(3):
+        Image.fromarray(COLOUR[i]).save(tmp_path / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="data '': no such name"):
+        load("")
+    assert len(load(".").train) == 2
 
 
 def test_a_near_miss_of_a_name_is_suggested():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,7 +11,11 @@ import numpy as np
 
 from glowlite.errors import DataError
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, KeyError)
+# The last six come of a damaged .npy header: it is parsed as Python text, and the shape in it is believed.
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, KeyError,
+    tokenize.TokenError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError,
+)  # fmt: skip
 
 
 def read_npz(path: Path) -> np.ndarray:
@@ -30,9 +35,13 @@ def read_npz(path: Path) -> np.ndarray:
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """An .npy file, mapped into memory and read as it is used. Raises DataError for a damaged one."""
+    """The array of an .npy file, mapped: no pixel is read before dtype and shape are checked. DataError if damaged."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            array.close()
+            raise DataError(f"{path}: this is an .npz file under the name of an .npy; rename it")
+        return array
     except DAMAGED as error:
         raise _unreadable(path, "npy", error) from None
 
@@ -40,6 +49,10 @@ def read_npy(path: Path) -> np.ndarray:
 def _unreadable(path: Path, kind: str, error: Exception) -> Exception:
     if isinstance(error, DataError):
         return error
+    if isinstance(error, PermissionError):
+        return DataError(f"{path}: may not be read; check its permissions")
+    if isinstance(error, MemoryError):
+        return DataError(f"{path}: its images do not fit in memory, or it is damaged; make it again, or with fewer images")
     reason = " ".join(str(error).split()) or type(error).__name__
     if "pickle" in reason.lower() or "Python objects" in reason:
         reason = "it is no file of numbers (or holds pickled objects, which are never loaded)"

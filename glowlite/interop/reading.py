@@ -1,0 +1,117 @@
+"""What Glow a set of tensors is, read off their names and shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from statistics import mode
+from typing import Any
+
+from glowlite.errors import GlowliteError
+from glowlite.interop.openai import KIND as OPENAI
+from glowlite.interop.rosinality import KIND as ROSINALITY
+from glowlite.interop.rules import Kind, Rule, Tensors
+from glowlite.interop.y0ast import KIND as Y0AST
+from glowlite.models.config import GlowConfig
+
+KINDS = (Y0AST, ROSINALITY, OPENAI)
+NAMED_IN_THE_TENSORS = {"output_scale": True, "split_prior": "learned"}  # of every kind
+
+
+def kind_called(name: str) -> Kind:
+    """The kind with this letter or alias, whatever its case."""
+    for kind in KINDS:
+        if name.lower() in {alias.lower() for alias in (kind.name, *kind.aliases)}:
+            return kind
+    known = "; ".join(", ".join((kind.name, *kind.aliases)) for kind in KINDS)
+    raise GlowliteError(f"from_weights: unknown kind {name!r}; expected one of {known}")
+
+
+def kind_of(names: Iterable[str]) -> Kind:
+    """The kind whose names of tensors these are."""
+    names = list(names)
+    found = [kind for kind in KINDS if _parts(names, kind.step_at, kind.step("affine"))]
+    if len(found) != 1:
+        raise GlowliteError("these tensors are of no kind of Glow known here: " + ", ".join(names[:3]))
+    return found[0]
+
+
+def _parts(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[str]:
+    """The parts of the model, named as in `part_at`, of which at least one tensor is there."""
+    part = re.sub(r"\\{\w+\\}", r"\\d+", re.escape(part_at))
+    tensors = "|".join(re.escape(name) for rule in rules for name in rule.theirs)
+    matches = (re.fullmatch(f"({part})({tensors})", name) for name in names)
+    return {match[1] for match in matches if match}
+
+
+def read_config(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]) -> GlowConfig:
+    """The configuration of a Glow with these tensors; `overrides`, fields of GlowConfig, are taken as they are."""
+    where = f"from_weights, kind {kind.name}"
+    given = {**NAMED_IN_THE_TENSORS, **kind.options}
+    if refused := sorted({"image_shape", *given} & set(overrides)):
+        raise GlowliteError(f"{where}: {refused[0]} cannot be overridden, it follows from the kind and the tensors")
+    for name in {"K", "L"} & set(overrides):
+        if not isinstance(overrides[name], int) or overrides[name] < 1:
+            raise GlowliteError(f"{where}: {name} must be an integer of at least 1, got {overrides[name]!r}")
+    steps = _parts(tensors, kind.step_at, kind.step("affine"))
+    if not steps:
+        example = kind.step_prefix(0, 0, 1) + kind.step("affine")[0].theirs[0]
+        raise GlowliteError(f"{where}: no tensor with a name like {example}; is it another kind?")
+    splits = _parts(tensors, kind.split_at, kind.split)
+    L = overrides.get("L", max(1, len(splits) + (kind.top_at != kind.split_at)))
+    K = overrides.get("K", -(-len(steps) // L))
+
+    def sizes(ours: str) -> list[tuple[int, tuple[int, ...]]]:
+        """Level and shape of this tensor in every step; what most steps say is believed, the others are errors."""
+        name = next(rule.theirs[0] for rule in kind.step("affine") if rule.ours == ours)
+        names = [(level, kind.step_prefix(level, step, K) + name) for level in range(L) for step in range(K)]
+        shapes = [(level, tensors[name].shape) for level, name in names if name in tensors]
+        if not shapes:
+            raise GlowliteError(f"{where}: no tensor {names[0][1]}")
+        return shapes
+
+    channels = mode(max(shape, default=0) >> (level + 2) for level, shape in sizes("actnorm/bias"))
+    affine = mode(max(shape, default=0) == channels << (level + 2) for level, shape in sizes("coupling/net/conv3/bias"))
+    if image_size is None:
+        zeros = tensors.get(kind.top_input or "")
+        if zeros is None or zeros.ndim != 4:
+            raise GlowliteError(f"{where}: the weights do not tell the size of the images; give image_size=(H, W)")
+        image_size = tuple(side << L for side in zeros.shape[2:])
+    read = {
+        "image_shape": (*image_size, channels),
+        "K": K,
+        "L": L,
+        "width": mode(max(shape, default=0) for _, shape in sizes("coupling/net/conv2/weight")),
+        "coupling": "affine" if affine else "additive",
+        "permutation": overrides.get("permutation") or _permutations(kind, tensors, K, L),
+        "top_prior": "learned" if _parts(tensors, kind.top_at, kind.top) else "unit",
+    }
+    config = GlowConfig.from_dict({**read, **given, **overrides})
+    if unknown := sorted(set(config.permutation.split(",")) - {*kind.permutations, "reverse"}):
+        raise GlowliteError(
+            f"{where}: there is no permutation {unknown[0]!r} in this kind; it has {', '.join(kind.permutations)}"
+        )
+    return config
+
+
+def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
+    """For every level the permutation whose tensors are there.
+
+    A fixed one leaves none, or none that is trained, so it is easily lost in saving: it is asked for, and never guessed.
+    """
+    names = []
+    for level in range(L):
+        steps = [kind.step_prefix(level, step, K) for step in range(K)]
+        found = [
+            name
+            for name, rules in kind.permutations.items()
+            if any(step + theirs in tensors for step in steps for rule in rules for theirs in rule.theirs)
+        ]
+        if not found:
+            missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
+            raise GlowliteError(
+                f"from_weights, kind {kind.name}: no tensor tells the permutation of level {level}; expected one of"
+                f" {', '.join(missing)}, or permutation='reverse'"
+            )
+        names.append(found[0])
+    return names[0] if len(set(names)) == 1 else ",".join(names)

@@ -1,0 +1,25 @@
+"""Checks for any invertible layer: hold your own flow to the laws that the layers of this library obey.
+
+    from glowlite.testing import check_layer
+    check_layer(my_layer, x)                 # x (N, ...), float64
+
+A layer needs `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`, and `parameters()`, a dict
+of objects with arrays `value` and `grad`. All in float64: the tolerances are those of its rounding, not of float32's.
+"""
+
+from glowlite.testing.adapters import ModelAsLayer, SplitAsLayer
+from glowlite.testing.gradients import directional_derivative, taylor_slope
+from glowlite.testing.jacobians import numerical_jacobian, numerical_logdet
+from glowlite.testing.laws import LAWS, check_conditioner, check_layer
+
+__all__ = [
+    "LAWS",
+    "ModelAsLayer",
+    "SplitAsLayer",
+    "check_conditioner",
+    "check_layer",
+    "directional_derivative",
+    "numerical_jacobian",
+    "numerical_logdet",
+    "taylor_slope",
+]

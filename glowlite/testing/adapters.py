@@ -1,0 +1,65 @@
+"""Maps with several outputs seen as layers with one, so that the same laws hold them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class SplitAsLayer:
+    """A split, x -> h, eps, as a layer x -> y: the two side by side on the last axis."""
+
+    def __init__(self, split: Any) -> None:
+        self.split = split
+
+    def parameters(self) -> dict[str, Any]:
+        return self.split.parameters()
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        h, eps, logdet = self.split.forward(x)
+        return np.concatenate((h, eps), axis=-1), logdet
+
+    def inverse(self, y: np.ndarray) -> np.ndarray:
+        return self.split.inverse(*np.split(y, 2, axis=-1))
+
+    def backward(self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.split.backward(*np.split(y, 2, axis=-1), *np.split(dy, 2, axis=-1), dlogdet)
+
+
+class ModelAsLayer:
+    """A model, x -> list of latents, as a layer x -> y (N, D): all latents in a row.
+
+    `latent_shapes`: the shape of each latent without N.
+    """
+
+    def __init__(self, model: Any, latent_shapes: list[tuple[int, ...]]) -> None:
+        self.model = model
+        self.shapes = latent_shapes
+
+    def parameters(self) -> dict[str, Any]:
+        return self.model.parameters()
+
+    def _flat(self, latents: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([z.reshape(len(z), -1) for z in latents], axis=1)
+
+    def _parts(self, y: np.ndarray) -> list[np.ndarray]:
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
+        parts = np.split(y, ends, axis=1)
+        return [part.reshape(len(y), *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        latents, logdet = self.model.forward(x)
+        return self._flat(latents), logdet
+
+    def forward_keeping(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
+        latents, logdet, kept = self.model.forward_keeping(x)
+        return self._flat(latents), logdet, kept
+
+    def inverse(self, y: np.ndarray) -> np.ndarray:
+        return self.model.inverse(self._parts(y))
+
+    def backward(
+        self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray, kept: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.model.backward(self._parts(y), self._parts(dy), dlogdet, kept)

@@ -1,0 +1,157 @@
+"""The layers under test: one list of (name, how to make it from a Hypothesis draw), each with random, non-zero weights."""
+
+import itertools
+
+import numpy as np
+from hypothesis import strategies as st
+
+from glowlite import Glow, GlowConfig, Memory
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
+from glowlite.bijectors.permutation import Permutation
+from glowlite.bijectors.split import Split
+from glowlite.bijectors.squeeze import Squeeze
+from glowlite.bijectors.tiled import Tiled
+from glowlite.bijectors.top_prior import TopPrior
+from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.models.glow import flow_step
+from glowlite.testing import ModelAsLayer, SplitAsLayer
+from glowlite.workers import Workers
+
+WIDTH = 8
+NETS = list(itertools.product((True, False), ("none", "last", "all"), (True, False)))
+
+
+def shapes(even_channels=False, even_sides=False):
+    """(N, H, W, C): N 1-3, H and W 2-8, C 1-12."""
+    side = st.sampled_from((2, 4, 6, 8)) if even_sides else st.integers(2, 8)
+    channels = st.sampled_from((2, 4, 6, 8, 10, 12)) if even_channels else st.integers(1, 12)
+    return st.tuples(st.integers(1, 3), side, side, channels)
+
+
+def shaken(layer, rng, scale=0.1):
+    """The layer with every weight moved at random, so that none is zero or one; those of a network by more."""
+    for name, p in layer.parameters().items():
+        p.value[...] += (0.3 if "conv" in name and name.endswith("weight") else scale) * rng.standard_normal(p.value.shape)
+    return layer
+
+
+def net(c_in, c_out, rng, options):
+    hidden_actnorm, border, output_scale = options
+    return PixelMLP(c_in, c_out, WIDTH, rng, hidden_actnorm, border, output_scale)
+
+
+def affine(options, scale="sigmoid", shift="before", changed="second"):
+    def make(shape, rng):
+        c = shape[3]
+        return shaken(AffineCoupling(c, net(c // 2, c, rng, options), changed, scale, shift, bound=1.5), rng)
+
+    return make
+
+
+def additive(options, changed="second"):
+    def make(shape, rng):
+        c = shape[3]
+        return shaken(AdditiveCoupling(c, net(c // 2, c // 2, rng, options), changed), rng)
+
+    return make
+
+
+def actnorm_paper(shape, rng):
+    layer = shaken(ActNorm(shape[3], "paper"), rng, 0.2)
+    layer.scale.value[...] *= rng.choice((-1, 1), shape[3])  # nothing says that a scale is positive
+    return layer
+
+
+def step(shape, rng, **options):
+    """One step of flow: an ActNorm, a permutation and a coupling."""
+    config = GlowConfig((8, 8, 3), width=WIDTH, **options)
+    return shaken(flow_step(config, shape[3], 0, rng), rng, 0.05)
+
+
+def chain(memory):
+    def make(shape, rng):
+        steps = {
+            f"step{k}": step(shape, rng, permutation=p, scale="bounded") for k, p in enumerate(("conv1x1", "lu", "shuffle"))
+        }
+        return Chain(steps, Memory.parse(memory))
+
+    return make
+
+
+def tiled(shape, rng):
+    return Tiled(step(shape, rng), Workers(2), WIDTH)
+
+
+def split(border, output_scale):
+    def make(shape, rng):
+        c = shape[3]
+        return SplitAsLayer(shaken(Split(c, ZeroConv(c // 2, c, border, output_scale)), rng))
+
+    return make
+
+
+ANY, EVEN, SQUARES = shapes(), shapes(even_channels=True), shapes(even_sides=True)
+
+LAYERS = {
+    "actnorm-paper": (ANY, actnorm_paper),
+    "actnorm-openai": (ANY, lambda s, rng: shaken(ActNorm(s[3], "openai"), rng)),
+    "reverse": (ANY, lambda s, rng: Permutation.reverse(s[3])),
+    "shuffle": (ANY, lambda s, rng: Permutation.shuffle(s[3], rng)),
+    "squeeze": (SQUARES, lambda s, rng: Squeeze()),
+    "conv1x1": (ANY, lambda s, rng: shaken(Invertible1x1Conv(s[3], rng), rng, 0.05)),
+    "lu": (ANY, lambda s, rng: shaken(Invertible1x1ConvLU(s[3], rng), rng, 0.05)),
+    "top-prior": (ANY, lambda s, rng: shaken(TopPrior(s[3]), rng)),
+    "top-prior-plain": (ANY, lambda s, rng: shaken(TopPrior(s[3], border=False, output_scale=False), rng)),
+    "split-unit": (EVEN, lambda s, rng: SplitAsLayer(Split(s[3], None))),
+    "split-plain": (EVEN, split(border=False, output_scale=False)),
+    "split-openai": (EVEN, split(border=True, output_scale=True)),
+    "chain-reversible": (EVEN, chain("reversible")),
+    "chain-anchored": (EVEN, chain("anchored:2")),
+    "chain-stored": (EVEN, chain("stored")),
+    "tiled": (EVEN, tiled),
+}
+for scale, shift, changed in itertools.product(("exp", "sigmoid", "bounded"), ("before", "after"), ("first", "second")):
+    LAYERS[f"affine-{scale}-{shift}-{changed}"] = (EVEN, affine((True, "all", True), scale, shift, changed))
+for options in NETS:
+    LAYERS["affine-net-{}-{}-{}".format(*options)] = (EVEN, affine(options))
+for changed in ("first", "second"):
+    LAYERS[f"additive-{changed}"] = (EVEN, additive((True, "all", True), changed))
+
+CONDITIONERS = {
+    "pixel-mlp-{}-{}-{}".format(*options): lambda s, rng, options=options: shaken(net(s[3], 3, rng, options), rng)
+    for options in NETS
+}
+CONDITIONERS |= {
+    f"zero-conv-{border}-{scaled}": lambda s, rng, b=border, o=scaled: shaken(ZeroConv(s[3], 5, b, o), rng)
+    for border, scaled in itertools.product((True, False), (True, False))
+}
+
+# every value of every option of GlowConfig, most with two levels and C of 1 to 3
+GLOWS = {
+    "openai": {},
+    "paper": "paper",
+    "lu": {"permutation": "lu"},
+    "shuffle-additive": {"permutation": "shuffle", "coupling": "additive"},
+    "reverse-exp": {"permutation": "reverse", "scale": "exp", "shift": "after"},
+    "per-level": {"permutation": "conv1x1,lu", "scale": "bounded", "changed": "first"},
+    "paper-actnorm": {"actnorm": "paper", "hidden_actnorm": False, "border": "last"},
+    "unit-priors": {"split_prior": "unit", "top_prior": "unit", "border": "none", "output_scale": False},
+}
+
+
+@st.composite
+def glow_cases(draw, options):
+    n, k = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    shape = (*draw(st.sampled_from(((4, 4), (4, 8), (8, 4)))), draw(st.integers(1, 3)))
+    seed = draw(st.integers(0, 2**16))
+    if options == "paper":
+        config = GlowConfig.paper(shape, K=k, L=2, width=4)
+    else:
+        config = GlowConfig(shape, K=k, L=2, width=4, **options)
+    rng = np.random.default_rng(seed)
+    model = shaken(Glow(config, seed, "float64", workers=Workers(2)), rng, 0.05)
+    return ModelAsLayer(model, config.latent_shapes()), rng.standard_normal((n, *shape))

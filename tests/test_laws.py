@@ -1,0 +1,260 @@
+"""Every layer, in every option, obeys every law, over shapes N 1-3, H and W 2-8, C 1-12."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layers import CONDITIONERS, EVEN, GLOWS, LAYERS, glow_cases, shapes, step
+
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.invertible_conv import Invertible1x1Conv
+from glowlite.conditioners.patches import gather, scatter, taps_from_outside
+from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.testing import check_conditioner, check_layer, taylor_slope
+
+SEEDS = st.integers(0, 2**16)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name):
+    strategy, make = LAYERS[name]
+
+    @given(strategy, SEEDS)
+    def laws_hold(shape, seed):
+        rng = np.random.default_rng(seed)
+        layer = make(shape, rng)
+        check_layer(layer, rng.standard_normal(shape))
+
+    laws_hold()
+
+
+@pytest.mark.parametrize("name", GLOWS)
+def test_glow(name):
+    @settings(max_examples=max(2, settings().max_examples // 3))
+    @given(glow_cases(GLOWS[name]))
+    def laws_hold(case):
+        check_layer(*case)
+
+    laws_hold()
+
+
+@pytest.mark.parametrize("name", CONDITIONERS)
+def test_conditioner(name):
+    @given(shapes(), SEEDS)
+    def laws_hold(shape, seed):
+        rng = np.random.default_rng(seed)
+        check_conditioner(CONDITIONERS[name](shape, rng), rng.standard_normal(shape))
+
+    laws_hold()
+
+
+def slow_gather(x):
+    """`gather`, as its definition is written."""
+    n, h, w, c = x.shape
+    patches = np.zeros((n, h, w, 3, 3, c))
+    for y, z, dy, dx in np.ndindex(h, w, 3, 3):
+        if 0 <= y + dy - 1 < h and 0 <= z + dx - 1 < w:
+            patches[:, y, z, dy, dx] = x[:, y + dy - 1, z + dx - 1]
+    return patches.reshape(n, h, w, 9 * c)
+
+
+@given(st.tuples(st.integers(1, 3), st.integers(1, 8), st.integers(1, 8), st.integers(1, 5)), SEEDS)
+def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
+    rng = np.random.default_rng(seed)
+    x, v = rng.standard_normal(shape), rng.standard_normal((*shape[:3], 9 * shape[3]))
+    assert np.array_equal(gather(x), slow_gather(x))
+    assert (gather(x) * v).sum() == pytest.approx((x * scatter(v)).sum(), rel=1e-12, abs=1e-12)
+    outside = 1 - slow_gather(np.ones((*shape[:3], 1)))
+    with_border = gather(x, border=True).reshape(*shape[:3], 9, shape[3] + 1)
+    assert np.array_equal(with_border[..., :-1].reshape(*shape[:3], -1), slow_gather(x))
+    assert np.array_equal(with_border[..., -1], outside)
+    assert np.array_equal(taps_from_outside(*shape[1:3], x), outside[0, ..., ::-1])
+
+
+@given(shapes(), SEEDS)
+def test_a_zero_conv_is_a_convolution_of_the_padded_image(shape, seed):
+    """Against a plain loop over an image padded with zeros and a border channel of ones, kernel turned by 180 degrees."""
+    rng = np.random.default_rng(seed)
+    n, h, w, c = shape
+    conv = ZeroConv(c, 4)
+    for p in conv.parameters().values():
+        p.value[...] = rng.standard_normal(p.value.shape)
+    x = rng.standard_normal(shape)
+    padded = np.zeros((n, h + 2, w + 2, c + 1))
+    padded[..., -1] = 1
+    padded[:, 1:-1, 1:-1] = np.concatenate((x, np.zeros((n, h, w, 1))), axis=-1)
+    kernel = conv.conv.weight.value.reshape(c + 1, 3, 3, 4)[:, ::-1, ::-1]
+    expected = np.zeros((n, h, w, 4))
+    for dy, dx in np.ndindex(3, 3):
+        expected += padded[:, dy : dy + h, dx : dx + w] @ kernel[:, dy, dx]
+    expected = (expected + conv.conv.bias.value) * np.exp(3 * conv.conv.logs.value)
+    np.testing.assert_allclose(conv.forward(x)[0], expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+
+
+@given(EVEN, SEEDS)
+def test_the_order_of_memory_does_not_matter(shape, seed):
+    rng = np.random.default_rng(seed)
+    layer, x, dlogdet = step(shape, rng), rng.standard_normal(shape), rng.standard_normal(shape[0])
+    planes = np.ascontiguousarray(x.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0)
+    (y, logdet), (y_planes, logdet_planes) = layer.forward(x), layer.forward(planes)
+    np.testing.assert_allclose(y_planes, y, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(logdet_planes, logdet, rtol=1e-12, atol=1e-12)
+    for a, b in zip(layer.backward(y, x, dlogdet), layer.backward(y_planes, planes, dlogdet), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_the_fitted_taylor_slope_is_two_for_a_gradient_and_one_for_anything_else():
+    def change(t):
+        return np.exp(2 * t) - 1
+
+    assert taylor_slope(change, 2.0) > 1.8
+    assert taylor_slope(change, 0.0) < 1.2
+    assert taylor_slope(change, 1.9) < 1.5
+
+
+# Bugs as people make them: each has to break a law.
+
+
+class WrongSignOfLogdet(ActNorm):
+    def backward(self, y, dy, dlogdet, kept=None):
+        return super().backward(y, dy, -dlogdet, kept)
+
+
+class ForgottenPixels(ActNorm):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y, logdet / (x.shape[1] * x.shape[2])
+
+
+class EpsInTheInverse(ActNorm):
+    def inverse(self, y):
+        s, b, _ = self.scale_and_shift()
+        return (y - b) / (s + 1e-6)
+
+
+class AssignedGradient(ActNorm):
+    def backward(self, y, dy, dlogdet, kept=None):
+        self.bias.grad[...] = 0
+        return super().backward(y, dy, dlogdet, kept)
+
+
+class ChangedArgument(ActNorm):
+    def backward(self, y, dy, dlogdet, kept=None):
+        result = super().backward(y, dy, dlogdet, kept)
+        dy *= 2
+        return result
+
+
+class BatchStatistics(ActNorm):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y + 1e-6 * x.mean(axis=0), logdet
+
+
+class LogdetInFloat32(ActNorm):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y, logdet.astype(np.float32)
+
+
+class SmallGradientMissing(ActNorm):
+    def backward(self, y, dy, dlogdet, kept=None):
+        before = self.bias.grad.copy()
+        result = super().backward(y, dy, dlogdet, kept)
+        self.bias.grad[...] = before + (1 - 1e-5) * (self.bias.grad - before)
+        return result
+
+
+class KeptIgnored(ActNorm):
+    def backward(self, y, dy, dlogdet, kept=None):
+        return super().backward(y, dy, dlogdet, None if kept is None else kept + 1e-6)
+
+
+class TransposedGradient(Invertible1x1Conv):
+    def add_gradients(self, dW, dlog_abs_det, W_inverse):
+        super().add_gradients(dW.T, dlog_abs_det, W_inverse)
+
+
+class AliasOfAParameter(Invertible1x1Conv):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        if x.shape[:3] == (1, 1, self.channels):
+            return self.weight.value[None, None], logdet
+        return y, logdet
+
+
+class NoLogdetGradient(Invertible1x1Conv):
+    def add_gradients(self, dW, dlog_abs_det, W_inverse):
+        super().add_gradients(dW, 0 * dlog_abs_det, W_inverse)
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        WrongSignOfLogdet,
+        ForgottenPixels,
+        EpsInTheInverse,
+        AssignedGradient,
+        ChangedArgument,
+        BatchStatistics,
+        LogdetInFloat32,
+        SmallGradientMissing,
+        KeptIgnored,
+        TransposedGradient,
+        NoLogdetGradient,
+    ],
+)
+def test_a_planted_bug_breaks_a_law(bug):
+    rng = np.random.default_rng(0)
+    layer = bug(4, rng) if issubclass(bug, Invertible1x1Conv) else bug(4)
+    for p in layer.parameters().values():
+        p.value[...] += 0.1 * rng.standard_normal(p.value.shape)
+    x = rng.standard_normal((3, 2, 3, 4))
+    with pytest.raises(AssertionError, match=f"{bug.__name__}, law "):
+        check_layer(layer, x)
+
+
+def test_an_alias_of_a_parameter_breaks_a_law():
+    layer = AliasOfAParameter(4, np.random.default_rng(0))
+    with pytest.raises(AssertionError, match="law"):
+        check_layer(layer, np.random.default_rng(1).standard_normal((1, 1, 4, 4)))
+
+
+@pytest.mark.parametrize("path", ["net", "log scale slope", "border", "relu"])
+def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
+    from glowlite.bijectors import coupling
+    from glowlite.conditioners import pixel_mlp, zero_conv
+
+    rng = np.random.default_rng(2)
+    shape = (2, 4, 4, 6)
+    layer = step(shape, rng)
+    check_layer(layer, rng.standard_normal(shape))
+    if path == "net":  # x1 acts through the network as well
+        monkeypatch.setattr(pixel_mlp, "scatter_columns", lambda v, s: 0 * scatter(v.T.reshape(*s[:3], -1)))
+    elif path == "log scale slope":
+        monkeypatch.setattr(coupling.AffineCoupling, "_log_scale_slope", lambda self, h, log_s: np.exp(log_s))
+    elif path == "border":
+        monkeypatch.setattr(zero_conv, "taps_from_outside", lambda h, w, like: taps_from_outside(h, w, like)[::-1])
+        monkeypatch.setattr(zero_conv.ScatterConv, "backward", broken_border(zero_conv.ScatterConv.backward))
+    else:
+        monkeypatch.setattr(pixel_mlp.PixelMLP, "backward", without_relu(pixel_mlp.PixelMLP.backward))
+    with pytest.raises(AssertionError, match="law"):
+        check_layer(layer, rng.standard_normal(shape))
+
+
+def broken_border(backward):
+    def changed(self, dy, h):
+        before = self.weight.grad[-1].copy()
+        result = backward(self, dy, h)
+        self.weight.grad[-1] = before + 0.99 * (self.weight.grad[-1] - before)
+        return result
+
+    return changed
+
+
+def without_relu(backward):
+    def changed(self, draw, cache):
+        patches, h1, h2 = cache
+        return backward(self, draw, (patches, np.abs(h1) + 1e-3, h2))
+
+    return changed

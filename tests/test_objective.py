@@ -1,0 +1,148 @@
+"""From pixels to bits per dimension and back: ranges, worst cases, and the formula worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glowlite import GlowliteError
+from glowlite.errors import ShapeError
+from glowlite.objective import (
+    bits_per_dim,
+    check_finite,
+    dequantisation_noise,
+    dequantise,
+    log_normal,
+    loss_gradients,
+    quantise,
+    to_pixels,
+)
+
+N_BITS = st.integers(1, 8)
+DTYPES = st.sampled_from(("float32", "float64"))
+ALL_PIXELS = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+
+
+@given(N_BITS)
+def test_quantise_is_the_floor_of_a_division(n_bits):
+    levels = quantise(ALL_PIXELS, n_bits)
+    assert levels.dtype == np.uint8
+    np.testing.assert_array_equal(levels, np.floor(ALL_PIXELS / 2.0 ** (8 - n_bits)))
+    assert len(np.unique(levels)) == 2**n_bits
+
+
+@given(N_BITS, DTYPES)
+def test_dequantised_pixels_lie_in_their_bin_even_with_the_worst_noise(n_bits, dtype):
+    below_one = np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(0))
+    width = 2.0**-n_bits
+    left = quantise(ALL_PIXELS, n_bits) * width - 0.5
+    for u in (0.0, 0.5, below_one):
+        x = dequantise(ALL_PIXELS, n_bits, np.full(ALL_PIXELS.shape, u, dtype))
+        assert x.dtype == dtype
+        assert x.min() >= -0.5 and x.max() < 0.5
+        # level + u is rounded to the dtype, at most half a unit in the last place of 256 levels
+        assert (x >= left).all() and (x <= left + width + 256 * np.finfo(dtype).eps).all()
+    np.testing.assert_array_equal(dequantise(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape, dtype)), left)
+
+
+@given(N_BITS, DTYPES, st.integers(0, 2**16))
+def test_pixels_come_back_at_the_level_they_had(n_bits, dtype, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (3, 4, 5, 3)).astype(np.uint8)
+    noise = dequantisation_noise(seed, "dequantise", 0, 0, images.shape, dtype)
+    pixels = to_pixels(dequantise(images, n_bits, noise), n_bits)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(quantise(pixels, n_bits), quantise(images, n_bits))
+    # a pixel comes back in the middle of the values that share its level: within half of them
+    assert np.abs(pixels.astype(int) - images).max() <= (2 ** (8 - n_bits)) // 2
+
+
+def test_eight_bits_lose_nothing():
+    x = dequantise(ALL_PIXELS, 8, np.full(ALL_PIXELS.shape, 0.5, "float32"))
+    np.testing.assert_array_equal(to_pixels(x, 8), ALL_PIXELS)
+
+
+@given(N_BITS)
+def test_values_outside_the_range_are_clipped(n_bits):
+    step = 256 // 2**n_bits
+    low, high = to_pixels(np.array([-7.0, 7.0]), n_bits)
+    assert low == step // 2 * (n_bits < 8) and high == 256 - step + step // 2 * (n_bits < 8)
+
+
+def test_bits_per_dim_of_a_case_worked_out_by_hand():
+    # D = 12, 5 bits. p(x) = 1 on the unit cube: every level has 1/32 of each axis, so 5 bits a dimension
+    assert bits_per_dim(np.zeros(2), 12, 5) == pytest.approx([5.0, 5.0], rel=1e-15)
+    # one e-fold of density on the whole image saves 1/ln 2 bits of it
+    assert bits_per_dim(np.array([1.0]), 12, 5) == pytest.approx([5 - 1 / (12 * math.log(2))], rel=1e-15)
+    # 3 nats below the uniform density on each of 4 axes, 8 bits: 8 + 3 log2(e)
+    assert bits_per_dim(np.array([-12.0]), 4, 8) == pytest.approx([8 + 3 * 1.4426950408889634], rel=1e-15)
+
+
+@given(N_BITS)
+def test_a_fair_die_over_the_levels_costs_n_bits(n_bits):
+    """A density that is uniform over the cube [-0.5, 0.5)^D codes every pixel in n_bits: log p = 0."""
+    assert bits_per_dim(np.zeros(1), 3072, n_bits)[0] == pytest.approx(n_bits, rel=1e-14)
+
+
+@given(st.integers(1, 4), st.integers(0, 2**16))
+def test_log_normal_is_that_of_scipy(n, seed):
+    z = 3 * np.random.default_rng(seed).standard_normal((n, 2, 3, 4))
+    got = log_normal(z)
+    assert got.shape == (n,) and got.dtype == np.float64
+    np.testing.assert_allclose(got, scipy.stats.norm.logpdf(z).sum(axis=(1, 2, 3)), rtol=1e-13)
+
+
+def test_log_normal_of_float32_sums_in_float64():
+    z = np.ones((1, 512, 512, 4), np.float32)
+    z[0, 0, 0, 0] = 1e-2
+    expected = scipy.stats.norm.logpdf(z.astype(np.float64)).sum()
+    got = log_normal(z)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, [expected], rtol=1e-9)  # a sum in float32 keeps 7 digits at most
+
+
+@given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**16))
+def test_loss_gradients_are_those_of_mean_bits_per_dim(n, batch, seed):
+    """The loss is quadratic in the latents and linear in logdet: one central difference is exact but for rounding."""
+    rng = np.random.default_rng(seed)
+    latents = [rng.standard_normal((n, 2, 2, 3)), rng.standard_normal((n, 1, 1, 8))]
+    logdet = rng.standard_normal(n)
+
+    def loss(latents, logdet):
+        return bits_per_dim(sum(log_normal(z) for z in latents) + logdet, 20, 5).sum() / batch
+
+    dlatents, dlogdet = loss_gradients(latents, batch)
+    assert [d.shape for d in dlatents] == [z.shape for z in latents] and dlogdet.shape == (n,)
+    v = [rng.standard_normal(z.shape) for z in latents]
+    u = rng.standard_normal(n)
+    up = loss([z + dz for z, dz in zip(latents, v, strict=True)], logdet + u)
+    down = loss([z - dz for z, dz in zip(latents, v, strict=True)], logdet - u)
+    expected = sum((d * dz).sum() for d, dz in zip(dlatents, v, strict=True)) + dlogdet @ u
+    # each loss is about 5 n / batch, so its rounding is some 1e-15 of that
+    assert (up - down) / 2 == pytest.approx(expected, rel=1e-9, abs=1e-13)
+
+
+@pytest.mark.parametrize("n_bits", [0, 9, -1])
+def test_an_impossible_number_of_bits_is_refused(n_bits):
+    for call in (
+        lambda: quantise(ALL_PIXELS, n_bits),
+        lambda: dequantise(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape)),
+        lambda: to_pixels(np.zeros(3), n_bits),
+    ):
+        with pytest.raises(GlowliteError, match=rf"n_bits must be 1 to 8, got {n_bits}"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_only_bytes_are_pixels(dtype):
+    with pytest.raises(ShapeError, match=f"expected uint8 images 0..255, got {dtype}"):
+        quantise(ALL_PIXELS.astype(dtype), 5)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_ends_the_run_with_a_place_and_a_remedy(value):
+    with pytest.raises(GlowliteError, match=r"the loss is .*lower the learning rate"):
+        check_finite("the loss", value)
+    assert check_finite("the loss", 1.5) == 1.5

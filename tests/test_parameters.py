@@ -1,0 +1,137 @@
+"""One flat theta and one flat grad: names, order, counts, and views that cannot come loose."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from glowlite import Glow, GlowConfig
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.invertible_conv import Invertible1x1ConvLU
+from glowlite.bijectors.permutation import Permutation
+from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.parameters import Parameter, ParameterStore
+
+
+def small_glow(**options):
+    return Glow(GlowConfig((8, 8, 3), **{"K": 2, "L": 2, "width": 4, **options}), dtype="float64")
+
+
+@pytest.mark.parametrize("attribute", ["value", "grad"])
+def test_a_view_cannot_be_rebound(attribute):
+    p = Parameter(np.ones(3))
+    with pytest.raises(AttributeError):
+        setattr(p, attribute, np.zeros(3))
+    with pytest.raises(AttributeError):
+        p.other = 1  # nor can a slip of the pen make a new attribute
+
+
+def test_a_parameter_is_bound_only_to_memory_of_its_shape():
+    p = Parameter(np.ones((2, 3)))
+    with pytest.raises(AssertionError):
+        p.bind(np.zeros(6), np.zeros(6))
+    with pytest.raises(AssertionError):
+        p.bind(np.zeros((2, 3)), np.zeros((3, 2)))
+
+
+def test_every_view_is_its_slice_of_the_flat_vectors():
+    store = small_glow().store
+    store.theta[...] = np.arange(len(store))
+    for name, p in store.parameters.items():
+        where = store.offsets[name]
+        assert p.value.shape == p.grad.shape
+        assert np.shares_memory(p.value, store.theta) and np.shares_memory(p.grad, store.grad)
+        np.testing.assert_array_equal(p.value.ravel(), np.arange(where.start, where.stop))
+        p.grad[...] += p.value + 1
+    np.testing.assert_array_equal(store.grad, store.theta + 1)  # so every element belongs to just one parameter
+
+
+def test_the_store_keeps_the_values_and_casts_floats_but_not_indices():
+    rng = np.random.default_rng(0)
+    layer = Chain({"lu": Invertible1x1ConvLU(6, rng), "shuffle": Permutation.shuffle(6, rng)})
+    before = {name: p.value.copy() for name, p in layer.parameters().items()}
+    store = ParameterStore(layer, "float32")
+    for name, p in layer.parameters().items():
+        assert p.value.dtype == p.grad.dtype == np.float32
+        np.testing.assert_array_equal(p.value, before[name].astype(np.float32))
+        assert not p.grad.any()
+    kinds = {name: c.value.dtype for name, c in store.constants.items()}
+    assert kinds == {"lu/rows": np.int64, "lu/sign_s": np.float32, "shuffle/indices": np.int64}
+
+
+def test_names_are_paths_in_the_order_of_the_forward_pass():
+    net = [f"coupling/net/{conv}/{part}" for conv in ("conv1", "conv2", "conv3") for part in ("weight", "bias", "logs")]
+    step = ["actnorm/bias", "actnorm/logs", "permutation/weight", *net]
+    prior = ["conv/weight", "conv/bias", "conv/logs"]
+    expected = [f"level0/step{k}/{name}" for k in range(2) for name in step]
+    expected += [f"level0/split/prior/{name}" for name in prior]
+    expected += [f"level1/step{k}/{name}" for k in range(2) for name in step]
+    expected += [f"top/prior/{name}" for name in prior]
+    store = small_glow().store
+    assert list(store.parameters) == list(store.offsets) == expected
+    edges = [(where.start, where.stop) for where in store.offsets.values()]
+    assert edges[0][0] == 0 and edges[-1][1] == len(store)
+    assert all(end == start for (_, end), (start, _) in itertools.pairwise(edges))
+
+
+def test_an_element_of_the_flat_vector_is_named():
+    store = small_glow().store
+    for name, where in store.offsets.items():
+        assert store.name_at(where.start) == store.name_at(where.stop - 1) == name
+
+
+@pytest.mark.parametrize("permutation", ["lu", "shuffle", "conv1x1,reverse"])
+def test_constants_are_named_beside_the_parameters_and_not_trained(permutation):
+    store = small_glow(permutation=permutation).store
+    kinds = {name.rpartition("/")[2] for name in store.constants}
+    assert kinds == ({"rows", "sign_s"} if permutation == "lu" else {"indices"})
+    assert not set(store.constants) & set(store.parameters)
+
+
+@pytest.mark.parametrize(("border", "count"), [("all", 44_603_604), ("none", 44_135_856)])
+def test_the_openai_cifar10_model_has_the_published_number_of_parameters(border, count):
+    model = Glow(GlowConfig.openai((32, 32, 3), L=3, border=border))
+    assert model.parameter_count() == len(model.store) == model.store.theta.size == count
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    config = GlowConfig((8, 8, 3), K=1, L=2, width=4)
+    theta = Glow(config, seed=3).store.theta
+    np.testing.assert_array_equal(Glow(config, seed=3).store.theta, theta)
+    assert not np.array_equal(Glow(config, seed=4).store.theta, theta)
+
+
+def test_a_replica_shares_values_and_adds_its_gradients_elsewhere():
+    rng = np.random.default_rng(1)
+    net = PixelMLP(2, 4, 8, rng)
+    store = ParameterStore(net, "float64")
+    store.theta[...] = 0.1 * rng.standard_normal(len(store))
+    elsewhere = np.zeros(len(store) + 5)  # scratch memory may be longer than it has to be
+    twin = net.replica(elsewhere)
+    x = rng.standard_normal((2, 4, 4, 2))
+    h, cache = twin.forward(x)
+    dh = rng.standard_normal(h.shape)
+    dx = twin.backward(dh, cache)
+
+    assert not store.grad.any()
+    np.testing.assert_array_equal(net.forward(x)[0], h)
+    np.testing.assert_array_equal(net.backward(dh, net.forward(x)[1]), dx)
+    np.testing.assert_array_equal(elsewhere[: len(store)], store.grad)
+    assert store.grad.any() and not elsewhere[len(store) :].any()
+    store.theta[...] *= 2  # values are shared, not copied
+    np.testing.assert_array_equal(twin.forward(x)[0], net.forward(x)[0])
+
+
+def test_a_replica_of_a_chain_keeps_names_order_and_constants():
+    rng = np.random.default_rng(2)
+    chain = Chain({"actnorm": ActNorm(4), "permutation": Permutation.shuffle(4, rng), "lu": Invertible1x1ConvLU(4, rng)})
+    ParameterStore(chain, "float64")
+    twin = chain.replica(np.zeros(chain.parameter_count()))
+    assert list(twin.parameters()) == list(chain.parameters())
+    assert [c.value is d.value for c, d in zip(twin.constants().values(), chain.constants().values(), strict=True)] == [
+        True
+    ] * 3
+    for name, p in chain.parameters().items():
+        assert np.shares_memory(twin.parameters()[name].value, p.value)
+        assert not np.shares_memory(twin.parameters()[name].grad, p.grad)

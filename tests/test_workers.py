@@ -1,0 +1,215 @@
+"""Who does the work does not matter: tiles cover a batch once, threads agree to the last bit, random numbers as well."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
+
+import glowlite.randomness
+import glowlite.workers
+from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.bijectors.tiled import Tiled
+from glowlite.models.glow import flow_step
+from glowlite.objective import loss_gradients
+from glowlite.parameters import ParameterStore
+from glowlite.randomness import generator, normal, uniform
+from glowlite.workers import MAX_LANES, TILE_NUMBERS, Workers, lanes
+
+
+@given(st.integers(1, 300), st.sampled_from([1, 4, 16, 64, 256, 1024, 4096, 65536]), st.sampled_from([4, 32, 128, 512]))
+def test_lanes_cover_every_image_once_and_in_order(images, pixels, width):
+    cut = lanes(images, pixels, width)
+    covered = [i for lane in cut for tile in lane for i in range(images)[tile]]
+    assert covered == list(range(images))
+    assert 1 <= len(cut) <= MAX_LANES and all(lane for lane in cut)
+    assert len(cut) >= min(2, images)  # a batch is always shared, and one image never is
+    for tile in (tile for lane in cut for tile in lane):
+        whole = range(images)[tile]
+        assert len(whole) == 1 or (len(whole) - 1) * pixels * width < TILE_NUMBERS  # no larger than it has to be
+
+
+def random_glow(threads, memory="reversible", seed=0, **options):
+    config = GlowConfig((8, 8, 3), **{"K": 2, "L": 2, "width": 8, **options})
+    model = Glow(config, dtype="float32", memory=Memory.parse(memory), workers=Workers(threads))
+    rng = np.random.default_rng(seed)
+    model.store.theta[...] += 0.05 * rng.standard_normal(len(model.store)).astype(np.float32)
+    return model, (rng.random((21, 8, 8, 3)) - 0.5).astype(np.float32)
+
+
+@pytest.mark.parametrize("memory", ["reversible", "anchored:2", "stored"])
+def test_one_two_and_three_threads_agree_to_the_last_bit(memory, monkeypatch):
+    monkeypatch.setattr(glowlite.workers, "TILE_NUMBERS", 128)  # so that 21 images make many tiles a lane
+    assert [len(lane) for lane in lanes(21, 16, 8)] == [2, 3, 2, 3, 3, 2, 3, 3]
+    results = []
+    for threads in (1, 2, 3):
+        model, x = random_glow(threads, memory)
+        for _ in range(2):  # the second pass runs on replicas made by the first
+            latents, logdet, kept = model.forward_keeping(x)
+            rebuilt, dx = model.backward(latents, *loss_gradients(latents, len(x)), kept)
+        results.append([*latents, logdet, rebuilt, dx, model.store.grad, model.inverse(latents)])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_tiles_change_a_layer_by_rounding_only(monkeypatch):
+    """A layer on tiles against the same layer on the whole batch: gradients are sums over tiles in another order."""
+    monkeypatch.setattr(glowlite.workers, "TILE_NUMBERS", 64)
+    rng = np.random.default_rng(1)
+    plain = flow_step(GlowConfig((8, 8, 3), width=8), 6, 0, rng)
+    store = ParameterStore(plain, "float64")
+    store.theta[...] += 0.1 * rng.standard_normal(len(store))
+    tiled = Tiled(plain, Workers(2), 8)
+    assert list(tiled.parameters()) == list(plain.parameters())
+    x, dy, dlogdet = rng.standard_normal((19, 4, 4, 6)), rng.standard_normal((19, 4, 4, 6)), rng.standard_normal(19)
+    results = []
+    for layer in (plain, tiled):
+        store.grad[...] = 1.0  # gradients add
+        y, logdet = layer.forward(x)
+        results.append([y, logdet, layer.inverse(y), *layer.backward(y, dy, dlogdet), store.grad.copy()])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-11, atol=1e-12 * np.abs(a).max())
+
+
+def test_replicas_follow_parameters_that_move():
+    """Scratch memory and stores may be replaced between two passes; gradients must land in the store of the day."""
+    rng = np.random.default_rng(2)
+    step = flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)
+    tiled = Tiled(step, Workers(2), 8)
+    x, dy, dlogdet = rng.standard_normal((6, 4, 4, 4)), rng.standard_normal((6, 4, 4, 4)), np.ones(6)
+    gradients = []
+    for _ in range(3):
+        store = ParameterStore(tiled, "float64")  # moves every parameter to new memory
+        tiled.backward(tiled.forward(x)[0], dy, dlogdet)
+        gradients.append(store.grad)
+    assert gradients[0].any()
+    np.testing.assert_array_equal(gradients[1], gradients[0])
+    np.testing.assert_array_equal(gradients[2], gradients[0])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_come_in_order_from_all_threads(threads):
+    workers = Workers(threads)
+    together = threading.Barrier(threads)  # broken unless as many tasks as threads run side by side
+
+    def task(i):
+        together.wait(timeout=30)
+        return i * i, threading.current_thread().name
+
+    results = workers.map(task, range(2 * threads))
+    assert [square for square, _ in results] == [i * i for i in range(2 * threads)]
+    assert len({name for _, name in results}) == threads
+    assert workers.map(task, []) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_first_exception_of_a_task_is_raised_and_the_pool_lives_on(threads):
+    workers = Workers(threads)
+
+    def task(i):
+        if i >= 3:
+            raise ValueError(f"task {i}")
+        return i
+
+    with pytest.raises(ValueError, match="task 3"):
+        workers.map(task, range(6))
+    assert workers.map(task, range(3)) == [0, 1, 2]
+
+
+def test_an_exception_inside_a_layer_surfaces(monkeypatch):
+    model, x = random_glow(2)
+    step = model.levels[1].steps.layers["step1"]
+
+    def fail(*_):
+        raise FloatingPointError("in step1")
+
+    monkeypatch.setattr(step.layer, "forward", fail)
+    with pytest.raises(FloatingPointError, match="in step1"):
+        model.forward(x)
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_runs_in_one_thread_inside_and_as_before_outside():
+    workers, before = Workers(2), blas_threads()
+    with workers, workers:
+        assert blas_threads() == {1}
+        assert workers.map(lambda _: blas_threads(), range(2)) == [{1}, {1}]
+        assert blas_threads() == {1}  # `map` ends its own block, not this one
+    assert blas_threads() == before
+    with pytest.raises(ValueError, match="inside"), workers:
+        raise ValueError("inside")
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_fewer_than_one_thread_is_refused(threads):
+    with pytest.raises(GlowliteError, match=f"threads must be at least 1, got {threads}"):
+        Workers(threads)
+
+
+def test_scratch_belongs_to_its_lane_and_is_reused():
+    workers = Workers(1)
+    first = workers.scratch(0, 10, np.dtype("float32"))
+    assert first.size >= 10 and first.dtype == np.float32
+    assert workers.scratch(0, 6, np.dtype("float32")) is first
+    assert not np.shares_memory(workers.scratch(1, 10, np.dtype("float32")), first)
+    assert workers.scratch(0, 11, np.dtype("float32")).size >= 11
+    assert workers.scratch(0, 11, np.dtype("float64")).dtype == np.float64
+
+
+SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
+
+
+@given(SHAPES, st.data(), st.sampled_from(("float32", "float64")))
+def test_a_slice_of_a_batch_gets_the_noise_of_that_slice(shape, data, dtype):
+    """What makes n processes on one global batch do what one process does."""
+    start = data.draw(st.integers(0, shape[0] - 1))
+    stop = data.draw(st.integers(start + 1, shape[0]))
+    first = data.draw(st.integers(0, 1000))
+    whole = uniform(7, "dequantise", 3, first, shape, dtype)
+    part = uniform(7, "dequantise", 3, first + start, (stop - start, *shape[1:]), dtype)
+    np.testing.assert_array_equal(part, whole[start:stop])
+    assert whole.shape == shape and whole.dtype == dtype
+
+
+def test_noise_is_uniform_below_one_and_the_same_for_both_dtypes():
+    wide = uniform(0, "dequantise", 0, 0, (100, 10, 10, 3), "float64")
+    narrow = uniform(0, "dequantise", 0, 0, (100, 10, 10, 3), "float32")
+    np.testing.assert_array_equal(narrow, wide.astype(np.float32))
+    assert wide.min() >= 0 and wide.max() < 1
+    # 30,000 draws: the standard error of the mean is 0.289 / sqrt(30,000) = 0.0017, of the variance 0.00043
+    assert abs(wide.mean() - 0.5) < 5 * 0.0017 and abs(wide.var() - 1 / 12) < 5 * 0.00043
+
+
+def test_float32_noise_that_rounds_to_one_stays_below_one(monkeypatch):
+    class Highest:
+        bit_generator = np.random.Philox(0)
+
+        def random(self, size):
+            return np.full(size, np.nextafter(1.0, 0.0))  # float32 rounds this to 1
+
+    monkeypatch.setattr(glowlite.randomness, "generator", lambda *_: Highest())
+    for dtype in ("float32", "float64"):
+        u = uniform(0, "dequantise", 0, 0, (1, 2, 2, 1), dtype)
+        assert u.dtype == dtype and (u == np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(0))).all()
+
+
+def test_streams_differ_by_seed_purpose_and_index_and_by_nothing_else():
+    keys = [(0, "shuffle", 1), (1, "shuffle", 1), (0, "dequantise", 1), (0, "shuffle", 0), (0, "shuffle", 2)]
+    draws = [generator(*key).random(4).tolist() for key in keys]
+    assert len({tuple(draw) for draw in draws}) == len(keys)
+    assert draws == [generator(*key).random(4).tolist() for key in keys]
+
+
+def test_normal_noise_is_the_same_for_both_dtypes():
+    wide = normal(5, "sample", 1, (50, 4, 4, 6), "float64")
+    np.testing.assert_array_equal(normal(5, "sample", 1, (50, 4, 4, 6), "float32"), wide.astype(np.float32))
+    assert not np.array_equal(normal(5, "sample", 2, (50, 4, 4, 6), "float64"), wide)
+    # 4,800 draws: standard errors 0.0144 and 0.0204
+    assert abs(wide.mean()) < 5 * 0.0144 and abs(wide.var() - 1) < 5 * 0.0204
