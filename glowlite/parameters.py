@@ -82,6 +82,22 @@ class Parameterized:
     def parameter_count(self) -> int:
         return sum(p.value.size for p in self.parameters().values())
 
+    def prepared(self) -> Self:
+        """The same layer for one pass over many tiles: what follows from the parameters alone is worked out once.
+
+        It reads the parameters of now. Its gradients are those of what it works with, such as a matrix already scaled;
+        `collect_into` turns them into gradients of the parameters.
+        """
+        return self.map_children(lambda part: part.prepared() if isinstance(part, Parameterized) else part)
+
+    def collect_into(self, original: Parameterized) -> None:
+        """Add the gradients of this layer, made by `prepared` of `original`, into those of `original`."""
+        for (_, part), (_, target) in zip(self.children(), original.children(), strict=True):
+            if isinstance(part, Parameterized) and isinstance(target, Parameterized):
+                part.collect_into(target)
+            elif isinstance(part, Parameter) and isinstance(target, Parameter):
+                target.grad[...] += part.grad
+
     def replica(self, grad: Array) -> Self:
         """The same layer over the same values, whose gradients add into the flat vector `grad` instead.
 
@@ -89,17 +105,18 @@ class Parameterized:
         """
         offset = 0
 
-        def change(part: Parameterized | Parameter) -> object:
+        def place(p: Parameter) -> Parameter:
             nonlocal offset
-            if isinstance(part, Parameterized):
-                return part.map_children(change)
-            twin = copy.copy(part)
-            size = part.value.size
-            twin.bind(part.value, grad[offset : offset + size].reshape(part.value.shape))
-            offset += size
+            where = slice(offset, offset + p.value.size)
+            offset = where.stop
+            twin = copy.copy(p)
+            twin.bind(p.value, grad[where].reshape(p.value.shape))
             return twin
 
-        return self.map_children(change)
+        return self._replica(place)
+
+    def _replica(self, place: Callable[[Parameter], Parameter]) -> Self:
+        return self.map_children(lambda part: place(part) if isinstance(part, Parameter) else part._replica(place))
 
 
 class ParameterStore:

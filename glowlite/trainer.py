@@ -76,6 +76,11 @@ class Observer(Protocol):
 
 def training_step(model: Glow, optimizer: Optimizer, x: Array, n_bits: int, lr: float, clip: float = 0.0) -> StepResult:
     """One update of the weights from the dequantised batch x (N, H, W, C)."""
+    with model.workers:
+        return _training_step(model, optimizer, x, n_bits, lr, clip)
+
+
+def _training_step(model: Glow, optimizer: Optimizer, x: Array, n_bits: int, lr: float, clip: float) -> StepResult:
     latents, logdet, kept = model.forward_keeping(x)
     log_prob = sum((log_normal(eps) for eps in latents), start=logdet)
     loss = float(bits_per_dim(log_prob, model.config.dimensions, n_bits).mean())

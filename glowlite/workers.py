@@ -72,11 +72,11 @@ class Workers:
             return list(self._pool.map(task, items))
 
     def scratch(self, lane: int, size: int, dtype: np.dtype) -> np.ndarray:
-        """A flat array that belongs to `lane` until its next call; its contents are whatever was left there."""
+        """A flat array (size,) that belongs to `lane` until its next call; its contents are whatever was left there."""
         held = self._scratch.get(lane)
         if held is None or held.size < size or held.dtype != dtype:
             held = self._scratch[lane] = np.empty(size, dtype)
-        return held
+        return held[:size]
 
 
 def lanes(images: int, pixels: int, width: int) -> list[list[slice]]:

@@ -132,7 +132,8 @@ class AffineCoupling(_Coupling):
         if self.scale == "exp":
             return h
         if self.scale == "sigmoid":
-            return -xp.logaddexp(0, -(h + SIGMOID_SHIFT))  # log sigmoid, without overflow
+            a = h + SIGMOID_SHIFT
+            return xp.minimum(a, 0) - xp.log1p(xp.exp(-abs(a)))  # log sigmoid(a), without overflow
         return (2 / math.pi * self.bound) * xp.arctan(h / self.bound)
 
     def _log_scale_slope(self, h: Array, log_s: Array) -> Array:

@@ -15,7 +15,7 @@ import scipy.linalg
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
-from glowlite.parameters import Constant, Parameter
+from glowlite.parameters import Constant, Parameter, Parameterized
 from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
 
@@ -26,15 +26,41 @@ def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(q * np.sign(np.diag(r)))
 
 
-class _ChannelMatrix(Bijector):
-    """What both forms share: products with W and W^-1 at every pixel. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3)."""
+class ChannelMatrix(Bijector):
+    """y = W x for a matrix that is given, with its inverse and log|det W|: what both forms are while they run.
+
+    The gradients by `weight` (C, C) and `log_abs_det` (0-d) are kept apart: they meet in the parameters of a form.
+    """
+
+    def __init__(self, W: Array, W_inverse: Array, log_abs_det: Array) -> None:
+        self.weight = Parameter(W)
+        self.log_abs_det = Parameter(log_abs_det)
+        self.W_inverse = W_inverse
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        xp = namespace(x)
+        n, h, w, _ = x.shape
+        logdet = xp.zeros(n, xp.float64) + h * w * self.log_abs_det.value
+        return to_images(self.weight.value @ pixel_matrix(x), x.shape), logdet
+
+    def inverse(self, y: Array) -> Array:
+        return to_images(self.W_inverse @ pixel_matrix(y), y.shape)
+
+    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+        x = self.inverse(y) if kept is None else kept
+        self.weight.grad[...] += pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j
+        self.log_abs_det.grad[...] += y.shape[1] * y.shape[2] * dlogdet.sum()
+        return x, to_images(self.weight.value.T @ pixel_matrix(dy), dy.shape)
+
+    def collect_into(self, original: Parameterized) -> None:
+        assert isinstance(original, _MatrixForm)
+        original.add_gradients(self.weight.grad, self.log_abs_det.grad, self.W_inverse)
+
+
+class _MatrixForm(Bijector):
+    """A parametrisation of W. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3)."""
 
     channels: int
-
-    @property
-    @abstractmethod
-    def dtype(self) -> object:
-        """Of the parameters."""
 
     @abstractmethod
     def matrix(self) -> Array:
@@ -46,7 +72,7 @@ class _ChannelMatrix(Bijector):
 
     @abstractmethod
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
-        """Add what a gradient (C, C) of W and one of log|det W| (0-d, float64) mean for the parameters."""
+        """Add what a gradient (C, C) of W and one of log|det W| (0-d) mean for the parameters."""
 
     def inverse_matrix(self) -> Array:
         """W^-1, taken in float64."""
@@ -54,37 +80,33 @@ class _ChannelMatrix(Bijector):
         xp = namespace(W)
         return xp.linalg.inv(W.astype(xp.float64)).astype(W.dtype)
 
-    def _check(self, where: str, x: Array) -> None:
-        check_images(f"{type(self).__name__}.{where}", x, self.channels, self.dtype)
+    def prepared(self) -> ChannelMatrix:  # type: ignore[override]  # a layer of the same map, of another class
+        return ChannelMatrix(self.matrix(), self.inverse_matrix(), self.log_abs_det())
+
+    def _run(self, where: str, x: Array) -> ChannelMatrix:
+        now = self.prepared()
+        check_images(f"{type(self).__name__}.{where}", x, self.channels, now.weight.value.dtype)
+        return now
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        self._check("forward", x)
-        xp = namespace(x)
-        n, h, w, _ = x.shape
-        return to_images(self.matrix() @ pixel_matrix(x), x.shape), xp.zeros(n, xp.float64) + h * w * self.log_abs_det()
+        return self._run("forward", x).forward(x)
 
     def inverse(self, y: Array) -> Array:
-        self._check("inverse", y)
-        return to_images(self.inverse_matrix() @ pixel_matrix(y), y.shape)
+        return self._run("inverse", y).inverse(y)
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
-        W, W_inverse = self.matrix(), self.inverse_matrix()
-        x = to_images(W_inverse @ pixel_matrix(y), y.shape) if kept is None else kept
-        dW = pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j
-        self.add_gradients(dW, y.shape[1] * y.shape[2] * dlogdet.sum(), W_inverse)
-        return x, to_images(W.T @ pixel_matrix(dy), dy.shape)
+        now = self._run("backward", y)
+        x, dx = now.backward(y, dy, dlogdet, kept)
+        now.collect_into(self)
+        return x, dx
 
 
-class Invertible1x1Conv(_ChannelMatrix):
+class Invertible1x1Conv(_MatrixForm):
     """The plain form: `weight` (C, C) is W."""
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
         self.channels = channels
         self.weight = Parameter(random_rotation(channels, rng))
-
-    @property
-    def dtype(self) -> object:
-        return self.weight.value.dtype
 
     def matrix(self) -> Array:
         return self.weight.value
@@ -98,7 +120,7 @@ class Invertible1x1Conv(_ChannelMatrix):
         self.weight.grad[...] += dW + dlog_abs_det.astype(dW.dtype) * W_inverse.T
 
 
-class Invertible1x1ConvLU(_ChannelMatrix):
+class Invertible1x1ConvLU(_MatrixForm):
     """W = P L (U + diag(s)): `lower` and `upper` (C, C), of which only the strict triangles count, `log_s` (C,).
 
     P and the signs of s are found at the start and then fixed: `rows` (C,) holds (P M)[i] = M[rows[i]].
@@ -113,10 +135,6 @@ class Invertible1x1ConvLU(_ChannelMatrix):
         self.lower = Parameter(np.tril(lower, -1))
         self.upper = Parameter(np.triu(upper, 1))
         self.log_s = Parameter(np.log(np.abs(s)))
-
-    @property
-    def dtype(self) -> object:
-        return self.log_s.value.dtype
 
     def factors(self) -> tuple[Array, Array, Array]:
         """P L, U + diag(s), and s."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -13,14 +12,7 @@ from glowlite.bijectors.base import Bijector, Kept
 from glowlite.parameters import Constant, Parameter, Parameterized
 from glowlite.workers import Workers, lanes
 
-
-@dataclass
-class _Replica:
-    """A layer, its parameters in order, and the memory that holds their gradients."""
-
-    layer: Bijector
-    parameters: list[Parameter]
-    scratch: np.ndarray | None = None
+CHUNK = 1 << 15  # gradients added up at a time
 
 
 class Tiled(Bijector):
@@ -34,7 +26,6 @@ class Tiled(Bijector):
         self.layer = layer
         self.workers = workers
         self.width = width
-        self._replicas: dict[int, _Replica] = {}
 
     def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
         yield from self.layer.children()
@@ -43,58 +34,62 @@ class Tiled(Bijector):
         return type(self)(self.layer.map_children(change), self.workers, self.width)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        layer = self.layer.prepared()
         y, logdet = np.empty_like(x), np.empty(len(x))
 
         def run(lane: list[slice]) -> None:
             for tile in lane:
-                y[tile], logdet[tile] = self.layer.forward(x[tile])
+                y[tile], logdet[tile] = layer.forward(x[tile])
 
         self.workers.map(run, self._lanes(x))
         return y, logdet
 
     def forward_keeping(self, x: Array) -> tuple[Array, Array, Kept]:
+        layer = self.layer.prepared()
         y, logdet = np.empty_like(x), np.empty(len(x))
 
         def run(lane: list[slice]) -> list[Kept]:
             kept = []
             for tile in lane:
-                y[tile], logdet[tile], entry = self.layer.forward_keeping(x[tile])
+                y[tile], logdet[tile], entry = layer.forward_keeping(x[tile])
                 kept.append(entry)
             return kept
 
         return y, logdet, self.workers.map(run, self._lanes(x))
 
     def inverse(self, y: Array) -> Array:
+        layer = self.layer.prepared()
         x = np.empty_like(y)
 
         def run(lane: list[slice]) -> None:
             for tile in lane:
-                x[tile] = self.layer.inverse(y[tile])
+                x[tile] = layer.inverse(y[tile])
 
         self.workers.map(run, self._lanes(y))
         return x
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+        layer = self.layer.prepared()
         x, dx = np.empty_like(y), np.empty_like(y)
         cut = self._lanes(y)
-        own = _Replica(self.layer, list(self.layer.parameters().values()))
-        replicas = [own] + [self._replica(lane, own.parameters) for lane in range(1, len(cut))]
+        size = layer.parameter_count()
+        grads = [self.workers.scratch(lane, size, y.dtype) for lane in range(len(cut))]
+        replicas = [layer.replica(grad) for grad in grads]
 
         def run(lane: int) -> None:
-            if lane > 0:
-                for p in replicas[lane].parameters:
-                    p.grad.fill(0)
+            grads[lane].fill(0)
             for i, tile in enumerate(cut[lane]):
                 entry = None if kept is None else kept[lane][i]
-                x[tile], dx[tile] = replicas[lane].layer.backward(y[tile], dy[tile], dlogdet[tile], entry)
+                x[tile], dx[tile] = replicas[lane].backward(y[tile], dy[tile], dlogdet[tile], entry)
 
-        def add_up(parts: tuple[Parameter, ...]) -> None:
-            for lane in parts[1:]:
-                parts[0].grad[...] += lane.grad  # in the order of the lanes
+        def add_up(part: slice) -> None:
+            for grad in grads[1:]:
+                grads[0][part] += grad[part]  # in the order of the lanes
 
         self.workers.map(run, range(len(cut)))
         if len(cut) > 1:
-            self.workers.map(add_up, list(zip(*(replica.parameters for replica in replicas), strict=True)))
+            self.workers.map(add_up, [slice(start, start + CHUNK) for start in range(0, size, CHUNK)])
+        replicas[0].collect_into(self.layer)
         return x, dx
 
     def initialize(self, x: Array) -> Array:
@@ -102,13 +97,3 @@ class Tiled(Bijector):
 
     def _lanes(self, x: Array) -> list[list[slice]]:
         return lanes(len(x), x.shape[1] * x.shape[2], self.width)
-
-    def _replica(self, lane: int, parameters: list[Parameter]) -> _Replica:
-        """The layer with its gradients in the scratch memory of `lane`, made anew only when memory has moved."""
-        values = [p.value for p in parameters]
-        scratch = self.workers.scratch(lane, sum(v.size for v in values), values[0].dtype)
-        known = self._replicas.get(lane)
-        if known is None or known.scratch is not scratch or known.parameters[0].value is not values[0]:
-            twin = self.layer.replica(scratch)
-            known = self._replicas[lane] = _Replica(twin, list(twin.parameters().values()), scratch)
-        return known

@@ -10,6 +10,9 @@ e = 1. The gradients follow from those of the folded form alone:
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 import numpy as np
 
 from glowlite.backend import Array, namespace
@@ -47,6 +50,21 @@ class ScaledLinear(Parameterized):
         self.bias.grad[...] += db_e
         rows = tuple(range(dW.ndim - 1))
         self.logs.grad[...] += LOGS_FACTOR * ((dW_e * self.weight.value).sum(axis=rows) + db_e * self.bias.value)
+
+    def prepared(self) -> Self:
+        """The same map without a scale: its weight is W', its bias b'."""
+        if not self.scaled:
+            return self
+        twin = copy.copy(self)
+        W, b = self.folded()
+        twin.scaled = False
+        twin.weight, twin.bias = Parameter(W), Parameter(b)
+        del twin.logs
+        return twin
+
+    def collect_into(self, original: Parameterized) -> None:
+        assert isinstance(original, ScaledLinear)
+        original.add_gradients(self.weight.grad, self.bias.grad)
 
     def initialize(self, where: str, x: Array) -> None:
         """Zero mean and unit variance for every output over the rows of `x` (P, rows): the ActNorm of this layer."""
