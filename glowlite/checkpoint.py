@@ -40,6 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def save_model(model: Glow, path: str | Path, **extra: Any) -> None:
     """Write the parameters and constants of `model` under their names, its configuration and `extra` (JSON values)."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays = {name: p.value for name, p in model.store.parameters.items()}
@@ -47,8 +48,11 @@ def save_model(model: Glow, path: str | Path, **extra: Any) -> None:
     header = {"config": model.config.to_dict(), "seed": model.seed, "initialized": model.initialized, **extra}
     # safetensors stores the memory of an array as it lies, so it has to be contiguous
     tensors = {name: np.ascontiguousarray(to_host(value)) for name, value in arrays.items()}
-    with atomic_path(Path(path)) as temporary:
-        save_file(tensors, str(temporary), {"format": FORMAT, "glowlite": json.dumps(header)})
+    try:
+        with atomic_path(Path(path)) as temporary:
+            save_file(tensors, str(temporary), {"format": FORMAT, "glowlite": json.dumps(header)})
+    except (OSError, SafetensorError) as error:
+        raise GlowliteError(f"cannot write the model {path}: {error}; what was there before is still there") from None
 
 
 def load_model(

@@ -46,9 +46,10 @@ def run(main: Callable[[], int | None], program: str) -> NoReturn:
         print(f"python -m glowlite.{program}: error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.filename is None and error.strerror is None:
+        if error.strerror is None:
             raise
-        print(f"python -m glowlite.{program}: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"python -m glowlite.{program}: error: {where}{error.strerror}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The main job as a user runs it: what it leaves behind, and how it answers mistakes."""
 
+import errno
 import json
 import os
 import subprocess
@@ -198,6 +199,7 @@ def test_drift_stops_training_and_names_the_layer():
         training_step(model, Adam(model.store.theta), x, 5, lr=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_not_finite_stops_training_with_the_step():
     model = small_model()
     model.initialized = True
@@ -235,3 +237,22 @@ def test_a_damaged_or_foreign_model_file_is_named(tmp_path):
     with pytest.raises(GlowliteError, match="no glowlite model"):
         load_model(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors"]  # no temporary file is left
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    model = small_model()
+    save_model(model, path)
+    before = path.read_bytes()
+    model.store.theta[...] = 1.0
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        GlowliteError, match=r"cannot write the model .*model.safetensors: .*No space left on device.*still there"
+    ):
+        save_model(model, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]

@@ -10,7 +10,6 @@ e = 1. The gradients follow from those of the folded form alone:
 
 from __future__ import annotations
 
-import copy
 from typing import Self
 
 import numpy as np
@@ -55,7 +54,7 @@ class ScaledLinear(Parameterized):
         """The same map without a scale: its weight is W', its bias b'."""
         if not self.scaled:
             return self
-        twin = copy.copy(self)
+        twin = self.shallow_copy()
         W, b = self.folded()
         twin.scaled = False
         twin.weight, twin.bias = Parameter(W), Parameter(b)
