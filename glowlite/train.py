@@ -15,7 +15,7 @@ from glowlite.data import load
 from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.run_folder import RunFolder, make_run_folder
-from glowlite.trainer import Metrics, Settings, StepResult, train
+from glowlite.trainer import Metrics, Settings, StepResult, check_settings, train
 from glowlite.workers import Workers
 
 DEFAULTS = Settings()
@@ -81,8 +81,9 @@ def main() -> None:
         data.image_shape, options.K, options.L, options.width, options.coupling, options.scale,
         permutation=options.permutation,
     )  # fmt: skip
-    path = make_run_folder(options.out, data.name, options.overwrite)
+    check_settings(settings, data)
     model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads), xp)
+    path = make_run_folder(options.out, data.name, options.overwrite)  # last: nothing is replaced by a mistake
     print(
         f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"
         f" {len(model.store):,} parameters; writing to {path}",

@@ -135,10 +135,15 @@ def batches(images: np.ndarray, settings: Settings, dtype: str) -> Iterator[tupl
         yield part, dequantisation_noise(settings.seed, "dequantise", step, 0, part.shape, dtype)
 
 
-def train(model: Glow, data: Dataset, settings: Settings, observers: list[Observer]) -> float:
-    """Train `model` on `data`; returns the last held-out bits/dim. Every `log_every` steps the observers get Metrics."""
+def check_settings(settings: Settings, data: Dataset) -> None:
+    """Raise GlowliteError for settings that these data cannot be trained with, before anything is written."""
     if settings.batch > len(data.train):
         raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
+
+
+def train(model: Glow, data: Dataset, settings: Settings, observers: list[Observer]) -> float:
+    """Train `model` on `data`; returns the last held-out bits/dim. Every `log_every` steps the observers get Metrics."""
+    check_settings(settings, data)
     optimizer = Adam(model.store.theta)
     started, recent, held_out = time.perf_counter(), [], math.nan
     for step, (images, noise) in enumerate(batches(data.train, settings, model.dtype.name)):

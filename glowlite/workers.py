@@ -23,7 +23,7 @@ from glowlite.errors import GlowliteError
 T = TypeVar("T")
 R = TypeVar("R")
 
-TILE_NUMBERS = 1 << 18  # in a hidden map of a tile: 1 MB of float32, which stays in the second-level cache
+TILE_NUMBERS = 1 << 19  # in a hidden map of a tile: 2 MB of float32, about a second-level cache
 MAX_LANES = 8  # every lane sums its own weight gradients first: more lanes, more memory and more to add up
 
 

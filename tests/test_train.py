@@ -79,6 +79,8 @@ def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_p
     refused = command(tmp_path, "--data", "ramps.npz", "--out", "mine", *SMALL)
     assert refused.returncode == 2 and "mine holds a run already" in refused.stderr and refused.stderr.count("\n") == 1
     assert (tmp_path / "mine" / "metrics.jsonl").read_text() == before
+    mistaken = command(tmp_path, "--data", "ramps.npz", "--out", "mine", "--overwrite", *SMALL, "--batch", "1000")
+    assert mistaken.returncode == 2 and (tmp_path / "mine" / "metrics.jsonl").read_text() == before
     replaced = command(tmp_path, "--data", "ramps.npz", "--out", "mine", "--overwrite", *SMALL, "--seed", "5")
     assert replaced.returncode == 0
     assert (tmp_path / "mine" / "metrics.jsonl").read_text() != before
