@@ -40,7 +40,7 @@ def device_namespace(device: str) -> Namespace:
         cupy = importlib.import_module("cupy")
     except ImportError:
         raise GlowliteError(
-            f"device {device!r}: CuPy is not installed; run pip install 'glowlite[gpu]', or use --device cpu"
+            f"device {device!r}: CuPy is not installed; run pip install '.[gpu]' in the source folder, or use --device cpu"
         ) from None
     count = 0
     with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
@@ -22,6 +23,8 @@ from glowlite.errors import GlowliteError
 from glowlite.shapes import check_half, check_images
 
 SIGMOID_SHIFT = 2.0
+
+Map = Any  # what a network's output means for the half that changes: a coupling's own business
 
 
 class _Coupling(Bijector):
@@ -46,15 +49,19 @@ class _Coupling(Bijector):
         return namespace(x1).concatenate(halves, axis=-1)
 
     @abstractmethod
-    def _change(self, x2: Array, raw: Array) -> tuple[Array, Array]:
+    def _map(self, raw: Array) -> Map:
+        """What the output of the network means for x2."""
+
+    @abstractmethod
+    def _change(self, x2: Array, m: Map) -> tuple[Array, Array]:
         """y2 and log|det|, (N,)."""
 
     @abstractmethod
-    def _restore(self, y2: Array, raw: Array) -> Array:
+    def _restore(self, y2: Array, m: Map) -> Array:
         """x2."""
 
     @abstractmethod
-    def _change_backward(self, x2: Array, y2: Array, raw: Array, dy2: Array, dlogdet: Array) -> tuple[Array, Array]:
+    def _change_backward(self, x2: Array, y2: Array, m: Map, dy2: Array, dlogdet: Array) -> tuple[Array, Array]:
         """dx2 and draw."""
 
     def forward(self, x: Array) -> tuple[Array, Array]:
@@ -64,42 +71,47 @@ class _Coupling(Bijector):
     def forward_keeping(self, x: Array) -> tuple[Array, Array, Kept]:
         x1, x2 = self._halves(x)
         raw, cache = self.net.forward(x1)
-        y2, logdet = self._change(x2, raw)
+        y2, logdet = self._change(x2, self._map(raw))
         return self._join(x1, y2), logdet, (x, raw, cache)
 
     def inverse(self, y: Array) -> Array:
         y1, y2 = self._halves(y)
         raw, _ = self.net.forward(y1)
-        return self._join(y1, self._restore(y2, raw))
+        return self._join(y1, self._restore(y2, self._map(raw)))
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         y1, y2 = self._halves(y)
         dy1, dy2 = self._halves(dy)
         if kept is None:
             raw, cache = self.net.forward(y1)  # once: it inverts the coupling and feeds its gradient
-            x = self._join(y1, self._restore(y2, raw))
+            m = self._map(raw)
+            x = self._join(y1, self._restore(y2, m))
         else:
             x, raw, cache = kept
+            m = self._map(raw)
         _, x2 = self._halves(x)
-        dx2, draw = self._change_backward(x2, y2, raw, dy2, dlogdet)
+        dx2, draw = self._change_backward(x2, y2, m, dy2, dlogdet)
         return x, self._join(dy1 + self.net.backward(draw, cache), dx2)  # x1 acts through y1 and through net
 
     def initialize(self, x: Array) -> Array:
         x1, x2 = self._halves(x)
-        y2, _ = self._change(x2, self.net.initialize(x1))
+        y2, _ = self._change(x2, self._map(self.net.initialize(x1)))
         return self._join(x1, y2)
 
 
 class AdditiveCoupling(_Coupling):
     """y2 = x2 + net(x1); `net` gives C/2 channels."""
 
-    def _change(self, x2: Array, raw: Array) -> tuple[Array, Array]:
-        return x2 + raw, zero_logdet(x2)
+    def _map(self, raw: Array) -> Map:
+        return raw
 
-    def _restore(self, y2: Array, raw: Array) -> Array:
-        return y2 - raw
+    def _change(self, x2: Array, m: Map) -> tuple[Array, Array]:
+        return x2 + m, zero_logdet(x2)
 
-    def _change_backward(self, x2: Array, y2: Array, raw: Array, dy2: Array, dlogdet: Array) -> tuple[Array, Array]:
+    def _restore(self, y2: Array, m: Map) -> Array:
+        return y2 - m
+
+    def _change_backward(self, x2: Array, y2: Array, m: Map, dy2: Array, dlogdet: Array) -> tuple[Array, Array]:
         return dy2, dy2
 
 
@@ -144,26 +156,35 @@ class AffineCoupling(_Coupling):
             return -namespace(h).expm1(log_s)  # 1 - s
         return (2 / math.pi) / (1 + (h / self.bound) ** 2)
 
-    def _change(self, x2: Array, raw: Array) -> tuple[Array, Array]:
-        xp = namespace(raw)
-        t, log_s = raw[..., 0::2], self._log_scale(raw[..., 1::2])  # (N, H, W, C/2)
-        s = xp.exp(log_s)
-        y2 = (x2 + t) * s if self.shift == "before" else x2 * s + t
-        return y2, log_s.sum(axis=(1, 2, 3), dtype=xp.float64)
-
-    def _restore(self, y2: Array, raw: Array) -> Array:
-        t, log_s = raw[..., 0::2], self._log_scale(raw[..., 1::2])
-        inverse_s = namespace(raw).exp(-log_s)
-        return y2 * inverse_s - t if self.shift == "before" else (y2 - t) * inverse_s
-
-    def _change_backward(self, x2: Array, y2: Array, raw: Array, dy2: Array, dlogdet: Array) -> tuple[Array, Array]:
-        xp = namespace(raw)
+    def _map(self, raw: Array) -> Map:
+        """t, h, log s and s, each (N, H, W, C/2)."""
         h = raw[..., 1::2]
         log_s = self._log_scale(h)
-        dx2 = dy2 * xp.exp(log_s)
+        return raw[..., 0::2], h, log_s, namespace(raw).exp(log_s)
+
+    def _change(self, x2: Array, m: Map) -> tuple[Array, Array]:
+        t, _, log_s, s = m
+        y2 = (x2 + t) * s if self.shift == "before" else x2 * s + t
+        return y2, log_s.sum(axis=(1, 2, 3), dtype=namespace(s).float64)
+
+    def _restore(self, y2: Array, m: Map) -> Array:
+        t, _, _, s = m
+        return y2 / s - t if self.shift == "before" else (y2 - t) / s
+
+    def _change_backward(self, x2: Array, y2: Array, m: Map, dy2: Array, dlogdet: Array) -> tuple[Array, Array]:
+        _, h, log_s, s = m
+        dx2 = dy2 * s
         # before: y2 = (x2 + t) s:  dt = s dy2,  dlog_s = y2 dy2;  after: y2 = s x2 + t:  dt = dy2,  dlog_s = s x2 dy2
         dt, dlog_s = (dx2, dy2 * y2) if self.shift == "before" else (dy2, dx2 * x2)
-        draw = xp.empty_like(raw)
-        draw[..., 0::2] = dt
-        draw[..., 1::2] = (dlog_s + dlogdet.astype(raw.dtype)[:, None, None, None]) * self._log_scale_slope(h, log_s)
-        return dx2, draw
+        dlog_s = dlog_s + dlogdet.astype(s.dtype)[:, None, None, None]
+        dh = dlog_s * self._log_scale_slope(h, log_s)
+        return dx2, interleaved(dt, dh)
+
+
+def interleaved(even: Array, odd: Array) -> Array:
+    """Channels even_0, odd_0, even_1, ...: (N, H, W, C/2) twice -> (N, H, W, C), in planes as every array here."""
+    n, h, w, half = even.shape
+    planes = namespace(even).empty((2 * half, n, h, w), even.dtype)
+    both = planes.transpose(1, 2, 3, 0)
+    both[..., 0::2], both[..., 1::2] = even, odd
+    return both

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import zero_logdet
+from glowlite.bijectors.coupling import interleaved
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.parameters import Parameterized
 from glowlite.shapes import check_half, check_images
@@ -54,7 +55,5 @@ class Split(Parameterized):
         x = xp.concatenate((h, raw[..., 0::2] + eps * scale), axis=-1)
         # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2,  dlogs = -eps deps - dlogdet
         dz2 = deps / scale
-        draw = xp.empty_like(raw)
-        draw[..., 0::2] = -dz2
-        draw[..., 1::2] = -eps * deps - dlogdet.astype(raw.dtype)[:, None, None, None]
+        draw = interleaved(-dz2, -eps * deps - dlogdet.astype(raw.dtype)[:, None, None, None])
         return x, xp.concatenate((dh + self.prior.backward(draw, cache), dz2), axis=-1)

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from glowlite.backend import Array, namespace
+import numpy as np
+
+from glowlite.backend import Array, Namespace, namespace
 from glowlite.pixels import pixel_matrix, to_images
 
 
@@ -25,13 +27,10 @@ def gather(x: Array, border: bool = False) -> Array:
     patches = namespace(x).empty((9, c + border, n * h * w), x.dtype)
     for k, here, there in _shifts(n * h * w, w):
         patches[k, :c, here] = row[:, there]
+    for edge in _edges(patches[:, :c].reshape(3, 3, c, n, h, w)):
+        edge[...] = 0
     if border:
-        patches[:, c] = 0
-    neighbours = patches.reshape(3, 3, c + border, n, h, w)
-    for edge in _edges(neighbours):
-        edge[:, :c] = 0
-        if border:
-            edge[:, c] = 1
+        patches[:, c].reshape(9, n, h * w)[...] = _outside(h, w, x.dtype, namespace(x))[:, None]
     return to_images(patches.reshape(-1, n * h * w), x.shape)
 
 
@@ -80,7 +79,13 @@ def _edges(neighbours: Array) -> Iterator[Array]:
 
 def taps_from_outside(height: int, width: int, like: Array) -> Array:
     """(H, W, 9): 1 where scatter's tap k reaches pixel q from q - k outside the image, else 0; dtype of `like`."""
-    outside = namespace(like).zeros((3, 3, 1, 1, height, width), like.dtype)
-    for edge in _edges(outside[::-1, ::-1]):
+    return _outside(height, width, like.dtype, namespace(like))[::-1].T.reshape(height, width, 9)
+
+
+@cache
+def _outside(height: int, width: int, dtype: np.dtype, xp: Namespace) -> Array:
+    """(9, H W): 1 where pixel p + k is outside the image for tap k, else 0. Not to be written to."""
+    outside = xp.zeros((3, 3, 1, 1, height, width), dtype)
+    for edge in _edges(outside):
         edge[...] = 1
-    return outside.reshape(9, height * width).T.reshape(height, width, 9)
+    return outside.reshape(9, height * width)
