@@ -3,7 +3,8 @@
     python docs/plot_memory.py docs/images/memory.png
 
 What is counted: everything NumPy allocates between the start and the end of a step (tracemalloc), beyond the parameters,
-the gradients and the optimiser's state, which are there before. 32x32x3, batch 16, L = 3, width 64, float32.
+the gradients and the optimiser's state, which are there before. 32x32x3, batch 16, L = 3, width 64, float32. One
+thread: with more, which tiles are in work at the same moment is left to chance.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.objective import loss_gradients
+from glowlite.workers import Workers
 
 DEPTHS = (4, 8, 16, 32, 64)
 POLICIES = ("reversible", "anchored:4", "stored")
@@ -23,7 +25,7 @@ POLICIES = ("reversible", "anchored:4", "stored")
 
 def peak_mib(K: int, policy: str) -> float:
     """MiB at the peak of the second step: the first fills what is made once."""
-    model = Glow(GlowConfig((32, 32, 3), K=K, width=64), memory=Memory.parse(policy))
+    model = Glow(GlowConfig((32, 32, 3), K=K, width=64), memory=Memory.parse(policy), workers=Workers(1))
     x = np.random.default_rng(0).random((16, 32, 32, 3), np.float32) - np.float32(0.5)
     model.initialize(x)
     peak = 0
