@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from glowlite.backend import Array, Namespace, namespace, to_device
+from glowlite.workers import Workers, chunks
 
 
 class Parameter:
@@ -88,22 +89,6 @@ class Parameterized:
     def parameter_count(self) -> int:
         return sum(p.value.size for p in self.parameters().values())
 
-    def prepared(self) -> Self:
-        """The same layer for one pass over many tiles: what follows from the parameters alone is worked out once.
-
-        It reads the parameters of now. Its gradients are those of what it works with, such as a matrix already scaled;
-        `collect_into` turns them into gradients of the parameters.
-        """
-        return self.map_children(lambda part: part.prepared() if isinstance(part, Parameterized) else part)
-
-    def collect_into(self, original: Parameterized) -> None:
-        """Add the gradients of this layer, made by `prepared` of `original`, into those of `original`."""
-        for (_, part), (_, target) in zip(self.children(), original.children(), strict=True):
-            if isinstance(part, Parameterized) and isinstance(target, Parameterized):
-                part.collect_into(target)
-            elif isinstance(part, Parameter) and isinstance(target, Parameter):
-                target.grad[...] += part.grad
-
     def replica(self, grad: Array) -> Self:
         """The same layer over the same values, whose gradients add into the flat vector `grad` instead.
 
@@ -146,6 +131,10 @@ class ParameterStore:
         for c in self.constants.values():
             value = to_device(c.value, xp)
             c.value = value.astype(dtype) if value.dtype.kind == "f" else value
+
+    def clear_gradients(self, workers: Workers) -> None:
+        """grad = 0, before a step adds to it."""
+        workers.map(lambda part: self.grad[part].fill(0), chunks(self.grad))
 
     def __len__(self) -> int:
         return int(self.theta.size)

@@ -86,26 +86,26 @@ def _training_step(model: Glow, optimizer: Optimizer, x: Array, n_bits: int, lr:
     loss = float(bits_per_dim(log_prob, model.config.dimensions, n_bits).mean())
     check_finite("the loss (bits/dim)", loss)
 
-    model.store.grad[...] = 0
+    model.store.clear_gradients(model.workers)
     x_rebuilt, _ = model.backward(latents, *loss_gradients(latents, len(x)), kept)
     drift = max([float(d) for d in kept.drift.values()] + [float(abs(x_rebuilt - x).max())])
     if not drift <= DRIFT_LIMIT:
         raise GlowliteError(drift_message(model, x, drift))
 
-    norm = check_finite("the norm of the gradient", float(gradient_norm(model.store.grad)))
-    optimizer.step(model.store.grad, lr, clip_factor(norm, clip))
+    norm = check_finite("the norm of the gradient", float(gradient_norm(model.store.grad, model.workers)))
+    optimizer.step(model.store.grad, lr, clip_factor(norm, clip), model.workers)
     return StepResult(loss, norm, drift)
 
 
 def drift_message(model: Glow, x: Array, drift: float) -> str:
     """Run the step again with an anchor at every layer, so as to name the one whose inverse loses most."""
-    policies = [level.steps.memory for level in model.levels]
+    policies = [level.steps.chain.memory for level in model.levels]
     for level in model.levels:
-        level.steps.memory = Memory("anchored", 1)
+        level.steps.chain.memory = Memory("anchored", 1)
     latents, _, kept = model.forward_keeping(x)
     model.backward(latents, *loss_gradients(latents, len(x)), kept)
     for level, policy in zip(model.levels, policies, strict=True):
-        level.steps.memory = policy
+        level.steps.chain.memory = policy
     name, worst = max(((name, float(d)) for name, d in kept.drift.items()), key=lambda item: (item[1] != item[1], item[1]))
     return (
         f"rebuilt inputs are off by {drift:.1e} of the image range (limit {DRIFT_LIMIT:.0e}), most at {name}, {worst:.1e}:"

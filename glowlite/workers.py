@@ -1,14 +1,16 @@
 """Tiles of a batch over a pool of threads, one BLAS thread each.
 
 NumPy lets go of the interpreter inside its loops and products, so threads run whole layers side by side: element-wise
-work runs in parallel, too, and the hidden maps of a tile stay in cache. How a batch is cut depends on its shape and
-never on the number of threads, and sums over tiles are taken in a fixed order: results are the same to the last bit
+work runs in parallel, too, and the hidden maps of a tile stay near the cache. How a batch is cut depends on its shape
+and never on the number of threads, and sums over tiles are taken in a fixed order: results are the same to the last bit
 for any number of threads.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,13 +20,15 @@ from typing import Self, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from glowlite.backend import Array, Namespace
 from glowlite.errors import GlowliteError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-TILE_NUMBERS = 1 << 19  # in a hidden map of a tile: 2 MB of float32, about a second-level cache
-MAX_LANES = 8  # every lane sums its own weight gradients first: more lanes, more memory and more to add up
+TILE_MB = 4.0  # of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
+CHUNK = 1 << 17  # of a flat vector: near the cache, and long enough for threads not to wait for each other
+SMALLEST_BLOCK = 1 << 17  # numbers of a hidden map; an image of fewer is not worth two threads
 
 
 def available_cores() -> int:
@@ -32,18 +36,35 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Workers:
-    """A pool of `threads` threads (default: the cores this process may use)."""
+def available_bytes() -> float:
+    """The memory of this machine, or infinity where it cannot be asked."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
 
-    def __init__(self, threads: int | None = None) -> None:
+
+class Workers:
+    """A pool of `threads` threads (default: the cores this process may use), and how work is cut for them.
+
+    `tile_mb`: megabytes of a hidden map of one tile in float32. It changes results by rounding; `threads` does not.
+    """
+
+    def __init__(self, threads: int | None = None, tile_mb: float = TILE_MB) -> None:
         if threads is not None and threads < 1:
             raise GlowliteError(f"threads must be at least 1, got {threads}; leave it out to use every core")
+        if not 0 < tile_mb * 2**20 <= available_bytes():
+            raise GlowliteError(
+                f"tile must be positive and smaller than this machine's memory, {available_bytes() / 2**20:.0f} MB,"
+                f" got {tile_mb:g} MB; the default is {TILE_MB:g}"
+            )
         self.threads = threads or available_cores()
+        self.tile_numbers = max(1, int(tile_mb * 2**18))
         self._pool: ThreadPoolExecutor | None = None
         self._blas: ThreadpoolController | None = None
         self._limits = ExitStack()
         self._depth = 0
-        self._scratch: dict[int, np.ndarray] = {}
+        self._local = threading.local()
 
     def __enter__(self) -> Self:
         """Inside `with workers:` every BLAS call runs in one thread, whatever `threads` is.
@@ -63,29 +84,62 @@ class Workers:
             self._limits.close()
 
     def map(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """[task(item) for item in items], side by side. The first exception of a task is raised here."""
+        """[task(item) for item in items], begun in order, side by side. The first exception of a task is raised here.
+
+        A `map` inside a task runs in the thread of that task, one item after the other.
+        """
+        if getattr(self._local, "busy", False):
+            return [task(item) for item in items]
         with self:
             if self.threads == 1 or len(items) < 2:
                 return [task(item) for item in items]
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.threads, "glowlite")
-            return list(self._pool.map(task, items))
+            return list(self._pool.map(self._task(task), items))
 
-    def scratch(self, lane: int, size: int, dtype: np.dtype) -> np.ndarray:
-        """A flat array (size,) that belongs to `lane` until its next call; its contents are whatever was left there."""
-        held = self._scratch.get(lane)
+    def _task(self, task: Callable[[T], R]) -> Callable[[T], R]:
+        def run(item: T) -> R:
+            self._local.busy = True
+            try:
+                return task(item)
+            finally:
+                self._local.busy = False
+
+        return run
+
+    def scratch(self, size: int, dtype: np.dtype, xp: Namespace = np) -> Array:
+        """A flat array (size,) that belongs to the calling thread until its next call; it holds whatever was left there."""
+        if xp is not np:
+            return xp.empty(size, dtype)  # the device's own pool of memory is fast enough
+        held: np.ndarray | None = getattr(self._local, "scratch", None)
         if held is None or held.size < size or held.dtype != dtype:
-            held = self._scratch[lane] = np.empty(size, dtype)
+            held = self._local.scratch = np.empty(size, dtype)
         return held[:size]
 
+    def tiles(self, images: int, pixels: int, width: int) -> list[slice]:
+        """How a batch is cut: slices of whole images, whose maps of `width` channels fill a tile, if an image is no larger.
 
-def lanes(images: int, pixels: int, width: int) -> list[list[slice]]:
-    """How a batch of `images` of `pixels` each is cut: lanes that run side by side, each a list of tiles run in order.
+        As equal as can be, and a power of two of them, at least two, if there are as many images.
+        """
+        wanted = max(2, images * pixels * width / self.tile_numbers)
+        return _cut(images, min(images, 1 << math.ceil(math.log2(wanted))))
 
-    Tiles are slices of whole images, about TILE_NUMBERS numbers in `width` channels; small maps still make two lanes.
-    """
-    tile = max(1, min(-(-TILE_NUMBERS // (pixels * width)), -(-images // 2)))
-    count = -(-images // tile)
-    lane_count = min(count, MAX_LANES)
-    cuts = [i * count // lane_count for i in range(lane_count + 1)]
-    return [[slice(t * tile, min((t + 1) * tile, images)) for t in range(a, b)] for a, b in pairwise(cuts)]
+    def blocks(self, images: int, pixels: int, width: int) -> list[slice]:
+        """How the pixels of a tile are cut where one image is larger than a tile should be: slices of columns.
+
+        A single image makes two blocks, if it is not tiny: it can be a whole batch.
+        """
+        numbers = images * pixels * width
+        fewest = 2 if images == 1 and numbers >= 2 * SMALLEST_BLOCK else 1
+        return _cut(images * pixels, max(fewest, -(-numbers // self.tile_numbers)) if images == 1 else 1)
+
+
+def chunks(vector: Array) -> list[slice]:
+    """A flat vector on the host in pieces of CHUNK; one on a device in one piece."""
+    size = CHUNK if isinstance(vector, np.ndarray) else max(1, vector.size)
+    return [slice(start, start + size) for start in range(0, vector.size, size)]
+
+
+def _cut(length: int, count: int) -> list[slice]:
+    """`count` slices of 0 .. length, as equal as can be."""
+    return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]

@@ -66,10 +66,10 @@ def actnorm_paper(shape, rng):
     return layer
 
 
-def step(shape, rng, **options):
+def step(shape, rng, workers=None, **options):
     """One step of flow: an ActNorm, a permutation and a coupling."""
     config = GlowConfig((8, 8, 3), width=WIDTH, **options)
-    return shaken(flow_step(config, shape[3], 0, rng), rng, 0.05)
+    return shaken(flow_step(config, shape[3], 0, rng, workers), rng, 0.05)
 
 
 def chain(memory):
@@ -83,7 +83,10 @@ def chain(memory):
 
 
 def tiled(shape, rng):
-    return Tiled(step(shape, rng), Workers(2), WIDTH)
+    """Two steps on tiles of one image, with blocks of a few pixels."""
+    workers = Workers(2, 64 / 2**18)
+    chain = Chain({f"step{k}": step(shape, rng, workers, scale="bounded") for k in range(2)}, Memory.parse("reversible"))
+    return Tiled(chain, workers, WIDTH)
 
 
 def split(border, output_scale):

@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layers import CONDITIONERS, EVEN, GLOWS, LAYERS, glow_cases, shapes, step
+from layers import CONDITIONERS, EVEN, GLOWS, LAYERS, NETS, glow_cases, net, shaken, shapes, step
 
+from glowlite import GlowConfig
 from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.flow_step import Fused
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
-from glowlite.conditioners.patches import gather, scatter, taps_from_outside
+from glowlite.conditioners.patches import gather, scatter, scatter_columns, taps_from_outside
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.models.glow import flow_step
+from glowlite.parameters import ParameterStore
 from glowlite.testing import check_conditioner, check_layer, taylor_slope
+from glowlite.workers import Workers
 
 SEEDS = st.integers(0, 2**16)
 
@@ -68,27 +74,86 @@ def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
     with_border = gather(x, border=True).reshape(*shape[:3], 9, shape[3] + 1)
     assert np.array_equal(with_border[..., :-1].reshape(*shape[:3], -1), slow_gather(x))
     assert np.array_equal(with_border[..., -1], outside)
-    assert np.array_equal(taps_from_outside(*shape[1:3], x), outside[0, ..., ::-1])
+    assert np.array_equal(taps_from_outside(*shape[1:3], x), outside[0, ..., ::-1].reshape(-1, 9).T)
 
 
 @given(shapes(), SEEDS)
 def test_a_zero_conv_is_a_convolution_of_the_padded_image(shape, seed):
-    """Against a plain loop over an image padded with zeros and a border channel of ones, kernel turned by 180 degrees."""
     rng = np.random.default_rng(seed)
-    n, h, w, c = shape
-    conv = ZeroConv(c, 4)
+    conv = ZeroConv(shape[3], 4)
     for p in conv.parameters().values():
         p.value[...] = rng.standard_normal(p.value.shape)
     x = rng.standard_normal(shape)
-    padded = np.zeros((n, h + 2, w + 2, c + 1))
-    padded[..., -1] = 1
-    padded[:, 1:-1, 1:-1] = np.concatenate((x, np.zeros((n, h, w, 1))), axis=-1)
-    kernel = conv.conv.weight.value.reshape(c + 1, 3, 3, 4)[:, ::-1, ::-1]
-    expected = np.zeros((n, h, w, 4))
-    for dy, dx in np.ndindex(3, 3):
-        expected += padded[:, dy : dy + h, dx : dx + w] @ kernel[:, dy, dx]
+    expected = slow_scatter_conv(x, conv.conv.weight.value, True)
     expected = (expected + conv.conv.bias.value) * np.exp(3 * conv.conv.logs.value)
     np.testing.assert_allclose(conv.forward(x)[0], expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("options", NETS)
+def test_a_pixel_mlp_is_the_network_of_the_paper(options, blocks):
+    """Against the plain form: whole 3x3 convolutions, each followed by its own scale, and no folding of anything."""
+    border = options[1]
+
+    @given(shapes(), SEEDS)
+    def holds(shape, seed):
+        rng = np.random.default_rng(seed)
+        shape = (1, *shape[1:]) if blocks else shape
+        mlp = shaken(net(shape[3], 3, rng, options), rng)
+        mlp.workers = Workers(2, 64 / 2**18) if blocks else None
+        x = rng.standard_normal(shape)
+        scales = [np.exp(3 * conv.logs.value) if conv.scaled else 1.0 for conv in (mlp.conv1, mlp.conv2, mlp.conv3)]
+        h = slow_gather(x).reshape(*shape[:3], 9, shape[3])
+        if border == "all":
+            outside = 1 - slow_gather(np.ones((*shape[:3], 1)))
+            h = np.concatenate((h, outside[..., None]), axis=-1)
+        h = np.maximum((h.reshape(*shape[:3], -1) @ mlp.conv1.weight.value + mlp.conv1.bias.value) * scales[0], 0)
+        h = np.maximum((h @ mlp.conv2.weight.value + mlp.conv2.bias.value) * scales[1], 0)
+        expected = slow_scatter_conv(h, mlp.conv3.weight.value, border != "none") + mlp.conv3.bias.value
+        raw, _ = mlp.forward(x)
+        np.testing.assert_allclose(raw, expected * scales[2], rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+        np.testing.assert_array_equal(mlp.apply(x), raw)
+
+    holds()
+
+
+def slow_scatter_conv(h, weight, border):
+    """A 3x3 convolution of an image padded with zeros and, with a border, one more channel of ones outside."""
+    n, height, width, c = h.shape
+    padded = np.zeros((n, height + 2, width + 2, c + border))
+    padded[..., c:] = 1
+    padded[:, 1:-1, 1:-1, c:] = 0
+    padded[:, 1:-1, 1:-1, :c] = h
+    kernel = weight.reshape(c + border, 3, 3, -1)[:, ::-1, ::-1]
+    return sum(padded[:, y : y + height, x : x + width] @ kernel[:, y, x] for y, x in np.ndindex(3, 3))
+
+
+@pytest.mark.parametrize("permutation", ["conv1x1", "lu"])
+@pytest.mark.parametrize("actnorm", ["paper", "openai"])
+def test_a_fused_level_is_its_steps_one_by_one(permutation, actnorm):
+    """ActNorm and 1x1 convolution as one affine map, matrices in one batched call, against the layers themselves."""
+
+    @given(EVEN, SEEDS)
+    def holds(shape, seed):
+        rng = np.random.default_rng(seed)
+        config = GlowConfig((8, 8, 3), width=4, permutation=permutation, actnorm=actnorm)
+        plain = Chain({f"step{k}": flow_step(config, shape[3], 0, rng) for k in range(2)})
+        shaken(plain, rng, 0.05)
+        store = ParameterStore(plain, "float64")
+        x, dy, dlogdet = rng.standard_normal(shape), rng.standard_normal(shape), rng.standard_normal(shape[0])
+        results = []
+        for fused in (False, True):
+            store.grad[...] = 1.0
+            forward, backward = Fused(plain, forward=True).chain, Fused(plain, inverse=True)
+            y, logdet = (forward if fused else plain).forward(x)
+            x_again, dx = (backward.chain if fused else plain).backward(y, dy, dlogdet)
+            if fused:
+                backward.add_gradients()
+            results.append((y, logdet, x_again, dx, store.grad.copy(), backward.chain.inverse(y) if fused else x))
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-8, atol=1e-9 * max(1.0, np.abs(a).max()))
+
+    holds()
 
 
 @given(EVEN, SEEDS)
@@ -178,7 +243,7 @@ class TransposedGradient(Invertible1x1Conv):
 class AliasOfAParameter(Invertible1x1Conv):
     def forward(self, x):
         y, logdet = super().forward(x)
-        if x.shape[:3] == (1, 1, self.channels):
+        if x.shape[:3] == (1, 1, len(self.weight.value)):
             return self.weight.value[None, None], logdet
         return y, logdet
 
@@ -230,7 +295,7 @@ def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
     layer = step(shape, rng)
     check_layer(layer, rng.standard_normal(shape))
     if path == "net":  # x1 acts through the network as well
-        monkeypatch.setattr(pixel_mlp, "scatter_columns", lambda v, s: 0 * scatter(v.T.reshape(*s[:3], -1)))
+        monkeypatch.setattr(pixel_mlp, "scatter_columns", lambda v, s: 0 * scatter_columns(v, s))
     elif path == "log scale slope":
         monkeypatch.setattr(coupling.AffineCoupling, "_log_scale_slope", lambda self, h, log_s: np.exp(log_s))
     elif path == "border":
@@ -243,9 +308,9 @@ def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
 
 
 def broken_border(backward):
-    def changed(self, dy, h):
+    def changed(self, dy, y, h):
         before = self.weight.grad[-1].copy()
-        result = backward(self, dy, h)
+        result = backward(self, dy, y, h)
         self.weight.grad[-1] = before + 0.99 * (self.weight.grad[-1] - before)
         return result
 
@@ -254,7 +319,7 @@ def broken_border(backward):
 
 def without_relu(backward):
     def changed(self, draw, cache):
-        patches, h1, h2 = cache
-        return backward(self, draw, (patches, np.abs(h1) + 1e-3, h2))
+        patches, [(h1, h2)], *rest = cache
+        return backward(self, draw, (patches, [(np.abs(h1) + 1e-3, h2)], *rest))
 
     return changed

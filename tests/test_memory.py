@@ -75,12 +75,12 @@ def test_anchors_report_how_far_each_rebuilt_input_was_off(dtype):
 
 def test_an_anchor_replaces_the_rebuilt_input():
     """A step whose inverse is wrong is noticed at its anchor, by name, and does no harm below it."""
-    config = GlowConfig((8, 8, 3), K=4, L=1, width=4)
+    config = GlowConfig((8, 8, 3), K=4, L=1, width=4, permutation="shuffle")
     model = Glow(config, 0, "float64", Memory.parse("anchored:1"), Workers(1))
     rng = np.random.default_rng(0)
     model.store.theta[...] += 0.05 * rng.standard_normal(len(model.store))
     x = rng.standard_normal((2, 8, 8, 3))
-    wrong = model.levels[0].steps.layers["step2"].layer.layers["actnorm"]
+    wrong = model.levels[0].steps.chain.layers["step2"].layers["actnorm"]
     exact = wrong.inverse
     wrong.inverse = lambda y: exact(y) + 0.5
     latents, _, kept = model.forward_keeping(x)
@@ -120,7 +120,9 @@ def peak_bytes(policy, depth):
 
 def test_memory_does_not_grow_with_depth_unless_everything_is_stored():
     shallow, deep = (peak_bytes("reversible", depth) for depth in (4, 64))
-    assert deep <= 1.02 * shallow, f"reversible: {shallow} bytes at K=4, {deep} at K=64"
+    # what a step adds is its 12x12 matrix, folded and inverted, and the Python objects around it: no image is in it
+    assert deep - shallow < 60 * 8000, f"reversible: {shallow} bytes at K=4, {deep} at K=64"
+    assert BATCH * 16 * 16 * 3 * 4 > 10 * 8000  # bytes of the batch
     # the same measure sees what `stored` keeps: 16 times as many steps, each with its hidden maps
     shallow, deep = (peak_bytes("stored", depth) for depth in (4, 64))
     assert deep > 8 * shallow, f"stored: {shallow} bytes at K=4, {deep} at K=64"

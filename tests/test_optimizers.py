@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from glowlite import GlowliteError
-from glowlite.optimizers import CHUNK, Adam, Adamax, AveragedWeights, clip_factor, gradient_norm, learning_rate
+from glowlite.optimizers import Adam, Adamax, AveragedWeights, clip_factor, gradient_norm, learning_rate
+from glowlite.workers import CHUNK, Workers
 
 STEPS = 50
 
@@ -102,12 +103,17 @@ def test_an_average_of_nothing_and_an_impossible_decay_are_refused():
             AveragedWeights(np.zeros(2), decay)
 
 
-def test_the_norm_of_the_gradient_is_summed_in_float64_over_all_chunks():
+def test_the_norm_of_the_gradient_is_summed_over_all_chunks():
     rng = np.random.default_rng(2)
     grad = rng.standard_normal(2 * CHUNK + 5).astype(np.float32)
     norm = gradient_norm(grad)
     assert norm.dtype == np.float64 and norm.shape == ()
-    np.testing.assert_allclose(norm, np.linalg.norm(grad.astype(np.float64)), rtol=1e-13)
+    np.testing.assert_allclose(norm, np.linalg.norm(grad.astype(np.float64)), rtol=1e-6)
+    assert gradient_norm(grad, Workers(2)) == norm
+    wide = grad.astype(np.float64)
+    np.testing.assert_allclose(gradient_norm(wide), np.linalg.norm(wide), rtol=1e-14)
+    np.testing.assert_allclose(gradient_norm(np.full(4, 1e-25, np.float32)), 2e-25, rtol=1e-6)
+    assert gradient_norm(np.zeros(3, np.float32)) == 0
     assert np.isfinite(gradient_norm(np.full(3, 1e30, np.float32)))  # its square is beyond float32
     assert np.isnan(gradient_norm(np.array([1.0, np.nan], np.float32)))
 

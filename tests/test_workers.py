@@ -11,42 +11,58 @@ from threadpoolctl import threadpool_info
 import glowlite.randomness
 import glowlite.workers
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.coupling import AffineCoupling
 from glowlite.bijectors.tiled import Tiled
 from glowlite.models.glow import flow_step
 from glowlite.objective import loss_gradients
 from glowlite.parameters import ParameterStore
 from glowlite.randomness import generator, normal, uniform
-from glowlite.workers import MAX_LANES, TILE_NUMBERS, Workers, lanes
+from glowlite.workers import Workers
+
+SMALL_TILE = 256 / 2**18  # MB: 256 numbers
 
 
-@given(st.integers(1, 300), st.sampled_from([1, 4, 16, 64, 256, 1024, 4096, 65536]), st.sampled_from([4, 32, 128, 512]))
-def test_lanes_cover_every_image_once_and_in_order(images, pixels, width):
-    cut = lanes(images, pixels, width)
-    covered = [i for lane in cut for tile in lane for i in range(images)[tile]]
-    assert covered == list(range(images))
-    assert 1 <= len(cut) <= MAX_LANES and all(lane for lane in cut)
+PIXELS = st.sampled_from([1, 4, 16, 64, 256, 1024, 4096, 65536])
+WIDTHS = st.sampled_from([4, 32, 128, 512])
+
+
+@given(st.integers(1, 300), PIXELS, WIDTHS)
+def test_tiles_cover_every_image_once_and_in_order(images, pixels, width):
+    workers = Workers(1)
+    cut = workers.tiles(images, pixels, width)
+    sizes = [len(range(images)[tile]) for tile in cut]
+    assert [i for tile in cut for i in range(images)[tile]] == list(range(images))
+    assert max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
     assert len(cut) >= min(2, images)  # a batch is always shared, and one image never is
-    for tile in (tile for lane in cut for tile in lane):
-        whole = range(images)[tile]
-        assert len(whole) == 1 or (len(whole) - 1) * pixels * width < TILE_NUMBERS  # no larger than it has to be
+    assert max(sizes) == 1 or (images // len(cut)) * pixels * width <= workers.tile_numbers
+
+
+@given(st.integers(1, 20), PIXELS, WIDTHS)
+def test_blocks_cover_every_pixel_once_and_only_cut_a_single_image(images, pixels, width):
+    workers = Workers(1)
+    cut = workers.blocks(images, pixels, width)
+    edges = [0, *(block.stop for block in cut)]
+    assert [block.start for block in cut] == edges[:-1] and edges[-1] == images * pixels
+    assert images == 1 or len(cut) == 1
+    assert images > 1 or -(-pixels // len(cut)) * width <= workers.tile_numbers + width
 
 
 def random_glow(threads, memory="reversible", seed=0, **options):
     config = GlowConfig((8, 8, 3), **{"K": 2, "L": 2, "width": 8, **options})
-    model = Glow(config, dtype="float32", memory=Memory.parse(memory), workers=Workers(threads))
+    model = Glow(config, dtype="float32", memory=Memory.parse(memory), workers=Workers(threads, SMALL_TILE))
     rng = np.random.default_rng(seed)
     model.store.theta[...] += 0.05 * rng.standard_normal(len(model.store)).astype(np.float32)
     return model, (rng.random((21, 8, 8, 3)) - 0.5).astype(np.float32)
 
 
 @pytest.mark.parametrize("memory", ["reversible", "anchored:2", "stored"])
-def test_one_two_and_three_threads_agree_to_the_last_bit(memory, monkeypatch):
-    monkeypatch.setattr(glowlite.workers, "TILE_NUMBERS", 128)  # so that 21 images make many tiles a lane
-    assert [len(lane) for lane in lanes(21, 16, 8)] == [2, 3, 2, 3, 3, 2, 3, 3]
+def test_one_two_and_three_threads_agree_to_the_last_bit(memory):
+    assert len(Workers(1, SMALL_TILE).tiles(21, 16, 8)) == 16
     results = []
     for threads in (1, 2, 3):
         model, x = random_glow(threads, memory)
-        for _ in range(2):  # the second pass runs on replicas made by the first
+        for _ in range(2):
             latents, logdet, kept = model.forward_keeping(x)
             rebuilt, dx = model.backward(latents, *loss_gradients(latents, len(x)), kept)
         results.append([*latents, logdet, rebuilt, dx, model.store.grad, model.inverse(latents)])
@@ -55,14 +71,13 @@ def test_one_two_and_three_threads_agree_to_the_last_bit(memory, monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
-def test_tiles_change_a_layer_by_rounding_only(monkeypatch):
+def test_tiles_change_a_layer_by_rounding_only():
     """A layer on tiles against the same layer on the whole batch: gradients are sums over tiles in another order."""
-    monkeypatch.setattr(glowlite.workers, "TILE_NUMBERS", 64)
     rng = np.random.default_rng(1)
-    plain = flow_step(GlowConfig((8, 8, 3), width=8), 6, 0, rng)
+    plain = Chain({f"step{k}": flow_step(GlowConfig((8, 8, 3), width=8), 6, 0, rng) for k in range(2)})
     store = ParameterStore(plain, "float64")
     store.theta[...] += 0.1 * rng.standard_normal(len(store))
-    tiled = Tiled(plain, Workers(2), 8)
+    tiled = Tiled(plain, Workers(2, SMALL_TILE), 8)
     assert list(tiled.parameters()) == list(plain.parameters())
     x, dy, dlogdet = rng.standard_normal((19, 4, 4, 6)), rng.standard_normal((19, 4, 4, 6)), rng.standard_normal(19)
     results = []
@@ -77,8 +92,7 @@ def test_tiles_change_a_layer_by_rounding_only(monkeypatch):
 def test_replicas_follow_parameters_that_move():
     """Scratch memory and stores may be replaced between two passes; gradients must land in the store of the day."""
     rng = np.random.default_rng(2)
-    step = flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)
-    tiled = Tiled(step, Workers(2), 8)
+    tiled = Tiled(Chain({"step": flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)}), Workers(2), 8)
     x, dy, dlogdet = rng.standard_normal((6, 4, 4, 4)), rng.standard_normal((6, 4, 4, 4)), np.ones(6)
     gradients = []
     for _ in range(3):
@@ -120,15 +134,20 @@ def test_the_first_exception_of_a_task_is_raised_and_the_pool_lives_on(threads):
 
 
 def test_an_exception_inside_a_layer_surfaces(monkeypatch):
+    """Also where other tiles wait for their turn after the one that fails."""
     model, x = random_glow(2)
-    step = model.levels[1].steps.layers["step1"]
+    latents, _ = model.forward(x)
+    backward, calls = AffineCoupling.backward, []
 
-    def fail(*_):
-        raise FloatingPointError("in step1")
+    def fail_late(self, y, *arguments):
+        calls.append(len(y))
+        if len(calls) == 10:
+            raise FloatingPointError("in a coupling")
+        return backward(self, y, *arguments)
 
-    monkeypatch.setattr(type(step.layer), "forward", fail)
-    with pytest.raises(FloatingPointError, match="in step1"):
-        model.forward(x)
+    monkeypatch.setattr(AffineCoupling, "backward", fail_late)
+    with pytest.raises(FloatingPointError, match="in a coupling"):
+        model.backward(latents, *loss_gradients(latents, len(x)))
 
 
 def blas_threads():
@@ -153,14 +172,39 @@ def test_fewer_than_one_thread_is_refused(threads):
         Workers(threads)
 
 
-def test_scratch_belongs_to_its_lane_and_is_reused():
-    workers = Workers(1)
-    first = workers.scratch(0, 10, np.dtype("float32"))
+def test_scratch_belongs_to_its_thread_and_is_reused():
+    workers = Workers(2)
+    first = workers.scratch(10, np.dtype("float32"))
     assert first.size >= 10 and first.dtype == np.float32
-    assert np.shares_memory(workers.scratch(0, 6, np.dtype("float32")), first)
-    assert not np.shares_memory(workers.scratch(1, 10, np.dtype("float32")), first)
-    assert workers.scratch(0, 11, np.dtype("float32")).size >= 11
-    assert workers.scratch(0, 11, np.dtype("float64")).dtype == np.float64
+    assert np.shares_memory(workers.scratch(6, np.dtype("float32")), first)
+    assert workers.scratch(11, np.dtype("float32")).size >= 11
+    assert workers.scratch(11, np.dtype("float64")).dtype == np.float64
+    together = threading.Barrier(2)
+
+    def task(_):
+        mine = workers.scratch(10, np.dtype("float32"))
+        together.wait(timeout=30)
+        return mine
+
+    one, other = workers.map(task, range(2))
+    assert not np.shares_memory(one, other)
+
+
+def test_a_map_inside_a_task_stays_in_its_thread():
+    workers = Workers(2)
+
+    def outer(_):
+        here = threading.current_thread()
+        return here, workers.map(lambda _: threading.current_thread(), range(3))
+
+    for here, inside in workers.map(outer, range(4)):
+        assert inside == [here] * 3
+
+
+@pytest.mark.parametrize("tile", [0, -1, 1e9, float("nan")])
+def test_a_tile_of_no_size_or_larger_than_memory_is_refused(tile):
+    with pytest.raises(GlowliteError, match="tile must be positive and smaller than this machine's memory"):
+        Workers(1, tile)
 
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))

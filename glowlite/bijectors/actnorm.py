@@ -60,11 +60,17 @@ class ActNorm(Bijector):
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         x = self.inverse(y) if kept is None else kept
-        s, b, _ = self.scale_and_shift()
+        s, _, _ = self.scale_and_shift()
         # y = s x + b:  db = sum dy,  s ds = sum s x dy + H W sum_n dlogdet   (d log|s| / ds = 1/s)
         dx = s * dy
         db = dy.sum(axis=(0, 1, 2))
         s_ds = (dx * x).sum(axis=(0, 1, 2)) + (y.shape[1] * y.shape[2] * dlogdet.sum()).astype(y.dtype)
+        self.add_gradients(s_ds, db)
+        return x, dx
+
+    def add_gradients(self, s_ds: Array, db: Array) -> None:
+        """Add what gradients of s, times s, and of b, each (C,), mean for the parameters."""
+        s, b, _ = self.scale_and_shift()
         if self.parametrisation == "paper":
             self.scale.grad[...] += s_ds / s
             self.bias.grad[...] += db
@@ -72,7 +78,6 @@ class ActNorm(Bijector):
             # s = exp(3 logs), b = b' s:  db' = s db,  dlogs = 3 (s ds + b db)
             self.bias.grad[...] += s * db
             self.logs.grad[...] += LOGS_FACTOR * (s_ds + b * db)
-        return x, dx
 
     def initialize(self, x: Array) -> Array:
         """Zero mean and unit variance for every channel of `x`. Raises for a channel that is constant over the batch."""

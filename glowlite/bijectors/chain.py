@@ -67,11 +67,15 @@ class Chain(Bijector):
         entries = kept.kept if kept is not None else [None] * len(self.layers)
         stored = kept is not None and self.memory.kind == "stored"
         for (name, layer), entry in zip(reversed(self.layers.items()), reversed(entries), strict=True):
-            y, dy = layer.backward(y, dy, dlogdet, entry if stored else None)  # the input of one is the output of the next
+            y, dy = self._layer_backward(name, layer, y, dy, dlogdet, entry if stored else None)  # its input: y of the next
             if kept is not None and entry is not None and not stored:
                 kept.drift[name] = abs(y - entry).max()
                 y = entry
         return y, dy
+
+    def _layer_backward(self, _: str, layer: Bijector, *arguments: Array) -> tuple[Array, Array]:
+        """What runs a layer's backward. Tiles need more than this."""
+        return layer.backward(*arguments)
 
     def initialize(self, x: Array) -> Array:
         for layer in self.layers.values():

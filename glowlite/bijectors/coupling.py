@@ -65,8 +65,9 @@ class _Coupling(Bijector):
         """dx2 and draw."""
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y, logdet, _ = self.forward_keeping(x)
-        return y, logdet
+        x1, x2 = self._halves(x)
+        y2, logdet = self._change(x2, self._map(self.net.apply(x1)))
+        return self._join(x1, y2), logdet
 
     def forward_keeping(self, x: Array) -> tuple[Array, Array, Kept]:
         x1, x2 = self._halves(x)
@@ -76,8 +77,7 @@ class _Coupling(Bijector):
 
     def inverse(self, y: Array) -> Array:
         y1, y2 = self._halves(y)
-        raw, _ = self.net.forward(y1)
-        return self._join(y1, self._restore(y2, self._map(raw)))
+        return self._join(y1, self._restore(y2, self._map(self.net.apply(y1))))
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         y1, y2 = self._halves(y)

@@ -9,13 +9,14 @@ whose log|det W| is sum log|s|, equation 11. Both start from the same random rot
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.linalg
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
-from glowlite.parameters import Constant, Parameter, Parameterized
+from glowlite.parameters import Constant, Parameter
 from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
 
@@ -26,41 +27,8 @@ def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(q * np.sign(np.diag(r)))
 
 
-class ChannelMatrix(Bijector):
-    """y = W x for a matrix that is given, with its inverse and log|det W|: what both forms are while they run.
-
-    The gradients by `weight` (C, C) and `log_abs_det` (0-d) are kept apart: they meet in the parameters of a form.
-    """
-
-    def __init__(self, W: Array, W_inverse: Array, log_abs_det: Array) -> None:
-        self.weight = Parameter(W)
-        self.log_abs_det = Parameter(log_abs_det)
-        self.W_inverse = W_inverse
-
-    def forward(self, x: Array) -> tuple[Array, Array]:
-        xp = namespace(x)
-        n, h, w, _ = x.shape
-        logdet = xp.zeros(n, xp.float64) + h * w * self.log_abs_det.value
-        return to_images(self.weight.value @ pixel_matrix(x), x.shape), logdet
-
-    def inverse(self, y: Array) -> Array:
-        return to_images(self.W_inverse @ pixel_matrix(y), y.shape)
-
-    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
-        x = self.inverse(y) if kept is None else kept
-        self.weight.grad[...] += pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j
-        self.log_abs_det.grad[...] += y.shape[1] * y.shape[2] * dlogdet.sum()
-        return x, to_images(self.weight.value.T @ pixel_matrix(dy), dy.shape)
-
-    def collect_into(self, original: Parameterized) -> None:
-        assert isinstance(original, _MatrixForm)
-        original.add_gradients(self.weight.grad, self.log_abs_det.grad, self.W_inverse)
-
-
-class _MatrixForm(Bijector):
-    """A parametrisation of W. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3)."""
-
-    channels: int
+class ChannelMixing(Bijector):
+    """y = W x at every pixel, W from the parameters. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3)."""
 
     @abstractmethod
     def matrix(self) -> Array:
@@ -69,6 +37,11 @@ class _MatrixForm(Bijector):
     @abstractmethod
     def log_abs_det(self) -> Array:
         """log|det W|, float64, 0-d."""
+
+    @classmethod
+    def log_abs_dets(cls, layers: Sequence[ChannelMixing]) -> Array:
+        """`log_abs_det` of many layers of this class and size, float64, (layers,); in one call where that is faster."""
+        return namespace(layers[0].matrix()).stack([layer.log_abs_det() for layer in layers])
 
     @abstractmethod
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
@@ -80,47 +53,50 @@ class _MatrixForm(Bijector):
         xp = namespace(W)
         return xp.linalg.inv(W.astype(xp.float64)).astype(W.dtype)
 
-    def prepared(self) -> ChannelMatrix:  # type: ignore[override]  # a layer of the same map, of another class
-        return ChannelMatrix(self.matrix(), self.inverse_matrix(), self.log_abs_det())
-
-    def _run(self, where: str, x: Array) -> ChannelMatrix:
-        now = self.prepared()
-        check_images(f"{type(self).__name__}.{where}", x, self.channels, now.weight.value.dtype)
-        return now
-
     def forward(self, x: Array) -> tuple[Array, Array]:
-        return self._run("forward", x).forward(x)
+        W = self.matrix()
+        check_images(f"{type(self).__name__}.forward", x, len(W), W.dtype)
+        xp = namespace(x)
+        logdet = xp.zeros(len(x), xp.float64) + x.shape[1] * x.shape[2] * self.log_abs_det()
+        return to_images(W @ pixel_matrix(x), x.shape), logdet
 
     def inverse(self, y: Array) -> Array:
-        return self._run("inverse", y).inverse(y)
+        W_inverse = self.inverse_matrix()
+        check_images(f"{type(self).__name__}.inverse", y, len(W_inverse), W_inverse.dtype)
+        return to_images(W_inverse @ pixel_matrix(y), y.shape)
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
-        now = self._run("backward", y)
-        x, dx = now.backward(y, dy, dlogdet, kept)
-        now.collect_into(self)
-        return x, dx
+        W, W_inverse = self.matrix(), self.inverse_matrix()
+        check_images(f"{type(self).__name__}.backward", y, len(W), W.dtype)
+        x = to_images(W_inverse @ pixel_matrix(y), y.shape) if kept is None else kept
+        dW = pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j,  dx_j = sum dy_i W_ij
+        self.add_gradients(dW, y.shape[1] * y.shape[2] * dlogdet.sum(), W_inverse)
+        return x, to_images(W.T @ pixel_matrix(dy), dy.shape)
 
 
-class Invertible1x1Conv(_MatrixForm):
+class Invertible1x1Conv(ChannelMixing):
     """The plain form: `weight` (C, C) is W."""
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
-        self.channels = channels
         self.weight = Parameter(random_rotation(channels, rng))
 
     def matrix(self) -> Array:
         return self.weight.value
 
     def log_abs_det(self) -> Array:
-        xp = namespace(self.weight.value)
-        return xp.linalg.slogdet(self.weight.value.astype(xp.float64))[1]
+        return self.log_abs_dets([self])[0]
+
+    @classmethod
+    def log_abs_dets(cls, layers: Sequence[ChannelMixing]) -> Array:
+        xp = namespace(layers[0].matrix())
+        return xp.linalg.slogdet(xp.stack([layer.matrix() for layer in layers]).astype(xp.float64))[1]
 
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
         # d log|det W| / dW = W^-T
         self.weight.grad[...] += dW + dlog_abs_det.astype(dW.dtype) * W_inverse.T
 
 
-class Invertible1x1ConvLU(_MatrixForm):
+class Invertible1x1ConvLU(ChannelMixing):
     """W = P L (U + diag(s)): `lower` and `upper` (C, C), of which only the strict triangles count, `log_s` (C,).
 
     P and the signs of s are found at the start and then fixed: `rows` (C,) holds (P M)[i] = M[rows[i]].

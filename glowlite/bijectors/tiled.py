@@ -1,99 +1,154 @@
-"""Tiled: a layer run on tiles of the batch side by side. The layer knows nothing of it."""
+"""Tiled: the steps of a level on tiles of the batch side by side. The steps know nothing of it.
+
+Every tile goes through all the steps on its own, and tiles meet only where gradients are added: tile i adds those of a
+step after tile i - 1 has. So sums are taken in one order whatever the threads do, and nobody waits for the slowest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Self
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Self, TypeVar
 
-import numpy as np
-
-from glowlite.backend import Array
-from glowlite.bijectors.base import Bijector, Kept
+from glowlite.backend import Array, namespace
+from glowlite.bijectors.base import Bijector
+from glowlite.bijectors.chain import Chain, Trail
+from glowlite.bijectors.flow_step import Fused
 from glowlite.parameters import Constant, Parameter, Parameterized
-from glowlite.workers import Workers, lanes
+from glowlite.workers import Workers
 
-CHUNK = 1 << 15  # gradients added up at a time
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Tiled(Bijector):
-    """`layer`, which keeps the shape (N, H, W, C), on tiles of whole images. Parameters and their names are its own.
+    """`chain`, whose layers keep the shape (N, H, W, C), on tiles of whole images. Parameters and names are the chain's.
 
-    `width`: the channels of its widest array, from which follows the size of a tile. Each lane adds its weight gradients
-    into memory of its own; the lanes' sums are then added in order.
+    `width`: the channels of its widest array, from which follows the size of a tile. `workers`: None for a single tile.
     """
 
-    def __init__(self, layer: Bijector, workers: Workers, width: int) -> None:
-        self.layer = layer
+    def __init__(self, chain: Chain, workers: Workers | None, width: int) -> None:
+        self.chain = chain
         self.workers = workers
         self.width = width
 
     def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
-        yield from self.layer.children()
+        yield from self.chain.children()
 
     def map_children(self, change: Callable[[Parameterized | Parameter], object]) -> Self:
-        return type(self)(self.layer.map_children(change), self.workers, self.width)
+        return type(self)(self.chain.map_children(change), self.workers, self.width)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        layer = self.layer.prepared()
-        y, logdet = np.empty_like(x), np.empty(len(x))
+        chain = Fused(self.chain, forward=True).chain
+        y, logdet = _results(x)
 
-        def run(lane: list[slice]) -> None:
-            for tile in lane:
-                y[tile], logdet[tile] = layer.forward(x[tile])
+        def run(tile: slice) -> None:
+            y[tile], logdet[tile] = chain.forward(x[tile])
 
-        self.workers.map(run, self._lanes(x))
+        self._map(run, self._tiles(x))
         return y, logdet
 
-    def forward_keeping(self, x: Array) -> tuple[Array, Array, Kept]:
-        layer = self.layer.prepared()
-        y, logdet = np.empty_like(x), np.empty(len(x))
+    def forward_keeping(self, x: Array) -> tuple[Array, Array, list[Trail]]:
+        chain = Fused(self.chain, forward=True).chain
+        y, logdet = _results(x)
 
-        def run(lane: list[slice]) -> list[Kept]:
-            kept = []
-            for tile in lane:
-                y[tile], logdet[tile], entry = layer.forward_keeping(x[tile])
-                kept.append(entry)
-            return kept
+        def run(tile: slice) -> Trail:
+            y[tile], logdet[tile], trail = chain.forward_keeping(x[tile])
+            return trail
 
-        return y, logdet, self.workers.map(run, self._lanes(x))
+        return y, logdet, self._map(run, self._tiles(x))
 
     def inverse(self, y: Array) -> Array:
-        layer = self.layer.prepared()
-        x = np.empty_like(y)
+        chain = Fused(self.chain, inverse=True).chain
+        x, _ = _results(y)
 
-        def run(lane: list[slice]) -> None:
-            for tile in lane:
-                x[tile] = layer.inverse(y[tile])
+        def run(tile: slice) -> None:
+            x[tile] = chain.inverse(y[tile])
 
-        self.workers.map(run, self._lanes(y))
+        self._map(run, self._tiles(y))
         return x
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
-        layer = self.layer.prepared()
-        x, dx = np.empty_like(y), np.empty_like(y)
-        cut = self._lanes(y)
-        size = layer.parameter_count()
-        grads = [self.workers.scratch(lane, size, y.dtype) for lane in range(len(cut))]
-        replicas = [layer.replica(grad) for grad in grads]
+    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: list[Trail] | None = None) -> tuple[Array, Array]:
+        fused = Fused(self.chain, inverse=True)
+        x, _ = _results(y)
+        dx, _ = _results(y)
+        tiles = self._tiles(y)
+        turns = _Turns(fused.chain.layers)
 
-        def run(lane: int) -> None:
-            grads[lane].fill(0)
-            for i, tile in enumerate(cut[lane]):
-                entry = None if kept is None else kept[lane][i]
-                x[tile], dx[tile] = replicas[lane].backward(y[tile], dy[tile], dlogdet[tile], entry)
+        def run(i: int) -> None:
+            tile, chain = tiles[i], fused.chain
+            if self.workers is not None and len(tiles) > 1:
+                chain = _ChainOfATile(chain, self.workers, turns, i)
+            try:
+                x[tile], dx[tile] = chain.backward(y[tile], dy[tile], dlogdet[tile], None if kept is None else kept[i])
+            except BaseException:
+                turns.fail()
+                raise
 
-        def add_up(part: slice) -> None:
-            for grad in grads[1:]:
-                grads[0][part] += grad[part]  # in the order of the lanes
-
-        self.workers.map(run, range(len(cut)))
-        if len(cut) > 1:
-            self.workers.map(add_up, [slice(start, start + CHUNK) for start in range(0, size, CHUNK)])
-        replicas[0].collect_into(self.layer)
+        self._map(run, range(len(tiles)))
+        fused.add_gradients()
         return x, dx
 
     def initialize(self, x: Array) -> Array:
-        return self.layer.initialize(x)
+        return self.chain.initialize(x)
 
-    def _lanes(self, x: Array) -> list[list[slice]]:
-        return lanes(len(x), x.shape[1] * x.shape[2], self.width)
+    def _tiles(self, x: Array) -> list[slice]:
+        images, height, width, _ = x.shape
+        return [slice(0, images)] if self.workers is None else self.workers.tiles(images, height * width, self.width)
+
+    def _map(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        return [task(item) for item in items] if self.workers is None else self.workers.map(task, items)
+
+
+class _Turns:
+    """Whose turn it is to add gradients: for each layer, tile after tile. Tiles must be begun in order."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._next = dict.fromkeys(names, 0)
+        self._changed = threading.Condition()
+        self._failed = False
+
+    def wait(self, name: str, tile: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._failed or self._next[name] == tile)
+
+    def end(self, name: str) -> None:
+        with self._changed:
+            self._next[name] += 1
+            self._changed.notify_all()
+
+    def fail(self) -> None:
+        """A tile has ended early: nobody shall wait for it. Its exception is on its way to the caller."""
+        with self._changed:
+            self._failed = True
+            self._changed.notify_all()
+
+
+class _ChainOfATile(Chain):
+    """The chain as tile `tile` runs it: gradients of a layer go to memory of this thread, and in turn to the layer."""
+
+    def __init__(self, chain: Chain, workers: Workers, turns: _Turns, tile: int) -> None:
+        super().__init__(chain.layers, chain.memory)
+        self.workers, self.turns, self.tile = workers, turns, tile
+
+    def _layer_backward(self, name: str, layer: Bijector, *arguments: Array) -> tuple[Array, Array]:
+        if self.tile == 0:  # always the first to add: no other memory is needed
+            x, dx = layer.backward(*arguments)
+            self.turns.end(name)
+            return x, dx
+        y = arguments[0]
+        grad = self.workers.scratch(layer.parameter_count(), y.dtype)
+        grad.fill(0)
+        replica = layer.replica(grad)
+        x, dx = replica.backward(*arguments)
+        self.turns.wait(name, self.tile)
+        for target, own in zip(layer.parameters().values(), replica.parameters().values(), strict=True):
+            target.grad[...] += own.grad
+        self.turns.end(name)
+        return x, dx
+
+
+def _results(x: Array) -> tuple[Array, Array]:
+    """Arrays for tiles to write into: images like x, and (N,) numbers in float64."""
+    xp = namespace(x)
+    return xp.empty_like(x), xp.empty(len(x), xp.float64)

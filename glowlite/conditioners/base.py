@@ -22,6 +22,10 @@ class Conditioner(Parameterized, ABC):
     def backward(self, dh: Array, cache: Cache) -> Array:
         """dx; gradients of the parameters are added into their `grad` views."""
 
+    def apply(self, x: Array) -> Array:
+        """h alone, where no `backward` follows."""
+        return self.forward(x)[0]
+
     def initialize(self, x: Array) -> Array:
         """Set data-dependent parameters from the batch `x`; returns h."""
-        return self.forward(x)[0]
+        return self.apply(x)

@@ -19,43 +19,48 @@ import numpy as np
 from glowlite.backend import Array, Namespace, namespace
 from glowlite.pixels import pixel_matrix, to_images
 
+CENTRE = 4  # of the nine taps, the one that does not move
+
 
 def gather(x: Array, border: bool = False) -> Array:
     """(N, H, W, C) -> (N, H, W, 9 C'). With `border`, C' = C + 1: one more channel, 1 outside the image and 0 inside."""
+    return to_images(patch_matrix(x, border), x.shape)
+
+
+def patch_matrix(x: Array, border: bool = False, ones: bool = False) -> Array:
+    """`gather` as a matrix (9 C', P), P = N H W. With `ones`, a last row of ones: what a bias is multiplied with."""
     n, h, w, c = x.shape
     row = pixel_matrix(x)  # (C, P)
-    patches = namespace(x).empty((9, c + border, n * h * w), x.dtype)
+    matrix = namespace(x).empty((9 * (c + border) + ones, n * h * w), x.dtype)
+    patches = matrix[: len(matrix) - ones].reshape(9, c + border, -1)
     for k, here, there in _shifts(n * h * w, w):
         patches[k, :c, here] = row[:, there]
     for edge in _edges(patches[:, :c].reshape(3, 3, c, n, h, w)):
         edge[...] = 0
     if border:
         patches[:, c].reshape(9, n, h * w)[...] = _outside(h, w, x.dtype, namespace(x))[:, None]
-    return to_images(patches.reshape(-1, n * h * w), x.shape)
+    if ones:
+        matrix[-1] = 1
+    return matrix
 
 
 def scatter(patches: Array) -> Array:
     """(N, H, W, 9 C) -> (N, H, W, C)."""
-    xp = namespace(patches)
-    n, h, w, nine_c = patches.shape
-    sent = xp.array(pixel_matrix(patches)).reshape(9, nine_c // 9, n * h * w)
-    return _add_up(sent, (n, h, w))
+    return scatter_columns(namespace(patches).array(pixel_matrix(patches)), patches.shape)
 
 
 def scatter_columns(sent: Array, image_shape: tuple[int, ...]) -> Array:
-    """`scatter` of a matrix (9 C, P), P = N H W for `image_shape` = (N, H, W, ...); its contents are lost."""
-    return _add_up(sent.reshape(9, -1, sent.shape[-1]), image_shape[:3])
-
-
-def _add_up(sent: Array, image_shape: tuple[int, ...]) -> Array:
-    n, h, w = image_shape
-    c, pixels = sent.shape[1:]
-    for edge in _edges(sent.reshape(3, 3, c, n, h, w)):  # sent from p to p + k outside the image
+    """`scatter` of (9 C, P) or (9, C, P), P = N H W for `image_shape` = (N, H, W, ...); contents are lost. -> a view."""
+    n, h, w = image_shape[:3]
+    pixels = n * h * w
+    sent = sent.reshape(9, -1, pixels)  # a view, of a slice (9, C, P) as well
+    for edge in _edges(sent.reshape(3, 3, -1, n, h, w)):  # sent from p to p + k outside the image
         edge[...] = 0
-    total = namespace(sent).zeros((c, pixels), sent.dtype)
+    total = sent[CENTRE]
     for k, here, there in _shifts(pixels, w):
-        total[:, there] += sent[k, :, here]
-    return to_images(total, (n, h, w, c))
+        if k != CENTRE:
+            total[:, there] += sent[k, :, here]
+    return to_images(total, image_shape)
 
 
 @cache
@@ -78,8 +83,8 @@ def _edges(neighbours: Array) -> Iterator[Array]:
 
 
 def taps_from_outside(height: int, width: int, like: Array) -> Array:
-    """(H, W, 9): 1 where scatter's tap k reaches pixel q from q - k outside the image, else 0; dtype of `like`."""
-    return _outside(height, width, like.dtype, namespace(like))[::-1].T.reshape(height, width, 9)
+    """(9, H W): 1 where scatter's tap k reaches pixel q from q - k outside the image, else 0; dtype of `like`."""
+    return _outside(height, width, like.dtype, namespace(like))[::-1]
 
 
 @cache

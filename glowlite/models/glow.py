@@ -19,6 +19,7 @@ from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.base import Bijector, zero_logdet
 from glowlite.bijectors.chain import Chain, Trail
 from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.memory import Memory
 from glowlite.bijectors.permutation import Permutation
@@ -39,16 +40,24 @@ from glowlite.workers import Workers
 
 @dataclass
 class GlowTrail:
-    """What `Glow.forward_keeping` keeps, a Trail for every level; `drift` as in Trail, under full names."""
+    """What `Glow.forward_keeping` keeps: for every level, a Trail for every tile. `drift`: the worst of all tiles."""
 
-    levels: list[Trail] = field(default_factory=list)
+    levels: list[list[Trail]] = field(default_factory=list)
 
     @property
-    def drift(self) -> dict[str, Array]:
-        return {f"level{i}/{name}": d for i, level in enumerate(self.levels) for name, d in level.drift.items()}
+    def drift(self) -> dict[str, float]:
+        worst: dict[str, float] = {}
+        for i, level in enumerate(self.levels):
+            for trail in level:  # one a tile
+                for name, d in trail.drift.items():
+                    path = f"level{i}/{name}"
+                    worst[path] = float(np.fmax(worst.get(path, 0.0), float(d)) if float(d) == float(d) else d)
+        return worst
 
 
-def flow_step(config: GlowConfig, channels: int, level: int, rng: np.random.Generator) -> Chain:
+def flow_step(
+    config: GlowConfig, channels: int, level: int, rng: np.random.Generator, workers: Workers | None = None
+) -> FlowStep:
     """One step of flow: ActNorm, a permutation of the channels, a coupling."""
     permutations: dict[str, Callable[[], Bijector]] = {
         "conv1x1": lambda: Invertible1x1Conv(channels, rng),
@@ -59,22 +68,29 @@ def flow_step(config: GlowConfig, channels: int, level: int, rng: np.random.Gene
     half, affine = channels // 2, config.coupling == "affine"
     permutation = permutations[config.permutation_of(level)]()
     net = PixelMLP(
-        half, channels if affine else half, config.width, rng, config.hidden_actnorm, config.border, config.output_scale
+        half,
+        channels if affine else half,
+        config.width,
+        rng,
+        config.hidden_actnorm,
+        config.border,
+        config.output_scale,
+        workers,
     )
     coupling = (
         AffineCoupling(channels, net, config.changed, config.scale, config.shift, config.bound)
         if affine
         else AdditiveCoupling(channels, net, config.changed)
     )
-    return Chain({"actnorm": ActNorm(channels, config.actnorm), "permutation": permutation, "coupling": coupling})
+    return FlowStep(ActNorm(channels, config.actnorm), permutation, coupling)
 
 
 class Level(Parameterized):
     """Squeeze, K steps, and a split on all levels but the last."""
 
-    def __init__(self, steps: dict[str, Bijector], split: Split | None, memory: Memory) -> None:
+    def __init__(self, steps: Tiled, split: Split | None) -> None:
         self.squeeze = Squeeze()
-        self.steps = Chain(steps, memory)
+        self.steps = steps
         self.split = split
 
     def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
@@ -109,15 +125,14 @@ class Glow(Parameterized):
         self.levels: list[Level] = []
         for i in range(config.L):
             channels = config.image_shape[2] << (i + 2)
-            steps: dict[str, Bijector] = {}
-            for k in range(config.K):
-                step = flow_step(config, channels, i, rng)
-                steps[f"step{k}"] = Tiled(step, self.workers, config.width) if xp is np else step
+            threads = self.workers if xp is np else None
+            steps: dict[str, Bijector] = {f"step{k}": flow_step(config, channels, i, rng, threads) for k in range(config.K)}
+            chain = Tiled(Chain(steps, memory or Memory()), threads, config.width)
             split = None
             if i < config.L - 1:
                 learned = config.split_prior == "learned"
                 split = Split(channels, ZeroConv(channels // 2, channels, border, scaled) if learned else None)
-            self.levels.append(Level(steps, split, memory or Memory()))
+            self.levels.append(Level(chain, split))
         channels = config.image_shape[2] << (config.L + 1)
         self.top = TopPrior(channels, border, scaled) if config.top_prior == "learned" else None
         self.store = ParameterStore(self, dtype, xp)
