@@ -45,6 +45,13 @@ def run(main: Callable[[], int | None], program: str) -> NoReturn:
     except GlowliteError as error:
         print(f"python -m glowlite.{program}: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:  # NumPy's says how many bytes were wanted, and for what
+        print(
+            f"python -m glowlite.{program}: error: out of memory: {error or 'no details'}; lower --batch, --tile or --width,"
+            " or use --memory reversible",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except OSError as error:
         if error.strerror is None:
             raise

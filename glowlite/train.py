@@ -16,7 +16,7 @@ from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.run_folder import RunFolder, make_run_folder
 from glowlite.trainer import Metrics, Settings, StepResult, check_settings, train
-from glowlite.workers import Workers
+from glowlite.workers import TILE_MB, Workers
 
 DEFAULTS = Settings()
 
@@ -44,6 +44,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--device", default="cpu", help="cpu, gpu or gpu:k")
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
     add("--threads", type=at_least(1), help="default: every core this process may use")
+    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
     add("--evaluate-every", type=at_least(1), default=DEFAULTS.evaluate_every, help="steps between evaluations")
     return parser.parse_args(arguments)
 
@@ -82,7 +83,7 @@ def main() -> None:
         permutation=options.permutation,
     )  # fmt: skip
     check_settings(settings, data)
-    model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads), xp)
+    model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads, options.tile), xp)
     path = make_run_folder(options.out, data.name, options.overwrite)  # last: nothing is replaced by a mistake
     print(
         f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"

@@ -19,7 +19,7 @@ FLOORS = {
     "models": 3, "objective": 3, "optimizers": 3, "data": 3,
     "interop": 4, "checkpoint": 4,
     "trainer": 5, "figures": 5, "run_folder": 5,
-    "command_line": 6, "train": 6, "sample": 6, "evaluate": 6,
+    "command_line": 6, "train": 6, "bench": 6, "sample": 6, "evaluate": 6,
 }  # fmt: skip
 TOP = max(FLOORS.values())
 ONLY_IN = {"cupy": "backend.py", "mpi4py": "communicator.py"}

@@ -1,0 +1,184 @@
+"""python -m glowlite.bench: times, limits and memory of a training step on this machine, and other people's beside them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowlite.backend import device_namespace
+from glowlite.bench import parts, work
+from glowlite.bench.candidates import RIVALS, SQUARES, check_rivals
+from glowlite.bench.job import Job
+from glowlite.bench.peak import peak_bytes
+from glowlite.bench.rounds import Times, measure
+from glowlite.bijectors.memory import Memory
+from glowlite.checkpoint import atomic_path
+from glowlite.command_line import Parser, at_least, run
+from glowlite.errors import GlowliteError
+from glowlite.models.config import CHOICES, GlowConfig
+from glowlite.workers import TILE_MB, available_cores
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("bench", "Time a training step, part by part, against what this machine can do at most.")
+    add = parser.add_argument
+    add("--side", type=at_least(2), default=32, help="height and width of the images")
+    add("--channels", type=at_least(1), default=3, help="of the images")
+    add("--K", type=at_least(1), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1), default=3, help="levels")
+    add("--width", type=at_least(1), default=512, help="hidden channels of the coupling networks")
+    add("--batch", type=at_least(1), default=16, help="images a step")
+    add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
+    add("--scale", choices=CHOICES["scale"], default="sigmoid", help="scale of an affine coupling")
+    add("--memory", default="reversible,stored", help="memory policies to time, with commas; reversible is always timed")
+    add("--threads", type=at_least(1), default=available_cores(), help="of the machine's cores")
+    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map of one tile")
+    add("--rounds", type=at_least(1), default=9, help="how often everything is timed")
+    add("--depths", default="4,16", help="values of K to measure memory at, with commas; none: no memory is measured")
+    add("--against", choices=("torch",), help="also time a plain PyTorch Glow, three ways, and normflows' Glow")
+    add("--json", metavar="FILE", help="write all figures there")
+    add("--plots", metavar="DIR", help="draw step times, shares and memory there, as PNG")
+    add("--device", default="cpu", help="cpu")
+    return parser.parse_args(arguments)
+
+
+def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals: tuple[str, ...]) -> dict[str, Any]:
+    """All figures, as JSON holds them; times in seconds, memory in bytes, rates in GFLOP/s."""
+    steps = [*policies, *rivals]
+    squares = [f"sgemm:{n}" for n in SQUARES]
+    names = [*squares, "products", *steps, "optimiser", "data", "products of a sample", "sample"]
+    progress(f"timing {len(names)} candidates, {rounds} rounds")
+    times = measure(dict.fromkeys(names, job), rounds)
+
+    best = max(squares, key=lambda name: rate(name, times[name]))
+    forward = work.forward_flops(job.config, job.batch) / 1e9
+    limit = 4 * forward / rate(best, times[best])
+    progress("gather and scatter")
+    gathered = parts.gather_and_scatter_seconds(job, "reversible")
+    memory: dict[str, dict[str, dict[str, int]]] = {}
+    for policy in policies if depths else []:
+        for K in depths:
+            progress(f"memory of {policy} at K={K}")
+            deeper = replace(job, config=replace(job.config, K=K))
+            memory.setdefault(policy, {})[str(K)] = peak_bytes(deeper, policy)
+    height, width, channels = job.config.image_shape
+    return {
+        "title": f"{height}x{width}x{channels}, K={job.config.K}, L={job.config.L}, width {job.config.width},"
+        f" {job.config.coupling}, batch {job.batch}, {job.threads} threads",
+        "config": job.config.to_dict(),
+        "batch": job.batch,
+        "threads": job.threads,
+        "tile_mb": job.tile,
+        "rounds": rounds,
+        "numpy": np.__version__,
+        "sgemm_gflops": {name.partition(":")[2]: rate(name, times[name]) for name in squares},
+        "best_sgemm_gflops": rate(best, times[best]),
+        "products_gflops": 4 * forward / times["products"].median,
+        "forward_gflop": forward,
+        "limit_s": limit,
+        "steps": {name: figures(times[name], times["reversible"], limit, job.batch) for name in steps},
+        "rivals": list(rivals),
+        "shares": parts.shares(times["reversible"], times["products"], times["optimiser"], times["data"], gathered),
+        "memory": memory,
+        "sample": {
+            **figures(times["sample"], times["sample"], forward / rate(best, times[best]), job.batch),
+            "of_products": times["products of a sample"].median / times["sample"].median,
+        },
+        "optimiser_share": times["optimiser"].median / times["reversible"].median,
+    }
+
+
+def rate(name: str, times: Times) -> float:
+    """GFLOP/s of a candidate `sgemm:n`."""
+    return float(2 * int(name.partition(":")[2]) ** 3 / times.median / 1e9)
+
+
+def figures(times: Times, reference: Times, limit: float, images: int) -> dict[str, float]:
+    return {
+        "median_s": times.median,
+        "min_s": min(times.seconds),
+        "max_s": max(times.seconds),
+        "images_per_s": images / times.median,
+        "of_limit": limit / times.median,
+        "ratio_to_reversible": times.ratio_to(reference),
+        "reversible_by_this": reference.ratio_to(times),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """What the terminal shows."""
+    squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
+    heads = ("median s", "min", "max", "images/s", "of limit", "to rev.", "rev. to it")
+    lines = [
+        report["title"],
+        f"sgemm, GFLOP/s, all threads: {squares}; this net's own products: {report['products_gflops']:.0f}",
+        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the best rate:"
+        f" {report['limit_s']:.4f} s",
+        "",
+        f"{'a training step':22}" + "".join(f"{head:>11}" for head in heads),
+    ]
+    for name, f in report["steps"].items():
+        lines.append(
+            f"{name:22}{f['median_s']:11.4f}{f['min_s']:11.4f}{f['max_s']:11.4f}{f['images_per_s']:11.1f}"
+            f"{100 * f['of_limit']:10.1f}%{f['ratio_to_reversible']:11.3f}{f['reversible_by_this']:11.3f}"
+        )
+    f = report["sample"]
+    lines += [
+        "",
+        "shares of a reversible step: "
+        + ", ".join(f"{name} {100 * share:.1f}%" for name, share in report["shares"].items()),
+        f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to {f['max_s']:.4f}),"
+        f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
+    ]
+    if report["memory"]:
+        lines += ["", "peak memory of a step beyond parameters, gradients and optimiser, MiB (whole process, MiB):"]
+        for policy, points in report["memory"].items():
+            shown = ", ".join(f"K={K}: {p['step'] / 2**20:.1f} ({p['resident'] / 2**20:.0f})" for K, p in points.items())
+            lines.append(f"  {policy:12} {shown}")
+    return "\n".join(lines)
+
+
+def progress(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def depths_of(text: str) -> list[int]:
+    if text in ("", "none"):
+        return []
+    if not all(part.isdecimal() and int(part) > 0 for part in text.split(",")):
+        raise GlowliteError(f"--depths {text!r}: expected whole numbers with commas between, such as 4,16, or none")
+    return [int(part) for part in text.split(",")]
+
+
+def main() -> None:
+    options = parse_arguments()
+    if device_namespace(options.device) is not np:
+        raise GlowliteError("bench measures the CPU so far: use --device cpu")
+    depths = depths_of(options.depths)
+    policies = list(dict.fromkeys(["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]))
+    shape = (options.side, options.side, options.channels)
+    config = GlowConfig(shape, options.K, options.L, options.width, options.coupling, options.scale)
+    job = Job(config, options.batch, options.threads, options.tile)
+    job.workers()  # refuses what cannot be, before anything is timed
+    if options.against:
+        check_rivals()
+    found = report(job, policies, options.rounds, depths, RIVALS if options.against else ())
+    print(table(found))
+    if options.json:
+        with atomic_path(Path(options.json)) as path:
+            path.write_text(json.dumps(found, indent=1) + "\n")
+    if options.plots:
+        from glowlite.bench.plots import draw  # matplotlib is slow to import
+
+        for path in draw(found, Path(options.plots)):
+            progress(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    run(main, "bench")

@@ -1,0 +1,96 @@
+"""What can be timed, by name: each is made once, and then run again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from glowlite.bench.job import Job
+from glowlite.bench.work import products_alone
+from glowlite.errors import GlowliteError
+from glowlite.objective import dequantisation_noise, dequantise
+from glowlite.optimizers import Adam, gradient_norm
+from glowlite.trainer import training_step
+
+SQUARES = (1024, 1536, 2048, 3072)
+RIVALS = ("torch eager", "torch channels-last", "torch compiled", "normflows")
+Task = Callable[[], object]
+
+
+def make(name: str, job: Job) -> Task:
+    """The task of a name: `sgemm:n`, a memory policy, a part of a step, or one of RIVALS."""
+    kind, _, argument = name.partition(":")
+    if kind == "sgemm":
+        return _sgemm(int(argument), job.threads)
+    if name in RIVALS:
+        from glowlite.bench import torch_glow  # only here: torch is an extra, and slow to import
+
+        return torch_glow.training_task(name, job)
+    parts: dict[str, Callable[[], Task]] = {
+        "products": lambda: products_alone(job, training=True),
+        "products of a sample": lambda: products_alone(job, training=False),
+        "optimiser": lambda: _optimiser(job),
+        "data": lambda: _data(job),
+        "sample": lambda: _sample(job),
+    }
+    return parts[name]() if name in parts else _step(name, job)
+
+
+def check_rivals() -> None:
+    """Raise GlowliteError unless what RIVALS need is installed."""
+    missing = [name for name in ("torch", "normflows") if find_spec(name) is None]
+    if missing:
+        raise GlowliteError(f"--against torch needs {' and '.join(missing)}: pip install '.[bench]' in the source folder")
+
+
+def _sgemm(n: int, threads: int) -> Task:
+    rng = np.random.default_rng(0)
+    a, b, out = (rng.standard_normal((n, n), np.float32) for _ in range(3))
+
+    def run() -> None:
+        with threadpool_limits(threads, "blas"):
+            np.matmul(a, b, out=out)
+
+    return run
+
+
+def _step(memory: str, job: Job) -> Task:
+    """A whole training step, Adam included."""
+    model, x = job.model(memory), job.images()
+    optimizer = Adam(model.store.theta)
+    return lambda: training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+
+
+def _optimiser(job: Job) -> Task:
+    """What a step does to the flat vectors: clear the gradient, take its norm, update."""
+    model = job.model()
+    optimizer, rng = Adam(model.store.theta), np.random.default_rng(0)
+    gradient = rng.standard_normal(len(model.store), np.float32)
+
+    def run() -> None:
+        with model.workers:
+            model.store.clear_gradients(model.workers)
+            gradient_norm(gradient, model.workers)
+            optimizer.step(gradient, 1e-5, 1.0, model.workers)
+
+    return run
+
+
+def _data(job: Job) -> Task:
+    """Choose the images of a batch, draw their noise, dequantise."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4 * job.batch, *job.config.image_shape), np.uint8)
+
+    def run() -> None:
+        part = images[rng.permutation(len(images))[: job.batch]]
+        dequantise(part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32"))
+
+    return run
+
+
+def _sample(job: Job) -> Task:
+    model = job.model()
+    return lambda: model.sample(job.batch, 0.7, seed=0)

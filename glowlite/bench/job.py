@@ -1,0 +1,40 @@
+"""What is measured: a model, a batch, and how much of the machine it may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glowlite.bijectors.memory import Memory
+from glowlite.models.config import GlowConfig
+from glowlite.models.glow import Glow
+from glowlite.workers import Workers
+
+
+@dataclass(frozen=True)
+class Job:
+    """A Glow of `config`, `batch` images of n_bits a step, on `threads` threads with tiles of `tile` MB."""
+
+    config: GlowConfig
+    batch: int
+    threads: int
+    tile: float
+    n_bits: int = 5
+
+    def workers(self) -> Workers:
+        return Workers(self.threads, self.tile)
+
+    def model(self, memory: str = "reversible") -> Glow:
+        """With ActNorm as data leave it, and output layers that are not zero, so that no time is saved on zeros."""
+        model = Glow(self.config, memory=Memory.parse(memory), workers=self.workers())
+        model.initialize(self.images())
+        rng = np.random.default_rng(0)
+        for name, p in model.store.parameters.items():
+            if name.endswith(("conv3/weight", "conv/weight")):
+                p.value[...] = 0.001 * rng.standard_normal(p.value.shape, np.float32)
+        return model
+
+    def images(self) -> np.ndarray:
+        """A batch (N, H, W, C) in [-0.5, 0.5), float32."""
+        return (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(np.float32)

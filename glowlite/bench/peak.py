@@ -1,0 +1,76 @@
+"""Peak memory of a training step, by the operating system, in a process of its own; `python -m glowlite.bench.peak` is that.
+
+What parameters, gradients and optimiser take is there before the peak is reset, so the difference is the step's own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from glowlite.bench.candidates import make
+from glowlite.bench.job import Job
+from glowlite.errors import GlowliteError
+from glowlite.models.config import GlowConfig
+
+STEPS = 3
+
+
+def peak_bytes(job: Job, memory: str) -> dict[str, int]:
+    """`step`: bytes of a step beyond parameters, gradients and optimiser; `resident`: of the whole process, at its peak."""
+    request = {
+        "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads, "tile": job.tile, "memory": memory,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "glowlite.bench.peak", json.dumps(request)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message; was memory short?"])[-1]
+        raise GlowliteError(f"bench: memory at K={job.config.K}, {memory}: {last}")
+    answer: dict[str, int] = json.loads(done.stdout)
+    return answer
+
+
+def measure(job: Job, memory: str) -> dict[str, int]:
+    """As `peak_bytes`, of this process."""
+    step = make(memory, job)  # makes the model, runs nothing
+    touch = step.__closure__  # the model and its optimiser, whose memory has to be there before
+    for cell in touch or ():
+        for name in ("grad", "m", "v"):
+            array = getattr(getattr(cell.cell_contents, "store", cell.cell_contents), name, None)
+            if array is not None:
+                array[...] = 0
+    before = _reset_peak()
+    for _ in range(STEPS):
+        step()
+    return {"step": _peak() - before, "resident": _peak()}
+
+
+def _reset_peak() -> int:
+    """Bytes in use now; where it can be done, the peak is set back to that."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return _peak()
+    return _peak()
+
+
+def _peak() -> int:
+    """The most bytes this process has had in memory."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    kilobytes = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    config = GlowConfig.from_dict(asked["config"])
+    print(json.dumps(measure(Job(config, asked["batch"], asked["threads"], asked["tile"]), asked["memory"])))

@@ -1,0 +1,95 @@
+"""Times taken side by side: every candidate in a process of its own, one after the other, round after round.
+
+So a machine that slows down or that others use slows all of them, ratios within a round stay true, and no idle thread of
+one library is in another's way. Each turn is two runs, of which the second is timed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import statistics
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from glowlite.bench.candidates import make
+from glowlite.bench.job import Job
+from glowlite.errors import GlowliteError
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one candidate, one a round."""
+
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def ratio_to(self, other: Times) -> float:
+        """The median, over rounds, of this one's time by the other's."""
+        return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
+
+    def __str__(self) -> str:
+        return f"{_scaled(self.median)} ({_scaled(min(self.seconds))} to {_scaled(max(self.seconds))})"
+
+
+def _scaled(seconds: float) -> str:
+    return f"{seconds:.3f} s" if seconds >= 0.1 else f"{1000 * seconds:.2f} ms"
+
+
+def measure(jobs: dict[str, Job], rounds: int) -> dict[str, Times]:
+    """Times of the candidates `jobs` names, each for its own Job. A candidate that fails ends all with a GlowliteError."""
+    context = multiprocessing.get_context("spawn")
+    processes, ends = {}, {}
+    try:
+        for name, job in jobs.items():  # one after the other: what one prepares is not in the way of the next
+            ends[name], theirs = context.Pipe()
+            processes[name] = context.Process(target=_serve, args=(theirs, name, job), daemon=True)
+            processes[name].start()
+            theirs.close()
+            _answer(name, ends[name])
+        seconds: dict[str, list[float]] = {name: [] for name in jobs}
+        for _ in range(rounds):
+            for name in jobs:
+                ends[name].send("go")
+                seconds[name].append(_answer(name, ends[name]))
+        return {name: Times(values) for name, values in seconds.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.join()
+
+
+def _answer(name: str, end: Connection) -> float:
+    try:
+        answer = end.recv()
+    except EOFError:
+        raise GlowliteError(f"bench: {name} ended without a word; was memory short? try a smaller --batch") from None
+    if isinstance(answer, str):
+        raise GlowliteError(f"bench: {name}: {answer}")
+    return float(answer)
+
+
+def _serve(end: Connection, name: str, job: Job) -> None:
+    """A candidate's own process: make it, then run it whenever asked, and say how long it took."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    try:
+        task = make(name, job)
+        task()
+        end.send(0.0)
+        while end.recv() == "go":
+            task()
+            start = time.perf_counter()
+            task()
+            end.send(time.perf_counter() - start)
+    except EOFError:
+        pass
+    except MemoryError as error:
+        end.send(f"out of memory: {error}; lower --batch or --width")
+    except Exception as error:  # whatever it is, the parent is to say it
+        end.send(f"{type(error).__name__}: {error}".splitlines()[0])
+    os._exit(0)
