@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from glowlite.backend import Array, to_host
+from glowlite.bijectors.chain import END
 from glowlite.bijectors.memory import Memory
 from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError
@@ -106,7 +107,8 @@ def drift_message(model: Glow, x: Array, drift: float) -> str:
     model.backward(latents, *loss_gradients(latents, len(x)), kept)
     for level, policy in zip(model.levels, policies, strict=True):
         level.steps.chain.memory = policy
-    name, worst = max(((name, float(d)) for name, d in kept.drift.items()), key=lambda item: (item[1] != item[1], item[1]))
+    inputs = {name: d for name, d in kept.drift.items() if not name.endswith(END)}
+    name, worst = max(inputs.items(), key=lambda item: (item[1] != item[1], item[1]))
     return (
         f"rebuilt inputs are off by {drift:.1e} of the image range (limit {DRIFT_LIMIT:.0e}), most at {name}, {worst:.1e}:"
         " use --memory anchored:4, --dtype float64, or a lower --lr"

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 TILE_MB = 4.0  # of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
 CHUNK = 1 << 17  # of a flat vector: near the cache, and long enough for threads not to wait for each other
-SMALLEST_BLOCK = 1 << 17  # numbers of a hidden map; an image of fewer is not worth two threads
+SMALLEST_BLOCK = 1 << 14  # numbers of a hidden map; an image of fewer is not worth two threads
 
 
 def available_cores() -> int:
@@ -122,7 +122,7 @@ class Workers:
         As equal as can be, and a power of two of them, at least two, if there are as many images.
         """
         wanted = max(2, images * pixels * width / self.tile_numbers)
-        return _cut(images, min(images, 1 << math.ceil(math.log2(wanted))))
+        return cut(images, min(images, 1 << math.ceil(math.log2(wanted))))
 
     def blocks(self, images: int, pixels: int, width: int) -> list[slice]:
         """How the pixels of a tile are cut where one image is larger than a tile should be: slices of columns.
@@ -131,7 +131,7 @@ class Workers:
         """
         numbers = images * pixels * width
         fewest = 2 if images == 1 and numbers >= 2 * SMALLEST_BLOCK else 1
-        return _cut(images * pixels, max(fewest, -(-numbers // self.tile_numbers)) if images == 1 else 1)
+        return cut(images * pixels, max(fewest, -(-numbers // self.tile_numbers)) if images == 1 else 1)
 
 
 def chunks(vector: Array) -> list[slice]:
@@ -140,6 +140,6 @@ def chunks(vector: Array) -> list[slice]:
     return [slice(start, start + size) for start in range(0, vector.size, size)]
 
 
-def _cut(length: int, count: int) -> list[slice]:
+def cut(length: int, count: int) -> list[slice]:
     """`count` slices of 0 .. length, as equal as can be."""
     return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]

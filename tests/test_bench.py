@@ -185,6 +185,7 @@ def test_the_torch_glow_is_the_same_model(options):
     np.testing.assert_allclose(log_prob, model.log_prob(x), rtol=2e-5)
 
 
+@pytest.mark.filterwarnings("ignore:torch.lu is deprecated")
 def test_rivals_take_steps_that_lower_their_loss():
     pytest.importorskip("torch")
     pytest.importorskip("normflows")

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import glowlite.bijectors.tiled
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.objective import loss_gradients
 from glowlite.workers import Workers
@@ -68,7 +69,9 @@ def test_all_policies_give_the_same_gradients(dtype, limit, options):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_anchors_report_how_far_each_rebuilt_input_was_off(dtype):
     drift = gradients("anchored:2", dtype)[-1].drift
-    assert set(drift) == {f"level{level}/step{k}" for level in range(L) for k in range(0, K, 2)}
+    steps = {f"level{level}/step{k}" for level in range(L) for k in range(0, K, 2)}
+    assert steps <= set(drift) <= steps | {f"level{level}/end" for level in range(L)}
+    drift = {name: drift[name] for name in steps}
     limit = 1e-11 if dtype == "float64" else 1e-3
     assert all(0 < float(d) < limit for d in drift.values())
 
@@ -87,13 +90,24 @@ def test_an_anchor_replaces_the_rebuilt_input():
     rebuilt, _ = model.backward(latents, *loss_gradients(latents, 2), kept)
     drift = {name: float(d) for name, d in kept.drift.items()}
     assert drift.pop("level0/step2") == pytest.approx(0.5, rel=1e-6)
-    assert set(drift) == {"level0/step0", "level0/step1", "level0/step3"} and max(drift.values()) < 1e-12
+    # the last one rebuilds nothing
+    assert set(drift) == {"level0/step0", "level0/step1", "level0/end"} and max(drift.values()) < 1e-12
     np.testing.assert_allclose(rebuilt, x, atol=1e-12)
 
 
-@pytest.mark.parametrize("policy", ["reversible", "stored"])
-def test_without_anchors_there_is_no_drift_to_report(policy):
-    assert gradients(policy, "float64")[-1].drift == {}
+def test_without_anchors_drift_is_measured_between_levels_only():
+    assert gradients("stored", "float64")[-1].drift == {}
+    drift = gradients("reversible", "float64")[-1].drift
+    assert set(drift) == {f"level{level}/end" for level in range(L)} and max(drift.values()) < 1e-11
+
+
+def test_what_the_last_step_of_a_level_keeps_changes_nothing_but_rounding(monkeypatch):
+    _, _, rebuilt, dx, _ = gradients("reversible", "float64")
+    monkeypatch.setattr(glowlite.bijectors.tiled, "LAST_STEP_MB", 0)
+    _, x, rebuilt_without, dx_without, kept = gradients("reversible", "float64")
+    assert kept.drift == {}  # so it was switched off
+    assert difference(rebuilt, x) <= 1e-9 and difference(rebuilt_without, x) <= 1e-9
+    assert difference(dx, dx_without) <= 1e-9
 
 
 def peak_bytes(policy, depth):

@@ -194,10 +194,10 @@ def test_drift_stops_training_and_names_the_layer():
     model = small_model(memory=Memory("reversible"))
     x = dequantise(images(6), 5, np.random.default_rng(1).random((6, 8, 8, 3), np.float32))
     model.initialize(x)
-    weight = model.store.parameters["level1/step1/permutation/weight"]
+    weight = model.store.parameters["level1/step0/permutation/weight"]
     weight.value[...] = np.eye(len(weight.value))
     weight.value[0, :2] = 1e-7, 1  # two rows all but the same: condition number about 4e7, where float32 has 7 digits
-    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*level1/step1, .*--memory anchored"):
+    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*level1/step0, .*--memory anchored"):
         training_step(model, Adam(model.store.theta), x, 5, lr=1e-3)
 
 

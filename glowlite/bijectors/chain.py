@@ -14,16 +14,23 @@ from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.bijectors.memory import Memory
 from glowlite.parameters import Parameter, Parameterized
 
+END = "end"
+
 
 @dataclass
 class Trail:
     """What a chain keeps, one entry a layer, and how far the rebuilt inputs were off at the anchors.
 
-    `drift[name]`: largest |rebuilt - kept| at the input of that layer, a 0-d array, known after `backward`.
+    From layer `whole_from` on, an entry is all that the layer's backward needs; before it, an anchor or None.
+    `output` is kept where the last layer does not rebuild its input, so that what comes from above is measured there.
+    `drift[name]`: largest |rebuilt - kept| at the input of that layer (END: at the chain's output), a 0-d array, known
+    after `backward`.
     """
 
+    whole_from: int
     kept: list[Kept] = field(default_factory=list)
     drift: dict[str, Array] = field(default_factory=dict)
+    output: Array | None = None
 
 
 class Chain(Bijector):
@@ -51,24 +58,29 @@ class Chain(Bijector):
             y = layer.inverse(y)
         return y
 
-    def forward_keeping(self, x: Array) -> tuple[Array, Array, Trail]:
-        trail, logdet = Trail(), zero_logdet(x)
+    def forward_keeping(self, x: Array, keep_last: bool = False) -> tuple[Array, Array, Trail]:
+        """With `keep_last`, the last layer, whose backward comes first, keeps everything: it need not rebuild anything."""
+        count = len(self.layers)
+        trail, logdet = Trail(0 if self.memory.kind == "stored" else count - keep_last), zero_logdet(x)
         for i, layer in enumerate(self.layers.values()):
-            if self.memory.kind == "stored":
+            if i >= trail.whole_from:
                 x, layer_logdet, kept = layer.forward_keeping(x)
             else:
                 kept = x if self.memory.anchors(i) else None
                 x, layer_logdet = layer.forward(x)
             trail.kept.append(kept)
             logdet = logdet + layer_logdet
+        trail.output = x if keep_last else None
         return x, logdet, trail
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Trail | None = None) -> tuple[Array, Array]:
-        entries = kept.kept if kept is not None else [None] * len(self.layers)
-        stored = kept is not None and self.memory.kind == "stored"
-        for (name, layer), entry in zip(reversed(self.layers.items()), reversed(entries), strict=True):
-            y, dy = self._layer_backward(name, layer, y, dy, dlogdet, entry if stored else None)  # its input: y of the next
-            if kept is not None and entry is not None and not stored:
+        if kept is not None and kept.output is not None:
+            kept.drift[END] = abs(y - kept.output).max()
+        for i, (name, layer) in reversed(list(enumerate(self.layers.items()))):
+            entry = None if kept is None else kept.kept[i]
+            whole = kept is not None and i >= kept.whole_from
+            y, dy = self._layer_backward(name, layer, y, dy, dlogdet, entry if whole else None)  # its input: y of the next
+            if kept is not None and entry is not None and not whole:
                 kept.drift[name] = abs(y - entry).max()
                 y = entry
         return y, dy

@@ -23,6 +23,7 @@ from glowlite.bijectors.invertible_conv import ChannelMixing
 from glowlite.parameters import Parameter, Parameterized
 from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
+from glowlite.workers import Workers, cut
 
 
 class FlowStep(Chain):
@@ -74,16 +75,16 @@ class Fused:
     and inverses are taken if `forward`, `inverse` says so.
     """
 
-    def __init__(self, chain: Chain, forward: bool = False, inverse: bool = False) -> None:
+    def __init__(self, chain: Chain, workers: Workers | None = None, forward: bool = False, inverse: bool = False) -> None:
         self._steps = {name: layer for name, layer in chain.layers.items() if _can_be_fused(layer)}
         layers = dict(chain.layers)
         if self._steps:
             mixings = [cast(ChannelMixing, step.layers["permutation"]) for step in self._steps.values()]
             matrices = [mixing.matrix() for mixing in mixings]
-            xp, dtype = namespace(matrices[0]), matrices[0].dtype
+            xp = namespace(matrices[0])
             none = xp.full(len(mixings), xp.nan)
             determinants = type(mixings[0]).log_abs_dets(mixings) if forward else none
-            self._inverses = xp.linalg.inv(xp.stack(matrices).astype(xp.float64)).astype(dtype) if inverse else none
+            self._inverses = inverses(xp.stack(matrices), workers) if inverse else none
             for i, (name, step) in enumerate(self._steps.items()):
                 s, b, log_s = cast(ActNorm, step.layers["actnorm"]).scale_and_shift()
                 affine = ChannelAffine(
@@ -106,6 +107,18 @@ class Fused:
             s, b, _ = actnorm.scale_and_shift()
             mixing.add_gradients(G * s + g[:, None] * b, dlog_abs_det, self._inverses[i])
             actnorm.add_gradients(s * (G * W).sum(axis=0) + dlog_abs_det.astype(G.dtype), W.T @ g)
+
+
+def inverses(matrices: Array, workers: Workers | None = None) -> Array:
+    """The inverse of each matrix of a stack (n, C, C), taken in float64; `workers` take a share each."""
+    xp = namespace(matrices)
+
+    def of(part: slice) -> Array:
+        return xp.linalg.inv(matrices[part].astype(xp.float64)).astype(matrices.dtype)
+
+    if workers is None:
+        return of(slice(None))
+    return xp.concatenate(workers.map(of, cut(len(matrices), min(len(matrices), workers.threads))))
 
 
 def _can_be_fused(layer: Bijector) -> TypeGuard[FlowStep]:

@@ -17,6 +17,8 @@ from glowlite.bijectors.flow_step import Fused
 from glowlite.parameters import Constant, Parameter, Parameterized
 from glowlite.workers import Workers
 
+LAST_STEP_MB = 32  # of hidden maps that the last step of a level may keep under every policy: as much at any depth
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -39,7 +41,7 @@ class Tiled(Bijector):
         return type(self)(self.chain.map_children(change), self.workers, self.width)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        chain = Fused(self.chain, forward=True).chain
+        chain = Fused(self.chain, self.workers, forward=True).chain
         y, logdet = _results(x)
 
         def run(tile: slice) -> None:
@@ -49,17 +51,19 @@ class Tiled(Bijector):
         return y, logdet
 
     def forward_keeping(self, x: Array) -> tuple[Array, Array, list[Trail]]:
-        chain = Fused(self.chain, forward=True).chain
+        chain = Fused(self.chain, self.workers, forward=True).chain
         y, logdet = _results(x)
+        hidden_maps = 2 * x[..., 0].size * self.width * x.itemsize
+        keep_last = self.chain.memory.kind != "stored" and hidden_maps <= LAST_STEP_MB * 2**20
 
         def run(tile: slice) -> Trail:
-            y[tile], logdet[tile], trail = chain.forward_keeping(x[tile])
+            y[tile], logdet[tile], trail = chain.forward_keeping(x[tile], keep_last)
             return trail
 
         return y, logdet, self._map(run, self._tiles(x))
 
     def inverse(self, y: Array) -> Array:
-        chain = Fused(self.chain, inverse=True).chain
+        chain = Fused(self.chain, self.workers, inverse=True).chain
         x, _ = _results(y)
 
         def run(tile: slice) -> None:
@@ -69,7 +73,7 @@ class Tiled(Bijector):
         return x
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: list[Trail] | None = None) -> tuple[Array, Array]:
-        fused = Fused(self.chain, inverse=True)
+        fused = Fused(self.chain, self.workers, inverse=True)
         x, _ = _results(y)
         dx, _ = _results(y)
         tiles = self._tiles(y)
