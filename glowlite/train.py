@@ -45,6 +45,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
     add("--threads", type=at_least(1), help="default: every core this process may use")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
+    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
     add("--evaluate-every", type=at_least(1), default=DEFAULTS.evaluate_every, help="steps between evaluations")
     return parser.parse_args(arguments)
 
@@ -83,7 +84,7 @@ def main() -> None:
         permutation=options.permutation,
     )  # fmt: skip
     check_settings(settings, data)
-    model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads, options.tile), xp)
+    model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads, options.tile, options.blas), xp)
     path = make_run_folder(options.out, data.name, options.overwrite)  # last: nothing is replaced by a mistake
     print(
         f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"

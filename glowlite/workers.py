@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from glowlite.backend import Array, Namespace
+from glowlite.blas import matmul_of
 from glowlite.errors import GlowliteError
 
 T = TypeVar("T")
@@ -48,9 +49,10 @@ class Workers:
     """A pool of `threads` threads (default: the cores this process may use), and how work is cut for them.
 
     `tile_mb`: megabytes of a hidden map of one tile in float32. It changes results by rounding; `threads` does not.
+    `blas`: whose large matrix products, `numpy` or `mkl`; `matmul(a, b, out=None)` is that function.
     """
 
-    def __init__(self, threads: int | None = None, tile_mb: float = TILE_MB) -> None:
+    def __init__(self, threads: int | None = None, tile_mb: float = TILE_MB, blas: str = "numpy") -> None:
         if threads is not None and threads < 1:
             raise GlowliteError(f"threads must be at least 1, got {threads}; leave it out to use every core")
         if not 0 < tile_mb * 2**20 <= available_bytes():
@@ -59,6 +61,7 @@ class Workers:
                 f" got {tile_mb:g} MB; the default is {TILE_MB:g}"
             )
         self.threads = threads or available_cores()
+        self.matmul = matmul_of(blas)
         self.tile_numbers = max(1, int(tile_mb * 2**18))
         self._pool: ThreadPoolExecutor | None = None
         self._blas: ThreadpoolController | None = None

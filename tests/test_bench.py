@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import glowlite.blas
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.bench import work
 from glowlite.bench.__main__ import depths_of
@@ -42,7 +43,9 @@ def test_operations_of_the_prior_of_a_split_and_of_later_levels():
 def test_the_products_alone_are_those_of_a_step(monkeypatch):
     """Counted as they are made, they are four passes of the networks, as `forward_flops` has them plus known channels."""
     counted = []
-    monkeypatch.setattr(work.np, "matmul", lambda a, b, out: counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1]))
+    monkeypatch.setattr(
+        glowlite.blas.np, "matmul", lambda a, b, out: counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
+    )
     config = GlowConfig((8, 8, 3), K=2, L=2, width=8, border="none")
     work.products_alone(Job(config, 4, 1, 4.0), training=True)()
     networks = sum(

@@ -39,6 +39,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--memory", default="reversible,stored", help="memory policies to time, with commas; reversible is always timed")
     add("--threads", type=at_least(1), default=available_cores(), help="of the machine's cores")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map of one tile")
+    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
     add("--rounds", type=at_least(1), default=9, help="how often everything is timed")
     add("--depths", default="4,16", help="values of K to measure memory at, with commas; none: no memory is measured")
     add("--against", choices=("torch",), help="also time a plain PyTorch Glow, three ways, and normflows' Glow")
@@ -70,11 +71,12 @@ def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals
     height, width, channels = job.config.image_shape
     return {
         "title": f"{height}x{width}x{channels}, K={job.config.K}, L={job.config.L}, width {job.config.width},"
-        f" {job.config.coupling}, batch {job.batch}, {job.threads} threads",
+        f" {job.config.coupling}, batch {job.batch}, {job.threads} threads, products by {job.blas}",
         "config": job.config.to_dict(),
         "batch": job.batch,
         "threads": job.threads,
         "tile_mb": job.tile,
+        "blas": job.blas,
         "rounds": rounds,
         "numpy": np.__version__,
         "sgemm_gflops": {name.partition(":")[2]: rate(name, times[name]) for name in squares},
@@ -164,7 +166,7 @@ def main() -> None:
     policies = list(dict.fromkeys(["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]))
     shape = (options.side, options.side, options.channels)
     config = GlowConfig(shape, options.K, options.L, options.width, options.coupling, options.scale)
-    job = Job(config, options.batch, options.threads, options.tile)
+    job = Job(config, options.batch, options.threads, options.tile, options.blas)
     job.workers()  # refuses what cannot be, before anything is timed
     if options.against:
         check_rivals()

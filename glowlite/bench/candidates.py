@@ -14,6 +14,7 @@ from glowlite.errors import GlowliteError
 from glowlite.objective import dequantisation_noise, dequantise
 from glowlite.optimizers import Adam, gradient_norm
 from glowlite.trainer import training_step
+from glowlite.workers import cut
 
 SQUARES = (1024, 1536, 2048, 3072)
 RIVALS = ("torch eager", "torch channels-last", "torch compiled", "normflows")
@@ -24,7 +25,7 @@ def make(name: str, job: Job) -> Task:
     """The task of a name: `sgemm:n`, a memory policy, a part of a step, or one of RIVALS."""
     kind, _, argument = name.partition(":")
     if kind == "sgemm":
-        return _sgemm(int(argument), job.threads)
+        return _sgemm(int(argument), job)
     if name in RIVALS:
         from glowlite.bench import torch_glow  # only here: torch is an extra, and slow to import
 
@@ -46,15 +47,21 @@ def check_rivals() -> None:
         raise GlowliteError(f"--against torch needs {' and '.join(missing)}: pip install '.[bench]' in the source folder")
 
 
-def _sgemm(n: int, threads: int) -> Task:
-    rng = np.random.default_rng(0)
+def _sgemm(n: int, job: Job) -> Task:
+    """The product of two square matrices on all threads: BLAS's own for NumPy; for MKL, whose calls stay in one thread, a
+    block of columns for each.
+    """
+    workers, rng = job.workers(), np.random.default_rng(0)
     a, b, out = (rng.standard_normal((n, n), np.float32) for _ in range(3))
 
-    def run() -> None:
-        with threadpool_limits(threads, "blas"):
+    def by_blas() -> None:
+        with threadpool_limits(job.threads, "blas"):
             np.matmul(a, b, out=out)
 
-    return run
+    def by_columns() -> None:
+        workers.map(lambda part: workers.matmul(a, b[:, part], out=out[:, part]), cut(n, job.threads))
+
+    return by_blas if job.blas == "numpy" else by_columns
 
 
 def _step(memory: str, job: Job) -> Task:

@@ -14,16 +14,17 @@ from glowlite.workers import Workers
 
 @dataclass(frozen=True)
 class Job:
-    """A Glow of `config`, `batch` images of n_bits a step, on `threads` threads with tiles of `tile` MB."""
+    """A Glow of `config`, `batch` images of n_bits a step; `threads`, `tile` (MB) and `blas` as in Workers."""
 
     config: GlowConfig
     batch: int
     threads: int
     tile: float
+    blas: str = "numpy"
     n_bits: int = 5
 
     def workers(self) -> Workers:
-        return Workers(self.threads, self.tile)
+        return Workers(self.threads, self.tile, self.blas)
 
     def model(self, memory: str = "reversible") -> Glow:
         """With ActNorm as data leave it, and output layers that are not zero, so that no time is saved on zeros."""

@@ -5,7 +5,11 @@ What parameters, gradients and optimiser take is there before the peak is reset,
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -16,17 +20,24 @@ from glowlite.bench.job import Job
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 
-STEPS = 3
+STEPS = 2
+# freed arrays go back to the operating system at once, so that it sees what is in use and not what malloc holds in store
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
 
 
 def peak_bytes(job: Job, memory: str) -> dict[str, int]:
-    """`step`: bytes of a step beyond parameters, gradients and optimiser; `resident`: of the whole process, at its peak."""
+    """`step`: bytes of a step beyond parameters, gradients and optimiser; `resident`: of the whole process, at its peak.
+
+    With several threads the peak depends a little on which of their peaks coincide; with one it is always the same.
+    """
     request = {
-        "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads, "tile": job.tile, "memory": memory,
+        "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads, "tile": job.tile, "blas": job.blas,
+        "memory": memory,
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "glowlite.bench.peak", json.dumps(request)], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "glowlite.bench.peak", json.dumps(request)],
+        env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message; was memory short?"])[-1]
         raise GlowliteError(f"bench: memory at K={job.config.K}, {memory}: {last}")
@@ -43,6 +54,9 @@ def measure(job: Job, memory: str) -> dict[str, int]:
             array = getattr(getattr(cell.cell_contents, "store", cell.cell_contents), name, None)
             if array is not None:
                 array[...] = 0
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what making the model has freed is not to be counted as in use
     before = _reset_peak()
     for _ in range(STEPS):
         step()
@@ -73,4 +87,4 @@ def _peak() -> int:
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
     config = GlowConfig.from_dict(asked["config"])
-    print(json.dumps(measure(Job(config, asked["batch"], asked["threads"], asked["tile"]), asked["memory"])))
+    print(json.dumps(measure(Job(config, asked["batch"], asked["threads"], asked["tile"], asked["blas"]), asked["memory"])))

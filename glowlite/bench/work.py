@@ -55,6 +55,7 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
     On the tiles and threads of the real step, in its shapes, from and into memory that is there already.
     """
     workers, config, rng = job.workers(), job.config, np.random.default_rng(0)
+    matmul = workers.matmul
 
     def some(*shape: int) -> np.ndarray:
         return 0.01 * rng.standard_normal(shape, np.float32)
@@ -67,19 +68,19 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
         dW1, dW2, dW3 = some(rows, width), some(width, width), some(width, sent)
 
         def forward() -> None:
-            np.matmul(W1.T, patches, out=h1)
-            np.matmul(W2.T, h1, out=h2)
-            np.matmul(W3.T, h2, out=out)
+            matmul(W1.T, patches, out=h1)
+            matmul(W2.T, h1, out=h2)
+            matmul(W3.T, h2, out=out)
 
         def step() -> None:
             forward()
             forward()
-            np.matmul(W3, out, out=dh2)
-            np.matmul(W2, dh2, out=dh1)
-            np.matmul(patches, dh1.T, out=dW1)
-            np.matmul(h1, dh2.T, out=dW2)
-            np.matmul(h2, out.T, out=dW3)
-            np.matmul(W1, dh1, out=dpatches)
+            matmul(W3, out, out=dh2)
+            matmul(W2, dh2, out=dh1)
+            matmul(patches, dh1.T, out=dW1)
+            matmul(h1, dh2.T, out=dW2)
+            matmul(h2, out.T, out=dW3)
+            matmul(W1, dh1, out=dpatches)
 
         return step if training else forward
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.backend import Array, namespace
+from glowlite.blas import MatMul
 from glowlite.conditioners.base import Cache, Conditioner
 from glowlite.conditioners.patches import patch_matrix, scatter_columns
 from glowlite.conditioners.scaled_linear import ScaledLinear
@@ -72,9 +73,12 @@ class PixelMLP(Conditioner):
         return first
 
     def _second(self, h1: Array) -> Array:
-        h2 = self.conv2.weight.value.T @ h1
+        h2 = self._matmul(h1)(self.conv2.weight.value.T, h1)
         h2 += self.conv2.bias.value[:, None]
         return namespace(h1).maximum(h2, 0, out=h2)
+
+    def _matmul(self, like: Array) -> MatMul:
+        return namespace(like).matmul if self.workers is None else self.workers.matmul
 
     def _run(self, task: Any, image_shape: tuple[int, ...]) -> list[Any]:
         """[task(i, block)] for blocks of pixels: slices of columns."""
@@ -91,16 +95,16 @@ class PixelMLP(Conditioner):
         return self._forward(x, keep=False)[0]
 
     def _forward(self, x: Array, keep: bool) -> tuple[Array, Cache]:
-        xp = namespace(x)
+        xp, matmul = namespace(x), self._matmul(x)
         patches, first = self._patches(x), self._first()
         last = self.conv3.taps() * self.conv2.scale()[:, None]  # e2 W3
         sent = xp.empty((last.shape[1], patches.shape[1]), x.dtype)
 
         def run(_: int, block: slice) -> tuple[Array, Array] | None:
-            h1 = first.T @ patches[:, block]
+            h1 = matmul(first.T, patches[:, block])
             xp.maximum(h1, 0, out=h1)
             h2 = self._second(h1)
-            xp.matmul(last.T, h2, out=sent[:, block])
+            matmul(last.T, h2, out=sent[:, block])
             return (h1, h2) if keep else None
 
         hidden = self._run(run, x.shape)
@@ -108,7 +112,7 @@ class PixelMLP(Conditioner):
         return raw, (patches, hidden, raw, first, last) if keep else None
 
     def backward(self, draw: Array, cache: Cache) -> Array:
-        xp = namespace(draw)
+        xp, matmul = namespace(draw), self._matmul(draw)
         patches, hidden, raw, first, last = cache
         W2 = self.conv2.weight.value
         dsent = self.conv3.backward(draw, raw, None)  # (9 C_out, P)
@@ -117,12 +121,13 @@ class PixelMLP(Conditioner):
         def run(i: int, block: slice) -> tuple[Array, ...]:
             # y = W^T x:  dW = x dy^T,  dx = W dy;  relu' is 1 where relu is not 0
             h1, h2 = hidden[i]
-            dh2 = last @ dsent[:, block]
+            dh2 = matmul(last, dsent[:, block])
             dh2 *= h2 > 0
-            dh1 = W2 @ dh2
+            dh1 = matmul(W2, dh2)
             dh1 *= h1 > 0
-            xp.matmul(first, dh1, out=dpatches[:, block])
-            return patches[:, block] @ dh1.T, h1 @ dh2.T, dh2.sum(axis=1), h2 @ dsent[:, block].T
+            matmul(first, dh1, out=dpatches[:, block])
+            dW1, dW2, dW3 = matmul(patches[:, block], dh1.T), matmul(h1, dh2.T), matmul(h2, dsent[:, block].T)
+            return dW1, dW2, dh2.sum(axis=1), dW3
 
         dfirst, dW2, db2, dlast = (_in_order(parts) for parts in zip(*self._run(run, draw.shape), strict=True))
         e1, e2 = self.conv1.scale(), self.conv2.scale()[:, None]
