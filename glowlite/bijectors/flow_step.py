@@ -39,12 +39,14 @@ class FlowStep(Chain):
 class ChannelAffine(Bijector):
     """y = A x + a at every pixel, x = A^-1 y + a_inverse: what a FlowStep's first two layers are while a level runs.
 
-    `matrix` (C, C), `shift` (C,) and `log_abs_det` (0-d) are parameters so that their gradients have a place.
+    `matrix` (C, C), `shift` (C,) and `log_abs_det` (1,) are parameters so that their gradients have a place.
     """
 
-    def __init__(self, A: Array, a: Array, A_inverse: Array, a_inverse: Array, log_abs_det: Array) -> None:
-        self.matrix, self.shift, self.log_abs_det = Parameter(A), Parameter(a), Parameter(log_abs_det)
-        self.matrix_inverse, self.shift_inverse = A_inverse, a_inverse
+    def __init__(
+        self, matrix: Parameter, shift: Parameter, log_abs_det: Parameter, matrix_inverse: Array, shift_inverse: Array
+    ) -> None:
+        self.matrix, self.shift, self.log_abs_det = matrix, shift, log_abs_det
+        self.matrix_inverse, self.shift_inverse = matrix_inverse, shift_inverse
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         check_images("FlowStep.forward", x, len(self.matrix.value), self.matrix.value.dtype)
@@ -80,33 +82,44 @@ class Fused:
         layers = dict(chain.layers)
         if self._steps:
             mixings = [cast(ChannelMixing, step.layers["permutation"]) for step in self._steps.values()]
-            matrices = [mixing.matrix() for mixing in mixings]
-            xp = namespace(matrices[0])
-            none = xp.full(len(mixings), xp.nan)
-            determinants = type(mixings[0]).log_abs_dets(mixings) if forward else none
-            self._inverses = inverses(xp.stack(matrices), workers) if inverse else none
+            W = self._W = _stack([mixing.matrix() for mixing in mixings])  # (steps, C, C), as all that follows
+            scales = [cast(ActNorm, step.layers["actnorm"]).scale_and_shift() for step in self._steps.values()]
+            s, b, log_s = (_stack(list(parts)) for parts in zip(*scales, strict=True))
+            xp = namespace(W)
+            self._s, self._b = s[:, None, :], b[:, None, :]
+            A, a = W * self._s, (W @ b[:, :, None])[:, :, 0]
+            self._dA, self._da, self._dlog = xp.zeros_like(A), xp.zeros_like(a), xp.zeros(len(W), xp.float64)
+            none = xp.full(len(W), xp.nan)
+            log_abs_det = type(mixings[0]).log_abs_dets(mixings) + log_s.sum(axis=1, dtype=xp.float64) if forward else none
+            self._W_inverse = inverses(W, workers) if inverse else none
+            A_inverse = self._W_inverse / s[:, :, None] if inverse else none
+            a_inverse = -b / s
             for i, (name, step) in enumerate(self._steps.items()):
-                s, b, log_s = cast(ActNorm, step.layers["actnorm"]).scale_and_shift()
                 affine = ChannelAffine(
-                    A=matrices[i] * s,
-                    a=matrices[i] @ b,
-                    A_inverse=self._inverses[i] / s[:, None],
-                    a_inverse=-b / s,
-                    log_abs_det=determinants[i] + log_s.sum(dtype=xp.float64),
+                    Parameter(A[i], self._dA[i]),
+                    Parameter(a[i], self._da[i]),
+                    Parameter(log_abs_det[i : i + 1], self._dlog[i : i + 1]),
+                    A_inverse[i],
+                    a_inverse[i],
                 )
                 layers[name] = Chain({"affine": affine, "coupling": step.layers["coupling"]}, step.memory)
         self.chain = Chain(layers, chain.memory)
 
     def add_gradients(self) -> None:
         """Add what the gradients of the ChannelAffines mean for the parameters of their steps."""
-        for i, (name, step) in enumerate(self._steps.items()):
-            affine = cast(ChannelAffine, cast(Chain, self.chain.layers[name]).layers["affine"])
-            actnorm, mixing = cast(ActNorm, step.layers["actnorm"]), cast(ChannelMixing, step.layers["permutation"])
-            G, g, dlog_abs_det = affine.matrix.grad, affine.shift.grad, affine.log_abs_det.grad
-            W = mixing.matrix()
-            s, b, _ = actnorm.scale_and_shift()
-            mixing.add_gradients(G * s + g[:, None] * b, dlog_abs_det, self._inverses[i])
-            actnorm.add_gradients(s * (G * W).sum(axis=0) + dlog_abs_det.astype(G.dtype), W.T @ g)
+        if not self._steps:
+            return
+        dlog = self._dlog.astype(self._W.dtype)[:, None]
+        dW = self._dA * self._s + self._da[:, :, None] * self._b
+        s_ds = self._s[:, 0] * (self._dA * self._W).sum(axis=1) + dlog
+        db = (self._da[:, None, :] @ self._W)[:, 0]
+        for i, step in enumerate(self._steps.values()):
+            cast(ChannelMixing, step.layers["permutation"]).add_gradients(dW[i], self._dlog[i], self._W_inverse[i])
+            cast(ActNorm, step.layers["actnorm"]).add_gradients(s_ds[i], db[i])
+
+
+def _stack(arrays: list[Array]) -> Array:
+    return namespace(arrays[0]).stack(arrays)
 
 
 def inverses(matrices: Array, workers: Workers | None = None) -> Array:
