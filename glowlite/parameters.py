@@ -89,20 +89,22 @@ class Parameterized:
     def parameter_count(self) -> int:
         return sum(p.value.size for p in self.parameters().values())
 
-    def replica(self, grad: Array) -> Self:
-        """The same layer over the same values, whose gradients add into the flat vector `grad` instead.
+    def replica(self, grad: Array) -> tuple[Self, list[tuple[Parameter, Parameter]]]:
+        """The same layer over the same values, whose gradients add into the flat vector `grad`; and pairs of (own, its).
 
         Threads that run one layer on different images each use a replica, so that no two add into one array.
         """
+        pairs: list[tuple[Parameter, Parameter]] = []
         offset = 0
 
         def place(p: Parameter) -> Parameter:
             nonlocal offset
             where = slice(offset, offset + p.value.size)
             offset = where.stop
-            return Parameter(p.value, grad[where].reshape(p.value.shape))
+            pairs.append((p, Parameter(p.value, grad[where].reshape(p.value.shape))))
+            return pairs[-1][1]
 
-        return self._replica(place)
+        return self._replica(place), pairs
 
     def _replica(self, place: Callable[[Parameter], Parameter]) -> Self:
         return self.map_children(lambda part: place(part) if isinstance(part, Parameter) else part._replica(place))

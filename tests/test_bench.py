@@ -49,12 +49,13 @@ def test_the_products_alone_are_those_of_a_step(monkeypatch):
     config = GlowConfig((8, 8, 3), K=2, L=2, width=8, border="none")
     work.products_alone(Job(config, 4, 1, 4.0), training=True)()
     networks = sum(
-        2 * 4 * config.K * level.pixels * 8 * (9 * level.given + 1 + 8 + 9 * level.raw) for level in work.levels(config)
-    )  # the row of ones, which a bias is multiplied with, is one of the products' rows
-    assert sum(counted) == 4 * networks
+        2 * 4 * config.K * level.pixels * 8 * (9 * level.given + 8 + 9 * level.raw) for level in work.levels(config)
+    )
+    ones = sum(2 * 4 * config.K * level.pixels * 8 for level in work.levels(config))  # the row that biases are weights of
+    assert sum(counted) == 4 * networks + 3 * ones
     counted.clear()
     work.products_alone(Job(config, 4, 1, 4.0), training=False)()
-    assert sum(counted) == networks
+    assert sum(counted) == networks + ones
 
 
 def test_times_are_medians_and_ratios_are_taken_within_a_round():

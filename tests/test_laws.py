@@ -11,7 +11,7 @@ from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.flow_step import Fused
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
-from glowlite.conditioners.patches import gather, scatter, scatter_columns, taps_from_outside
+from glowlite.conditioners.patches import gather, patch_matrix, scatter, scatter_columns, taps_from_outside
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.models.glow import flow_step
 from glowlite.parameters import ParameterStore
@@ -71,9 +71,12 @@ def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
     assert np.array_equal(gather(x), slow_gather(x))
     assert (gather(x) * v).sum() == pytest.approx((x * scatter(v)).sum(), rel=1e-12, abs=1e-12)
     outside = 1 - slow_gather(np.ones((*shape[:3], 1)))
-    with_border = gather(x, border=True).reshape(*shape[:3], 9, shape[3] + 1)
-    assert np.array_equal(with_border[..., :-1].reshape(*shape[:3], -1), slow_gather(x))
-    assert np.array_equal(with_border[..., -1], outside)
+    with_border = gather(x, border=True)
+    assert np.array_equal(with_border[..., :-9], slow_gather(x))
+    assert np.array_equal(with_border[..., -9:], outside)
+    with_ones = patch_matrix(x, border=True, ones=True)
+    assert np.array_equal(with_ones[:-1], with_border.transpose(3, 0, 1, 2).reshape(len(with_ones) - 1, -1))
+    assert (with_ones[-1] == 1).all() and (patch_matrix(x, ones=True)[-1] == 1).all()
     assert np.array_equal(taps_from_outside(*shape[1:3], x), outside[0, ..., ::-1].reshape(-1, 9).T)
 
 

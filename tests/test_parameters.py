@@ -108,7 +108,8 @@ def test_a_replica_shares_values_and_adds_its_gradients_elsewhere():
     store = ParameterStore(net, "float64")
     store.theta[...] = 0.1 * rng.standard_normal(len(store))
     elsewhere = np.zeros(len(store) + 5)  # scratch memory may be longer than it has to be
-    twin = net.replica(elsewhere)
+    twin, pairs = net.replica(elsewhere)
+    assert [original for original, _ in pairs] == list(net.parameters().values())
     x = rng.standard_normal((2, 4, 4, 2))
     h, cache = twin.forward(x)
     dh = rng.standard_normal(h.shape)
@@ -127,7 +128,7 @@ def test_a_replica_of_a_chain_keeps_names_order_and_constants():
     rng = np.random.default_rng(2)
     chain = Chain({"actnorm": ActNorm(4), "permutation": Permutation.shuffle(4, rng), "lu": Invertible1x1ConvLU(4, rng)})
     ParameterStore(chain, "float64")
-    twin = chain.replica(np.zeros(chain.parameter_count()))
+    twin, _ = chain.replica(np.zeros(chain.parameter_count()))
     assert list(twin.parameters()) == list(chain.parameters())
     assert [c.value is d.value for c, d in zip(twin.constants().values(), chain.constants().values(), strict=True)] == [
         True

@@ -61,10 +61,11 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
         return 0.01 * rng.standard_normal(shape, np.float32)
 
     def networks(level: LevelWork, columns: int) -> Callable[[], None]:
-        rows, width, sent = 9 * (level.given + (config.border == "all")) + 1, config.width, 9 * level.raw
+        taps, width, sent = 9 * level.given, config.width, 9 * level.raw
+        rows = taps + 9 * (config.border == "all") + 1
         W1, W2, W3 = some(rows, width), some(width, width), some(width, sent)
         patches, h1, h2, out = some(rows, columns), some(width, columns), some(width, columns), some(sent, columns)
-        dh1, dh2, dpatches = some(width, columns), some(width, columns), some(rows, columns)
+        dh1, dh2, dpatches = some(width, columns), some(width, columns), some(taps, columns)
         dW1, dW2, dW3 = some(rows, width), some(width, width), some(width, sent)
 
         def forward() -> None:
@@ -80,7 +81,7 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
             matmul(patches, dh1.T, out=dW1)
             matmul(h1, dh2.T, out=dW2)
             matmul(h2, out.T, out=dW3)
-            matmul(W1, dh1, out=dpatches)
+            matmul(W1[:taps], dh1, out=dpatches)
 
         return step if training else forward
 

@@ -78,11 +78,12 @@ class Tiled(Bijector):
         dx, _ = _results(y)
         tiles = self._tiles(y)
         turns = _Turns(fused.chain.layers)
+        most = max(layer.parameter_count() for layer in fused.chain.layers.values())
 
         def run(i: int) -> None:
             tile, chain = tiles[i], fused.chain
             if self.workers is not None and len(tiles) > 1:
-                chain = _ChainOfATile(chain, self.workers, turns, i)
+                chain = _ChainOfATile(chain, self.workers, turns, i, most)
             try:
                 x[tile], dx[tile] = chain.backward(y[tile], dy[tile], dlogdet[tile], None if kept is None else kept[i])
             except BaseException:
@@ -131,23 +132,22 @@ class _Turns:
 class _ChainOfATile(Chain):
     """The chain as tile `tile` runs it: gradients of a layer go to memory of this thread, and in turn to the layer."""
 
-    def __init__(self, chain: Chain, workers: Workers, turns: _Turns, tile: int) -> None:
+    def __init__(self, chain: Chain, workers: Workers, turns: _Turns, tile: int, most_parameters: int) -> None:
         super().__init__(chain.layers, chain.memory)
-        self.workers, self.turns, self.tile = workers, turns, tile
+        self.workers, self.turns, self.tile, self.most_parameters = workers, turns, tile, most_parameters
 
     def _layer_backward(self, name: str, layer: Bijector, *arguments: Array) -> tuple[Array, Array]:
         if self.tile == 0:  # always the first to add: no other memory is needed
             x, dx = layer.backward(*arguments)
             self.turns.end(name)
             return x, dx
-        y = arguments[0]
-        grad = self.workers.scratch(layer.parameter_count(), y.dtype)
+        grad = self.workers.scratch(self.most_parameters, arguments[0].dtype)
         grad.fill(0)
-        replica = layer.replica(grad)
+        replica, pairs = layer.replica(grad)
         x, dx = replica.backward(*arguments)
         self.turns.wait(name, self.tile)
-        for target, own in zip(layer.parameters().values(), replica.parameters().values(), strict=True):
-            target.grad[...] += own.grad
+        for original, own in pairs:
+            original.grad[...] += own.grad
         self.turns.end(name)
         return x, dx
 

@@ -65,12 +65,24 @@ class PixelMLP(Conditioner):
         return patch_matrix(x, self.border_in, ones=True)
 
     def _first(self) -> Array:
-        """W1 e1, and b1 e1 as its last row: (9 C_in + 1, width)."""
-        xp, W, b, e = namespace(self.conv1.weight.value), self.conv1.weight.value, self.conv1.bias.value, self.conv1.scale()
+        """W1 e1 in the order of the rows of `_patches`, and b1 e1 as the last row: (9 C_in + 1, width)."""
+        xp, W, e = namespace(self.conv1.weight.value), self.conv1.weight.value, self.conv1.scale()
         first = xp.empty((len(W) + 1, self.width), W.dtype)
-        xp.multiply(W, e, out=first[:-1])
-        xp.multiply(b, e, out=first[-1])
+        for rows, part in zip(self._rows_of_first(first), self._rows_of_weight(W), strict=True):
+            xp.multiply(part, e, out=rows)
+        xp.multiply(self.conv1.bias.value, e, out=first[-1])
         return first
+
+    def _rows_of_first(self, first: Array) -> tuple[Array, ...]:
+        """Views: of the taps on x, (9, C_in, width), and, with a border, of those on its channel, (9, width)."""
+        c = self.in_channels
+        taps = first[: 9 * c].reshape(9, c, self.width)
+        return (taps, first[9 * c : 9 * c + 9]) if self.border_in else (taps,)
+
+    def _rows_of_weight(self, weight: Array) -> tuple[Array, ...]:
+        """The same rows of `conv1.weight` or its gradient, where each tap's border comes after its channels."""
+        taps = weight.reshape(9, -1, self.width)
+        return (taps[:, :-1], taps[:, -1]) if self.border_in else (taps,)
 
     def _second(self, h1: Array) -> Array:
         h2 = self._matmul(h1)(self.conv2.weight.value.T, h1)
@@ -116,7 +128,7 @@ class PixelMLP(Conditioner):
         patches, hidden, raw, first, last = cache
         W2 = self.conv2.weight.value
         dsent = self.conv3.backward(draw, raw, None)  # (9 C_out, P)
-        dpatches = xp.empty_like(patches)
+        dpatches = xp.empty((9 * self.in_channels, patches.shape[1]), draw.dtype)
 
         def run(i: int, block: slice) -> tuple[Array, ...]:
             # y = W^T x:  dW = x dy^T,  dx = W dy;  relu' is 1 where relu is not 0
@@ -125,7 +137,7 @@ class PixelMLP(Conditioner):
             dh2 *= h2 > 0
             dh1 = matmul(W2, dh2)
             dh1 *= h1 > 0
-            matmul(first, dh1, out=dpatches[:, block])
+            matmul(first[: len(dpatches)], dh1, out=dpatches[:, block])
             dW1, dW2, dW3 = matmul(patches[:, block], dh1.T), matmul(h1, dh2.T), matmul(h2, dsent[:, block].T)
             return dW1, dW2, dh2.sum(axis=1), dW3
 
@@ -133,22 +145,23 @@ class PixelMLP(Conditioner):
         e1, e2 = self.conv1.scale(), self.conv2.scale()[:, None]
         self.conv1.add_scale_gradient((dfirst * first).sum(axis=0))
         dfirst *= e1
-        self.conv1.weight.grad[...] += dfirst[:-1]
+        for rows, part in zip(self._rows_of_weight(self.conv1.weight.grad), self._rows_of_first(dfirst), strict=True):
+            rows += part
         self.conv1.bias.grad[...] += dfirst[-1]
         self.conv2.weight.grad[...] += dW2
         self.conv2.bias.grad[...] += db2
         self.conv2.add_scale_gradient((dlast * last).sum(axis=1))
         dlast *= e2
         self.conv3.add_taps_gradient(dlast)
-        inside = dpatches[:-1].reshape(9, -1, dsent.shape[1])[:, : self.in_channels]  # x is not in the other rows
-        return scatter_columns(inside, draw.shape)
+        return scatter_columns(dpatches, draw.shape)
 
     def initialize(self, x: Array) -> Array:
         patches = self._patches(x)
-        self.conv1.initialize("PixelMLP.initialize, conv1", patches[:-1])
+        self.conv1.reset()
+        self.conv1.initialize("PixelMLP.initialize, conv1", (self._first().T @ patches).T)
         h1 = self._first().T @ patches
         namespace(x).maximum(h1, 0, out=h1)
-        self.conv2.initialize("PixelMLP.initialize, conv2", h1)
+        self.conv2.initialize("PixelMLP.initialize, conv2", (self.conv2.weight.value.T @ h1).T)
         return self.apply(x)
 
 

@@ -35,9 +35,15 @@ class ScaledLinear(Parameterized):
         if self.scaled:
             self.logs.grad[...] += LOGS_FACTOR * dlog_e
 
-    def initialize(self, where: str, x: Array) -> None:
-        """Zero mean and unit variance for every output over the columns of `x` (rows, P): the ActNorm of this layer."""
+    def reset(self) -> None:
+        """y = x W, if `scaled`."""
         if self.scaled:
-            mean, std = channel_statistics(where, (self.weight.value.T @ x).T)
+            self.bias.value[...] = 0
+            self.logs.value[...] = 0
+
+    def initialize(self, where: str, y: Array) -> None:
+        """Zero mean and unit variance for every output, from the outputs y (P, C) of x W alone: this layer's ActNorm."""
+        if self.scaled:
+            mean, std = channel_statistics(where, y)
             self.bias.value[...] = -mean
             self.logs.value[...] = -namespace(std).log(std + STD_FLOOR) / LOGS_FACTOR
