@@ -15,7 +15,7 @@ from glowlite.data import load
 from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.run_folder import RunFolder, make_run_folder
-from glowlite.trainer import Metrics, Settings, StepResult, check_settings, train
+from glowlite.trainer import Metrics, Settings, StepResult, check_memory, check_settings, train
 from glowlite.workers import TILE_MB, Workers
 
 DEFAULTS = Settings()
@@ -85,6 +85,7 @@ def main() -> None:
     )  # fmt: skip
     check_settings(settings, data)
     model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads, options.tile, options.blas), xp)
+    check_memory(model, settings.batch)
     path = make_run_folder(options.out, data.name, options.overwrite)  # last: nothing is replaced by a mistake
     print(
         f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"

@@ -26,6 +26,7 @@ from glowlite.objective import (
 )
 from glowlite.optimizers import Adam, Optimizer, clip_factor, gradient_norm, learning_rate
 from glowlite.randomness import generator
+from glowlite.workers import available_bytes
 
 DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
 
@@ -143,9 +144,20 @@ def check_settings(settings: Settings, data: Dataset) -> None:
         raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
 
 
+def check_memory(model: Glow, batch: int) -> None:
+    """Raise GlowliteError if a step cannot fit this machine's memory: the operating system would end it without a word."""
+    wanted, there = model.step_bytes(batch), available_bytes()
+    if model.xp is np and wanted > there:
+        raise GlowliteError(
+            f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB:"
+            " lower --batch, --width or --K, or use --memory reversible"
+        )
+
+
 def train(model: Glow, data: Dataset, settings: Settings, observers: list[Observer]) -> float:
     """Train `model` on `data`; returns the last held-out bits/dim. Every `log_every` steps the observers get Metrics."""
     check_settings(settings, data)
+    check_memory(model, settings.batch)
     optimizer = Adam(model.store.theta)
     started, recent, held_out = time.perf_counter(), [], math.nan
     for step, (images, noise) in enumerate(batches(data.train, settings, model.dtype.name)):

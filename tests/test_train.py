@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import glowlite.trainer
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.checkpoint import load_model, save_model
 from glowlite.data.dataset import Dataset
 from glowlite.objective import dequantise
 from glowlite.optimizers import Adam
-from glowlite.trainer import DRIFT_LIMIT, Settings, batches, evaluate, train, training_step
+from glowlite.trainer import DRIFT_LIMIT, Settings, batches, check_memory, evaluate, train, training_step
 from glowlite.workers import Workers
 
 SMALL = ["--K", "1", "--L", "2", "--width", "16", "--steps", "6", "--batch", "8", "--evaluate-every", "3"]
@@ -121,6 +122,8 @@ def write_bad_inputs(folder: Path) -> None:
         (["--data", "good.npz", "--steps", "0"], ["--steps", "at least 1"]),
         (["--data", "good.npz", "--threads", "0"], ["--threads", "at least 1"]),
         (["--data", "good.npz", "--out", "a-file"], ["a-file", "folder"]),
+        (["--data", "good.npz", "--tile", "0"], ["tile must be positive", "memory"]),
+        (["--data", "good.npz", "--tile", "1e9"], ["tile must be positive and smaller than this machine's memory"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -133,6 +136,41 @@ def test_a_mistake_gets_one_line_and_exit_code_2(tmp_path, arguments, said):
     assert len([line for line in done.stderr.splitlines() if "error" in line]) == 1
     assert all(part in message for part in said), message
     assert "lr" in str(arguments) or not list(tmp_path.glob("runs/*/weights.safetensors"))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="limits of Linux")
+def test_out_of_memory_is_one_line_with_the_bytes_wanted(tmp_path):
+    write_bad_inputs(tmp_path)
+    code = (
+        "import resource, sys; from glowlite.command_line import run; from glowlite.train import main;"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); run(main, 'train')"
+    )
+    arguments = ["--data", "good.npz", "--K", "1", "--L", "1", "--width", "16000", "--batch", "8"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    message = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "out of memory: Unable to allocate" in message and "GiB" in message and "--width" in message
+
+
+def test_what_a_step_needs_is_estimated_from_what_the_policy_keeps():
+    sizes = {
+        kind: small_model(memory=Memory.parse(kind)).step_bytes(1000) for kind in ("reversible", "anchored:1", "stored")
+    }
+    assert sizes["reversible"] == 4 * 4 * len(small_model().store)
+    # two steps a level: 16 pixels of 12 channels, 4 of 24; and their hidden maps, 2 x 16 channels, with 8 thin arrays
+    assert sizes["anchored:1"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * 12 + 4 * 24)
+    assert sizes["stored"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * (32 + 8 * 12) + 4 * (32 + 8 * 24))
+
+
+def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatch):
+    model = small_model(memory=Memory.parse("stored"))
+    check_memory(model, 8)
+    monkeypatch.setattr(glowlite.trainer, "available_bytes", lambda: 1e6)
+    with pytest.raises(GlowliteError, match=r"needs at least \d+\.\d GiB, and this machine has .* --memory reversible"):
+        check_memory(model, 1000)
 
 
 def dataset(n=40, **shape):

@@ -217,6 +217,19 @@ class Glow(Parameterized):
         """bits/dim (N,) of images dequantised from n_bits."""
         return bits_per_dim(self.log_prob(x), self.config.dimensions, n_bits)
 
+    def step_bytes(self, images: int) -> int:
+        """About what a training step takes at the least: theta, gradient, Adam's two vectors, and what the policy keeps."""
+        config, numbers = self.config, 4 * len(self.store)
+        for i, level in enumerate(self.levels):
+            channels = config.image_shape[2] << (i + 2)
+            pixels = images * config.image_shape[0] * config.image_shape[1] >> (2 * i + 2)
+            memory = level.steps.chain.memory
+            if memory.kind == "stored":  # both hidden maps, the patches, and the thin arrays around them
+                numbers += config.K * pixels * (2 * config.width + 5 * channels + 3 * channels)
+            elif memory.kind == "anchored":
+                numbers += config.K // memory.every * pixels * channels
+        return numbers * self.dtype.itemsize
+
     def encode(self, x: Array) -> list[Array]:
         """The latents of x, each N(0, I) under the model."""
         return self.forward(x)[0]
