@@ -5,8 +5,6 @@ What parameters, gradients and optimiser take is there before the peak is reset,
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -21,8 +19,8 @@ from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 
 STEPS = 2
-# freed arrays go back to the operating system at once, so that it sees what is in use and not what malloc holds in store
-ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
+# freed arrays go back to the operating system at once: so it sees what is in use, and not what malloc holds in store
+ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
 
 
 def peak_bytes(job: Job, memory: str) -> dict[str, int]:
@@ -55,8 +53,6 @@ def measure(job: Job, memory: str) -> dict[str, int]:
             if array is not None:
                 array[...] = 0
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # what making the model has freed is not to be counted as in use
     before = _reset_peak()
     for _ in range(STEPS):
         step()

@@ -29,7 +29,7 @@ def draw(report: dict[str, Any], folder: Path) -> list[Path]:
     axes.axvline(report["limit_s"], color="k", linestyle="--", label="limit: four forward passes at the best sgemm rate")
     axes.set_xlabel("seconds a training step: median, least and most")
     axes.set_title(report["title"], fontsize=9)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1 - 0.4 / len(steps)))
     save(figure, "step-times.png")
 
     figure, axes = plt.subplots(figsize=(7, 1.6))
@@ -49,7 +49,8 @@ def draw(report: dict[str, Any], folder: Path) -> list[Path]:
             axes.plot(depths, [points[k]["step"] / 2**20 for k in points], "o-", label=policy)
         axes.set_xlabel("steps of flow a level, K")
         axes.set_ylabel("MiB beyond parameters, gradients, optimiser")
-        axes.set_yscale("log")
+        axes.set_xticks(depths)
+        axes.set_ylim(bottom=0)
         axes.legend()
         axes.set_title(report["title"], fontsize=9)
         save(figure, "memory.png")
