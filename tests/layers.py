@@ -17,7 +17,7 @@ from glowlite.bijectors.tiled import Tiled
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.conditioners.pixel_mlp import PixelMLP
 from glowlite.conditioners.zero_conv import ZeroConv
-from glowlite.models.glow import flow_step
+from glowlite.models.steps import flow_step
 from glowlite.testing import ModelAsLayer, SplitAsLayer
 from glowlite.workers import Workers
 

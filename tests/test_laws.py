@@ -13,7 +13,7 @@ from glowlite.bijectors.flow_step import Fused
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
 from glowlite.conditioners.patches import gather, patch_matrix, scatter, scatter_columns, taps_from_outside
 from glowlite.conditioners.zero_conv import ZeroConv
-from glowlite.models.glow import flow_step
+from glowlite.models.steps import flow_step
 from glowlite.parameters import ParameterStore
 from glowlite.testing import check_conditioner, check_layer, taylor_slope
 from glowlite.workers import Workers

@@ -14,7 +14,7 @@ from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.coupling import AffineCoupling
 from glowlite.bijectors.tiled import Tiled
-from glowlite.models.glow import flow_step
+from glowlite.models.steps import flow_step
 from glowlite.objective import loss_gradients
 from glowlite.parameters import ParameterStore
 from glowlite.randomness import generator, normal, uniform

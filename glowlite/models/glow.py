@@ -9,28 +9,23 @@ multiplication, and interpolation and editing happen in one space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from glowlite.backend import Array, Namespace, namespace, to_device
-from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.base import Bijector, zero_logdet
 from glowlite.bijectors.chain import Chain, Trail
-from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
-from glowlite.bijectors.flow_step import FlowStep
-from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.memory import Memory
-from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.tiled import Tiled
 from glowlite.bijectors.top_prior import TopPrior
-from glowlite.conditioners.pixel_mlp import PixelMLP
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.models.config import GlowConfig
+from glowlite.models.steps import flow_step
 from glowlite.objective import bits_per_dim, log_normal
 from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
 from glowlite.randomness import generator, normal
@@ -53,36 +48,6 @@ class GlowTrail:
                     path = f"level{i}/{name}"
                     worst[path] = float(np.fmax(worst.get(path, 0.0), float(d)) if float(d) == float(d) else d)
         return worst
-
-
-def flow_step(
-    config: GlowConfig, channels: int, level: int, rng: np.random.Generator, workers: Workers | None = None
-) -> FlowStep:
-    """One step of flow: ActNorm, a permutation of the channels, a coupling."""
-    permutations: dict[str, Callable[[], Bijector]] = {
-        "conv1x1": lambda: Invertible1x1Conv(channels, rng),
-        "lu": lambda: Invertible1x1ConvLU(channels, rng),
-        "shuffle": lambda: Permutation.shuffle(channels, rng),
-        "reverse": lambda: Permutation.reverse(channels),
-    }
-    half, affine = channels // 2, config.coupling == "affine"
-    permutation = permutations[config.permutation_of(level)]()
-    net = PixelMLP(
-        half,
-        channels if affine else half,
-        config.width,
-        rng,
-        config.hidden_actnorm,
-        config.border,
-        config.output_scale,
-        workers,
-    )
-    coupling = (
-        AffineCoupling(channels, net, config.changed, config.scale, config.shift, config.bound)
-        if affine
-        else AdditiveCoupling(channels, net, config.changed)
-    )
-    return FlowStep(ActNorm(channels, config.actnorm), permutation, coupling)
 
 
 class Level(Parameterized):

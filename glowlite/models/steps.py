@@ -1,0 +1,47 @@
+"""A step of flow as a GlowConfig asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.base import Bijector
+from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.flow_step import FlowStep
+from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
+from glowlite.bijectors.permutation import Permutation
+from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.models.config import GlowConfig
+from glowlite.workers import Workers
+
+
+def flow_step(
+    config: GlowConfig, channels: int, level: int, rng: np.random.Generator, workers: Workers | None = None
+) -> FlowStep:
+    """One step of flow: ActNorm, a permutation of the channels, a coupling."""
+    permutations: dict[str, Callable[[], Bijector]] = {
+        "conv1x1": lambda: Invertible1x1Conv(channels, rng),
+        "lu": lambda: Invertible1x1ConvLU(channels, rng),
+        "shuffle": lambda: Permutation.shuffle(channels, rng),
+        "reverse": lambda: Permutation.reverse(channels),
+    }
+    half, affine = channels // 2, config.coupling == "affine"
+    permutation = permutations[config.permutation_of(level)]()
+    net = PixelMLP(
+        half,
+        channels if affine else half,
+        config.width,
+        rng,
+        config.hidden_actnorm,
+        config.border,
+        config.output_scale,
+        workers,
+    )
+    coupling = (
+        AffineCoupling(channels, net, config.changed, config.scale, config.shift, config.bound)
+        if affine
+        else AdditiveCoupling(channels, net, config.changed)
+    )
+    return FlowStep(ActNorm(channels, config.actnorm), permutation, coupling)
