@@ -1,88 +1,83 @@
-"""Models on disk: safetensors for the numbers, JSON in its header for the rest. No pickle.
-
-A file is written beside its place under a temporary name, flushed to the disk, and renamed: whoever reads the place
-finds the old file or the new one, never half of one.
-"""
+"""A training on disk: the model, the averaged weights, the optimiser, and where the run is; a Glow loads from it, too."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import dataclasses
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from glowlite.backend import Namespace, to_host
-from glowlite.bijectors.memory import Memory
+from glowlite.backend import to_device, to_host
 from glowlite.errors import GlowliteError
-from glowlite.models.config import GlowConfig
-from glowlite.models.glow import Glow
-from glowlite.workers import Workers
+from glowlite.guards import check_weights
+from glowlite.models.weights import AVERAGE, STATE
+from glowlite.models.weights import check_weights as check_names
+from glowlite.storage import read_arrays
+from glowlite.training import State, Training
 
-FORMAT = "glowlite-model-1"
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what was written there takes the place of `path` if the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+MOMENTS = {"m": STATE + "optimizer_m", "v": STATE + "optimizer_v"}
 
 
-def save_model(model: Glow, path: str | Path, **extra: Any) -> None:
-    """Write the parameters and constants of `model` under their names, its configuration and `extra` (JSON values)."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+def save(training: Training, path: Path, steps_per_epoch: int, **header: Any) -> None:
+    """Write all that `restore` needs to go on to the last bit. Raises GlowliteError, and leaves what was there before.
 
-    arrays = {name: p.value for name, p in model.store.parameters.items()}
-    arrays |= {name: c.value for name, c in model.store.constants.items()}
-    header = {"config": model.config.to_dict(), "seed": model.seed, "initialized": model.initialized, **extra}
-    # safetensors stores the memory of an array as it lies, so it has to be contiguous
-    tensors = {name: np.ascontiguousarray(to_host(value)) for name, value in arrays.items()}
-    try:
-        with atomic_path(Path(path)) as temporary:
-            save_file(tensors, str(temporary), {"format": FORMAT, "glowlite": json.dumps(header)})
-    except (OSError, SafetensorError) as error:
-        raise GlowliteError(f"cannot write the model {path}: {error}; what was there before is still there") from None
-
-
-def load_model(
-    path: str | Path, memory: Memory | None = None, workers: Workers | None = None, xp: Namespace | None = None
-) -> tuple[Glow, dict[str, Any]]:
-    """The model that `save_model` wrote, in its dtype, and its header. Raises GlowliteError for any other file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"{error}".splitlines()[0]
-        raise GlowliteError(f"cannot read the model {path}: {reason}") from None
-    if metadata.get("format") != FORMAT:
-        raise GlowliteError(f"{path} is no glowlite model (format {metadata.get('format')!r}); expected {FORMAT!r}")
-    header = json.loads(metadata["glowlite"])
-    floats = {t.dtype.name for t in tensors.values() if t.dtype.kind == "f"}
-    if len(floats) != 1:
-        raise GlowliteError(f"{path}: expected weights of one floating type, got {sorted(floats)}")
-    model = Glow(
-        GlowConfig.from_dict(header["config"]), header["seed"], floats.pop(), memory, workers, np if xp is None else xp
+    Header: step, epoch and position (the batch of the epoch that comes next), settings, seed, versions of libraries.
+    Size: four vectors of the parameters' size, three without averaging.
+    """
+    model, state, average = training.model, training.state, training.average
+    check_weights(model)
+    arrays = {name: to_host(getattr(training.optimizer, part)) for part, name in MOMENTS.items()}
+    if average is not None:
+        arrays[AVERAGE] = to_host(average.sum)
+    epoch, position = divmod(state.step, steps_per_epoch)
+    model.save(
+        path,
+        arrays,
+        step=state.step,
+        epoch=epoch,
+        position=position,
+        state=dataclasses.asdict(state),
+        settings=dataclasses.asdict(training.settings),
+        n_bits=training.settings.n_bits,
+        optimizer={"name": training.settings.optimizer, "steps": training.optimizer.steps},
+        average=None if average is None else {"decay": average.decay, "updates": average.updates},
+        parameters=list(model.store.parameters),
+        versions=versions(),
+        **header,
     )
-    expected: dict[str, Any] = {**model.store.parameters, **model.store.constants}
-    wrong = set(expected) ^ set(tensors)
-    wrong |= {name for name in set(expected) & set(tensors) if expected[name].value.shape != tensors[name].shape}
-    if wrong:
-        raise GlowliteError(f"{path}: {len(wrong)} arrays are missing, surplus or misshapen, such as {min(wrong)}")
-    for name, holder in expected.items():
-        holder.value[...] = model.xp.asarray(tensors[name])
+
+
+def restore(training: Training, path: Path) -> None:
+    """Set `training`, made with the configuration of the run, to where it was saved. Raises GlowliteError."""
+    model = training.model
+    arrays, header = read_arrays(path)
+    if header["config"] != model.config.to_dict() or header["parameters"] != list(model.store.parameters):
+        raise GlowliteError(f"{path} is of another model: {header['config']}; give the options it was trained with")
+    if header["optimizer"]["name"] != training.settings.optimizer:
+        raise GlowliteError(f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the same")
+    values = {name: array for name, array in arrays.items() if not name.startswith(STATE)}
+    check_names(model.store, values, path)
+    if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
+        raise GlowliteError(f"{path} is not of {model.dtype}; go on with the --dtype it was trained in")
+    model.store.assign(values)
     model.initialized = header["initialized"]
-    return model, header
+    xp, optimizer, average = model.xp, training.optimizer, training.average
+    for part, name in MOMENTS.items():
+        getattr(optimizer, part)[...] = to_device(arrays[name], xp)
+    optimizer.steps = header["optimizer"]["steps"]
+    if average is not None and header["average"] is not None:
+        average.sum[...] = to_device(arrays[AVERAGE], xp)
+        average.updates = header["average"]["updates"]
+    training.state = State(**header["state"])
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries whose rounding and files a run depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("glowlite", "numpy", "scipy", "safetensors", "pillow", "cupy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

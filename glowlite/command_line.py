@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from glowlite.errors import GlowliteError
@@ -21,8 +22,17 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+        self._source = ""
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
+        self.exit(2, f"{self.prog}: error: {self._source}{message}; see --help\n")
+
+    @contextmanager
+    def blaming(self, source: str) -> Iterator[None]:
+        """Inside, errors begin with the name of the file or the like that the words come from."""
+        self._source = f"{source}: "
+        yield
+        self._source = ""
 
 
 def at_least(minimum: float, kind: type = int) -> Callable[[str], float]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ import numpy as np
 from glowlite.backend import Array, namespace
 from glowlite.errors import GlowliteError
 from glowlite.workers import Workers, chunks
+
+DECAYS = ("cosine", "linear", "constant")
 
 
 class Optimizer(ABC):
@@ -101,10 +104,15 @@ class AveragedWeights:
         self.sum = namespace(theta).zeros_like(theta)
         self.updates = 0
 
-    def update(self, theta: Array) -> None:
+    def update(self, theta: Array, workers: Workers | None = None) -> None:
         self.updates += 1
-        for part in chunks(theta):
-            self.sum[part] += (1 - self.decay) * (theta[part] - self.sum[part])
+
+        def add(part: slice) -> None:
+            change = theta[part] - self.sum[part]
+            change *= 1 - self.decay
+            self.sum[part] += change
+
+        (workers or Workers(1)).map(add, chunks(theta))
 
     def value(self) -> Array:
         """The average; raises before the first update."""
@@ -138,11 +146,13 @@ def clip_factor(norm: float, limit: float) -> float:
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: int, decay: str = "cosine") -> float:
-    """The rate of step 0 .. steps - 1: linear warm-up over `warmup` steps, then `constant`, or `cosine` to zero."""
+    """The rate of step 0 .. steps - 1: linear warm-up over `warmup` steps, then `constant`, or `cosine` or `linear` to 0."""
+    if decay not in DECAYS:
+        raise GlowliteError(f"decay must be one of {', '.join(DECAYS)}, got {decay!r}")
     if step < warmup:
         return lr * (step + 1) / warmup
-    if decay == "constant":
-        return lr
-    if decay == "cosine":
-        return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-    raise GlowliteError(f"decay must be 'constant' or 'cosine', got {decay!r}")
+    done = (step - warmup) / max(1, steps - warmup)
+    return lr * {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[decay]
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "adamax": Adamax}

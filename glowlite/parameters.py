@@ -6,7 +6,7 @@ operations. The order is that of registration, which is the order of the forward
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
@@ -137,6 +137,17 @@ class ParameterStore:
     def clear_gradients(self, workers: Workers) -> None:
         """grad = 0, before a step adds to it."""
         workers.map(lambda part: self.grad[part].fill(0), chunks(self.grad))
+
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set every parameter and constant from host arrays, by name."""
+        xp = namespace(self.theta)
+        for name, value in self.named_values().items():
+            value[...] = to_device(arrays[name], xp)
+
+    def named_values(self) -> dict[str, Array]:
+        """The array of every parameter and constant: what a file holds of a model."""
+        parts: list[Mapping[str, Parameter | Constant]] = [self.parameters, self.constants]
+        return {name: holder.value for part in parts for name, holder in part.items()}
 
     def __len__(self) -> int:
         return int(self.theta.size)

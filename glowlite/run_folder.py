@@ -1,66 +1,145 @@
-"""The folder of a run: its configuration, metrics, samples, learning curve and weights."""
+"""The folder of a run: its configuration, metrics, pictures and checkpoints; and how a run is taken up again from it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
-from glowlite.checkpoint import save_model
+import glowlite.checkpoint as checkpoint
+from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError
-from glowlite.figures import save_learning_curve, save_sample_grids
-from glowlite.models.glow import Glow
-from glowlite.objective import to_pixels
-from glowlite.trainer import Metrics, StepResult, sample_images
+from glowlite.pictures import save_learning_curve, save_pictures
+from glowlite.storage import (
+    CHECKPOINTS,
+    atomic_path,
+    checkpoint_name,
+    checkpoints_of,
+    remove_temporaries,
+    write_text,
+)
+from glowlite.trainer import Metrics, Timing
+from glowlite.training import StepResult, Training
 
-TEMPERATURES = (0.5, 0.7, 0.9)
-SAMPLES = 64  # a temperature
-OURS = ("config.json", "metrics.jsonl", "learning-curve.png", "weights.safetensors", "samples-*.png")
+CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
+OURS = (
+    CONFIG, METRICS, TIMING, BEST, "learning-curve.png", "latents.png", "reconstruction.png", "samples-*.png", "report.html",
+    f"{CHECKPOINTS}/step-*.safetensors", "tensorboard/events.*",
+)  # fmt: skip
 
 
 class RunFolder:
-    """Writes what a run leaves; an Observer of the trainer. Files: see OURS."""
+    """Writes what a run leaves; an Observer of the trainer. Files: see OURS.
 
-    def __init__(self, path: Path, model: Glow, n_bits: int, config: dict[str, Any]) -> None:
-        self.path, self.model, self.n_bits, self.config = path, model, n_bits, config
-        self.history: list[dict[str, Any]] = []
-        (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        self.metrics: TextIO = open(path / "metrics.jsonl", "w", buffering=1)  # noqa: SIM115  closed by `close`
+    The newest `keep` checkpoints stay, and best.safetensors is a name for the one with the lowest held-out bits/dim.
+    A checkpoint is the last thing written of its step: whatever else belongs to that step is on the disk before it.
+    """
 
-    def on_step(self, step: int, result: StepResult) -> None:
+    def __init__(
+        self, path: Path, training: Training, data: Dataset, source: dict[str, Any], keep: int, picture_every: int
+    ) -> None:
+        self.path, self.training, self.data, self.source = path, training, data, source
+        self.keep, self.picture_every = keep, picture_every
+        self.steps_per_epoch = len(data.train) // training.settings.batch
+        (path / CHECKPOINTS).mkdir(exist_ok=True)
+        step = training.state.step
+        self.history = _rewind(path / METRICS, step)
+        _rewind(path / TIMING, step)
+        self.metrics: TextIO = open(path / METRICS, "a", buffering=1)  # noqa: SIM115  closed by `close`
+        self.timing: TextIO = open(path / TIMING, "a", buffering=1)  # noqa: SIM115
+        if step and training.state.best_step == step:  # the run may have ended between the two
+            self._name_best(path / CHECKPOINTS / checkpoint_name(step))
+
+    def on_step(self, step: int, result: StepResult | None) -> None:
         pass
 
-    def on_metrics(self, metrics: Metrics) -> None:
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
         line = dataclasses.asdict(metrics)
         self.history.append(line)
         self.metrics.write(json.dumps(line) + "\n")
+        self.timing.write(json.dumps(dataclasses.asdict(timing)) + "\n")
+        settings = self.training.settings
         if metrics.held_out_bits_per_dim is not None:
-            self.save(metrics.step)
+            save_learning_curve(self.path / "learning-curve.png", self.history, settings.n_bits)
+        if metrics.step % self.picture_every == 0 or metrics.step == settings.steps:
+            with self.training.averaged():
+                save_pictures(self.path, self.training.model, self.data.held_out, settings.n_bits, metrics.step)
 
-    def save(self, step: int) -> None:
-        """Weights, learning curve, and a grid of samples under the number of the step."""
-        save_model(self.model, self.path / "weights.safetensors", step=step, n_bits=self.n_bits, run=self.config)
-        save_learning_curve(self.path / "learning-curve.png", self.history, self.n_bits)
-        grids = {}
-        for temperature in TEMPERATURES:
-            samples = sample_images(self.model, SAMPLES, temperature, seed=self.model.seed)
-            finite = np.isfinite(samples).all(axis=(1, 2, 3))
-            lost = "" if finite.all() else f" ({SAMPLES - finite.sum()} of {SAMPLES} not finite, left out)"
-            grids[f"T = {temperature}{lost}"] = to_pixels(samples[finite], self.n_bits)
-        save_sample_grids(self.path / f"samples-{step:06d}.png", grids)
+    def on_checkpoint(self, training: Training) -> None:
+        for file in (self.metrics, self.timing):
+            os.fsync(file.fileno())
+        path = self.path / CHECKPOINTS / checkpoint_name(training.state.step)
+        checkpoint.save(training, path, self.steps_per_epoch, run=self.source)
+        if training.state.best_step == training.state.step:
+            self._name_best(path)
+        for old in checkpoints_of(self.path)[: -self.keep]:
+            old.unlink()
+
+    def _name_best(self, path: Path) -> None:
+        with atomic_path(self.path / BEST) as temporary:
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(path, temporary)
+            except OSError:  # a file system without hard links
+                temporary.write_bytes(path.read_bytes())
 
     def close(self) -> None:
         self.metrics.close()
+        self.timing.close()
 
 
-def make_run_folder(out: str | None, name: str, overwrite: bool) -> Path:
-    """The empty folder of a new run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ...
+def _rewind(path: Path, step: int) -> list[dict[str, Any]]:
+    """Leave the lines of a .jsonl up to `step` and return them: what came after the checkpoint comes again."""
+    lines = []
+    if path.exists():
+        for text in path.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):  # a line that was being written when the run was killed
+                line = json.loads(text)
+                if line["step"] <= step:
+                    lines.append(line)
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+    return lines
 
-    A named folder that holds a run already is refused, or, with `overwrite`, emptied of that run's files and no others.
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that a run was begun with. Raises GlowliteError."""
+    path = run / CONFIG
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
+    except (OSError, ValueError) as error:
+        raise GlowliteError(f"{path}: cannot be read: {error}; put the file back, or begin a new run") from None
+    return config
+
+
+def restore_newest(training: Training, run: Path) -> Path | None:
+    """Set `training` to the newest checkpoint that is sound, and return it; None if there is none yet.
+
+    A damaged one is said on stderr and removed, so that the run can write it again.
+    """
+    for path in reversed(checkpoints_of(run)):
+        try:
+            checkpoint.restore(training, path)
+            return path
+        except GlowliteError as error:
+            if not any(word in str(error) for word in ("damaged", "cannot read")):
+                raise
+            print(f"{error}; trying the one before it", file=sys.stderr)
+            path.unlink()
+    return None
+
+
+def make_run_folder(out: str | None, name: str, overwrite: bool, resume: bool) -> Path:
+    """The folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ...
+
+    A named folder that holds a run already is refused, unless it is to be resumed or overwritten.
     """
     if out is None:
         taken = [
@@ -71,16 +150,39 @@ def make_run_folder(out: str | None, name: str, overwrite: bool) -> Path:
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise GlowliteError(f"--out {path} is a file; name a folder")
-        if (path / "config.json").exists():
-            if not overwrite:
-                raise GlowliteError(
-                    f"--out {path} holds a run already; name another folder, or add --overwrite to replace it"
-                )
-            for pattern in OURS:
-                for file in path.glob(pattern):
-                    file.unlink()
+        if (path / CONFIG).exists() and not (resume or overwrite):
+            raise GlowliteError(
+                f"--out {path} holds a run already; name another folder, or add --resume to go on with it, or"
+                " --overwrite to replace it"
+            )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GlowliteError(f"--out {path}: cannot make the folder: {error.strerror}") from None
     return path
+
+
+@contextlib.contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Hold the folder of a run for this process alone: two that write one run would spoil it."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    with open(path / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GlowliteError(f"{path}: another process is writing this run; wait for it, or name another --out") from None
+        for folder in (path, path / CHECKPOINTS):
+            remove_temporaries(folder)
+        yield
+
+
+def begin(path: Path, config: dict[str, Any], fresh: bool = True) -> None:
+    """Write the configuration of a run; a fresh one first empties the folder of an older run's files, and of no others."""
+    for pattern in OURS if fresh else ():  # the configuration first: half a run is none
+        for file in path.glob(pattern):
+            file.unlink(missing_ok=True)
+    write_text(path / CONFIG, json.dumps(config, indent=2) + "\n")

@@ -2,104 +2,131 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
 from glowlite.backend import device_namespace
 from glowlite.bijectors.memory import Memory
-from glowlite.command_line import Parser, at_least, run
-from glowlite.data import load
-from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
+from glowlite.checkpoint import versions
+from glowlite.command_line import run
+from glowlite.data import Dataset, load
+from glowlite.data_options import preparation_of
+from glowlite.errors import GlowliteError
+from glowlite.interrupts import Interrupts
 from glowlite.models.glow import Glow
-from glowlite.run_folder import RunFolder, make_run_folder
-from glowlite.trainer import Metrics, Settings, StepResult, check_memory, check_settings, train
-from glowlite.workers import TILE_MB, Workers
-
-DEFAULTS = Settings()
-
-
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("train", "Train a Glow; without options, a small one on the embedded pixel faces.")
-    add = parser.add_argument
-    add("--data", default="faces", help="faces, fashion, an .npz with `images`, an .npy, or a folder of images")
-    add("--out", help="folder of the run (default: runs/NAME-1, then -2, ...)")
-    add("--overwrite", action="store_true", help="replace the run that --out holds")
-    add("--steps", type=at_least(1), default=DEFAULTS.steps, help="updates of the weights")
-    add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images a step")
-    add("--lr", type=at_least(0, float), default=DEFAULTS.lr, help="peak learning rate of Adam")
-    add("--warmup", type=at_least(0), default=DEFAULTS.warmup, help="steps over which the rate grows to --lr")
-    add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help="largest norm of a gradient; 0: no limit")
-    add("--seed", type=at_least(0), default=DEFAULTS.seed, help="of weights, order, noise and samples")
-    add("--K", type=at_least(1), default=8, help="steps of flow a level")
-    add("--L", type=at_least(1), default=3, help="levels")
-    add("--width", type=at_least(1), default=128, help="hidden channels of the coupling networks")
-    add("--n-bits", type=int, choices=range(1, 9), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
-    add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
-    add("--scale", choices=CHOICES["scale"], default="bounded", help="scale of an affine coupling")
-    add("--permutation", default="conv1x1", help=f"{', '.join(PERMUTATIONS)}; or one for each level, with commas")
-    add("--memory", default="reversible", help="reversible, anchored:k, or stored")
-    add("--device", default="cpu", help="cpu, gpu or gpu:k")
-    add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
-    add("--threads", type=at_least(1), help="default: every core this process may use")
-    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
-    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
-    add("--evaluate-every", type=at_least(1), default=DEFAULTS.evaluate_every, help="steps between evaluations")
-    return parser.parse_args(arguments)
+from glowlite.options import as_yaml, config_of, effective, parse_arguments, settings_of, steps_in
+from glowlite.run_folder import RunFolder, alone_in, begin, make_run_folder, restore_newest
+from glowlite.storage import checkpoints_of
+from glowlite.tensorboard import TensorBoard
+from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
+from glowlite.training import StepResult, Training
+from glowlite.workers import Workers
 
 
 class Progress:
     """A bar on a terminal; elsewhere a plain line at every evaluation."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.bar = tqdm(total=settings.steps, disable=None, unit="step", dynamic_ncols=True)
+    def __init__(self, training: Training) -> None:
+        self.settings = training.settings
+        steps, done = self.settings.steps, training.state.step
+        self.bar = tqdm(total=steps, initial=done, disable=None, unit="step", dynamic_ncols=True)
 
-    def on_step(self, step: int, result: StepResult) -> None:
+    def on_step(self, step: int, result: StepResult | None) -> None:
         if not self.bar.disable:
             rate = self.bar.format_dict["rate"] or 0.0
-            self.bar.set_postfix_str(f"{result.bits_per_dim:.3f} bits/dim, {rate * self.settings.batch:.0f} images/s", False)
+            loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
+            self.bar.set_postfix_str(f"{loss}, {rate * self.settings.batch:.0f} images/s", False)
             self.bar.update()
 
-    def on_metrics(self, metrics: Metrics) -> None:
-        if metrics.held_out_bits_per_dim is not None:
-            tqdm.write(
-                f"step {metrics.step}/{self.settings.steps}: {metrics.train_bits_per_dim:.3f} bits/dim in training,"
-                f" {metrics.held_out_bits_per_dim:.3f} held out, {metrics.step * self.settings.batch / metrics.seconds:.0f}"
-                f" images/s, {metrics.seconds:.0f} s",
-                file=sys.stderr,
-            )
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        if metrics.held_out_bits_per_dim is None:
+            return
+        left = timing.seconds / metrics.step * (self.settings.steps - metrics.step)
+        trained = "-" if metrics.train_bits_per_dim is None else f"{metrics.train_bits_per_dim:.3f}"
+        raw = metrics.held_out_raw_bits_per_dim
+        tqdm.write(
+            f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training, {metrics.held_out_bits_per_dim:.3f}"
+            f" held out{'' if raw is None else f' ({raw:.3f} with raw weights)'}, {timing.images_per_second:.0f} images/s,"
+            f" {duration(timing.seconds)}, {duration(left)} to go",
+            file=sys.stderr,
+        )
+
+    def on_checkpoint(self, training: Training) -> None:
+        pass
+
+    def close(self) -> None:
+        self.bar.close()
 
 
-def main() -> None:
+def duration(seconds: float) -> str:
+    """As 42 s, 3:07 min or 5:20 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def main() -> int:
     options = parse_arguments()
-    settings = Settings(**{f.name: getattr(options, f.name) for f in dataclasses.fields(Settings) if f.name in options})
+    if options.print_config:
+        print(as_yaml(options), end="")
+        return 0
     xp = device_namespace(options.device)
     memory = Memory.parse(options.memory)
-    data = load(options.data)
-    config = GlowConfig(
-        data.image_shape, options.K, options.L, options.width, options.coupling, options.scale,
-        permutation=options.permutation,
-    )  # fmt: skip
+    data = load(options.data, preparation_of(options))
+    steps_per_epoch = max(1, len(data.train) // options.batch)
+    settings = settings_of(options, steps_per_epoch)
     check_settings(settings, data)
-    model = Glow(config, settings.seed, options.dtype, memory, Workers(options.threads, options.tile, options.blas), xp)
-    check_memory(model, settings.batch)
-    path = make_run_folder(options.out, data.name, options.overwrite)  # last: nothing is replaced by a mistake
+    workers = Workers(options.threads, options.tile, options.blas)
+    model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
+    training = Training(model, settings)
+    check_memory(model, -(-settings.batch // settings.accumulate))
+    path = make_run_folder(options.out, data.name, options.overwrite, options.resume)
+    with alone_in(path):
+        resumed = restore_newest(training, path) if options.resume else None
+        source = {"options": effective(options), "data": data.source, "versions": versions()}
+        begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
+        print(
+            f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"
+            f" {len(model.store):,} parameters; {'writing to' if resumed is None else f'going on from {resumed} in'} {path}",
+            file=sys.stderr,
+        )
+        if training.state.step < settings.steps:
+            folder = RunFolder(path, training, data, source, options.keep, steps_in(options.picture_every, steps_per_epoch))
+            observers: list[Observer] = [Progress(training), folder]
+            if options.tensorboard:
+                observers.append(TensorBoard(path))
+            with Interrupts() as interrupts:
+                _train(training, data, observers, interrupts, path)
+            if interrupts and training.state.step < settings.steps:
+                again = f"python -m glowlite.train --resume --out {path}"
+                print(f"stopped after step {training.state.step}, which is saved; go on with {again}", file=sys.stderr)
+                return interrupts.exit_code
+    for line in data.skipped[:3]:
+        print(f"skipped: {line}", file=sys.stderr)
+    if data.skipped:
+        print(f"{len(data.skipped)} images were damaged and skipped", file=sys.stderr)
     print(
-        f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"
-        f" {len(model.store):,} parameters; writing to {path}",
-        file=sys.stderr,
+        f"held-out bits/dim {training.state.held_out:.3f} at {settings.n_bits} bits; samples in"
+        f" {path}/samples-{settings.steps:06d}.png"
     )
-    folder = RunFolder(path, model, settings.n_bits, {"options": vars(options), "data": data.source})
-    progress = Progress(settings)
+    return 0
+
+
+def _train(training: Training, data: Dataset, observers: list[Observer], interrupts: Interrupts, path: Path) -> None:
+    """Train; whatever ends it, the observers are closed, and an error says where to go on from."""
     try:
-        held_out = train(model, data, settings, [folder, progress])
+        train(training, data, observers, stop=lambda: bool(interrupts))
+    except (GlowliteError, OSError) as error:
+        said = str(error) if isinstance(error, GlowliteError) else f"{error.filename or path}: {error.strerror}"
+        good = checkpoints_of(path)
+        kept = f"; the last good checkpoint is {good[-1]}: go on from it with --resume --out {path}" if good else ""
+        raise GlowliteError(f"{said}{kept}") from None
     finally:
-        progress.bar.close()
-        folder.close()
-    print(f"held-out bits/dim {held_out:.3f} at {settings.n_bits} bits; samples in {path}/samples-{settings.steps:06d}.png")
+        for observer in observers:
+            observer.close()
 
 
 if __name__ == "__main__":

@@ -1,141 +1,72 @@
-"""Training: one step, one evaluation, and the loop around them."""
+"""The loop of training: batches, steps, and now and then a look at how it goes."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from glowlite.backend import Array, to_host
-from glowlite.bijectors.chain import END
-from glowlite.bijectors.memory import Memory
+from glowlite.batches import ahead, batches
 from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError
+from glowlite.evaluation import evaluate, reconstruction_error
+from glowlite.guards import check_held_out, condition
 from glowlite.models.glow import Glow
-from glowlite.objective import (
-    bits_per_dim,
-    check_finite,
-    dequantisation_noise,
-    dequantise,
-    log_normal,
-    loss_gradients,
-)
-from glowlite.optimizers import Adam, Optimizer, clip_factor, gradient_norm, learning_rate
-from glowlite.randomness import generator
+from glowlite.training import Settings, StepResult, Training
 from glowlite.workers import available_bytes
 
-DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
+T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train. steps, batch: images a step; lr: peak learning rate; warmup: steps; clip: gradient norm, 0 for none."""
-
-    steps: int = 600
-    batch: int = 64
-    lr: float = 4e-3
-    warmup: int = 50
-    clip: float = 0.0
-    n_bits: int = 5
-    seed: int = 0
-    log_every: int = 10
-    evaluate_every: int = 100
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """bits/dim of the batch before the update, the norm of the gradient, and the largest error of a rebuilt input."""
-
-    bits_per_dim: float
-    grad_norm: float
-    drift: float
+RECONSTRUCTED = 16  # held-out images that every evaluation encodes and decodes
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """One line of `metrics.jsonl`. train_bits_per_dim: mean since the last line; held_out_bits_per_dim: where evaluated."""
+    """One line of `metrics.jsonl`: the same for every run of the same seed, whether or not it was interrupted.
+
+    train_bits_per_dim: mean since the last line, None if every step was skipped; held_out_bits_per_dim: where evaluated,
+    of the averaged weights if there are any, and then held_out_raw_bits_per_dim of the raw ones; drift: of the last step;
+    condition: largest condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits.
+    """
 
     step: int
     epoch: float
-    train_bits_per_dim: float
+    train_bits_per_dim: float | None
     held_out_bits_per_dim: float | None
+    held_out_raw_bits_per_dim: float | None
     learning_rate: float
-    grad_norm: float
-    drift: float
+    grad_norm: float | None
+    drift: float | None
+    condition: float
+    reconstruction_error: float | None
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One line of `timing.jsonl`, beside the one of Metrics. seconds: of training, over all sessions of a resumed run.
+
+    images_per_second: since the last line, evaluation not counted. waiting: the part of that time that training waited
+    for its images.
+    """
+
+    step: int
     seconds: float
+    images_per_second: float
+    waiting: float
 
 
 class Observer(Protocol):
     """Whoever wants to see training go by: the progress bar, the files of a run."""
 
-    def on_step(self, step: int, result: StepResult) -> None: ...
-    def on_metrics(self, metrics: Metrics) -> None: ...
-
-
-def training_step(model: Glow, optimizer: Optimizer, x: Array, n_bits: int, lr: float, clip: float = 0.0) -> StepResult:
-    """One update of the weights from the dequantised batch x (N, H, W, C)."""
-    with model.workers:
-        return _training_step(model, optimizer, x, n_bits, lr, clip)
-
-
-def _training_step(model: Glow, optimizer: Optimizer, x: Array, n_bits: int, lr: float, clip: float) -> StepResult:
-    latents, logdet, kept = model.forward_keeping(x)
-    log_prob = sum((log_normal(eps) for eps in latents), start=logdet)
-    loss = float(bits_per_dim(log_prob, model.config.dimensions, n_bits).mean())
-    check_finite("the loss (bits/dim)", loss)
-
-    model.store.clear_gradients(model.workers)
-    x_rebuilt, _ = model.backward(latents, *loss_gradients(latents, len(x)), kept)
-    drift = max([float(d) for d in kept.drift.values()] + [float(abs(x_rebuilt - x).max())])
-    if not drift <= DRIFT_LIMIT:
-        raise GlowliteError(drift_message(model, x, drift))
-
-    norm = check_finite("the norm of the gradient", float(gradient_norm(model.store.grad, model.workers)))
-    optimizer.step(model.store.grad, lr, clip_factor(norm, clip), model.workers)
-    return StepResult(loss, norm, drift)
-
-
-def drift_message(model: Glow, x: Array, drift: float) -> str:
-    """Run the step again with an anchor at every layer, so as to name the one whose inverse loses most."""
-    policies = [level.steps.chain.memory for level in model.levels]
-    for level in model.levels:
-        level.steps.chain.memory = Memory("anchored", 1)
-    latents, _, kept = model.forward_keeping(x)
-    model.backward(latents, *loss_gradients(latents, len(x)), kept)
-    for level, policy in zip(model.levels, policies, strict=True):
-        level.steps.chain.memory = policy
-    inputs = {name: d for name, d in kept.drift.items() if not name.endswith(END)}
-    name, worst = max(inputs.items(), key=lambda item: (item[1] != item[1], item[1]))
-    return (
-        f"rebuilt inputs are off by {drift:.1e} of the image range (limit {DRIFT_LIMIT:.0e}), most at {name}, {worst:.1e}:"
-        " use --memory anchored:4, --dtype float64, or a lower --lr"
-    )
-
-
-def evaluate(model: Glow, images: np.ndarray, n_bits: int, batch: int, seed: int) -> float:
-    """Mean bits/dim over all `images`, uint8 (N, H, W, C), with one fixed draw of the dequantisation noise."""
-    total = 0.0
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
-        noise = dequantisation_noise(seed, "evaluate", 0, start, part.shape, model.dtype.name)
-        total += float(model.bits_per_dim(dequantise(part, n_bits, noise, model.xp), n_bits).sum())
-    return total / len(images)
-
-
-def batches(images: np.ndarray, settings: Settings, dtype: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For every step: uint8 images (batch, H, W, C) in the shuffled order of the epoch, and their noise in `dtype`."""
-    steps_per_epoch = len(images) // settings.batch
-    for step in range(settings.steps):
-        epoch, position = divmod(step, steps_per_epoch)
-        if position == 0:
-            order = generator(settings.seed, "shuffle", epoch).permutation(len(images))
-        chosen = order[position * settings.batch : (position + 1) * settings.batch]
-        part = np.ascontiguousarray(images[chosen])
-        yield part, dequantisation_noise(settings.seed, "dequantise", step, 0, part.shape, dtype)
+    def on_step(self, step: int, result: StepResult | None) -> None: ...
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None: ...
+    def on_checkpoint(self, training: Training) -> None: ...
+    def close(self) -> None: ...
 
 
 def check_settings(settings: Settings, data: Dataset) -> None:
@@ -150,50 +81,107 @@ def check_memory(model: Glow, batch: int) -> None:
     if model.xp is np and wanted > there:
         raise GlowliteError(
             f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB:"
-            " lower --batch, --width or --K, or use --memory reversible"
+            " lower --batch, --width or --K, raise --accumulate, or use --memory reversible"
         )
 
 
-def train(model: Glow, data: Dataset, settings: Settings, observers: list[Observer]) -> float:
-    """Train `model` on `data`; returns the last held-out bits/dim. Every `log_every` steps the observers get Metrics."""
+def train(training: Training, data: Dataset, observers: list[Observer], stop: Callable[[], bool] = lambda: False) -> None:
+    """Train from where `training` is to the last step, or until `stop()` is true at the end of one.
+
+    A checkpoint is called for when one is due, after every best evaluation, and at the end, however it came.
+    """
+    model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
-    check_memory(model, settings.batch)
-    optimizer = Adam(model.store.theta)
-    started, recent, held_out = time.perf_counter(), [], math.nan
-    for step, (images, noise) in enumerate(batches(data.train, settings, model.dtype.name)):
-        x = dequantise(images, settings.n_bits, noise, model.xp)
-        if not model.initialized:
-            model.initialize(x)
-        lr = learning_rate(step, settings.steps, settings.lr, settings.warmup)
-        try:
-            result = training_step(model, optimizer, x, settings.n_bits, lr, settings.clip)
-        except GlowliteError as error:
-            raise GlowliteError(f"step {step + 1}: {error}") from None
-        recent.append(result.bits_per_dim)
-        for observer in observers:
-            observer.on_step(step + 1, result)
-
-        done = step + 1
-        evaluates = done % settings.evaluate_every == 0 or done == settings.steps
-        if evaluates:
-            held_out = evaluate(model, data.held_out, settings.n_bits, settings.batch, settings.seed)
-        if evaluates or done % settings.log_every == 0:
-            metrics = Metrics(
-                step=done,
-                epoch=done * settings.batch / len(data.train),
-                train_bits_per_dim=float(np.mean(recent)),
-                held_out_bits_per_dim=held_out if evaluates else None,
-                learning_rate=lr,
-                grad_norm=result.grad_norm,
-                drift=result.drift,
-                seconds=time.perf_counter() - started,
-            )
-            recent = []
+    check_memory(model, -(-settings.batch // settings.accumulate))
+    clock = _Clock(state.seconds)
+    source = batches(
+        data.train, settings.batch, state.step, settings.steps, settings.seed, model.dtype.name, settings.augmentation
+    )
+    with closing(ahead(source)) as waiting:
+        for batch in clock.waiting(waiting):
+            lr = training.learning_rate()
+            result = training.step(batch)
+            clock.images += settings.batch
             for observer in observers:
-                observer.on_metrics(metrics)
-    return held_out
+                observer.on_step(state.step, result)
+
+            last = state.step == settings.steps
+            evaluates = last or state.step % settings.evaluate_every == 0
+            if evaluates or state.step % settings.log_every == 0:
+                timing = clock.timing(state.step)
+                try:
+                    metrics = _metrics(training, data, lr, result, evaluates)
+                except GlowliteError as error:
+                    raise GlowliteError(f"step {state.step}: {error}") from None
+                for observer in observers:
+                    observer.on_metrics(metrics, timing)
+                clock.start_again()
+
+            stopped = stop()
+            is_best = evaluates and state.best_step == state.step
+            if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
+                state.seconds = clock.seconds()
+                for observer in observers:
+                    observer.on_checkpoint(training)
+            if stopped:
+                return
 
 
-def sample_images(model: Glow, n: int, temperature: float, seed: int) -> np.ndarray:
-    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows."""
-    return to_host(model.sample(n, temperature, seed))
+def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool) -> Metrics:
+    """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so far."""
+    model, settings, state = training.model, training.settings, training.state
+    losses, state.losses = state.losses, []
+    worst = condition(model)
+    raw = held_out = error = None
+    if evaluates:
+        held_out_set = data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images
+        if training.average is not None:
+            raw = evaluate(model, *held_out_set)
+        with training.averaged():
+            held_out = evaluate(model, *held_out_set)
+            error = reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits)
+        check_held_out(held_out, state.best)
+        state.held_out = held_out
+        if state.best is None or held_out < state.best:
+            state.best, state.best_step = held_out, state.step
+    return Metrics(
+        step=state.step,
+        epoch=state.step / (len(data.train) // settings.batch),
+        train_bits_per_dim=float(np.mean(losses)) if losses else None,
+        held_out_bits_per_dim=held_out,
+        held_out_raw_bits_per_dim=raw,
+        learning_rate=lr,
+        grad_norm=None if result is None else result.grad_norm,
+        drift=None if result is None else result.drift,
+        condition=worst,
+        reconstruction_error=error,
+        skipped=state.skipped,
+    )
+
+
+class _Clock:
+    """Time of training, of waiting for images, and images, since the last line."""
+
+    def __init__(self, before: float) -> None:
+        self.before, self.started = before, time.perf_counter()
+        self.start_again()
+
+    def start_again(self) -> None:
+        self.line_started, self.waited, self.images = time.perf_counter(), 0.0, 0
+
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.started
+
+    def waiting(self, items: Iterator[T]) -> Iterator[T]:
+        while True:
+            asked = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            self.waited += time.perf_counter() - asked
+            yield item
+
+    def timing(self, step: int) -> Timing:
+        spent = time.perf_counter() - self.line_started
+        return Timing(step, self.seconds(), self.images / spent, self.waited / spent)

@@ -142,5 +142,10 @@ def test_a_constant_rate_stays_and_no_warm_up_starts_at_full_rate():
 
 
 def test_an_unknown_schedule_is_refused():
-    with pytest.raises(GlowliteError, match="'constant' or 'cosine', got 'linear'"):
-        learning_rate(3, 5, 0.1, 0, "linear")
+    with pytest.raises(GlowliteError, match="cosine, linear, constant, got 'steps'"):
+        learning_rate(3, 5, 0.1, 0, "steps")
+
+
+def test_the_linear_schedule_goes_straight_down_to_zero():
+    rates = [learning_rate(step, 12, 0.4, 2, "linear") for step in range(13)]
+    assert rates == pytest.approx([0.2, 0.4, *(0.4 * (1 - i / 10) for i in range(11))])

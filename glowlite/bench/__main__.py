@@ -18,10 +18,10 @@ from glowlite.bench.job import Job
 from glowlite.bench.peak import peak_bytes
 from glowlite.bench.rounds import Times, measure
 from glowlite.bijectors.memory import Memory
-from glowlite.checkpoint import atomic_path
 from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.models.config import CHOICES, GlowConfig
+from glowlite.storage import atomic_path
 from glowlite.workers import TILE_MB, available_cores
 
 

@@ -1,43 +1,87 @@
-"""Data sets by name or path: `load("faces")`, `load("photos.npz")`, `load("folder/")`."""
+"""Data sets by name or path: `load("faces")`, `load("photos.npz")`, `load("folder/")`, `load("celeba:folder/")`."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from glowlite.data.arrays import read_npy, read_npz
-from glowlite.data.dataset import Dataset, make_dataset
+from glowlite.data import arrays, celeba, cifar10, folder, hdf5, idx, lsun
+from glowlite.data.dataset import Dataset, Reading, make_dataset
 from glowlite.data.embedded import NAMES, read_embedded
-from glowlite.data.folder import read_folder
+from glowlite.data.preparation import Preparation
 from glowlite.errors import DataError
 
-__all__ = ["Dataset", "load"]
+__all__ = ["READERS", "Dataset", "Preparation", "Reader", "find_reader", "load"]
 
 
-def load(spec: str) -> Dataset:
-    """The data set of an embedded name (`faces`, `fashion`), an .npz with `images`, an .npy, or a folder of images.
+@dataclass(frozen=True)
+class Reader:
+    """`recognises` looks at names and never reads far; `read` raises DataError. `expects`: what a path should be."""
+
+    expects: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path], Reading]
+
+
+# By name, in the order in which a bare path is tried: a folder of any images comes last
+READERS = {
+    "cifar10": Reader("CIFAR-10's binary edition, a folder or .tar.gz", cifar10.recognises, cifar10.read_cifar10),
+    "mnist": Reader("a folder of MNIST's idx files, or one of images", idx.recognises, idx.read_idx),
+    "celeba": Reader("CelebA's folder with list_attr_celeba.txt", celeba.recognises, celeba.read_celeba),
+    "lsun": Reader("an LMDB of LSUN, or the folder of its two", lsun.recognises, lsun.read_lsun),
+    "hdf5": Reader("an .h5 or .hdf5 with `images`", hdf5.recognises, hdf5.read_hdf5),
+    "npz": Reader("an .npz with `images`", arrays.recognises_npz, arrays.read_npz),
+    "npy": Reader("an .npy", arrays.recognises_npy, arrays.read_npy),
+    "folder": Reader("a folder of images", folder.recognises, folder.read_folder),
+}
+
+
+def load(spec: str, preparation: Preparation | None = None) -> Dataset:
+    """The data set of an embedded name (`faces`, `fashion`), of a path whose kind is recognised, or of `reader:path`.
 
     Raises DataError, in one line, for what is missing, damaged or of the wrong kind.
-    Cost: while they are parted the images stand in memory twice; those of an .npy once, copied from the mapped file.
+    Cost: arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when they are needed.
     """
-    path = Path(spec)
     if spec in NAMES:
-        return make_dataset(spec, read_embedded(spec), f"embedded {spec}")
+        return make_dataset(spec, read_embedded(spec), f"embedded {spec}", preparation)
     try:
-        is_folder = spec != "" and path.is_dir()  # Path("") is the current folder, which nobody asked for
-        exists = spec != "" and path.exists()
+        name, path = find_reader(spec)
+        return make_dataset(_name(path), READERS[name].read(path), str(path), preparation)
     except OSError as error:  # no permission to look, or too long for a name
-        raise DataError(f"{spec}: cannot be looked up: {error.strerror}; check the path and its permissions") from None
-    if is_folder:
-        return make_dataset(path.resolve().name, read_folder(path), str(path))
-    readers = {".npz": read_npz, ".npy": read_npy}
-    if path.suffix.lower() in readers:
-        if not exists:
-            raise DataError(f"{path}: no such file; check the path given as data")
-        return make_dataset(path.stem, readers[path.suffix.lower()](path), str(path))
-    close = difflib.get_close_matches(spec, NAMES, 1)
+        where = error.filename or spec
+        raise DataError(f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions") from None
+
+
+def find_reader(spec: str) -> tuple[str, Path]:
+    """Which of READERS reads `spec`, a path or `reader:path`, and the path. Raises DataError if none does."""
+    name, _, rest = spec.partition(":")
+    if name not in READERS or not rest:
+        return _recognise(spec, Path(spec)), Path(spec)
+    if not Path(rest).exists():
+        raise DataError(f"{rest}: no such file or folder; expected {READERS[name].expects}")
+    return name, Path(rest)
+
+
+def _recognise(spec: str, path: Path) -> str:
+    exists = spec != "" and path.exists()  # Path("") is the current folder, which nobody asked for
+    by_suffix = spec != "" and not exists and path.suffix.lower() in (".npz", ".npy", ".h5", ".hdf5")
+    if exists or by_suffix:  # a reader says best what it misses
+        for name, reader in READERS.items():
+            if reader.recognises(path):
+                return name
+    if spec in READERS:
+        raise DataError(f"data {spec!r}: where is it? Give the path, as in {spec}:PATH, of {READERS[spec].expects}")
+    close = difflib.get_close_matches(spec, [*NAMES, *READERS], 1)
     raise DataError(
         f"data {spec!r}: " + ("a file of unknown kind" if exists else "no such name, file or folder")
         + (f" (did you mean {close[0]}?)" if close else "")
-        + f"; expected {' or '.join(NAMES)}, an .npz with `images`, an .npy, or a folder of images"
+        + f"; expected {' or '.join(NAMES)}, {', '.join(reader.expects for reader in READERS.values())};"
+        " or reader:path, such as folder:photos"
     )  # fmt: skip
+
+
+def _name(path: Path) -> str:
+    """What a run on these data is called: the name of the file without its suffixes, or that of the folder."""
+    return path.resolve().name.partition(".")[0] or "data" if path.is_file() else path.resolve().name

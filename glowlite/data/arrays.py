@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from glowlite.data.dataset import NO_ATTRIBUTES, Reading, array_images
 from glowlite.errors import DataError
+from glowlite.workers import available_bytes
 
 # The last six come of a damaged .npy header: it is parsed as Python text, and the shape in it is believed.
 DAMAGED = (
@@ -18,8 +20,20 @@ DAMAGED = (
 )  # fmt: skip
 
 
-def read_npz(path: Path) -> np.ndarray:
-    """The array `images` of an .npz file. Raises DataError for a file that is damaged or has none."""
+def recognises_npz(path: Path) -> bool:
+    return path.suffix.lower() == ".npz"
+
+
+def recognises_npy(path: Path) -> bool:
+    return path.suffix.lower() == ".npy"
+
+
+def read_npz(path: Path) -> Reading:
+    """The array `images` of an .npz file, and `attributes` (N, A) with `attribute_names` if it has them.
+
+    Raises DataError for a file that is damaged, has no images, or would unpack to more than half of this machine's memory.
+    """
+    check_is_file(path)
     try:
         arrays = np.load(path, allow_pickle=False)
         if isinstance(arrays, np.ndarray):
@@ -29,21 +43,44 @@ def read_npz(path: Path) -> np.ndarray:
                 raise DataError(
                     f"{path}: expected an array `images`, found {', '.join(arrays) or 'none'}; save it under that name"
                 )
-            return np.asarray(arrays["images"])
+            size, there = sum(entry.file_size for entry in arrays.zip.infolist()), available_bytes()
+            if size > there / 2:
+                raise DataError(
+                    f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB of memory;"
+                    " save the images as .npy, which is read as it is needed"
+                )
+            images = array_images(arrays["images"], str(path))
+            if "attributes" not in arrays or "attribute_names" not in arrays:
+                return Reading(images)
+            attributes, names = arrays["attributes"], tuple(str(name) for name in arrays["attribute_names"])
+            if attributes.shape != (len(images), len(names)):
+                raise DataError(
+                    f"{path}: expected attributes ({len(images)}, {len(names)}), one row an image and one column a name,"
+                    f" got {attributes.shape}"
+                )
+            return Reading(images, None, names, attributes > 0, NO_ATTRIBUTES)
     except DAMAGED as error:
         raise _unreadable(path, "npz", error) from None
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """The array of an .npy file, mapped: no pixel is read before dtype and shape are checked. DataError if damaged."""
+def read_npy(path: Path) -> Reading:
+    """The array of an .npy file, mapped: pixels are read when they are needed, and can be more than memory holds."""
+    check_is_file(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             array.close()
             raise DataError(f"{path}: this is an .npz file under the name of an .npy; rename it")
-        return array
+        return Reading(array_images(array, str(path)))
     except DAMAGED as error:
         raise _unreadable(path, "npy", error) from None
+
+
+def check_is_file(path: Path) -> None:
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path given as data")
+    if not path.is_file():
+        raise DataError(f"{path}: expected a file, this is a folder; check the path given as data")
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> Exception:

@@ -1,30 +1,59 @@
-"""A data set in memory: training and held-out images, uint8 (N, H, W, C), and how the two were parted."""
+"""A data set: training and held-out images, and how the two were parted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from glowlite.data.images import ArrayImages, ArrayPictures, Images, Pictures, Rows
+from glowlite.data.preparation import Preparation, Prepared
 from glowlite.errors import DataError
 from glowlite.randomness import generator
+from glowlite.workers import available_bytes
 
 HELD_OUT_MOST = 1000
+BYTES_A_ROW = 32  # of numbers, to part and shuffle images, however small they are
+NO_ATTRIBUTES = np.zeros((0, 0), bool)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader found: `train`, and `held_out` if the data have a split of their own.
+
+    `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and what holds of each image, bool (N, A).
+    """
+
+    train: Images | Pictures
+    held_out: Images | Pictures | None = None
+    attribute_names: tuple[str, ...] = ()
+    attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
+    held_out_attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """`train`, `held_out`: uint8 (N, H, W, C), disjoint. `name` names runs; `source` says where the images came from."""
+    """`train`, `held_out`: images of one shape, disjoint. `name` names runs; `source` says where the images came from.
+
+    `attribute_names` (A,), `attributes` and `held_out_attributes`, bool (N, A): labels, where the data have them.
+    """
 
     name: str
-    train: np.ndarray
-    held_out: np.ndarray
+    train: Images
+    held_out: Images
     source: str
+    attribute_names: tuple[str, ...] = ()
+    attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
+    held_out_attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.train.shape[1:]
-        return height, width, channels
+        return self.train.shape
+
+    @property
+    def skipped(self) -> list[str]:
+        """A line for every image that was found damaged so far and passed over."""
+        return list(dict.fromkeys(self.train.skipped + self.held_out.skipped))
 
 
 def held_out_indices(count: int) -> np.ndarray:
@@ -36,19 +65,53 @@ def held_out_indices(count: int) -> np.ndarray:
     return np.sort(generator(0, "held out", count).permutation(count)[:size])
 
 
-def make_dataset(name: str, images: np.ndarray, source: str) -> Dataset:
-    """Check `images`, uint8 (N, H, W, C) or, for grey ones, (N, H, W), and part them. Raises DataError."""
-    if images.dtype != np.uint8:
+def make_dataset(name: str, reading: Reading, source: str, preparation: Preparation | None = None) -> Dataset:
+    """Prepare what was read, and part it unless it comes in two parts. Raises DataError."""
+    preparation = preparation or Preparation()
+    images, sound = _prepare(reading.train, preparation, source)
+    attributes = reading.attributes
+    if reading.held_out is None:
+        if len(sound) < 2:
+            raise DataError(f"{source}: expected at least 2 images, got {len(sound)}")
+        held_out = held_out_indices(len(sound))
+        keep = np.ones(len(sound), bool)
+        keep[held_out] = False
+        train_rows, held_out_rows = sound[keep], sound[held_out]
+        parts: tuple[Images, Images] = Rows(images, train_rows), Rows(images, held_out_rows)
+        labels = (attributes[train_rows], attributes[held_out_rows]) if len(attributes) else (attributes, attributes)
+    else:
+        others, sound_others = _prepare(reading.held_out, preparation, source)
+        parts = Rows(images, sound), Rows(others, sound_others)
+        labels = (attributes[sound], reading.held_out_attributes[sound_others]) if len(attributes) else (attributes,) * 2
+        if not (len(sound) and len(sound_others)):
+            raise DataError(f"{source}: expected at least 1 image for training and 1 held out")
+        if others.shape != images.shape:
+            raise DataError(f"{source}: images are {images.shape} in training but {others.shape} held out; crop them")
+    return Dataset(name, *parts, source, reading.attribute_names, *labels)
+
+
+def _prepare(read: Images | Pictures, preparation: Preparation, source: str) -> tuple[Images, np.ndarray]:
+    """As images of one shape, and the rows of the sound ones."""
+    if isinstance(read, Images):
+        if not preparation.changes_pixels:
+            return read, np.arange(len(read))
+        read = ArrayPictures(read, source)
+    if len(read) == 0:
+        raise DataError(f"{source}: expected at least 2 images, got none")
+    prepared = Prepared(read, preparation)
+    return prepared, prepared.preload()
+
+
+def array_images(array: np.ndarray, source: str) -> ArrayImages:
+    """Images from an array, uint8 (N, H, W, C) or, for grey ones, (N, H, W). Raises DataError for any other."""
+    if array.dtype != np.uint8:
         raise DataError(
-            f"{source}: expected images of uint8, 0..255, got {images.dtype}; convert them, e.g. (255 * x).astype('uint8')"
+            f"{source}: expected images of uint8, 0..255, got {array.dtype}; convert them, e.g. (255 * x).astype('uint8')"
         )
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4:
-        raise DataError(f"{source}: expected images (N, H, W, C) or (N, H, W), got an array of shape {images.shape}")
-    if 0 in images.shape or len(images) < 2:
-        raise DataError(f"{source}: expected at least 2 images that are not empty, got an array of shape {images.shape}")
-    held_out = held_out_indices(len(images))
-    keep = np.ones(len(images), bool)
-    keep[held_out] = False
-    return Dataset(name, images[keep], images[held_out], source)
+    if array.ndim not in (3, 4):
+        raise DataError(f"{source}: expected images (N, H, W, C) or (N, H, W), got an array of shape {array.shape}")
+    if 0 in array.shape or len(array) < 2:
+        raise DataError(f"{source}: expected at least 2 images that are not empty, got an array of shape {array.shape}")
+    if len(array) * BYTES_A_ROW > available_bytes() / 4:
+        raise DataError(f"{source}: says it has {len(array)} images, more than can be counted out in memory; is it damaged?")
+    return ArrayImages(array)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib import resources
 
-import numpy as np
+from glowlite.data.arrays import read_npz
+from glowlite.data.dataset import Reading
 
 NAMES = ("faces", "fashion")
 
 
-def read_embedded(name: str) -> np.ndarray:
-    """The images of `name`, uint8 (N, H, W, C)."""
-    with resources.as_file(resources.files("glowlite.data") / "files" / f"{name}.npz") as path, np.load(path) as arrays:
-        return np.asarray(arrays["images"])
+def read_embedded(name: str) -> Reading:
+    """The images of `name`, uint8 (N, H, W, C), and the attributes of faces."""
+    with resources.as_file(resources.files("glowlite.data") / "files" / f"{name}.npz") as path:
+        return read_npz(path)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -26,10 +28,12 @@ from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.models.config import GlowConfig
 from glowlite.models.steps import flow_step
+from glowlite.models.weights import check_weights, named_arrays, weights_in
 from glowlite.objective import bits_per_dim, log_normal
 from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
 from glowlite.randomness import generator, normal
 from glowlite.shapes import check_images
+from glowlite.storage import read_arrays, resolve, write_arrays
 from glowlite.workers import Workers
 
 
@@ -213,6 +217,34 @@ class Glow(Parameterized):
                 for i, shape in enumerate(self.config.latent_shapes())
             ]
         )
+
+    def save(self, path: str | Path, arrays: dict[str, np.ndarray] | None = None, **header: Any) -> None:
+        """Write parameters, constants and configuration; and, beside them, `arrays` and `header` (JSON values)."""
+        own = {"config": self.config.to_dict(), "seed": self.seed, "initialized": self.initialized}
+        write_arrays(Path(path), {**named_arrays(self.store), **(arrays or {})}, {**own, **header})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        weights: str = "averaged",
+        memory: Memory | None = None,
+        workers: Workers | None = None,
+        xp: Namespace = np,
+    ) -> Self:
+        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype.
+
+        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. Raises GlowliteError.
+        """
+        path = resolve(path)
+        arrays, header = read_arrays(path)
+        values, dtype = weights_in(arrays, header, weights, path)
+        config = GlowConfig.from_dict(header["config"])
+        model = cls(config, header["seed"], dtype, memory, workers, xp)
+        check_weights(model.store, values, path)
+        model.store.assign(values)
+        model.initialized = header["initialized"]
+        return model
 
     def _check(self, where: str, x: Array) -> None:
         check_images(f"Glow.{where}", x, self.config.image_shape[2], self.dtype)

@@ -1,0 +1,131 @@
+"""python -m glowlite.data SPEC: what a data set holds, before one trains on it. Every image is read, and so checked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from glowlite.command_line import Parser, run
+from glowlite.data import Dataset, find_reader, load
+from glowlite.data.embedded import NAMES
+from glowlite.data.images import Images
+from glowlite.data.preparation import resize
+from glowlite.data_options import add_data_options, preparation_of
+from glowlite.errors import GlowliteError
+from glowlite.pictures import tile
+from glowlite.storage import atomic_path
+from glowlite.workers import available_cores
+
+COUNTED = 10_000  # images whose values are looked at
+AT_ONCE = 1 << 22  # bytes of images a thread reads at once
+SHOWN, COLUMNS, LARGEST = 64, 8, 128  # images on the contact sheet, in so many columns, their longer side in pixels
+FEW_VALUES = 128  # of 256
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("data", "What a data set holds: its images, their values and attributes, and what is damaged.")
+    add = parser.add_argument
+    add("spec", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
+    add_data_options(parser)
+    add("--sheet", metavar="FILE", type=Path, default=Path("contact-sheet.png"), help=f"{SHOWN} training images go there")
+    add("--n-bits", type=int, choices=range(1, 9), default=8, help="show them as training at so many bits sees them")
+    return parser.parse_args(arguments)
+
+
+def check_sheet(path: Path) -> None:
+    """Raise GlowliteError for a place where the contact sheet cannot be, or where something else than a PNG is."""
+    if path.suffix.lower() != ".png":
+        raise GlowliteError(f"--sheet {path}: must end in .png")
+    if not path.parent.is_dir():
+        raise GlowliteError(f"--sheet {path}: no folder {path.parent}; make it, or name another place")
+    if path.exists() or path.is_symlink():
+        beginning = b""
+        if path.is_file():
+            with open(path, "rb") as file:
+                beginning = file.read(len(PNG))
+        if beginning != PNG:
+            raise GlowliteError(f"--sheet {path}: exists and is no PNG, so it is left alone; name another file")
+
+
+def read_all(images: Images, progress: tqdm) -> tuple[np.ndarray, int]:
+    """Read every image. How often each value occurs in COUNTED of them, (256,); and of how many that is."""
+    step = max(1, min(256, AT_ONCE // prod(images.shape)))
+    every = -(-len(images) // COUNTED)
+
+    def count(start: int) -> tuple[np.ndarray, int, int]:
+        rows = np.arange(start, min(start + step, len(images)))
+        chosen = images.read(rows)[rows % every == 0]
+        return np.bincount(chosen.ravel(), minlength=256), len(chosen), len(rows)
+
+    values, counted = np.zeros(256, np.int64), 0
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for some_values, some, read in pool.map(count, range(0, len(images), step)):
+            values, counted = values + some_values, counted + some
+            progress.update(read)
+    return values, counted
+
+
+def describe(data: Dataset, reader: str) -> Iterator[str]:
+    """What there is to say of a data set, line by line."""
+    height, width, channels = data.image_shape
+    total = len(data.train) + len(data.held_out)
+    with tqdm(total=total, unit="image", disable=None, leave=False) as progress:
+        values, counted = read_all(data.train, progress)
+        read_all(data.held_out, progress)
+    seen = np.flatnonzero(values)
+    mean = (values * np.arange(256)).sum() / values.sum()
+    levels = min((side & -side).bit_length() - 1 for side in (height, width))
+    yield f"{data.source}: read as {reader}"
+    yield f"images: {len(data.train)} for training, {len(data.held_out)} held out"
+    yield f"shape: ({height}, {width}, {channels}), height, width and channels; " + (
+        f"L can be up to {levels}" if levels else "no L fits: a side is odd, so crop or resize to an even one"
+    )
+    yield f"pixels: {seen[0]} to {seen[-1]}, mean {mean:.2f}, over {counted} training images"
+    if len(seen) <= FEW_VALUES:
+        yield f"values: only {len(seen)} of 256 occur ({len(seen) / 256:.0%}); fewer --n-bits may be enough"
+    yield f"memory: {total * prod(data.image_shape) / 2**20:.1f} MiB if all are decoded"
+    for name, train, held_out in zip(data.attribute_names, data.attributes.T, data.held_out_attributes.T):
+        yield f"attribute {name}: {train.sum()} for training, {held_out.sum()} held out"
+    if not data.attribute_names:
+        yield "attributes: none"
+    yield f"damaged images passed over: {len(data.skipped)}"
+    yield from (f"  {line}" for line in data.skipped[:3])
+
+
+def save_sheet(path: Path, images: Images, n_bits: int) -> None:
+    """A PNG of SHOWN images, evenly spaced over all, with n_bits bits a value, and shrunk where they are large."""
+    from PIL import Image
+
+    rows = np.unique(np.linspace(0, len(images) - 1, SHOWN).astype(int))
+    height, width, _ = images.shape
+    scale = min(1.0, LARGEST / max(height, width))
+    small = max(1, round(height * scale)), max(1, round(width * scale))
+    shown = [images.read(rows[i : i + 1])[0] for i in range(len(rows))]
+    if scale < 1:
+        shown = [resize(image, *small) for image in shown]
+    step = 256 >> n_bits
+    pixels = np.stack(shown) // step * step + step // 2 * (n_bits < 8)
+    with atomic_path(path) as temporary:
+        Image.fromarray(tile(pixels.astype(np.uint8), COLUMNS)).save(temporary, format="png")
+
+
+def main() -> None:
+    options = parse_arguments()
+    check_sheet(options.sheet)
+    data = load(options.spec, preparation_of(options))
+    reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
+    for line in describe(data, reader):
+        print(line)
+    save_sheet(options.sheet, data.train, options.n_bits)
+    print(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
+
+
+if __name__ == "__main__":
+    run(main, "data")

@@ -1,0 +1,99 @@
+"""Images by row: in memory, mapped from a file, or decoded when they are read.
+
+`Images` are of one shape and read many at a time; `Pictures` are as they lie on the disk, of any size, read one by one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+
+class Images(ABC):
+    """uint8 images of one `shape`, (H, W, C). `images[10:20]` reads some of them, `images[:]` all."""
+
+    shape: tuple[int, int, int]
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        """The images of `rows` (n,), uint8 (n, H, W, C), in memory of their own. Raises DataError for a damaged one.
+
+        `places`, (n, 2) in [0, 1]: where random crops lie, from top left to bottom right; by default in the middle.
+        """
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self.read(np.arange(len(self))[rows])
+
+    @property
+    def skipped(self) -> list[str]:
+        """What was found damaged so far and passed over, a line each."""
+        return []
+
+
+class ArrayImages(Images):
+    """The images of an array (N, H, W, C), or of grey ones (N, H, W): anything that is indexed as NumPy's are."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.shape = (*array.shape[1:3], array.shape[3] if array.ndim == 4 else 1)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        return np.array(self.array[rows]).reshape(len(rows), *self.shape)
+
+
+class Rows(Images):
+    """Some rows of other images."""
+
+    def __init__(self, images: Images, rows: np.ndarray) -> None:
+        self.images, self.rows, self.shape = images, rows, images.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        return self.images.read(self.rows[rows], places)
+
+    @property
+    def skipped(self) -> list[str]:
+        return self.images.skipped
+
+
+class Pictures(ABC):
+    """Pictures of any size. `channels`: 1 if all are grey, else 3, whatever a single one has; or C of an array."""
+
+    channels: int
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def picture(self, row: int) -> np.ndarray:
+        """One picture, uint8 (h, w, c) with c = 1 or `channels`. Raises DataError, naming it, if it is damaged."""
+
+    @abstractmethod
+    def name(self, row: int) -> str:
+        """How to call it in a message: a path, a key."""
+
+
+class ArrayPictures(Pictures):
+    """Images seen as pictures, to be resized or cropped."""
+
+    def __init__(self, images: Images, source: str) -> None:
+        self.images, self.source, self.channels = images, source, images.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def picture(self, row: int) -> np.ndarray:
+        return self.images.read(np.array([row]))[0]
+
+    def name(self, row: int) -> str:
+        return f"image {row} of {self.source}"

@@ -1,0 +1,191 @@
+"""From pictures of any size to images of one: resize, crop, turn grey. Pillow is imported when one is resized."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from glowlite.data.images import Images, Pictures
+from glowlite.errors import DataError
+from glowlite.workers import available_bytes, available_cores
+
+MOST_PIXELS = 1 << 26  # of a picture that was resized: a long thin one becomes many times as large
+ROOM = 0.25  # of this machine's memory, for decoded pictures
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to every picture, in this order; nothing by default.
+
+    grey: to one channel (Rec. 601 luma). resize: the shorter side becomes this many pixels (bicubic). crop: the side of
+    a square cut from the middle, or, with random_crop, from anywhere in training and from the middle in evaluation.
+    skip_corrupt: pass over pictures that cannot be read, and count them.
+    """
+
+    resize: int | None = None
+    crop: int | None = None
+    random_crop: bool = False
+    grey: bool = False
+    skip_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        if self.random_crop and self.crop is None:
+            raise DataError("random crops need a size: add --crop SIDE")
+
+    @property
+    def changes_pixels(self) -> bool:
+        return self.grey or self.resize is not None or self.crop is not None
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(h, w) of a picture after resizing."""
+        if self.resize is None:
+            return height, width
+        scale = self.resize / min(height, width)
+        return max(self.resize, round(height * scale)), max(self.resize, round(width * scale))
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) of the image that a picture of this size becomes."""
+        return (self.crop, self.crop) if self.crop is not None else self.resized(height, width)
+
+
+class Prepared(Images):
+    """`pictures` after `preparation`, decoded when they are first read and then kept while there is room for them.
+
+    `room`: bytes, by default ROOM of this machine's memory. Raises DataError for a picture that is damaged (with
+    skip_corrupt, the next sound picture stands in for it), or that has another size than the first and is not cropped.
+    """
+
+    def __init__(self, pictures: Pictures, preparation: Preparation, room: float | None = None) -> None:
+        self.pictures, self.preparation = pictures, preparation
+        self.channels = 1 if preparation.grey else pictures.channels
+        self._kept: dict[int, np.ndarray] = {}
+        self._room = ROOM * available_bytes() if room is None else room
+        self._damaged: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self.shape = (0, 0, self.channels)
+        first, row = self._first()
+        self.shape = (*preparation.shape(*first.shape[:2]), self.channels)
+        self._first_name = pictures.name(row)
+
+    def _first(self) -> tuple[np.ndarray, int]:
+        for row in range(len(self.pictures)):
+            picture = self._sound(row)
+            if picture is not None:
+                return picture, row
+        raise DataError(f"none of the {len(self.pictures)} pictures can be read; the first: {self._damaged[0]}")
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def skipped(self) -> list[str]:
+        return [self._damaged[row] for row in sorted(self._damaged)]
+
+    def preload(self) -> np.ndarray:
+        """Decode all, over threads, if there is room for them; the rows that are sound, or all rows if there is not.
+
+        So that training does not share its cores with decoding, and damaged pictures are known before it begins.
+        """
+        from tqdm import tqdm
+
+        rows = np.arange(len(self))
+        if len(self) * int(np.prod(self.picture_shape())) > self._room:
+            return rows
+        with ThreadPoolExecutor(available_cores()) as pool:
+            done = pool.map(lambda row: self._sound(row) is not None, range(len(self)))
+            progress = tqdm(done, "decoding", len(self), unit="image", disable=None, delay=2, leave=False)
+            return rows[np.array(list(progress))]
+
+    def picture_shape(self) -> tuple[int, int, int]:
+        """(h, w, C) of the first picture before it is cropped."""
+        first, _ = self._first()
+        return first.shape[0], first.shape[1], self.channels
+
+    def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        images = np.empty((len(rows), *self.shape), np.uint8)
+        for i, row in enumerate(rows):
+            images[i] = self._crop(self._standing_in(int(row)), None if places is None else places[i])
+        return images
+
+    def _standing_in(self, row: int) -> np.ndarray:
+        """The picture of this row, or the next sound one. There is one: the first was found when this was made."""
+        while (picture := self._sound(row)) is None:
+            row = (row + 1) % len(self)
+        return picture
+
+    def _sound(self, row: int) -> np.ndarray | None:
+        """The picture before it is cropped, (h, w, C); None for a damaged one that is to be passed over."""
+        kept = self._kept.get(row)
+        if kept is not None or row in self._damaged:
+            return kept
+        try:
+            picture = self._resize(self.pictures.picture(row), row)
+        except DataError as error:
+            if not self.preparation.skip_corrupt:
+                raise
+            with self._lock:
+                self._damaged[row] = str(error)
+            return None
+        self._check_size(row, picture)  # of another size is not corrupt: not to be passed over
+        with self._lock:
+            if picture.nbytes <= self._room:
+                self._room -= picture.nbytes
+                self._kept[row] = picture
+        return picture
+
+    def _resize(self, picture: np.ndarray, row: int) -> np.ndarray:
+        if self.preparation.grey and picture.shape[2] != 1:
+            picture = to_grey(picture)
+        height, width = self.preparation.resized(*picture.shape[:2])
+        if (height, width) != picture.shape[:2]:
+            if height * width > MOST_PIXELS:
+                raise DataError(
+                    f"{self.pictures.name(row)} would be {width}x{height}, more than {MOST_PIXELS} pixels; --resize it less"
+                )
+            picture = resize(picture, height, width)
+        return np.broadcast_to(picture, (height, width, self.channels))
+
+    def _check_size(self, row: int, picture: np.ndarray) -> None:
+        height, width = picture.shape[:2]
+        crop = self.preparation.crop
+        if crop is not None and min(height, width) < crop:
+            raise DataError(f"{self.pictures.name(row)} is {width}x{height}, too small for --crop {crop}; add --resize")
+        if crop is None and self.shape[0] and (height, width) != self.shape[:2]:
+            first = f"{self.shape[1]}x{self.shape[0]}"
+            raise DataError(
+                f"{self.pictures.name(row)} is {width}x{height} but {self._first_name} is {first}; resize or crop them all"
+                " to one size, such as with --resize SIDE --crop SIDE"
+            )
+
+    def _crop(self, picture: np.ndarray, place: Iterable[float] | None) -> np.ndarray:
+        side = self.preparation.crop
+        if side is None:
+            return picture
+        y, x = (0.5, 0.5) if place is None or not self.preparation.random_crop else place
+        most = picture.shape[0] - side, picture.shape[1] - side
+        top, left = min(most[0], int(y * (most[0] + 1))), min(most[1], int(x * (most[1] + 1)))
+        return picture[top : top + side, left : left + side]
+
+
+def to_grey(picture: np.ndarray) -> np.ndarray:
+    """uint8 (h, w, 3) -> (h, w, 1), luma of Rec. 601: 0.299 R + 0.587 G + 0.114 B, rounded."""
+    if picture.shape[2] != 3:
+        raise DataError(f"--grey needs images of 3 channels, got {picture.shape[2]}; leave it out")
+    return np.rint(picture @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
+
+
+def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 (h, w, c) -> (height, width, c), bicubic with Pillow's antialiasing."""
+    from PIL import Image
+
+    if picture.shape[2] == 3:
+        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    planes = [
+        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
+        for plane in np.ascontiguousarray(np.moveaxis(picture, 2, 0))
+    ]
+    return np.stack(planes, axis=2)

@@ -1,0 +1,260 @@
+"""The options of training: on the command line, from presets, from a YAML or JSON file, and from a run that is resumed.
+
+All become words of one command line, the later ones before the earlier: preset, file, run, and what was typed. So every
+value goes through the same checks, and an error names where it came from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glowlite.batches import Augmentation
+from glowlite.command_line import Parser, at_least
+from glowlite.data_options import add_data_options
+from glowlite.errors import GlowliteError
+from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
+from glowlite.optimizers import DECAYS, OPTIMIZERS
+from glowlite.presets import PRESETS
+from glowlite.run_folder import read_config
+from glowlite.training import Settings
+from glowlite.workers import TILE_MB
+
+DEFAULTS = Settings()
+TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
+# of the others, those that a resumed run may change: the curve then bends, but the checkpoint still fits
+MAY_CHANGE = (
+    "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every", "keep",
+    "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate",
+)  # fmt: skip
+
+
+def span(text: str) -> int | str:
+    """A type for argparse: a number of steps, `600`, or of epochs, `10ep`."""
+    number = text.removesuffix("ep")
+    if not (number.isdecimal() and int(number) > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: give a number of steps, or of epochs as in 10ep")
+    return text if text.endswith("ep") else int(text)
+
+
+def steps_in(duration: int | str, steps_per_epoch: int) -> int:
+    """A `span` in steps."""
+    return int(duration.removesuffix("ep")) * steps_per_epoch if isinstance(duration, str) else duration
+
+
+def decay_rate(text: str) -> float | str:
+    """A type for argparse: a number from 0 up to, but not, 1; or `epoch`, which stands for 1 - 1 / (steps per epoch)."""
+    if text == "epoch":
+        return text
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed: must be at least 0 and less than 1, or 'epoch'")
+    return value
+
+
+def rate_in(rate: float | str, steps_per_epoch: int) -> float:
+    """A `decay_rate` as a number."""
+    return 1 - 1 / max(2, steps_per_epoch) if isinstance(rate, str) else rate
+
+
+def switch(add: Any, name: str, default: bool, text: str) -> None:
+    add(name, action=argparse.BooleanOptionalAction, default=default, help=text)
+
+
+def make_parser() -> Parser:
+    parser = Parser("train", "Train a Glow; without options, a small one on the embedded pixel faces.")
+    add = parser.add_argument_group("the run").add_argument
+    add("--out", help="folder of the run (default: runs/NAME-1, then -2, ...)")
+    add("--preset", help=f"settings by name, or several with commas: {', '.join(PRESETS)}")
+    add("--config", metavar="FILE", help="options from a YAML or JSON file, as --print-config writes it")
+    add("--print-config", action="store_true", help="print every option as YAML, and end")
+    add("--resume", action="store_true", help="go on with the run in --out, from its newest checkpoint")
+    add("--overwrite", action="store_true", help="replace the run that --out holds")
+
+    add = parser.add_argument_group("data").add_argument
+    add("--data", default="faces", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
+    add_data_options(parser)
+    switch(add, "--flip", False, "turn every other training image left to right")
+    add("--augment-shift", type=at_least(0, float), default=0.0, help="shift training images by up to this part of a side")
+    add("--n-bits", type=int, choices=range(1, 9), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
+
+    add = parser.add_argument_group("model").add_argument
+    add("--K", type=at_least(1), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1), default=3, help="levels")
+    add("--width", type=at_least(1), default=128, help="hidden channels of the coupling networks")
+    add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
+    add("--permutation", default="conv1x1", help=f"{', '.join(PERMUTATIONS)}; or one for each level, with commas")
+    add("--scale", choices=CHOICES["scale"], default="bounded", help="scale s(h) of an affine coupling")
+    add("--bound", type=at_least(0, float), default=2.0, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
+    add("--shift", choices=CHOICES["shift"], default="before", help="whether t comes before or after the scale")
+    add("--changed", choices=CHOICES["changed"], default="second", help="which half a coupling changes")
+    add("--actnorm", choices=CHOICES["actnorm"], default="openai", help="how ActNorm is parametrised")
+    switch(add, "--hidden-actnorm", True, "ActNorm in place of a bias in the coupling networks")
+    switch(add, "--output-scale", True, "a learned scale at the end of the coupling networks")
+    add("--border", choices=CHOICES["border"], default="all", help="which convolutions see the border of the image")
+    add("--split-prior", choices=CHOICES["split_prior"], default="learned", help="prior of what leaves at a split")
+    add("--top-prior", choices=CHOICES["top_prior"], default="learned", help="prior of the last latent")
+
+    add = parser.add_argument_group("optimisation").add_argument
+    add("--steps", type=span, default=DEFAULTS.steps, help="updates of the weights; as every duration: 600, or 10ep, epochs")
+    add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images an update")
+    add("--accumulate", type=at_least(1), default=1, help="parts in which a batch is taken, one in memory at a time")
+    add("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="how gradients become updates")
+    add("--lr", type=at_least(0, float), default=DEFAULTS.lr, help="peak learning rate")
+    add("--beta1", type=decay_rate, default=DEFAULTS.beta1, help="memory of the gradient's mean")
+    add("--beta2", type=decay_rate, default=DEFAULTS.beta2, help="memory of its size; epoch: 1 - 1/(steps an epoch)")
+    add("--warmup", type=warmup, default=DEFAULTS.warmup, help="duration over which the rate grows to --lr")
+    add("--decay", choices=DECAYS, default=DEFAULTS.decay, help="of the rate after that, down to 0 at the last step")
+    add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help="largest norm of a gradient; 0: no limit")
+    add("--average", type=decay_rate, default=DEFAULTS.average, help="memory of averaged weights, 0: none; or epoch")
+    add("--seed", type=at_least(0), default=DEFAULTS.seed, help="of weights, order, noise and samples")
+    add("--on-bad-step", choices=("stop", "skip"), default="stop", help="what to do where loss or gradient is not finite")
+
+    add = parser.add_argument_group("what is written").add_argument
+    add("--log-every", type=span, default=DEFAULTS.log_every, help="duration between lines of metrics")
+    add("--evaluate-every", type=span, default=DEFAULTS.evaluate_every, help="duration between evaluations")
+    add("--evaluate-images", type=at_least(1), default=DEFAULTS.evaluate_images, help="held-out images each looks at")
+    add("--checkpoint-every", type=span, default=DEFAULTS.checkpoint_every, help="duration between checkpoints")
+    add("--keep", type=at_least(1), default=2, help="newest checkpoints to keep, besides the best")
+    add("--picture-every", type=span, default=100, help="duration between grids of samples")
+    switch(add, "--tensorboard", False, "also write TensorBoard's files: pip install '.[tensorboard]'")
+
+    add = parser.add_argument_group("the machine").add_argument
+    add("--memory", default="reversible", help="reversible, anchored:k, or stored")
+    add("--device", default="cpu", help="cpu, gpu or gpu:k")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
+    add("--threads", type=at_least(1), help="default: every core this process may use")
+    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
+    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
+    return parser
+
+
+def warmup(text: str) -> int | str:
+    """A `span` that may be none."""
+    return 0 if text == "0" else span(text)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Every option, from all of its places. Raises GlowliteError, or exits with 2, for one that is not allowed."""
+    parser = make_parser()
+    typed = parser.parse_args(arguments)
+    words: list[str] = []
+    from_file = read_config_file(Path(typed.config)) if typed.config else {}
+    preset_of_file = from_file.pop("preset", None)
+    presets = typed.preset or preset_of_file
+    for name in str(presets).split(",") if presets else []:
+        if name not in PRESETS:
+            raise GlowliteError(f"--preset {name!r}: no such preset; expected {_one_of(name, PRESETS)}")
+        words += as_words(parser, PRESETS[name], f"preset {name}")
+    words += as_words(parser, from_file, typed.config)
+    if typed.resume and typed.out is None:
+        raise GlowliteError("--resume needs --out, the folder of the run to go on with")
+    begun = _options_of_run(Path(typed.out)) if typed.resume else {}
+    words += as_words(parser, begun, f"{typed.out}/config.json")
+    options = parser.parse_args([*words, *_typed_words(arguments)])
+    changed = [name for name in begun if name not in MAY_CHANGE and getattr(options, name) != begun[name]]
+    if changed:
+        name = changed[0]
+        raise GlowliteError(
+            f"--{name.replace('_', '-')} was {begun[name]!r} when {typed.out} began, and cannot become"
+            f" {getattr(options, name)!r} in a run that is resumed; leave it out, or begin a new run"
+        )
+    return options
+
+
+def _typed_words(arguments: list[str] | None) -> list[str]:
+    import sys
+
+    return sys.argv[1:] if arguments is None else arguments
+
+
+def _options_of_run(run: Path) -> dict[str, Any]:
+    """What a run was begun with; nothing for one that has not begun."""
+    if not (run / "config.json").exists():
+        return {}
+    options: dict[str, Any] = read_config(run)["options"]
+    return options
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Options by name from a YAML or JSON file. Raises GlowliteError for a file that is missing, damaged, or no mapping."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise GlowliteError(f"--config {path}: cannot be read: {reason}; check the path") from None
+    if path.suffix.lower() == ".json":
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise GlowliteError(f"--config {path}: is no JSON: {error}; mend it there") from None
+    else:
+        import yaml
+
+        try:
+            values = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise GlowliteError(f"--config {path}: is no YAML: {' '.join(str(error).split())}; mend it there") from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise GlowliteError(f"--config {path}: expected lines `option: value`, as --print-config writes them")
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
+    """Options by name as words of a command line, each checked; None stands for a default. Errors name `source`."""
+    actions = {action.dest: action for action in parser._actions if action.dest not in TYPED_ONLY}
+    words: list[str] = []
+    for name, value in values.items():
+        if name not in actions:
+            raise GlowliteError(f"{source}: unknown option {name!r}; expected {_one_of(name, actions)}")
+        option = "--" + name.replace("_", "-")
+        if value is None:
+            continue
+        is_switch = isinstance(actions[name], argparse.BooleanOptionalAction)
+        if is_switch != isinstance(value, bool) or not isinstance(value, (bool, int, float, str)):
+            expected = "true or false" if is_switch else "a number or a text"
+            raise GlowliteError(f"{source}: {name}: expected {expected}, got {value!r}")
+        if is_switch:
+            words.append(option if value else "--no-" + option[2:])
+        else:
+            words.append(f"{option}={value}")
+    with parser.blaming(source):
+        parser.parse_args(words)
+    return words
+
+
+def _one_of(name: str, names: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, names, 1)
+    return f"{close[0]}?" if close else f"one of {', '.join(names)}"
+
+
+def effective(options: argparse.Namespace) -> dict[str, Any]:
+    """Every option that a file or a run may hold, by name."""
+    return {name: value for name, value in vars(options).items() if name not in TYPED_ONLY}
+
+
+def as_yaml(options: argparse.Namespace) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(effective(options), sort_keys=False)
+    return text
+
+
+def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
+    """Durations in steps, rates as numbers, the rest as it stands."""
+    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(Settings) if f.name != "augmentation"}
+    for name in ("steps", "warmup", "log_every", "evaluate_every", "checkpoint_every"):
+        values[name] = steps_in(values[name], steps_per_epoch)
+    for name in ("beta1", "beta2", "average"):
+        values[name] = rate_in(values[name], steps_per_epoch)
+    return Settings(**values, augmentation=Augmentation(options.flip, options.augment_shift))
+
+
+def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) -> GlowConfig:
+    names = [f.name for f in dataclasses.fields(GlowConfig) if f.name != "image_shape"]
+    return GlowConfig(image_shape, **{name: getattr(options, name) for name in names})

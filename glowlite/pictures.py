@@ -1,0 +1,132 @@
+"""Pictures of a run: samples, learning curves, latents, reconstructions. Matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowlite.backend import to_host
+from glowlite.data.images import Images
+from glowlite.models.glow import Glow
+from glowlite.objective import dequantisation_noise, dequantise, to_pixels
+from glowlite.storage import atomic_path
+
+TEMPERATURES = (0.5, 0.7, 0.9)
+SAMPLES = 64  # a temperature
+
+
+def save_pictures(path: Path, model: Glow, held_out: Images, n_bits: int, step: int) -> None:
+    """samples-STEP.png, latents.png and reconstruction.png in the folder `path`."""
+    grids = {}
+    for temperature in TEMPERATURES:
+        samples = sample_images(model, SAMPLES, temperature, seed=model.seed)
+        finite = np.isfinite(samples).all(axis=(1, 2, 3))
+        lost = "" if finite.all() else f" ({SAMPLES - finite.sum()} of {SAMPLES} not finite, left out)"
+        grids[f"T = {temperature}{lost}"] = to_pixels(samples[finite], n_bits)
+    save_sample_grids(path / f"samples-{step:06d}.png", grids)
+
+    images = held_out[: min(len(held_out), 32)]
+    x = dequantise(images, n_bits, dequantisation_noise(0, "pictures", 0, 0, images.shape, model.dtype.name), model.xp)
+    latents = model.encode(x)
+    save_latents(path / "latents.png", [to_host(eps) for eps in latents])
+    save_reconstruction(path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits)
+
+
+def sample_images(model: Glow, n: int, temperature: float, seed: int) -> np.ndarray:
+    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows."""
+    return to_host(model.sample(n, temperature, seed))
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """uint8 images (N, H, W, C) -> one image (rows (H + gap) + gap, columns (W + gap) + gap, 3), white between.
+
+    Three channels are colours; of any other number, the first is shown in grey.
+    """
+    n, h, w, c = images.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        y, x = (i // columns) * (h + gap) + gap, (i % columns) * (w + gap) + gap
+        sheet[y : y + h, x : x + w] = image if c == 3 else image[..., :1]
+    return sheet
+
+
+def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray], columns: int = 8) -> None:
+    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels kept square."""
+    from matplotlib.figure import Figure
+
+    sheets = {title: tile(images, columns) for title, images in grids.items()}
+    aspect = max(sheet.shape[0] / sheet.shape[1] for sheet in sheets.values())
+    figure = Figure(figsize=(4.2 * len(sheets), 4.2 * aspect + 0.4), layout="constrained")
+    for axes, (title, sheet) in zip(figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True):
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_title(title)
+        axes.axis("off")
+    _save(figure, path)
+
+
+def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:
+    """A PNG of the latents of held-out images, a histogram a level, against the density of N(0, 1)."""
+    from matplotlib.figure import Figure
+
+    edges = np.linspace(-5, 5, 101)
+    figure = Figure(figsize=(3.2 * len(latents), 3.0), layout="constrained")
+    for level, (axes, eps) in enumerate(zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)):
+        axes.hist(np.clip(eps.ravel(), -5, 5), edges, density=True, label=f"level {level}")
+        axes.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), lw=1.5, label="N(0, 1)")
+        axes.set(xlabel=f"eps: mean {eps.mean():.2f}, std {eps.std():.2f}", yticks=[])
+        axes.legend(loc="upper left", fontsize="small")
+    _save(figure, path)
+
+
+def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: int) -> None:
+    """A PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, stretched to its largest."""
+    from matplotlib.figure import Figure
+
+    error = np.abs(rebuilt - x)
+    largest = float(error.max())
+    shown = (255 * error / (largest or 1)).astype(np.uint8)
+    rows = {
+        "held-out images": to_pixels(x, n_bits),
+        "decode(encode(x))": to_pixels(rebuilt, n_bits),
+        f"difference; white: {256 * largest:.1e} grey levels": shown,
+    }
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    for axes, (title, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        axes.imshow(tile(images, len(images)), interpolation="nearest")
+        axes.set_title(title, fontsize="small")
+        axes.axis("off")
+    _save(figure, path)
+
+
+def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int) -> None:
+    """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    labels = {
+        "train_bits_per_dim": ("-", "training"),
+        "held_out_raw_bits_per_dim": (".-", "held out, raw weights"),
+        "held_out_bits_per_dim": ("o-", "held out"),
+    }
+    for name, (style, label) in labels.items():
+        points = [(m["step"], m[name]) for m in metrics if m[name] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, lw=1, ms=3, label=label)
+    # the first steps are far above the rest: show from the 95th percentile down
+    values = sorted(m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None)
+    if values:
+        axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
+    axes.set(xlabel="step", ylabel=f"bits/dim at {n_bits} bits")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")

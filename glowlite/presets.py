@@ -1,0 +1,48 @@
+"""Published settings by name, as options of the train command; `--preset cifar10,paper` takes one after the other.
+
+K, L, bits and kind of coupling are those of the paper; optimiser, rates, warm-up, batch and augmentation those of the
+original code, which took 64 images a worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256. How long to train is
+not published as one number; the steps here are a choice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# the right column of docs/paper_and_code.md, with its optimiser
+OPENAI: dict[str, Any] = {
+    "width": 512, "scale": "sigmoid", "shift": "before", "changed": "second", "actnorm": "openai",
+    "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned", "top_prior": "learned",
+    "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch", "warmup": "10ep", "decay": "constant",
+}  # fmt: skip
+# the left one
+PAPER: dict[str, Any] = {
+    "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper", "hidden_actnorm": False,
+    "output_scale": False, "border": "none", "split_prior": "unit", "top_prior": "unit", "optimizer": "adam",
+}  # fmt: skip
+
+EIGHT_BITS = {"n_bits": 8, "coupling": "affine"}
+FIVE_BITS = {"n_bits": 5, "coupling": "additive"}
+LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5ep", "log_every": 50}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "faces": {"data": "faces"},  # the defaults of the command
+    "fashion": {"data": "fashion", "n_bits": 8},
+    "mnist": {"n_bits": 8, "L": 2, "augment_shift": 0.1, "steps": "50ep", "warmup": "1ep", "evaluate_every": "1ep"},
+    "cifar10": {
+        **OPENAI, **EIGHT_BITS, **LONG, "K": 32, "L": 3, "batch": 64, "flip": True, "augment_shift": 0.1, "steps": "250ep",
+    },
+    "imagenet32": {**OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 64, "steps": "20ep"},
+    "imagenet64": {**OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 4, "batch": 16, "steps": "20ep"},
+    "lsun64": {
+        **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 16, "steps": "10ep",
+        "resize": 96, "crop": 64, "random_crop": True,
+    },
+    "lsun96": {**OPENAI, **FIVE_BITS, **LONG, "K": 64, "L": 5, "batch": 4, "steps": "10ep", "resize": 96, "crop": 96},
+    "celebahq256": {
+        **OPENAI, **FIVE_BITS, **LONG, "K": 32, "L": 6, "batch": 40, "accumulate": 40, "steps": "100ep",
+        "resize": 256, "crop": 256,
+    },
+    "openai": OPENAI,
+    "paper": PAPER,
+}  # fmt: skip

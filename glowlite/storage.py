@@ -1,0 +1,150 @@
+"""Named arrays on disk: safetensors for the numbers, JSON in its header for the rest, a checksum over both. No pickle.
+
+A file is written beside its place under a temporary name, flushed to the disk, and renamed: whoever reads the place
+finds the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowlite.errors import GlowliteError
+
+FORMAT = "glowlite-1"
+CHECKPOINTS = "checkpoints"  # the folder of them in the folder of a run
+TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what was written there takes the place of `path` if the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as f:
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+        flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, too, where the system can: a rename is one."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote into `folder` have left there."""
+    for path in folder.glob(".*.tmp"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file `path` by `text`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+    """Write host arrays and a header of JSON values. Raises GlowliteError if the disk refuses: the old file then stands."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    # safetensors stores the memory of an array as it lies, so it has to be contiguous
+    tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    text = json.dumps(header)
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, str(temporary), {"format": FORMAT, "header": text, "sha256": checksum(tensors, text)})
+    except (OSError, SafetensorError) as error:
+        raise GlowliteError(f"cannot write {path}: {_reason(error)}; what was there before is still there") from None
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `write_arrays` wrote. Raises GlowliteError for any other file, and where the checksum does not hold."""
+    with _opened(path) as file:
+        metadata = _metadata(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if metadata.get("sha256") != checksum(tensors, metadata["header"]):
+        raise GlowliteError(f"{path} is damaged: its checksum does not hold; use another checkpoint")
+    header: dict[str, Any] = json.loads(metadata["header"])
+    return tensors, header
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header alone, unchecked. Cost: that of reading it."""
+    with _opened(path) as file:
+        header: dict[str, Any] = json.loads(_metadata(file, path)["header"])
+        return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
+        raise GlowliteError(f"cannot read {path}: {reason}") from None
+
+
+def _metadata(file: Any, path: Path) -> dict[str, str]:
+    metadata: dict[str, str] = file.metadata() or {}
+    if metadata.get("format") != FORMAT or "header" not in metadata:
+        raise GlowliteError(
+            f"{path} was not written by this version of glowlite: format {metadata.get('format')!r}, expected {FORMAT!r}"
+        )
+    return metadata
+
+
+def checksum(arrays: Mapping[str, np.ndarray], header: str) -> str:
+    """SHA-256 over the header and every array with its name, type and shape."""
+    digest = hashlib.sha256(header.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def checkpoint_name(step: int) -> str:
+    return f"step-{step:08d}.safetensors"
+
+
+def checkpoints_of(run: Path) -> list[Path]:
+    """The checkpoints of the folder of a run, oldest first."""
+    return sorted((run / CHECKPOINTS).glob("step-" + "[0-9]" * 8 + ".safetensors"))
+
+
+def resolve(path: str | Path) -> Path:
+    """The file that a path means: itself, or, of the folder of a run, the newest checkpoint."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = checkpoints_of(path)
+    if not found:
+        raise GlowliteError(f"{path}: no checkpoint in this folder; name the folder of a run, or a .safetensors file")
+    return found[-1]
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return "No space left on device" if "StorageFull" in text else text

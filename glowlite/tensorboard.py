@@ -1,0 +1,35 @@
+"""TensorBoard's files, by tensorboardX, which is imported when a run asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from glowlite.errors import GlowliteError
+from glowlite.trainer import Metrics, Timing
+from glowlite.training import StepResult, Training
+
+
+class TensorBoard:
+    """An Observer of the trainer: every number of the metrics and the timing, in the folder tensorboard/ of the run."""
+
+    def __init__(self, run: Path) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise GlowliteError("--tensorboard: tensorboardX is not installed; run pip install '.[tensorboard]'") from None
+        self.writer = SummaryWriter(str(run / "tensorboard"))
+
+    def on_step(self, step: int, result: StepResult | None) -> None:
+        pass
+
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        for name, value in {**dataclasses.asdict(metrics), **dataclasses.asdict(timing)}.items():
+            if value is not None and name != "step":
+                self.writer.add_scalar(name, value, metrics.step)
+
+    def on_checkpoint(self, training: Training) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()

@@ -1,0 +1,149 @@
+"""Options from presets, files and the command line: who wins, and how mistakes are answered."""
+
+import json
+
+import pytest
+import yaml
+from runs import command
+
+from glowlite.command_line import Parser
+from glowlite.errors import GlowliteError
+from glowlite.models.config import GlowConfig
+from glowlite.models.glow import Glow
+from glowlite.options import as_yaml, config_of, parse_arguments, settings_of, steps_in
+from glowlite.presets import PRESETS
+from glowlite.training import Settings
+
+PUBLISHED = {  # K, L, image side, bits, coupling: section 6 of the paper, and its table of settings
+    "cifar10": (32, 3, 32, 8, "affine"),
+    "imagenet32": (48, 3, 32, 8, "affine"),
+    "imagenet64": (48, 4, 64, 8, "affine"),
+    "lsun64": (48, 3, 64, 8, "affine"),
+    "lsun96": (64, 5, 96, 5, "additive"),
+    "celebahq256": (32, 6, 256, 5, "additive"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_are_the_published_settings(name):
+    options = parse_arguments(["--preset", name])
+    K, L, side, n_bits, coupling = PUBLISHED[name]
+    assert (options.K, options.L, options.n_bits, options.coupling, options.width) == (K, L, n_bits, coupling, 512)
+    config = config_of(options, (side, side, 3))
+    assert config == GlowConfig.openai((side, side, 3), K=K, L=L, coupling=coupling)
+    settings = settings_of(options, 1000)
+    assert (settings.optimizer, settings.lr, settings.warmup, settings.decay) == ("adamax", 1e-3, 10000, "constant")
+    assert settings.beta2 == settings.average == 0.999
+    assert options.crop in (None, side)
+
+
+def test_the_cifar10_preset_has_the_parameters_of_the_original():
+    assert len(Glow(config_of(parse_arguments(["--preset", "cifar10"]), (32, 32, 3))).store) == 44_603_604
+
+
+def test_the_paper_preset_is_that_of_the_config():
+    options = parse_arguments(["--preset", "cifar10,paper"])
+    assert config_of(options, (32, 32, 3)) == GlowConfig.paper((32, 32, 3))
+
+
+def test_faces_is_the_default_and_every_preset_is_allowed():
+    assert parse_arguments(["--preset", "faces"]).__dict__ == {**parse_arguments([]).__dict__, "preset": "faces"}
+    for name in PRESETS:
+        settings_of(parse_arguments(["--preset", name]), 100)
+
+
+def test_defaults_are_those_of_the_settings():
+    assert settings_of(parse_arguments([]), 112) == Settings()
+
+
+def test_typed_options_win_over_the_file_and_the_file_over_the_preset(tmp_path):
+    (tmp_path / "mine.yaml").write_text("preset: cifar10\nK: 4\nlr: 1e-2\nflip: false\nrandom-crop: true\ncrop: 16\nclip:\n")
+    options = parse_arguments(["--config", str(tmp_path / "mine.yaml"), "--lr", "0.5", "--no-random-crop"])
+    assert (options.L, options.K, options.lr, options.flip, options.random_crop) == (3, 4, 0.5, False, False)
+    assert options.n_bits == 8 and options.clip == 0
+    again = parse_arguments(["--config", str(tmp_path / "mine.yaml"), "--preset", "mnist"])
+    assert (again.L, again.K, again.width) == (2, 4, 128)
+
+
+@pytest.mark.parametrize("kind", ["yaml", "json"])
+def test_what_is_printed_can_be_read_back(tmp_path, kind):
+    options = parse_arguments(["--preset", "lsun64", "--threads", "3", "--permutation", "lu", "--K", "5"])
+    path = tmp_path / f"printed.{kind}"
+    path.write_text(as_yaml(options) if kind == "yaml" else json.dumps(yaml.safe_load(as_yaml(options))))
+    again = parse_arguments(["--config", str(path)])
+    one, other = ({k: v for k, v in vars(o).items() if k not in ("preset", "config")} for o in (again, options))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("widht: 3", "unknown option 'widht'; expected width?"),
+        ("zzz: 3", "unknown option 'zzz'; expected one of "),
+        ("out: x", "unknown option 'out'"),
+        ("flip: 3", "flip: expected true or false, got 3"),
+        ("K: true", "K: expected a number or a text, got True"),
+        ("K: [1, 2]", "K: expected a number or a text, got [1, 2]"),
+        ("- K\n- L", "expected lines `option: value`"),
+        ("K: {", "is no YAML"),
+        ("a: &a [*a]", "unknown option 'a'"),
+        ("!!python/object/apply:os.system [ls]", "is no YAML"),
+        ("preset: cifar", "no such preset; expected cifar10?"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(tmp_path, text, said):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(GlowliteError) as caught:
+        parse_arguments(["--config", str(tmp_path / "c.yaml")])
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert "c.yaml" in str(caught.value) or "preset" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("K: 0", "--K"), ("coupling: cubic", "--coupling"), ("steps: 3days", "--steps"), ("beta2: 1.5", "--beta2")],
+)
+def test_a_value_that_is_not_allowed_names_the_file(tmp_path, capsys, text, said):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(["--config", str(tmp_path / "c.yaml")])
+    message = capsys.readouterr().err
+    assert caught.value.code == 2 and "c.yaml: argument " + said in message and message.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    (tmp_path / "half.json").write_text('{"K": ')
+    for name, said in {"none.yaml": "No such file", "binary.yaml": "it is no text", "half.json": "is no JSON"}.items():
+        with pytest.raises(GlowliteError, match=f"{name}: .*{said}"):
+            parse_arguments(["--config", str(tmp_path / name)])
+
+
+def test_durations_are_steps_or_epochs():
+    assert steps_in(600, 112) == 600 and steps_in("10ep", 112) == 1120
+    options = parse_arguments(["--steps", "3ep", "--warmup", "0", "--evaluate-every", "1ep"])
+    settings = settings_of(options, 50)
+    assert (settings.steps, settings.warmup, settings.evaluate_every) == (150, 0, 50)
+
+
+@pytest.mark.parametrize("text", ["0", "ep", "-3", "1.5", "3 ep", "nan", "1_000ep "])
+def test_other_durations_are_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--steps", text])
+    assert "--steps" in capsys.readouterr().err
+
+
+def test_every_option_has_a_help_text_and_a_name_that_a_file_can_hold():
+    from glowlite.options import make_parser
+
+    parser = make_parser()
+    assert isinstance(parser, Parser)
+    for action in parser._actions:
+        assert action.help and action.option_strings[-1].lstrip("-").removeprefix("no-").replace("-", "_") in (
+            action.dest, "h", "help",
+        )  # fmt: skip
+
+
+def test_print_config_prints_and_trains_nothing(tmp_path):
+    done = command(tmp_path, "--preset", "mnist", "--print-config")
+    assert done.returncode == 0 and yaml.safe_load(done.stdout)["L"] == 2 and not list(tmp_path.iterdir())
