@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from runs import images
+from small_runs import images
 
 from glowlite.batches import AHEAD, Augmentation, ahead, batches
 from glowlite.data.images import ArrayImages

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
-from runs import SMALL, command, images
+from small_runs import SMALL, command, images
 
 from glowlite import Glow
 from glowlite.data import load

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from runs import command
+from small_runs import command
 
 from glowlite.command_line import Parser
 from glowlite.errors import GlowliteError

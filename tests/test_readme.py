@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import environment
+from small_runs import environment
 
 from glowlite.bench.__main__ import parse_arguments as parse_bench_arguments
 from glowlite.data.__main__ import parse_arguments as parse_data_arguments

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from runs import command, dataset, environment, images
+from small_runs import command, dataset, environment, images
 from test_training import Record
 
 from glowlite import Glow, GlowConfig, GlowliteError, checkpoint

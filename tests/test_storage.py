@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from runs import small_model
+from small_runs import small_model
 from test_training import batch_of
 
 from glowlite import Glow, GlowConfig, GlowliteError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from runs import SMALL, command, environment, images, small_model
+from small_runs import SMALL, command, environment, images, small_model
 
 import glowlite.trainer
 from glowlite import Glow, GlowliteError, Memory

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from runs import dataset, images, small_model
+from small_runs import dataset, images, small_model
 
 import glowlite.guards
 import glowlite.training
