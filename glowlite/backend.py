@@ -26,8 +26,10 @@ def namespace(x: Array) -> Namespace:
     return owner(x) if owner is not None else importlib.import_module(type(x).__module__.partition(".")[0])
 
 
-def device_namespace(device: str) -> Namespace:
+def device_namespace(device: str, local_rank: int = 0) -> Namespace:
     """The array module of a device named `cpu`, `gpu` or `gpu:k`; `gpu:k` becomes CuPy's current device.
+
+    `gpu` alone is, of several processes on a machine, the one numbered `local_rank`, or they share the few there are.
 
     Raises GlowliteError, in one line, for an unknown name, a missing CuPy, or a missing or unusable GPU.
     """
@@ -45,9 +47,10 @@ def device_namespace(device: str) -> Namespace:
     count = 0
     with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):
         count = cupy.cuda.runtime.getDeviceCount()
-    if int(index or 0) >= count:
+    wanted = int(index) if index else local_rank % max(count, 1)
+    if wanted >= count:
         raise GlowliteError(f"device {device!r}: {count} usable GPUs here; check the driver, or use --device cpu")
-    cupy.cuda.Device(int(index or 0)).use()
+    cupy.cuda.Device(wanted).use()
     return cupy
 
 

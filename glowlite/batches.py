@@ -65,10 +65,21 @@ class Batch:
 
 
 def batches(
-    images: Images, batch: int, first: int, last: int, seed: int, dtype: str, augmentation: Augmentation | None = None
+    images: Images,
+    batch: int,
+    first: int,
+    last: int,
+    seed: int,
+    dtype: str,
+    augmentation: Augmentation | None = None,
+    share: slice | None = None,
 ) -> Iterator[Batch]:
-    """The batches of steps first .. last - 1, in the shuffled order of their epochs; the rest of an epoch is left out."""
+    """The batches of steps first .. last - 1, in the shuffled order of their epochs; the rest of an epoch is left out.
+
+    `share`: which images of each batch to read, for a batch that is cut over processes; by default all of them.
+    """
     augmentation = augmentation or Augmentation()
+    share = share or slice(0, batch)
     steps_per_epoch = len(images) // batch
     shuffled = -1
     for step in range(first, last):
@@ -76,10 +87,10 @@ def batches(
         if epoch != shuffled:
             order = generator(seed, "shuffle", epoch).permutation(len(images))
             shuffled = epoch
-        draws = uniform(seed, "augment", step, 0, (batch, 5), "float64")
-        part = images.read(order[position * batch : (position + 1) * batch], draws[:, 3:])
-        part = np.ascontiguousarray(augmentation.apply(part, draws))
-        yield Batch(step, part, dequantisation_noise(seed, "dequantise", step, 0, part.shape, dtype))
+        rows = order[position * batch : (position + 1) * batch][share]
+        draws = uniform(seed, "augment", step, share.start, (len(rows), 5), "float64")
+        part = np.ascontiguousarray(augmentation.apply(images.read(rows, draws[:, 3:]), draws))
+        yield Batch(step, part, dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype))
 
 
 def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:

@@ -72,6 +72,34 @@ def restore(training: Training, path: Path) -> None:
     training.state = State(**header["state"])
 
 
+def tell(training: Training, found: Path | None) -> Path | None:
+    """Give every rank what rank 0 has `found` and restored; nothing if that is None."""
+    ranks, optimizer, average = training.ranks, training.optimizer, training.average
+    where: str | None = ranks.tell(None if found is None else str(found))
+    if where is None or ranks.size == 1:
+        return found
+    state, optimizer.steps, updates, training.model.initialized = ranks.tell(
+        [
+            dataclasses.asdict(training.state),
+            optimizer.steps,
+            0 if average is None else average.updates,
+            training.model.initialized,
+        ]
+    )
+    training.state = State(**state)
+    store = training.model.store
+    vectors = [store.theta, optimizer.m, optimizer.v, *(constant.value for constant in store.constants.values())]
+    if average is not None:
+        average.updates = updates
+        vectors.append(average.sum)
+    for vector in vectors:
+        host = to_host(vector)
+        ranks.copy_from_first(host)
+        if host is not vector:
+            vector[...] = to_device(host, training.model.xp)
+    return Path(where)
+
+
 def versions() -> dict[str, str]:
     """Of Python and of the libraries whose rounding and files a run depends on."""
     found = {"python": platform.python_version()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from glowlite.backend import device_namespace
 from glowlite.command_line import Parser, at_least, run
+from glowlite.communicator import communicator
 from glowlite.data import Dataset, load
 from glowlite.data.preparation import Preparation
 from glowlite.data_options import add_data_options, preparation_of
@@ -40,17 +41,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def data_of(options: argparse.Namespace, run_folder: Path) -> Dataset:
+def data_of(options: argparse.Namespace, run_folder: Path, processes: int) -> Dataset:
     """The data asked for, or those of the run, as they were prepared for training."""
     if options.data is not None:
-        return load(options.data, preparation_of(options))
+        return load(options.data, preparation_of(options), processes)
     if not run_folder.is_dir():
         raise GlowliteError(f"{run_folder} is a checkpoint without its run; say what to evaluate it on with --data")
     if preparation_of(options) != Preparation():
         raise GlowliteError("without --data the images are prepared as in training; leave such options out")
     trained = make_parser().parse_args([])
     vars(trained).update(read_config(run_folder)["options"])
-    return load(trained.data, preparation_of(trained))
+    return load(trained.data, preparation_of(trained), processes)
 
 
 def main() -> None:
@@ -58,12 +59,14 @@ def main() -> None:
     path = Path(options.run)
     best = path / BEST
     file = best if path.is_dir() and options.checkpoint == "best" and best.exists() else resolve(path)
-    workers = Workers(options.threads)
-    model = Glow.load(file, options.weights, workers=workers, xp=device_namespace(options.device))
+    ranks = communicator()
+    workers = Workers(options.threads or ranks.cores())
+    xp = device_namespace(options.device, ranks.local_rank)
+    model = Glow.load(file, options.weights, workers=workers, xp=xp)
     header = read_header(file)
     if "n_bits" not in header:
         raise GlowliteError(f"{file}: holds a model, but not how it was trained (n_bits); evaluate the folder of a run")
-    data = data_of(options, path)
+    data = data_of(options, path, ranks.local_size)
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(
@@ -71,7 +74,9 @@ def main() -> None:
             " prepare them with --resize, --crop or --grey"
         )
     n_bits, draws = header["n_bits"], options.dequantisation_samples
-    results = scores(model, images, n_bits, options.batch, options.seed, draws=draws)
+    results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
+    if not ranks.leads:
+        return
     if options.csv is not None:
         write_csv(Path(options.csv), results)
     error = results.std(ddof=1) / np.sqrt(len(results)) if len(results) > 1 else float("nan")

@@ -7,14 +7,24 @@ import math
 import numpy as np
 
 from glowlite.backend import to_host
+from glowlite.communicator import Alone
 from glowlite.data.images import Images
 from glowlite.models.glow import Glow
 from glowlite.objective import bits_per_dim, dequantisation_noise, dequantise
 from glowlite.randomness import generator
 
+BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
+
 
 def scores(
-    model: Glow, images: Images, n_bits: int, batch: int, seed: int, rows: np.ndarray | None = None, draws: int = 1
+    model: Glow,
+    images: Images,
+    n_bits: int,
+    batch: int,
+    seed: int,
+    rows: np.ndarray | None = None,
+    draws: int = 1,
+    ranks: Alone | None = None,
 ) -> np.ndarray:
     """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise, whatever the batch.
 
@@ -22,19 +32,21 @@ def scores(
 
         log P(image) = log E[p(image + u)] >= E[log mean_k p(image + u_k)] >= E[log p(image + u)]
 
-    Cost: `draws` forward passes.
+    Cost: `draws` forward passes; `ranks` take a share each, and all of them get the whole result.
     """
+    ranks = ranks or Alone()
     rows = np.arange(len(images)) if rows is None else rows
-    results = np.empty(len(rows))
-    for start in range(0, len(rows), batch):
-        part = images.read(rows[start : start + batch])
+    blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
+    results = [np.empty(0)]
+    for block in blocks[ranks.share(len(blocks))]:  # whole blocks, so that an image's neighbours, too, are always the same
+        part = images.read(rows[block])
         log_probs = []
         for draw in range(draws):
-            noise = dequantisation_noise(seed, "evaluate", draw, start, part.shape, model.dtype.name)
+            noise = dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
             log_probs.append(to_host(model.log_prob(dequantise(part, n_bits, noise, model.xp))))
         log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
-        results[start : start + batch] = bits_per_dim(log_mean, model.config.dimensions, n_bits)
-    return results
+        results.append(bits_per_dim(log_mean, model.config.dimensions, n_bits))
+    return ranks.gather(np.concatenate(results))
 
 
 def some_rows(count: int, most: int) -> np.ndarray:
@@ -44,13 +56,30 @@ def some_rows(count: int, most: int) -> np.ndarray:
     return np.sort(generator(0, "evaluated", count).permutation(count)[:most])
 
 
-def evaluate(model: Glow, images: Images, n_bits: int, batch: int, seed: int, most: int | None = None) -> float:
+def evaluate(
+    model: Glow,
+    images: Images,
+    n_bits: int,
+    batch: int,
+    seed: int,
+    most: int | None = None,
+    ranks: Alone | None = None,
+) -> float:
     """Mean bits/dim over `images`, or over `most` of them, with one fixed draw of the dequantisation noise."""
     rows = some_rows(len(images), most or len(images))
-    return float(scores(model, images, n_bits, batch, seed, rows).mean())
+    return float(scores(model, images, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks).mean())
 
 
 def reconstruction_error(model: Glow, images: np.ndarray, n_bits: int) -> float:
     """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level would change a pixel."""
     x = dequantise(images, n_bits, np.full(images.shape, 0.5, model.dtype), model.xp)
     return float(abs(model.decode(model.encode(x)) - x).max()) * 256
+
+
+def sample_images(model: Glow, n: int, temperature: float, seed: int, ranks: Alone | None = None) -> np.ndarray:
+    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows."""
+    ranks = ranks or Alone()
+    share = ranks.share(n)
+    if share.start == share.stop:
+        return ranks.gather(np.empty((0, *model.config.image_shape), model.dtype))
+    return ranks.gather(to_host(model.sample(n, temperature, seed, share)))

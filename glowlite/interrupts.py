@@ -31,7 +31,7 @@ class Interrupts:
     @property
     def exit_code(self) -> int:
         """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + (self.signal or 0)
+        return 128 + (self.signal or signal.SIGTERM)  # another rank may have had it
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:

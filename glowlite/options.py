@@ -16,8 +16,10 @@ from typing import Any
 
 from glowlite.batches import Augmentation
 from glowlite.command_line import Parser, at_least
+from glowlite.communicator import PATIENCE
 from glowlite.data_options import add_data_options
 from glowlite.errors import GlowliteError
+from glowlite.exchange import KINDS
 from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
 from glowlite.optimizers import DECAYS, OPTIMIZERS
 from glowlite.presets import PRESETS
@@ -31,6 +33,7 @@ TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "r
 MAY_CHANGE = (
     "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every", "keep",
     "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate",
+    "gpu_exchange", "mpi_timeout",
 )  # fmt: skip
 
 
@@ -104,6 +107,7 @@ def make_parser() -> Parser:
     add("--steps", type=span, default=DEFAULTS.steps, help="updates of the weights; as every duration: 600, or 10ep, epochs")
     add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images an update")
     add("--accumulate", type=at_least(1), default=1, help="parts in which a batch is taken, one in memory at a time")
+    add("--shards", type=at_least(0), default=0, help="cut a batch so that 1, 2, 4, ... this many ranks give the same bits")
     add("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="how gradients become updates")
     add("--lr", type=at_least(0, float), default=DEFAULTS.lr, help="peak learning rate")
     add("--beta1", type=decay_rate, default=DEFAULTS.beta1, help="memory of the gradient's mean")
@@ -126,7 +130,9 @@ def make_parser() -> Parser:
 
     add = parser.add_argument_group("the machine").add_argument
     add("--memory", default="reversible", help="reversible, anchored:k, or stored")
-    add("--device", default="cpu", help="cpu, gpu or gpu:k")
+    add("--device", default="cpu", help="cpu, gpu or gpu:k; over several ranks, gpu is one of its own for each")
+    add("--gpu-exchange", choices=KINDS, default="auto", help="how ranks add up gradients on GPUs; mpi: if CUDA-aware")
+    add("--mpi-timeout", type=at_least(0, float), default=PATIENCE, help="seconds that ranks wait for one that hangs")
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
     add("--threads", type=at_least(1), help="default: every core this process may use")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")

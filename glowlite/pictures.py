@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from glowlite.backend import to_host
+from glowlite.communicator import Alone
 from glowlite.data.images import Images
+from glowlite.evaluation import sample_images
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
 from glowlite.storage import atomic_path
@@ -18,11 +20,17 @@ TEMPERATURES = (0.5, 0.7, 0.9)
 SAMPLES = 64  # a temperature
 
 
-def save_pictures(path: Path, model: Glow, held_out: Images, n_bits: int, step: int) -> None:
-    """samples-STEP.png, latents.png and reconstruction.png in the folder `path`."""
+def samples_at_temperatures(model: Glow, ranks: Alone) -> dict[float, np.ndarray]:
+    """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks."""
+    return {temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks) for temperature in TEMPERATURES}
+
+
+def save_pictures(
+    path: Path, model: Glow, drawn: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
+) -> None:
+    """samples-STEP.png, of `drawn`, by temperature, latents.png and reconstruction.png in the folder `path`."""
     grids = {}
-    for temperature in TEMPERATURES:
-        samples = sample_images(model, SAMPLES, temperature, seed=model.seed)
+    for temperature, samples in drawn.items():
         finite = np.isfinite(samples).all(axis=(1, 2, 3))
         lost = "" if finite.all() else f" ({SAMPLES - finite.sum()} of {SAMPLES} not finite, left out)"
         grids[f"T = {temperature}{lost}"] = to_pixels(samples[finite], n_bits)
@@ -33,11 +41,6 @@ def save_pictures(path: Path, model: Glow, held_out: Images, n_bits: int, step: 
     latents = model.encode(x)
     save_latents(path / "latents.png", [to_host(eps) for eps in latents])
     save_reconstruction(path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits)
-
-
-def sample_images(model: Glow, n: int, temperature: float, seed: int) -> np.ndarray:
-    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows."""
-    return to_host(model.sample(n, temperature, seed))
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:

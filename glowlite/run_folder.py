@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import glowlite.checkpoint as checkpoint
 from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError
-from glowlite.pictures import save_learning_curve, save_pictures
+from glowlite.pictures import samples_at_temperatures, save_learning_curve, save_pictures
 from glowlite.storage import (
     CHECKPOINTS,
     atomic_path,
@@ -64,12 +64,13 @@ class RunFolder:
         self.history.append(line)
         self.metrics.write(json.dumps(line) + "\n")
         self.timing.write(json.dumps(dataclasses.asdict(timing)) + "\n")
-        settings = self.training.settings
+        training, n_bits = self.training, self.training.settings.n_bits
         if metrics.held_out_bits_per_dim is not None:
-            save_learning_curve(self.path / "learning-curve.png", self.history, settings.n_bits)
-        if metrics.step % self.picture_every == 0 or metrics.step == settings.steps:
-            with self.training.averaged():
-                save_pictures(self.path, self.training.model, self.data.held_out, settings.n_bits, metrics.step)
+            save_learning_curve(self.path / "learning-curve.png", self.history, n_bits)
+        if _pictures_are_due(metrics.step, training, self.picture_every):
+            with training.averaged():
+                drawn = samples_at_temperatures(training.model, training.ranks)
+                save_pictures(self.path, training.model, drawn, self.data.held_out, n_bits, metrics.step)
 
     def on_checkpoint(self, training: Training) -> None:
         for file in (self.metrics, self.timing):
@@ -92,6 +93,31 @@ class RunFolder:
     def close(self) -> None:
         self.metrics.close()
         self.timing.close()
+
+
+class Companion:
+    """What the other ranks do while rank 0 writes the folder: their share of the samples. An Observer of the trainer."""
+
+    def __init__(self, training: Training, picture_every: int) -> None:
+        self.training, self.picture_every = training, picture_every
+
+    def on_step(self, step: int, result: StepResult | None) -> None:
+        pass
+
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        if _pictures_are_due(metrics.step, self.training, self.picture_every):
+            with self.training.averaged():
+                samples_at_temperatures(self.training.model, self.training.ranks)
+
+    def on_checkpoint(self, training: Training) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _pictures_are_due(step: int, training: Training, every: int) -> bool:
+    return step % every == 0 or step == training.settings.steps
 
 
 def _rewind(path: Path, step: int) -> list[dict[str, Any]]:
@@ -122,8 +148,13 @@ def read_config(run: Path) -> dict[str, Any]:
 def restore_newest(training: Training, run: Path) -> Path | None:
     """Set `training` to the newest checkpoint that is sound, and return it; None if there is none yet.
 
-    A damaged one is said on stderr and removed, so that the run can write it again.
+    A damaged one is said on stderr and removed, so that the run can write it again. Rank 0 reads, and tells the others.
     """
+    found = _restore_newest(training, run) if training.ranks.leads else None
+    return checkpoint.tell(training, found)
+
+
+def _restore_newest(training: Training, run: Path) -> Path | None:
     for path in reversed(checkpoints_of(run)):
         try:
             checkpoint.restore(training, path)

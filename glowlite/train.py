@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,13 +12,15 @@ from glowlite.backend import device_namespace
 from glowlite.bijectors.memory import Memory
 from glowlite.checkpoint import versions
 from glowlite.command_line import run
+from glowlite.communicator import communicator, is_first
 from glowlite.data import Dataset, load
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
+from glowlite.exchange import exchange_of
 from glowlite.interrupts import Interrupts
 from glowlite.models.glow import Glow
 from glowlite.options import as_yaml, config_of, effective, parse_arguments, settings_of, steps_in
-from glowlite.run_folder import RunFolder, alone_in, begin, make_run_folder, restore_newest
+from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, restore_newest
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
@@ -71,39 +74,50 @@ def duration(seconds: float) -> str:
 def main() -> int:
     options = parse_arguments()
     if options.print_config:
-        print(as_yaml(options), end="")
+        if is_first():
+            print(as_yaml(options), end="")
         return 0
-    xp = device_namespace(options.device)
+    ranks = communicator(options.mpi_timeout)
+    xp = device_namespace(options.device, ranks.local_rank)
     memory = Memory.parse(options.memory)
-    data = load(options.data, preparation_of(options))
+    data = load(options.data, preparation_of(options), ranks.local_size)
     steps_per_epoch = max(1, len(data.train) // options.batch)
     settings = settings_of(options, steps_per_epoch)
     check_settings(settings, data)
-    workers = Workers(options.threads, options.tile, options.blas)
+    workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
     model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
-    training = Training(model, settings)
-    check_memory(model, -(-settings.batch // settings.accumulate))
-    path = make_run_folder(options.out, data.name, options.overwrite, options.resume)
-    with alone_in(path):
+    training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
+    check_memory(model, -(-settings.batch // (settings.accumulate * ranks.size)))
+    path = Path(
+        ranks.tell(str(make_run_folder(options.out, data.name, options.overwrite, options.resume)) if ranks.leads else "")
+    )
+    with alone_in(path) if ranks.leads else nullcontext():
         resumed = restore_newest(training, path) if options.resume else None
         source = {"options": effective(options), "data": data.source, "versions": versions()}
-        begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
-        print(
-            f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"
-            f" {len(model.store):,} parameters; {'writing to' if resumed is None else f'going on from {resumed} in'} {path}",
-            file=sys.stderr,
-        )
+        if ranks.leads:
+            begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
+            over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {workers.threads} threads each;"
+            where = "writing to" if resumed is None else f"going on from {resumed} in"
+            print(
+                f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"
+                f" {len(model.store):,} parameters;{over} {where} {path}",
+                file=sys.stderr,
+            )
         if training.state.step < settings.steps:
-            folder = RunFolder(path, training, data, source, options.keep, steps_in(options.picture_every, steps_per_epoch))
-            observers: list[Observer] = [Progress(training), folder]
-            if options.tensorboard:
-                observers.append(TensorBoard(path))
+            picture_every = steps_in(options.picture_every, steps_per_epoch)
+            observers: list[Observer] = [Companion(training, picture_every)]
+            if ranks.leads:
+                observers = [Progress(training), RunFolder(path, training, data, source, options.keep, picture_every)]
+                observers += [TensorBoard(path)] if options.tensorboard else []
             with Interrupts() as interrupts:
                 _train(training, data, observers, interrupts, path)
-            if interrupts and training.state.step < settings.steps:
-                again = f"python -m glowlite.train --resume --out {path}"
-                print(f"stopped after step {training.state.step}, which is saved; go on with {again}", file=sys.stderr)
+            if training.state.step < settings.steps:
+                if ranks.leads:
+                    again = f"python -m glowlite.train --resume --out {path}"
+                    print(f"stopped after step {training.state.step}, which is saved; go on with {again}", file=sys.stderr)
                 return interrupts.exit_code
+    if not ranks.leads:
+        return 0
     for line in data.skipped[:3]:
         print(f"skipped: {line}", file=sys.stderr)
     if data.skipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from glowlite.batches import ahead, batches
+from glowlite.backend import to_host
+from glowlite.batches import Batch, ahead, batches
 from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import evaluate, reconstruction_error
+from glowlite.exchange import Exchange
 from glowlite.guards import check_held_out, condition
 from glowlite.models.glow import Glow
 from glowlite.training import Settings, StepResult, Training
@@ -51,13 +54,14 @@ class Timing:
     """One line of `timing.jsonl`, beside the one of Metrics. seconds: of training, over all sessions of a resumed run.
 
     images_per_second: since the last line, evaluation not counted. waiting: the part of that time that training waited
-    for its images.
+    for its images; exchange: that it spent in adding up gradients over ranks.
     """
 
     step: int
     seconds: float
     images_per_second: float
     waiting: float
+    exchange: float
 
 
 class Observer(Protocol):
@@ -88,16 +92,17 @@ def check_memory(model: Glow, batch: int) -> None:
 def train(training: Training, data: Dataset, observers: list[Observer], stop: Callable[[], bool] = lambda: False) -> None:
     """Train from where `training` is to the last step, or until `stop()` is true at the end of one.
 
-    A checkpoint is called for when one is due, after every best evaluation, and at the end, however it came.
+    A checkpoint is called for when one is due, after every best evaluation, and at the end, however it came. Every rank
+    runs this loop, with observers of its own; they go the same way, since what decides it they decide together.
     """
     model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
     check_memory(model, -(-settings.batch // settings.accumulate))
-    clock = _Clock(state.seconds)
-    source = batches(
-        data.train, settings.batch, state.step, settings.steps, settings.seed, model.dtype.name, settings.augmentation
-    )
-    with closing(ahead(source)) as waiting:
+    clock = _Clock(state.seconds, training.exchange)
+    share = training.ranks.share(settings.batch)
+    if not model.initialized:
+        training.initialize(next(_batches(training, data, None if settings.shards else share)))
+    with closing(ahead(_batches(training, data, share))) as waiting:
         for batch in clock.waiting(waiting):
             lr = training.learning_rate()
             result = training.step(batch)
@@ -117,7 +122,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
                     observer.on_metrics(metrics, timing)
                 clock.start_again()
 
-            stopped = stop()
+            stopped = bool(training.ranks.meet(np.array([float(stop())]), f"the end of step {state.step}").any())
             is_best = evaluates and state.best_step == state.step
             if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
                 state.seconds = clock.seconds()
@@ -127,6 +132,13 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
                 return
 
 
+def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator[Batch]:
+    """From the step where the training is to the last."""
+    settings, dtype = training.settings, training.model.dtype.name
+    first, last, seed = training.state.step, settings.steps, settings.seed
+    return batches(data.train, settings.batch, first, last, seed, dtype, settings.augmentation, share)
+
+
 def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool) -> Metrics:
     """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so far."""
     model, settings, state = training.model, training.settings, training.state
@@ -134,7 +146,10 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
     worst = condition(model)
     raw = held_out = error = None
     if evaluates:
-        held_out_set = data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images
+        check_together(training)
+        held_out_set = (
+            data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images, training.ranks
+        )  # fmt: skip
         if training.average is not None:
             raw = evaluate(model, *held_out_set)
         with training.averaged():
@@ -159,15 +174,26 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
     )
 
 
-class _Clock:
-    """Time of training, of waiting for images, and images, since the last line."""
+def check_together(training: Training) -> None:
+    """Raise GlowliteError unless every rank has the same weights, to the last bit."""
+    mine = zlib.crc32(to_host(training.model.store.theta).data)
+    sums = training.ranks.meet(np.array([float(mine)]), f"the evaluation after step {training.state.step}")[:, 0]
+    if (sums != sums[0]).any():
+        other = int((sums != sums[0]).argmax())
+        raise GlowliteError(
+            f"rank {other} no longer has the weights of rank 0: do all of them run the same NumPy and the same processor?"
+        )
 
-    def __init__(self, before: float) -> None:
-        self.before, self.started = before, time.perf_counter()
+
+class _Clock:
+    """Time of training, of waiting for images and for gradients, and images, since the last line."""
+
+    def __init__(self, before: float, exchange: Exchange) -> None:
+        self.before, self.started, self.exchange = before, time.perf_counter(), exchange
         self.start_again()
 
     def start_again(self) -> None:
-        self.line_started, self.waited, self.images = time.perf_counter(), 0.0, 0
+        self.line_started, self.waited, self.images, self.exchanged = time.perf_counter(), 0.0, 0, self.exchange.seconds
 
     def seconds(self) -> float:
         return self.before + time.perf_counter() - self.started
@@ -184,4 +210,5 @@ class _Clock:
 
     def timing(self, step: int) -> Timing:
         spent = time.perf_counter() - self.line_started
-        return Timing(step, self.seconds(), self.images / spent, self.waited / spent)
+        exchanged = self.exchange.seconds - self.exchanged
+        return Timing(step, self.seconds(), self.images / spent, self.waited / spent, exchanged / spent)

@@ -426,7 +426,7 @@ def test_corrupt_images_are_left_out_and_counted(tmp_path):
 
 
 def test_too_many_to_preload_have_a_sound_image_stand_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(glowlite.data.preparation, "ROOM", 0)
+    monkeypatch.setattr(glowlite.data.dataset, "ROOM", 0)
     data = load(folder_of(tmp_path, COLOUR, damaged=(0, 7, 8)), Preparation(skip_corrupt=True))
     assert len(data.train) == 27 and len(data.held_out) == 3 and len(data.skipped) == 1  # looked at so far: the first
     expected = COLOUR.copy()

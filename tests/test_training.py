@@ -16,7 +16,7 @@ from glowlite.objective import dequantise
 from glowlite.optimizers import Adam
 from glowlite.trainer import train
 from glowlite.training import Settings, Training, training_step
-from glowlite.workers import Workers
+from glowlite.workers import Workers, cut
 
 
 def batch_of(n=6, dtype="float64", seed=1):
@@ -87,7 +87,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(accumulate):
     for model, n in ((whole, 1), (parts, accumulate)):
         model.initialize(x)
         model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(len(model.store))
-        results.append(training_step(model, Adam(model.store.theta), x, 5, lr=1e-3, accumulate=n))
+        results.append(training_step(model, Adam(model.store.theta), x, 5, lr=1e-3, parts=cut(6, n)))
     assert results[0].bits_per_dim == pytest.approx(results[1].bits_per_dim, rel=1e-12)
     np.testing.assert_allclose(parts.store.grad, whole.store.grad, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(parts.store.theta, whole.store.theta, rtol=1e-6)

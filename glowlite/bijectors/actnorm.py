@@ -12,6 +12,7 @@ import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
+from glowlite.communicator import Total, of_one
 from glowlite.errors import GlowliteError
 from glowlite.parameters import Parameter
 from glowlite.shapes import check_images
@@ -79,9 +80,9 @@ class ActNorm(Bijector):
             self.bias.grad[...] += s * db
             self.logs.grad[...] += LOGS_FACTOR * (s_ds + b * db)
 
-    def initialize(self, x: Array) -> Array:
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
         """Zero mean and unit variance for every channel of `x`. Raises for a channel that is constant over the batch."""
-        mean, std = channel_statistics("ActNorm.initialize", x)
+        mean, std = channel_statistics("ActNorm.initialize", x, total)
         if self.parametrisation == "paper":
             self.scale.value[...] = 1.0 / (std + STD_FLOOR)
             self.bias.value[...] = -mean / (std + STD_FLOOR)
@@ -91,12 +92,13 @@ class ActNorm(Bijector):
         return self.forward(x)[0]
 
 
-def channel_statistics(where: str, x: Array) -> tuple[Array, Array]:
+def channel_statistics(where: str, x: Array, total: Total = of_one) -> tuple[Array, Array]:
     """Mean and standard deviation, (C,), float64, over all but the last axis; a constant channel raises, by number."""
     xp = namespace(x)
     axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axis=axes, dtype=xp.float64)
-    std = xp.sqrt(xp.square(x - mean).mean(axis=axes))
+    count = total(xp.full(1, float(x.size // x.shape[-1])))
+    mean = total(x.sum(axis=axes, dtype=xp.float64)) / count
+    std = xp.sqrt(total(xp.square(x - mean).sum(axis=axes)) / count)
     dead = [c for c, value in enumerate(std.tolist()) if not value > 0.0]
     if dead:
         raise GlowliteError(

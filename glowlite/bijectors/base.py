@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from glowlite.backend import Array, namespace
+from glowlite.communicator import Total, of_one
 from glowlite.parameters import Parameterized
 
 Kept = Any  # what `forward_keeping` hands to `backward`: a layer's own business
@@ -33,8 +34,11 @@ class Bijector(Parameterized, ABC):
         With `kept`, from `forward_keeping`, nothing is rebuilt: what was kept is used in its place.
         """
 
-    def initialize(self, x: Array) -> Array:
-        """Set data-dependent parameters from the batch `x`, once, before training; returns y."""
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
+        """Set data-dependent parameters from the batch `x`, once, before training; returns y.
+
+        `total` adds up a vector over the processes that hold parts of one batch.
+        """
         return self.forward(x)[0]
 
     def forward_keeping(self, x: Array) -> tuple[Array, Array, Kept]:

@@ -12,6 +12,7 @@ from typing import Self
 from glowlite.backend import Array
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.bijectors.memory import Memory
+from glowlite.communicator import Total, of_one
 from glowlite.parameters import Parameter, Parameterized
 
 END = "end"
@@ -89,7 +90,7 @@ class Chain(Bijector):
         """What runs a layer's backward. Tiles need more than this."""
         return layer.backward(*arguments)
 
-    def initialize(self, x: Array) -> Array:
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
         for layer in self.layers.values():
-            x = layer.initialize(x)
+            x = layer.initialize(x, total)
         return x

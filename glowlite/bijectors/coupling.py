@@ -18,6 +18,7 @@ from typing import Any
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
+from glowlite.communicator import Total, of_one
 from glowlite.conditioners.base import Conditioner
 from glowlite.errors import GlowliteError
 from glowlite.shapes import check_half, check_images
@@ -93,9 +94,9 @@ class _Coupling(Bijector):
         dx2, draw = self._change_backward(x2, y2, m, dy2, dlogdet)
         return x, self._join(dy1 + self.net.backward(draw, cache), dx2)  # x1 acts through y1 and through net
 
-    def initialize(self, x: Array) -> Array:
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
         x1, x2 = self._halves(x)
-        y2, _ = self._change(x2, self._map(self.net.initialize(x1)))
+        y2, _ = self._change(x2, self._map(self.net.initialize(x1, total)))
         return self._join(x1, y2)
 
 

@@ -14,6 +14,7 @@ from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector
 from glowlite.bijectors.chain import Chain, Trail
 from glowlite.bijectors.flow_step import Fused
+from glowlite.communicator import Total, of_one
 from glowlite.parameters import Constant, Parameter, Parameterized
 from glowlite.workers import Workers
 
@@ -94,8 +95,8 @@ class Tiled(Bijector):
         fused.add_gradients()
         return x, dx
 
-    def initialize(self, x: Array) -> Array:
-        return self.chain.initialize(x)
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
+        return self.chain.initialize(x, total)
 
     def _tiles(self, x: Array) -> list[slice]:
         images, height, width, _ = x.shape

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from glowlite.backend import Array
+from glowlite.communicator import Total, of_one
 from glowlite.parameters import Parameterized
 
 Cache = Any
@@ -26,6 +27,6 @@ class Conditioner(Parameterized, ABC):
         """h alone, where no `backward` follows."""
         return self.forward(x)[0]
 
-    def initialize(self, x: Array) -> Array:
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
         """Set data-dependent parameters from the batch `x`; returns h."""
         return self.apply(x)

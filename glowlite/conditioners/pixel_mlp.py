@@ -23,6 +23,7 @@ import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.blas import MatMul
+from glowlite.communicator import Total, of_one
 from glowlite.conditioners.base import Cache, Conditioner
 from glowlite.conditioners.patches import patch_matrix, scatter_columns
 from glowlite.conditioners.scaled_linear import ScaledLinear
@@ -155,13 +156,13 @@ class PixelMLP(Conditioner):
         self.conv3.add_taps_gradient(dlast)
         return scatter_columns(dpatches, draw.shape)
 
-    def initialize(self, x: Array) -> Array:
+    def initialize(self, x: Array, total: Total = of_one) -> Array:
         patches = self._patches(x)
         self.conv1.reset()
-        self.conv1.initialize("PixelMLP.initialize, conv1", (self._first().T @ patches).T)
+        self.conv1.initialize("PixelMLP.initialize, conv1", (self._first().T @ patches).T, total)
         h1 = self._first().T @ patches
         namespace(x).maximum(h1, 0, out=h1)
-        self.conv2.initialize("PixelMLP.initialize, conv2", (self.conv2.weight.value.T @ h1).T)
+        self.conv2.initialize("PixelMLP.initialize, conv2", (self.conv2.weight.value.T @ h1).T, total)
         return self.apply(x)
 
 

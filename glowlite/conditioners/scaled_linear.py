@@ -12,6 +12,7 @@ import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.actnorm import LOGS_FACTOR, STD_FLOOR, channel_statistics
+from glowlite.communicator import Total, of_one
 from glowlite.parameters import Parameter, Parameterized
 
 
@@ -41,9 +42,9 @@ class ScaledLinear(Parameterized):
             self.bias.value[...] = 0
             self.logs.value[...] = 0
 
-    def initialize(self, where: str, y: Array) -> None:
+    def initialize(self, where: str, y: Array, total: Total = of_one) -> None:
         """Zero mean and unit variance for every output, from the outputs y (P, C) of x W alone: this layer's ActNorm."""
         if self.scaled:
-            mean, std = channel_statistics(where, y)
+            mean, std = channel_statistics(where, y, total)
             self.bias.value[...] = -mean
             self.logs.value[...] = -namespace(std).log(std + STD_FLOOR) / LOGS_FACTOR

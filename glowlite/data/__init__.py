@@ -38,17 +38,18 @@ READERS = {
 }
 
 
-def load(spec: str, preparation: Preparation | None = None) -> Dataset:
+def load(spec: str, preparation: Preparation | None = None, processes: int = 1) -> Dataset:
     """The data set of an embedded name (`faces`, `fashion`), of a path whose kind is recognised, or of `reader:path`.
 
     Raises DataError, in one line, for what is missing, damaged or of the wrong kind.
+    `processes`: how many of this machine load it; decoded pictures take the memory that is one's share.
     Cost: arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when they are needed.
     """
     if spec in NAMES:
-        return make_dataset(spec, read_embedded(spec), f"embedded {spec}", preparation)
+        return make_dataset(spec, read_embedded(spec), f"embedded {spec}", preparation, processes)
     try:
         name, path = find_reader(spec)
-        return make_dataset(_name(path), READERS[name].read(path), str(path), preparation)
+        return make_dataset(_name(path), READERS[name].read(path), str(path), preparation, processes)
     except OSError as error:  # no permission to look, or too long for a name
         where = error.filename or spec
         raise DataError(f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions") from None

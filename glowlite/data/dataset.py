@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glowlite.data.images import ArrayImages, ArrayPictures, Images, Pictures, Rows
-from glowlite.data.preparation import Preparation, Prepared
+from glowlite.data.preparation import ROOM, Preparation, Prepared
 from glowlite.errors import DataError
 from glowlite.randomness import generator
 from glowlite.workers import available_bytes
@@ -65,10 +65,12 @@ def held_out_indices(count: int) -> np.ndarray:
     return np.sort(generator(0, "held out", count).permutation(count)[:size])
 
 
-def make_dataset(name: str, reading: Reading, source: str, preparation: Preparation | None = None) -> Dataset:
-    """Prepare what was read, and part it unless it comes in two parts. Raises DataError."""
+def make_dataset(
+    name: str, reading: Reading, source: str, preparation: Preparation | None = None, processes: int = 1
+) -> Dataset:
+    """Prepare what was read, and part it unless it comes in two parts. Raises DataError. `processes`: see `load`."""
     preparation = preparation or Preparation()
-    images, sound = _prepare(reading.train, preparation, source)
+    images, sound = _prepare(reading.train, preparation, source, processes)
     attributes = reading.attributes
     if reading.held_out is None:
         if len(sound) < 2:
@@ -80,7 +82,7 @@ def make_dataset(name: str, reading: Reading, source: str, preparation: Preparat
         parts: tuple[Images, Images] = Rows(images, train_rows), Rows(images, held_out_rows)
         labels = (attributes[train_rows], attributes[held_out_rows]) if len(attributes) else (attributes, attributes)
     else:
-        others, sound_others = _prepare(reading.held_out, preparation, source)
+        others, sound_others = _prepare(reading.held_out, preparation, source, processes)
         parts = Rows(images, sound), Rows(others, sound_others)
         labels = (attributes[sound], reading.held_out_attributes[sound_others]) if len(attributes) else (attributes,) * 2
         if not (len(sound) and len(sound_others)):
@@ -90,7 +92,7 @@ def make_dataset(name: str, reading: Reading, source: str, preparation: Preparat
     return Dataset(name, *parts, source, reading.attribute_names, *labels)
 
 
-def _prepare(read: Images | Pictures, preparation: Preparation, source: str) -> tuple[Images, np.ndarray]:
+def _prepare(read: Images | Pictures, preparation: Preparation, source: str, processes: int) -> tuple[Images, np.ndarray]:
     """As images of one shape, and the rows of the sound ones."""
     if isinstance(read, Images):
         if not preparation.changes_pixels:
@@ -98,7 +100,7 @@ def _prepare(read: Images | Pictures, preparation: Preparation, source: str) -> 
         read = ArrayPictures(read, source)
     if len(read) == 0:
         raise DataError(f"{source}: expected at least 2 images, got none")
-    prepared = Prepared(read, preparation)
+    prepared = Prepared(read, preparation, ROOM * available_bytes() / processes)
     return prepared, prepared.preload()
 
 

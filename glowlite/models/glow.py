@@ -24,6 +24,7 @@ from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.tiled import Tiled
 from glowlite.bijectors.top_prior import TopPrior
+from glowlite.communicator import Total, of_one
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.models.config import GlowConfig
@@ -167,12 +168,16 @@ class Glow(Parameterized):
                 h, dh = level.squeeze.backward(h, dh, dlogdet)
         return h, dh
 
-    def initialize(self, x: Array) -> None:
-        """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean and unit variance."""
+    def initialize(self, x: Array, total: Total = of_one) -> None:
+        """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean and unit variance.
+
+        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of them.
+        """
         self._check("initialize", x)
-        for level in self.levels:
-            x = level.steps.initialize(level.squeeze.forward(x)[0])
-            x, _, _ = _split(level, x)
+        with self.workers:
+            for level in self.levels:
+                x = level.steps.initialize(level.squeeze.forward(x)[0], total)
+                x, _, _ = _split(level, x)
         self.initialized = True
 
     def log_prob(self, x: Array) -> Array:
@@ -207,13 +212,16 @@ class Glow(Parameterized):
         """The images of latents: the inverse of `encode`."""
         return self.inverse(latents)
 
-    def sample(self, n: int, temperature: float = 1.0, seed: int = 0) -> Array:
-        """n images (n, H, W, C) in about [-0.5, 0.5): latents drawn from N(0, temperature^2), at every level."""
+    def sample(self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)) -> Array:
+        """n images (n, H, W, C) in about [-0.5, 0.5): latents drawn from N(0, temperature^2), at every level.
+
+        `rows`: which of the n to make; the same images come whoever makes them.
+        """
         if n < 1 or not temperature >= 0:
             raise GlowliteError(f"Glow.sample: need n >= 1 and temperature >= 0, got {n} and {temperature}")
         return self.inverse(
             [
-                to_device(temperature * normal(seed, "sample", i, (n, *shape), self.dtype.name), self.xp)
+                to_device(temperature * normal(seed, "sample", i, (n, *shape), self.dtype.name)[rows], self.xp)
                 for i, shape in enumerate(self.config.latent_shapes())
             ]
         )

@@ -1,0 +1,68 @@
+"""Run under mpirun: trains small models in several ways, and rank 0 writes what came of it to the .npz in argv[1].
+
+argv[2:]: names of WAYS. tests/test_communicator.py runs the same with one process, and compares.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from small_runs import dataset
+from test_training import Record
+
+from glowlite import Glow, GlowConfig
+from glowlite.batches import Augmentation
+from glowlite.communicator import communicator
+from glowlite.evaluation import sample_images, scores
+from glowlite.exchange import Exchange
+from glowlite.trainer import train
+from glowlite.training import Settings, Training
+from glowlite.workers import Workers
+
+AUGMENTED = Augmentation(flip=True, shift=0.25)
+WAYS = {
+    "adam": ("float64", {}),
+    "adamax": ("float64", {"optimizer": "adamax"}),
+    "all": (
+        "float64", {"optimizer": "adamax", "average": 0.9, "accumulate": 2, "augmentation": AUGMENTED, "clip": 5.0},
+    ),
+    "float32": ("float32", {"lr": 1e-4}),
+    "shards": ("float32", {"shards": 8, "augmentation": AUGMENTED}),
+    "shards with adamax": ("float32", {"shards": 8, "optimizer": "adamax", "lr": 1e-2}),
+}  # fmt: skip
+STEPS, BATCH = 12, 24
+
+
+def make(way, ranks):
+    dtype, options = WAYS[way]
+    settings = Settings(**{"steps": STEPS, "batch": BATCH, "lr": 2e-3, "log_every": 1, "evaluate_every": 6, **options})
+    model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype=dtype, workers=Workers(1))
+    return Training(model, settings, Exchange(ranks))
+
+
+def results(way, ranks):
+    """Losses, held-out bits/dim, weights, average, scores and samples at the end: arrays by name."""
+    training, data, seen = make(way, ranks), dataset(60), Record()
+    train(training, data, [seen])
+    model = training.model
+    return {
+        "losses": np.array([m.train_bits_per_dim for m in seen.metrics]),
+        "held_out": np.array([m.held_out_bits_per_dim for m in seen.metrics if m.held_out_bits_per_dim is not None]),
+        "grad_norms": np.array([m.grad_norm for m in seen.metrics]),
+        "theta": model.store.theta,
+        "average": training.average.value(),
+        "scores": scores(model, data.train, 5, 4, 0, ranks=ranks),
+        "samples": sample_images(model, 7, 0.7, 0, ranks),
+    }
+
+
+if __name__ == "__main__":
+    world = communicator()
+    found = {f"{way}/{name}": array for way in sys.argv[2:] for name, array in results(way, world).items()}
+    everywhere = world.gather(np.concatenate([found[name].astype(np.float64).ravel() for name in sorted(found)])[None])
+    assert (everywhere == everywhere[0]).all(), "ranks differ"
+    if world.leads:
+        np.savez(sys.argv[1], size=world.size, **found)

@@ -1,0 +1,124 @@
+"""How gradients on a device are added up over ranks, without a device: a stand-in for CuPy, NCCL and MPI each."""
+
+import types
+
+import numpy as np
+import pytest
+
+from glowlite.communicator import CHUNK_BYTES, Alone
+from glowlite.errors import GlowliteError
+from glowlite.exchange import DirectExchange, Exchange, NcclExchange, StagedExchange, exchange_of
+
+
+class Device:
+    """A vector on a device: NumPy refuses it, and only get and set cross over."""
+
+    def __init__(self, array, log):
+        self.array, self.log = array, log
+        self.size, self.dtype, self.itemsize, self.nbytes = array.size, array.dtype, array.itemsize, array.nbytes
+        self.data = types.SimpleNamespace(ptr=array.ctypes.data)
+
+    def __array__(self, *_, **__):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+    def __getitem__(self, part):
+        return Device(self.array[part], self.log)
+
+    def get(self, out):
+        assert isinstance(out, np.ndarray) and out.nbytes <= CHUNK_BYTES
+        self.log.append("get")
+        out[...] = self.array
+
+    def set(self, host):
+        self.log.append("set")
+        self.array[...] = host
+
+
+class Two(Alone):
+    """Rank 0 of two, of which the other always has three times as much."""
+
+    size = 2
+
+    def __init__(self, log):
+        self.log = log
+
+    def add_up(self, array, in_a_tree=False):
+        self.log.append("tree" if in_a_tree else "sum")
+        array = array.array if isinstance(array, Device) else array
+        array *= 4
+
+
+class Nccl:
+    """One process's part of NCCL, called with pointers, as cupy.cuda.nccl is."""
+
+    available = True
+    NCCL_FLOAT32, NCCL_FLOAT64, NCCL_SUM = 7, 8, 0
+
+    def __init__(self, log):
+        self.log = log
+
+    def get_unique_id(self):
+        return tuple(range(-64, 64))
+
+    def NcclCommunicator(self, size, name, rank):
+        assert (size, rank) == (2, 0) and name == tuple(range(-64, 64))
+        return self
+
+    def allReduce(self, source, target, count, kind, operation, stream):
+        assert source == target and operation == self.NCCL_SUM and stream == 99
+        self.log.append("nccl")
+        numbers = {7: np.ctypeslib.ctypes.c_float, 8: np.ctypeslib.ctypes.c_double}[kind]
+        np.ctypeslib.as_array((numbers * count).from_address(source))[...] *= 4
+
+
+def cupy(log, nccl=None):
+    stream = types.SimpleNamespace(synchronize=lambda: log.append("synchronize"), ptr=99)
+    cuda = types.SimpleNamespace(
+        alloc_pinned_memory=lambda size: bytearray(size), get_current_stream=lambda: stream, nccl=nccl
+    )
+    return types.SimpleNamespace(cuda=cuda, __name__="cupy")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["host", "mpi", "nccl"])
+def test_every_exchange_adds_up_in_place(kind, dtype):
+    log = []
+    exchange = exchange_of(kind, Two(log), cupy(log, Nccl(log)))
+    assert type(exchange) is {"host": StagedExchange, "mpi": DirectExchange, "nccl": NcclExchange}[kind]
+    log.clear()
+    whole = np.arange(600_001, dtype=dtype)
+    vector = Device(whole.copy(), log)
+    exchange.add_up(vector)
+    assert np.array_equal(vector.array, 4 * whole)
+    chunks = -(-whole.nbytes // CHUNK_BYTES)
+    assert log == {"host": ["get", "sum", "set"] * chunks, "mpi": ["synchronize", "sum"], "nccl": ["nccl"]}[kind]
+
+
+def test_auto_takes_nccl_where_it_is():
+    log = []
+    assert type(exchange_of("auto", Two(log), cupy(log, Nccl(log)))) is NcclExchange
+    assert type(exchange_of("auto", Two(log), cupy(log))) is StagedExchange
+    assert type(exchange_of("auto", Two(log), np)) is Exchange
+    assert type(exchange_of("nccl", Alone(), cupy(log))) is Exchange  # one process has nothing to exchange
+
+
+def test_what_cannot_be_is_said():
+    log = []
+    with pytest.raises(GlowliteError, match=r"CuPy finds no NCCL.*--gpu-exchange host"):
+        exchange_of("nccl", Two(log), cupy(log))
+    with pytest.raises(GlowliteError, match="must be one of auto, nccl, mpi, host, got 'tcp'"):
+        exchange_of("tcp", Two(log), cupy(log))
+    with pytest.raises(GlowliteError, match="with --shards, use --gpu-exchange host"):
+        exchange_of("nccl", Two(log), cupy(log, Nccl(log))).add_up(Device(np.zeros(3), log), in_a_tree=True)
+
+
+def test_shards_add_up_in_a_tree_through_the_host():
+    log = []
+    exchange_of("host", Two(log), cupy(log)).add_up(Device(np.zeros(3, np.float32), log), in_a_tree=True)
+    assert log == ["get", "tree", "set"]
+
+
+def test_a_total_is_a_new_vector():
+    log, mine = [], np.array([1.0, 2.0])
+    assert Exchange(Two(log)).total(mine).tolist() == [4.0, 8.0] and mine.tolist() == [1.0, 2.0]
+    assert Exchange(Alone()).total(mine) is mine
