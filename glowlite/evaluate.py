@@ -79,10 +79,12 @@ def main() -> None:
         return
     if options.csv is not None:
         write_csv(Path(options.csv), results)
-    error = results.std(ddof=1) / np.sqrt(len(results)) if len(results) > 1 else float("nan")
+    error = "bits/dim (of a single image: no standard error)"
+    if len(results) > 1:
+        error = f"+- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
     averaged = options.weights if header.get("average") else "raw"
     print(
-        f"{data.name}: {results.mean():.4f} +- {error:.4f} bits/dim (mean and its standard error) at {n_bits} bits over"
+        f"{data.name}: {results.mean():.4f} {error} at {n_bits} bits over"
         f" {len(results)} {which} images; {averaged} weights of step {header.get('step', '?')}, {draws} draw"
         f"{'s' if draws > 1 else ''} of the dequantisation noise"
     )

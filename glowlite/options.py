@@ -158,6 +158,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             raise GlowliteError(f"--preset {name!r}: no such preset; expected {_one_of(name, PRESETS)}")
         words += as_words(parser, PRESETS[name], f"preset {name}")
     words += as_words(parser, from_file, typed.config)
+    if typed.resume and typed.overwrite:
+        raise GlowliteError("--resume goes on with the run in --out, and --overwrite replaces it; give one of them")
     if typed.resume and typed.out is None:
         raise GlowliteError("--resume needs --out, the folder of the run to go on with")
     begun = _options_of_run(Path(typed.out)) if typed.resume else {}

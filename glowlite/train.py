@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def main() -> int:
         if is_first():
             print(as_yaml(options), end="")
         return 0
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="glowlite")  # the guards say more than NumPy does
     ranks = communicator(options.mpi_timeout)
     xp = device_namespace(options.device, ranks.local_rank)
     memory = Memory.parse(options.memory)

@@ -171,3 +171,12 @@ def test_an_npy_larger_than_memory_trains_in_bounded_memory(tmp_path):
     peak_mib = int(done.stdout.splitlines()[-1]) / 1024
     indices_mib = count * 8 / 2**20  # the shuffled order of an epoch, and what it is made from
     assert peak_mib < 300 + 4 * indices_mib < available_bytes() / 2**20 / 10
+
+
+def test_a_run_that_comes_apart_says_so_in_one_line(tmp_path):
+    np.savez(tmp_path / "ramps.npz", images=images())
+    rates = ["--lr", "1e6", "--warmup", "0", "--steps", "100", "--checkpoint-every", "1", "--log-every", "100"]
+    done = command(tmp_path, "--data", "ramps.npz", *SMALL, *rates, "--out", "apart")
+    assert done.returncode == 2 and "Warning" not in done.stderr and "Traceback" not in done.stderr
+    message = done.stderr.splitlines()[-1]
+    assert "error: step " in message and "lower --lr" in message, message
