@@ -42,7 +42,8 @@ def device_namespace(device: str, local_rank: int = 0) -> Namespace:
         cupy = importlib.import_module("cupy")
     except ImportError:
         raise GlowliteError(
-            f"device {device!r}: CuPy is not installed; run pip install '.[gpu]' in the source folder, or use --device cpu"
+            f"device {device!r}: CuPy is not installed; run pip install '.[gpu-cuda12]' or '.[gpu-cuda13]' in the source"
+            " folder, or use --device cpu"
         ) from None
     count = 0
     with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):

@@ -35,11 +35,14 @@ def quantise(images: Array, n_bits: int) -> Array:
 
 
 def dequantise(images: np.ndarray, n_bits: int, noise: np.ndarray, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of `noise`."""
+    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of `noise`, of `xp`.
+
+    Both come from the host, where the noise is drawn, and x is what goes to the device: one upload.
+    """
     n_bins = 2 ** check_n_bits(n_bits)
-    x = (to_device(quantise(images, n_bits), xp).astype(noise.dtype) + to_device(noise, xp)) / n_bins
-    below = float(np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0)))
-    return xp.minimum(x - 0.5, below)  # level + noise can round up to the next level
+    x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
+    below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
+    return to_device(np.minimum(x - 0.5, below), xp)  # level + noise can round up to the next level
 
 
 def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:

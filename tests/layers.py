@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from glowlite import Glow, GlowConfig, Memory
+from glowlite.backend import namespace
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
@@ -35,7 +36,8 @@ def shapes(even_channels=False, even_sides=False):
 def shaken(layer, rng, scale=0.1):
     """The layer with every weight moved at random, so that none is zero or one; those of a network by more."""
     for name, p in layer.parameters().items():
-        p.value[...] += (0.3 if "conv" in name and name.endswith("weight") else scale) * rng.standard_normal(p.value.shape)
+        shake = (0.3 if "conv" in name and name.endswith("weight") else scale) * rng.standard_normal(p.value.shape)
+        p.value[...] += namespace(p.value).asarray(shake)
     return layer
 
 
@@ -147,7 +149,7 @@ GLOWS = {
 
 
 @st.composite
-def glow_cases(draw, options):
+def glow_cases(draw, options, xp=np):
     n, k = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     shape = (*draw(st.sampled_from(((4, 4), (4, 8), (8, 4)))), draw(st.integers(1, 3)))
     seed = draw(st.integers(0, 2**16))
@@ -156,5 +158,5 @@ def glow_cases(draw, options):
     else:
         config = GlowConfig(shape, K=k, L=2, width=4, **options)
     rng = np.random.default_rng(seed)
-    model = shaken(Glow(config, seed, "float64", workers=Workers(2)), rng, 0.05)
+    model = shaken(Glow(config, seed, "float64", workers=Workers(2), xp=xp), rng, 0.05)
     return ModelAsLayer(model, config.latent_shapes()), rng.standard_normal((n, *shape))

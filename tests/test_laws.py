@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import strict_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layers import CONDITIONERS, EVEN, GLOWS, LAYERS, NETS, glow_cases, net, shaken, shapes, step
+from strict_device.layers import on_device
 
 from glowlite import GlowConfig
 from glowlite.bijectors.actnorm import ActNorm
@@ -21,35 +23,56 @@ from glowlite.workers import Workers
 SEEDS = st.integers(0, 2**16)
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_layer(name):
-    strategy, make = LAYERS[name]
+# where the arrays live: the part of the examples, the module, and how a layer of the host comes there
+BACKENDS = {"host": (1, np, lambda layer: layer), "device": (3, strict_device.xp, on_device)}
 
+HOST_ONLY = ("tiled",)  # tiles are for threads
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return BACKENDS[request.param]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name, backend):
+    strategy, make = LAYERS[name]
+    share, _, place = backend
+    if name in HOST_ONLY:
+        place = BACKENDS["host"][2]
+
+    @settings(max_examples=max(1, settings().max_examples // share))
     @given(strategy, SEEDS)
     def laws_hold(shape, seed):
         rng = np.random.default_rng(seed)
-        layer = make(shape, rng)
+        layer = place(make(shape, rng))
         check_layer(layer, rng.standard_normal(shape))
 
     laws_hold()
 
 
 @pytest.mark.parametrize("name", GLOWS)
-def test_glow(name):
-    @settings(max_examples=max(2, settings().max_examples // 3))
-    @given(glow_cases(GLOWS[name]))
+def test_glow(name, backend):
+    share, xp, place = backend
+
+    @settings(max_examples=max(1, settings().max_examples // (3 * share)))
+    @given(glow_cases(GLOWS[name], xp))
     def laws_hold(case):
-        check_layer(*case)
+        layer, x = case
+        check_layer(place(layer), x)
 
     laws_hold()
 
 
 @pytest.mark.parametrize("name", CONDITIONERS)
-def test_conditioner(name):
+def test_conditioner(name, backend):
+    share, _, place = backend
+
+    @settings(max_examples=max(1, settings().max_examples // share))
     @given(shapes(), SEEDS)
     def laws_hold(shape, seed):
         rng = np.random.default_rng(seed)
-        check_conditioner(CONDITIONERS[name](shape, rng), rng.standard_normal(shape))
+        check_conditioner(place(CONDITIONERS[name](shape, rng)), rng.standard_normal(shape))
 
     laws_hold()
 
