@@ -13,8 +13,9 @@ from glowlite.errors import GlowliteError
 from glowlite.guards import check_weights
 from glowlite.models.weights import AVERAGE, STATE
 from glowlite.models.weights import check_weights as check_names
+from glowlite.settings import State
 from glowlite.storage import read_arrays
-from glowlite.training import State, Training
+from glowlite.training import Training
 
 MOMENTS = {"m": STATE + "optimizer_m", "v": STATE + "optimizer_v"}
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from glowlite.communicator import end_all_ranks, is_first, turn_to_speak
+from glowlite.communicator import end_all_ranks, turn_to_speak
 from glowlite.errors import GlowliteError
+from glowlite.launcher import is_first
 
 
 class Parser(argparse.ArgumentParser):

@@ -19,15 +19,12 @@ import numpy as np
 
 from glowlite.backend import Array
 from glowlite.errors import GlowliteError
+from glowlite.launcher import launched_as
 from glowlite.workers import available_cores, cut
 
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
 PATIENCE = 600.0  # seconds that ranks wait for one that does not come
 NAP = 5e-5  # seconds between two looks at whether it has
-LAUNCHED = {  # how launchers tell a process that it is one of several: (number, rank)
-    "MPICH, Intel MPI or srun": ("PMI_SIZE", "PMI_RANK"),
-    "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
-}
 
 Total = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
 
@@ -180,20 +177,6 @@ def _cores_of_node(mpi: Any, node: Any) -> int:
     mask[list(allowed)] = 1
     node.Allreduce(mpi.IN_PLACE, mask, mpi.MAX)
     return int(mask.sum())
-
-
-def launched_as() -> tuple[str, int, int] | None:
-    """The launcher that started this process as one of several, how many, and which; None if it is on its own."""
-    for launcher, (size, rank) in LAUNCHED.items():
-        if os.environ.get(size, "1").isdecimal() and int(os.environ.get(size, "1")) > 1:
-            return launcher, int(os.environ[size]), int(os.environ.get(rank, "0"))
-    return None
-
-
-def is_first() -> bool:
-    """Whether this process is the only one, or the first that the launcher started."""
-    launched = launched_as()
-    return launched is None or launched[2] == 0
 
 
 def communicator(patience: float = PATIENCE) -> Alone:

@@ -13,14 +13,16 @@ from glowlite.backend import device_namespace
 from glowlite.bijectors.memory import Memory
 from glowlite.checkpoint import versions
 from glowlite.command_line import run
-from glowlite.communicator import communicator, is_first
+from glowlite.communicator import communicator
 from glowlite.data import Dataset, load
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.exchange import exchange_of
 from glowlite.interrupts import Interrupts
+from glowlite.launcher import is_first
 from glowlite.models.glow import Glow
-from glowlite.options import as_yaml, config_of, effective, parse_arguments, settings_of, steps_in
+from glowlite.option_sources import as_yaml, effective, parse_arguments
+from glowlite.options import config_of, settings_of, steps_in
 from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, restore_newest
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard

@@ -19,7 +19,8 @@ from glowlite.evaluation import evaluate, reconstruction_error
 from glowlite.exchange import Exchange
 from glowlite.guards import check_held_out, condition
 from glowlite.models.glow import Glow
-from glowlite.training import Settings, StepResult, Training
+from glowlite.settings import Settings
+from glowlite.training import StepResult, Training
 from glowlite.workers import available_bytes
 
 T = TypeVar("T")

@@ -15,10 +15,12 @@ from small_runs import command, environment, images
 sys.path.insert(0, str(Path(__file__).parent / "mpi"))
 from trainings import WAYS, results
 
-from glowlite.communicator import LAUNCHED, Alone, communicator
+from glowlite.communicator import Alone, communicator
 from glowlite.errors import GlowliteError
+from glowlite.launcher import LAUNCHED
+from glowlite.settings import Settings, check_parts
 from glowlite.storage import checkpoints_of, read_arrays
-from glowlite.training import Settings, TreeSum, _check_parts
+from glowlite.training import TreeSum
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 HERE = Path(__file__).parent
@@ -96,7 +98,7 @@ def test_a_tree_sum_is_a_tournament_for_every_power_of_two():
 )
 def test_batches_that_cannot_be_cut_are_refused(options, ranks, said):
     with pytest.raises(GlowliteError, match=said):
-        _check_parts(Settings(**options), ranks)
+        check_parts(Settings(**options), ranks)
 
 
 # --- the command ---

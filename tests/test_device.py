@@ -19,8 +19,9 @@ from glowlite.batches import Augmentation
 from glowlite.communicator import CHUNK_BYTES
 from glowlite.evaluation import sample_images, scores
 from glowlite.exchange import StagedExchange
+from glowlite.settings import Settings
 from glowlite.trainer import train
-from glowlite.training import Settings, Training
+from glowlite.training import Training
 from glowlite.workers import Workers
 
 PACKAGE = Path(__file__).parent.parent / "glowlite"

@@ -10,9 +10,10 @@ from glowlite.command_line import Parser
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
-from glowlite.options import as_yaml, config_of, parse_arguments, settings_of, steps_in
+from glowlite.option_sources import as_yaml, parse_arguments
+from glowlite.options import config_of, settings_of, steps_in
 from glowlite.presets import PRESETS
-from glowlite.training import Settings
+from glowlite.settings import Settings
 
 PUBLISHED = {  # K, L, image side, bits, coupling: section 6 of the paper, and its table of settings
     "cifar10": (32, 3, 32, 8, "affine"),

@@ -11,7 +11,7 @@ from small_runs import environment
 from glowlite.bench.__main__ import parse_arguments as parse_bench_arguments
 from glowlite.data.__main__ import parse_arguments as parse_data_arguments
 from glowlite.evaluate import parse_arguments as parse_evaluate_arguments
-from glowlite.options import parse_arguments
+from glowlite.option_sources import parse_arguments
 from glowlite.presets import PRESETS
 from glowlite.report import parse_arguments as parse_report_arguments
 

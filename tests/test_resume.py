@@ -16,9 +16,10 @@ from test_training import Record
 from glowlite import Glow, GlowConfig, GlowliteError, checkpoint
 from glowlite.batches import Augmentation
 from glowlite.optimizers import OPTIMIZERS
+from glowlite.settings import Settings
 from glowlite.storage import checkpoints_of, read_arrays
 from glowlite.trainer import train
-from glowlite.training import Settings, Training
+from glowlite.training import Training
 from glowlite.workers import Workers
 
 STEPS = 200

@@ -14,8 +14,9 @@ from glowlite.evaluation import evaluate, scores, some_rows
 from glowlite.guards import DRIFT_LIMIT, condition
 from glowlite.objective import dequantise
 from glowlite.optimizers import Adam
+from glowlite.settings import Settings
 from glowlite.trainer import train
-from glowlite.training import Settings, Training, training_step
+from glowlite.training import Training, training_step
 from glowlite.workers import Workers, cut
 
 

@@ -10,7 +10,6 @@ multiplication, and interpolation and editing happen in one space.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,16 +17,16 @@ import numpy as np
 
 from glowlite.backend import Array, Namespace, namespace, to_device
 from glowlite.bijectors.base import Bijector, zero_logdet
-from glowlite.bijectors.chain import Chain, Trail
+from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.memory import Memory
 from glowlite.bijectors.split import Split
-from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.tiled import Tiled
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.communicator import Total, of_one
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.models.config import GlowConfig
+from glowlite.models.level import GlowTrail, Level
 from glowlite.models.steps import flow_step
 from glowlite.models.weights import check_weights, named_arrays, weights_in
 from glowlite.objective import bits_per_dim, log_normal
@@ -36,37 +35,6 @@ from glowlite.randomness import generator, normal
 from glowlite.shapes import check_images
 from glowlite.storage import read_arrays, resolve, write_arrays
 from glowlite.workers import Workers
-
-
-@dataclass
-class GlowTrail:
-    """What `Glow.forward_keeping` keeps: for every level, a Trail for every tile. `drift`: the worst of all tiles."""
-
-    levels: list[list[Trail]] = field(default_factory=list)
-
-    @property
-    def drift(self) -> dict[str, float]:
-        worst: dict[str, float] = {}
-        for i, level in enumerate(self.levels):
-            for trail in level:  # one a tile
-                for name, d in trail.drift.items():
-                    path = f"level{i}/{name}"
-                    worst[path] = float(np.fmax(worst.get(path, 0.0), float(d)) if float(d) == float(d) else d)
-        return worst
-
-
-class Level(Parameterized):
-    """Squeeze, K steps, and a split on all levels but the last."""
-
-    def __init__(self, steps: Tiled, split: Split | None) -> None:
-        self.squeeze = Squeeze()
-        self.steps = steps
-        self.split = split
-
-    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
-        yield from self.steps.children()
-        if self.split is not None:
-            yield "split", self.split
 
 
 class Glow(Parameterized):
@@ -133,7 +101,7 @@ class Glow(Parameterized):
                 else:
                     x, steps_logdet, kept = level.steps.forward_keeping(x)
                     trail.levels.append(kept)
-                x, eps, split_logdet = _split(level, x)
+                x, eps, split_logdet = level.leave(x)
                 latents.append(eps)
                 logdet = logdet + steps_logdet + split_logdet
             if self.top is not None:
@@ -177,7 +145,7 @@ class Glow(Parameterized):
         with self.workers:
             for level in self.levels:
                 x = level.steps.initialize(level.squeeze.forward(x)[0], total)
-                x, _, _ = _split(level, x)
+                x, _, _ = level.leave(x)
         self.initialized = True
 
     def log_prob(self, x: Array) -> Array:
@@ -267,8 +235,3 @@ class Glow(Parameterized):
         got = [tuple(eps.shape[1:]) for eps in latents]
         if got != self.config.latent_shapes():
             raise ShapeError(f"Glow.{where}: latents must have shapes {self.config.latent_shapes()}, got {got}")
-
-
-def _split(level: Level, x: Array) -> tuple[Array, Array, Array]:
-    """h, eps, logdet; on the last level, which has no split, x itself stands for both."""
-    return level.split.forward(x) if level.split is not None else (x, x, zero_logdet(x))

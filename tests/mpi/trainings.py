@@ -18,8 +18,9 @@ from glowlite.batches import Augmentation
 from glowlite.communicator import communicator
 from glowlite.evaluation import sample_images, scores
 from glowlite.exchange import Exchange
+from glowlite.settings import Settings
 from glowlite.trainer import train
-from glowlite.training import Settings, Training
+from glowlite.training import Training
 from glowlite.workers import Workers
 
 AUGMENTED = Augmentation(flip=True, shift=0.25)

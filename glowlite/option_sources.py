@@ -1,0 +1,135 @@
+"""Where the options of training come from: presets, a YAML or JSON file, a run that is resumed, and the command line.
+
+All become words of one command line, the later ones winning over the earlier: preset, file, run, and what was typed. So
+every value goes through the same checks, and an error names where it came from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glowlite.command_line import Parser
+from glowlite.errors import GlowliteError
+from glowlite.options import make_parser
+from glowlite.presets import PRESETS
+from glowlite.run_folder import read_config
+
+TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
+# of the others, those that a resumed run may change: the curve then bends, but the checkpoint still fits
+MAY_CHANGE = (
+    "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every", "keep",
+    "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate",
+    "gpu_exchange", "mpi_timeout",
+)  # fmt: skip
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Every option, from all of its places. Raises GlowliteError, or exits with 2, for one that is not allowed."""
+    parser = make_parser()
+    typed = parser.parse_args(arguments)
+    words: list[str] = []
+    from_file = read_config_file(Path(typed.config)) if typed.config else {}
+    preset_of_file = from_file.pop("preset", None)
+    presets = typed.preset or preset_of_file
+    for name in str(presets).split(",") if presets else []:
+        if name not in PRESETS:
+            raise GlowliteError(f"--preset {name!r}: no such preset; expected {_one_of(name, PRESETS)}")
+        words += as_words(parser, PRESETS[name], f"preset {name}")
+    words += as_words(parser, from_file, typed.config)
+    if typed.resume and typed.overwrite:
+        raise GlowliteError("--resume goes on with the run in --out, and --overwrite replaces it; give one of them")
+    if typed.resume and typed.out is None:
+        raise GlowliteError("--resume needs --out, the folder of the run to go on with")
+    begun = _options_of_run(Path(typed.out)) if typed.resume else {}
+    words += as_words(parser, begun, f"{typed.out}/config.json")
+    options = parser.parse_args([*words, *_typed_words(arguments)])
+    changed = [name for name in begun if name not in MAY_CHANGE and getattr(options, name) != begun[name]]
+    if changed:
+        name = changed[0]
+        raise GlowliteError(
+            f"--{name.replace('_', '-')} was {begun[name]!r} when {typed.out} began, and cannot become"
+            f" {getattr(options, name)!r} in a run that is resumed; leave it out, or begin a new run"
+        )
+    return options
+
+
+def _typed_words(arguments: list[str] | None) -> list[str]:
+    return sys.argv[1:] if arguments is None else arguments
+
+
+def _options_of_run(run: Path) -> dict[str, Any]:
+    """What a run was begun with; nothing for one that has not begun."""
+    if not (run / "config.json").exists():
+        return {}
+    options: dict[str, Any] = read_config(run)["options"]
+    return options
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Options by name from a YAML or JSON file. Raises GlowliteError for a file that is missing, damaged, or no mapping."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise GlowliteError(f"--config {path}: cannot be read: {reason}; check the path") from None
+    if path.suffix.lower() == ".json":
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise GlowliteError(f"--config {path}: is no JSON: {error}; mend it there") from None
+    else:
+        import yaml
+
+        try:
+            values = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise GlowliteError(f"--config {path}: is no YAML: {' '.join(str(error).split())}; mend it there") from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise GlowliteError(f"--config {path}: expected lines `option: value`, as --print-config writes them")
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
+    """Options by name as words of a command line, each checked; None stands for a default. Errors name `source`."""
+    actions = {action.dest: action for action in parser._actions if action.dest not in TYPED_ONLY}
+    words: list[str] = []
+    for name, value in values.items():
+        if name not in actions:
+            raise GlowliteError(f"{source}: unknown option {name!r}; expected {_one_of(name, actions)}")
+        option = "--" + name.replace("_", "-")
+        if value is None:
+            continue
+        is_switch = isinstance(actions[name], argparse.BooleanOptionalAction)
+        if is_switch != isinstance(value, bool) or not isinstance(value, (bool, int, float, str)):
+            expected = "true or false" if is_switch else "a number or a text"
+            raise GlowliteError(f"{source}: {name}: expected {expected}, got {value!r}")
+        if is_switch:
+            words.append(option if value else "--no-" + option[2:])
+        else:
+            words.append(f"{option}={value}")
+    with parser.blaming(source):
+        parser.parse_args(words)
+    return words
+
+
+def _one_of(name: str, names: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, names, 1)
+    return f"{close[0]}?" if close else f"one of {', '.join(names)}"
+
+
+def effective(options: argparse.Namespace) -> dict[str, Any]:
+    """Every option that a file or a run may hold, by name."""
+    return {name: value for name, value in vars(options).items() if name not in TYPED_ONLY}
+
+
+def as_yaml(options: argparse.Namespace) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(effective(options), sort_keys=False)
+    return text
