@@ -7,7 +7,8 @@ for the taps k in {-1, 0, 1}^2, in the order dy, dx. <gather(x), v> = <x, scatte
 
 With all images in one row, a neighbour is a shift of the whole row: by dx for those beside a pixel, by dy W for those
 above and below, so a tap is one shift after the other: few long moves instead of many short ones. What a shift brings
-across an edge, from the next row or the next image, is then set to zero: only edges are touched.
+across an edge, from the next row or the next image, is then set to zero: only edges are touched. On a GPU each is one
+kernel, a thread for every element of the result.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from glowlite.backend import Array, Namespace, namespace
+from glowlite.kernels import launch
 from glowlite.pixels import pixel_matrix, to_images
 
 
@@ -29,7 +31,12 @@ def patch_matrix(x: Array, border: bool = False, ones: bool = False) -> Array:
     """`gather` as a matrix (9 C, P), P = N H W, with `border` 9 rows more; with `ones`, a last row of ones, for a bias."""
     n, h, w, c = x.shape
     pixels = n * h * w
-    matrix = namespace(x).empty((9 * (c + border) + ones, pixels), x.dtype)
+    xp = namespace(x)
+    matrix = xp.empty((9 * (c + border) + ones, pixels), x.dtype)
+    if xp is not np:
+        columns = xp.ascontiguousarray(pixel_matrix(x))
+        launch(xp, "gather", *_GATHER, matrix.size, columns, matrix, n, h, w, c, border)
+        return matrix
     taps = matrix[: 9 * c].reshape(3, 3, c, n, h, w)  # dy, dx, c, n, y, x
     flat = taps.reshape(3, 3, c, pixels)
     flat[1, 1] = pixel_matrix(x)
@@ -55,6 +62,11 @@ def scatter(patches: Array) -> Array:
 def scatter_columns(sent: Array, image_shape: tuple[int, ...]) -> Array:
     """`scatter` of a matrix (9 C, P), P = N H W for `image_shape` = (N, H, W, ...): a view of it; its contents are lost."""
     n, h, w = image_shape[:3]
+    xp = namespace(sent)
+    if xp is not np:
+        received = xp.empty((len(sent) // 9, n * h * w), sent.dtype)
+        launch(xp, "scatter", *_SCATTER, received.size, xp.ascontiguousarray(sent), received, n, h, w, len(received))
+        return to_images(received, image_shape)
     taps = sent.reshape(3, 3, -1, n, h, w)
     flat = sent.reshape(3, 3, -1, n * h * w)
     # the steps of `patch_matrix` backwards: what was zero sends nothing, what was copied is added
@@ -69,6 +81,37 @@ def scatter_columns(sent: Array, image_shape: tuple[int, ...]) -> Array:
     total[:, :-w] += rows[0, :, w:]
     total[:, w:] += rows[2, :, :-w]
     return to_images(total, image_shape)
+
+
+# Element i of the matrix: row r, pixel p. Rows: 9 c of taps, 9 of the border if it is seen, and one of ones.
+_GATHER = (
+    "const T* x, T* matrix, const int n, const int h, const int w, const int c, const int border",
+    """
+  const int pixels = n * h * w, p = i % pixels, r = i / pixels;
+  const int k = r < 9 * c ? r / c : r - 9 * c;
+  const int row = p / w % h + k / 3 - 1, column = p % w + k % 3 - 1;
+  const bool outside = row < 0 || row >= h || column < 0 || column >= w;
+  if (r < 9 * c)
+    matrix[i] = outside ? T(0) : x[r % c * pixels + p + (k / 3 - 1) * w + k % 3 - 1];
+  else
+    matrix[i] = border && k < 9 ? T(outside) : T(1);
+""",
+)
+
+# Element i of the result: channel a, pixel q, which tap k reaches from pixel q - k.
+_SCATTER = (
+    "const T* sent, T* received, const int n, const int h, const int w, const int c",
+    """
+  const int pixels = n * h * w, q = i % pixels, a = i / pixels;
+  T total = 0;
+  for (int k = 0; k < 9; ++k) {
+    const int row = q / w % h - (k / 3 - 1), column = q % w - (k % 3 - 1);
+    if (row >= 0 && row < h && column >= 0 && column < w)
+      total += sent[(k * c + a) * pixels + q - (k / 3 - 1) * w - (k % 3 - 1)];
+  }
+  received[i] = total;
+""",
+)
 
 
 def taps_from_outside(height: int, width: int, like: Array) -> Array:

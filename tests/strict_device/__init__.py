@@ -13,12 +13,15 @@
 from __future__ import annotations
 
 import collections
+import ctypes
 import json
 import operator
 import types
 from pathlib import Path
 
 import numpy as np
+
+from . import shim
 
 API = json.loads((Path(__file__).parent / "cupy_api.json").read_text())
 counts = collections.Counter()
@@ -278,7 +281,28 @@ def _synchronize():
     counts["sync"] += 1
 
 
+class RawKernel:
+    """A kernel in CUDA C++, compiled by g++ over a shim and run thread after thread on the host."""
+
+    def __init__(self, code, name):
+        self.function = getattr(shim.library(code, name), f"run_{name}")
+
+    def __call__(self, grid, block, arguments):
+        counts["kernel"] += 1
+        words = []
+        for argument in arguments:
+            if isinstance(argument, ndarray):
+                assert argument.flags.c_contiguous, "a kernel was given an array that is not contiguous"
+                words.append(ctypes.c_void_p(argument._host.ctypes.data))
+            elif isinstance(argument, np.int32):
+                words.append(ctypes.c_int(int(argument)))
+            else:
+                raise TypeError(f"a kernel was given a {type(argument)}")
+        self.function(ctypes.c_int(grid[0]), ctypes.c_int(block[0]), *words)
+
+
 xp = _Module(np)
+xp.RawKernel = RawKernel
 xp.ndarray = ndarray
 for _name in ("array", "asarray", "ascontiguousarray"):
     setattr(xp, _name, _array(_name))

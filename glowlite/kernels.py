@@ -1,0 +1,46 @@
+"""CUDA kernels for what NumPy does in many passes. Each stands in the file of its NumPy twin, which says what it computes.
+
+A kernel is the body of a loop over `i < size`, one thread an i, for a type T that is float or double. It is compiled by
+CuPy when a device array first needs it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from glowlite.backend import Array, Namespace
+
+BLOCK = 256  # threads
+TYPES = {"float32": "float", "float64": "double"}
+
+
+def launch(xp: Namespace, name: str, parameters: str, body: str, size: int, *arguments: Any) -> None:
+    """Run `body` for i = 0 .. size - 1 on the device. `parameters`: as in C, of the arrays and whole numbers in `arguments`.
+
+    Arrays must be C-contiguous; T is the type of the first.
+    """
+    if size == 0:
+        return
+    first: Array = arguments[0]
+    kernel = compiled(xp, source(name, parameters, body, TYPES[str(first.dtype)]), name)
+    numbers = [np.int32(argument) if isinstance(argument, (bool, int)) else argument for argument in arguments]
+    kernel((-(-size // BLOCK),), (BLOCK,), (*numbers, np.int32(size)))
+
+
+def source(name: str, parameters: str, body: str, kind: str) -> str:
+    """The whole of a kernel, in CUDA C++."""
+    return (
+        f"typedef {kind} T;\n"
+        f'extern "C" __global__ void {name}({parameters}, const int size) {{\n'
+        "  const int i = blockIdx.x * blockDim.x + threadIdx.x;\n"
+        "  if (i >= size) return;\n"
+        f"{body}}}\n"
+    )
+
+
+@lru_cache(maxsize=256)
+def compiled(xp: Namespace, text: str, name: str) -> Any:
+    return xp.RawKernel(text, name)
