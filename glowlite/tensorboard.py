@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
+from typing import Any
 
 from glowlite.errors import GlowliteError
 from glowlite.trainer import Metrics, Timing
 from glowlite.training import StepResult, Training
 
 
+def writer_class() -> Any:
+    """tensorboardX's SummaryWriter. Raises GlowliteError where it is not installed."""
+    try:
+        return importlib.import_module("tensorboardX").SummaryWriter
+    except ImportError:
+        raise GlowliteError("--tensorboard: tensorboardX is not installed; run pip install '.[tensorboard]'") from None
+
+
 class TensorBoard:
     """An Observer of the trainer: every number of the metrics and the timing, in the folder tensorboard/ of the run."""
 
     def __init__(self, run: Path) -> None:
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise GlowliteError("--tensorboard: tensorboardX is not installed; run pip install '.[tensorboard]'") from None
-        self.writer = SummaryWriter(str(run / "tensorboard"))
+        self.writer = writer_class()(str(run / "tensorboard"))
 
     def on_step(self, step: int, result: StepResult | None) -> None:
         pass

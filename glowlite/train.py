@@ -25,7 +25,7 @@ from glowlite.option_sources import as_yaml, effective, parse_arguments
 from glowlite.options import config_of, settings_of, steps_in
 from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, restore_newest
 from glowlite.storage import checkpoints_of
-from glowlite.tensorboard import TensorBoard
+from glowlite.tensorboard import TensorBoard, writer_class
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
 from glowlite.training import StepResult, Training
 from glowlite.workers import Workers
@@ -84,6 +84,8 @@ def main() -> int:
     ranks = communicator(options.mpi_timeout)
     xp = device_namespace(options.device, ranks.local_rank)
     memory = Memory.parse(options.memory)
+    if options.tensorboard:
+        writer_class()
     data = load(options.data, preparation_of(options), ranks.local_size)
     steps_per_epoch = max(1, len(data.train) // options.batch)
     settings = settings_of(options, steps_per_epoch)

@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import SMALL, command, images
+from small_runs import SMALL, command, environment, images
 
 from glowlite import Glow
 from glowlite.data import load
@@ -145,3 +147,17 @@ def test_tensorboard_has_every_number(home):
     content = events.read_bytes()
     for name in (b"held_out_bits_per_dim", b"grad_norm", b"images_per_second", b"condition"):
         assert name in content
+
+
+def test_a_missing_tensorboard_is_said_before_anything_is_replaced(home):
+    code = (
+        "import sys; sys.modules['tensorboardX'] = None; from glowlite.command_line import run;"
+        "from glowlite.train import main; run(main, 'train')"
+    )
+    before = (home / "run" / "metrics.jsonl").read_bytes()
+    arguments = ["--data", "ramps.npz", *SMALL, "--out", "run", "--overwrite", "--tensorboard"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=home, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "[tensorboard]" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (home / "run" / "metrics.jsonl").read_bytes() == before
