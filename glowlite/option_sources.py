@@ -25,7 +25,7 @@ TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "r
 MAY_CHANGE = (
     "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every", "keep",
     "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate",
-    "gpu_exchange", "mpi_timeout",
+    "gpu_exchange", "mpi_timeout", "gpu_memory",
 )  # fmt: skip
 
 

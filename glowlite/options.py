@@ -114,6 +114,8 @@ def make_parser() -> Parser:
     add = parser.add_argument_group("the machine").add_argument
     add("--memory", default="reversible", help="reversible, anchored:k, or stored")
     add("--device", default="cpu", help="cpu, gpu or gpu:k; over several ranks, gpu is one of its own for each")
+    switch(add, "--tf32", False, "on a GPU: products with 10 bits of mantissa, relative error about 1e-3, and faster")
+    add("--gpu-memory", type=at_least(0, float), default=0.0, help="most gigabytes to take of a GPU; 0: all it has")
     add("--gpu-exchange", choices=KINDS, default="auto", help="how ranks add up gradients on GPUs; mpi: if CUDA-aware")
     add("--mpi-timeout", type=at_least(0, float), default=PATIENCE, help="seconds that ranks wait for one that hangs")
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")

@@ -82,7 +82,7 @@ def main() -> int:
         return 0
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="glowlite")  # the guards say more than NumPy does
     ranks = communicator(options.mpi_timeout)
-    xp = device_namespace(options.device, ranks.local_rank)
+    xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
     memory = Memory.parse(options.memory)
     if options.tensorboard:
         writer_class()

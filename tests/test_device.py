@@ -1,7 +1,10 @@
 """Training, checkpoints, sampling and evaluation on the stand-in for a GPU: they follow those of the host."""
 
 import ast
+import os
 import re
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -140,11 +143,30 @@ def test_gradients_cross_to_the_host_in_chunks_and_come_back():
 
 
 def test_without_cupy_the_line_says_what_to_install(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(GlowliteError, match=r"device 'gpu:1': CuPy is not installed; run pip install '\.\[gpu-cuda12\]'"):
         device_namespace("gpu:1")
+
+
+@pytest.mark.parametrize(("device", "local_rank", "used"), [("gpu", 0, 0), ("gpu", 1, 1), ("gpu", 2, 0), ("gpu:1", 0, 1)])
+def test_a_rank_takes_its_gpu(monkeypatch, device, local_rank, used):
+    """With two GPUs, and a CuPy of which only what is asked for is there."""
+    log = []
+    cupy = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(
+            runtime=types.SimpleNamespace(getDeviceCount=lambda: 2, CUDARuntimeError=RuntimeError),
+            Device=lambda number: types.SimpleNamespace(use=lambda: log.append(number)),
+        ),
+        get_default_memory_pool=lambda: types.SimpleNamespace(set_limit=lambda size: log.append(size)),
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.delenv("CUPY_TF32", raising=False)
+    assert device_namespace(device, local_rank) is cupy and log == [used] and "CUPY_TF32" not in os.environ
+    monkeypatch.setenv("CUPY_TF32", "0")
+    device_namespace(device, local_rank, tf32=True, gigabytes=1.5)
+    assert log == [used, used, 3 << 29] and os.environ["CUPY_TF32"] == "1"
+    with pytest.raises(GlowliteError, match="device 'gpu:2': 2 usable GPUs here"):
+        device_namespace("gpu:2")
 
 
 # --- the names ---

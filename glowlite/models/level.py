@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from glowlite.backend import Array
+from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import zero_logdet
 from glowlite.bijectors.chain import Trail
 from glowlite.bijectors.split import Split
@@ -21,6 +21,11 @@ class GlowTrail:
     """What `Glow.forward_keeping` keeps: for every level, a Trail for every tile. `drift`: the worst of all tiles."""
 
     levels: list[list[Trail]] = field(default_factory=list)
+
+    def worst_drift(self, rebuilt: Array) -> Array:
+        """The largest of all drifts and of `rebuilt`, a 0-d array: NaN, if one is. Nothing waits for the device."""
+        drifts = [d for level in self.levels for trail in level for d in trail.drift.values()]
+        return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
     @property
     def drift(self) -> dict[str, float]:
