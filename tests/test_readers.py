@@ -13,11 +13,12 @@ import lmdb
 import numpy as np
 import pytest
 from PIL import Image
+from small_runs import command
 
 import glowlite.data.cifar10
 import glowlite.data.idx
 import glowlite.data.lsun
-from glowlite.data import READERS, load
+from glowlite.data import READERS, Preparation, load
 from glowlite.errors import DataError
 
 RNG = np.random.default_rng(1)
@@ -651,3 +652,22 @@ def test_the_damage_table_is_of_true_formats():
     assert zlib.decompress(tgz(CIFAR10)[10:-8], -15) == tar(CIFAR10)
     assert all(len(content) % 3073 == 0 for content in CIFAR10.values())
     assert struct.unpack(">4I", MNIST["train-images-idx3-ubyte"][:16]) == (0x803, 8, 7, 5)
+
+
+def test_pictures_saved_as_an_npy_are_the_same_data_set(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (25, 12, 9, 3), dtype=np.uint8)):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i:02d}.png")
+    prepare = ["--resize", "8", "--crop", "8"]
+    done = command(tmp_path, "photos", *prepare, "--save", "photos.npy", program="data")
+    assert done.returncode == 0 and "25 images are saved in photos.npy" in done.stdout, done.stderr
+    saved, read = load(str(tmp_path / "photos.npy")), load(str(tmp_path / "photos"), Preparation(resize=8, crop=8))
+    assert np.array_equal(saved.train[:], read.train[:]) and np.array_equal(saved.held_out[:], read.held_out[:])
+    for arguments, said in (
+        (["photos", *prepare, "--save", "photos.npy"], "exists"),
+        (["photos", *prepare, "--save", "photos.npz"], "must end in .npy"),
+        (["photos", *prepare, "--random-crop", "--save", "more.npy"], "random crops are drawn in training"),
+    ):
+        refused = command(tmp_path, *arguments, program="data")
+        assert refused.returncode == 2 and said in refused.stderr and len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "more.npy").exists()

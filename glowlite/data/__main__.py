@@ -14,7 +14,7 @@ from tqdm import tqdm
 from glowlite.command_line import Parser, run
 from glowlite.data import Dataset, find_reader, load
 from glowlite.data.embedded import NAMES
-from glowlite.data.images import Images
+from glowlite.data.images import Images, Rows
 from glowlite.data.preparation import resize
 from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
@@ -35,6 +35,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("spec", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
     add_data_options(parser)
     add("--sheet", metavar="FILE", type=Path, default=Path("contact-sheet.png"), help=f"{SHOWN} training images go there")
+    add("--save", metavar="FILE", type=Path, help="write the prepared images to an .npy, which trains without decoding")
     add("--n-bits", type=int, choices=range(1, 9), default=8, help="show them as training at so many bits sees them")
     return parser.parse_args(arguments)
 
@@ -52,6 +53,32 @@ def check_sheet(path: Path) -> None:
                 beginning = file.read(len(PNG))
         if beginning != PNG:
             raise GlowliteError(f"--sheet {path}: exists and is no PNG, so it is left alone; name another file")
+
+
+def check_save(path: Path, data: Dataset, random_crop: bool) -> Rows:
+    """All images in their own order. Raises GlowliteError where an .npy could not stand for the data set."""
+    if path.suffix.lower() != ".npy":
+        raise GlowliteError(f"--save {path}: must end in .npy")
+    if path.exists():
+        raise GlowliteError(f"--save {path}: exists, and is left alone; name another file")
+    train, held_out = data.train, data.held_out
+    if not (isinstance(train, Rows) and isinstance(held_out, Rows) and train.images is held_out.images):
+        raise GlowliteError(f"--save: {data.source} has held-out images of its own, which one .npy cannot tell apart")
+    if random_crop:
+        raise GlowliteError("--save: random crops are drawn in training; save without --random-crop, and crop then")
+    return Rows(train.images, np.sort(np.concatenate((train.rows, held_out.rows))))
+
+
+def save_images(path: Path, images: Rows) -> None:
+    """An .npy of the images (N, H, W, C), written a part at a time: it can be larger than memory."""
+    step = max(1, AT_ONCE // prod(images.shape))
+    with atomic_path(path) as temporary:
+        file = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(images), *images.shape))
+        for start in tqdm(range(0, len(images), step), "saving", unit="part", disable=None, leave=False):
+            rows = np.arange(start, min(start + step, len(images)))
+            file[rows[0] : rows[-1] + 1] = images.read(rows)
+        file.flush()
+        del file
 
 
 def read_all(images: Images, progress: tqdm) -> tuple[np.ndarray, int]:
@@ -121,10 +148,14 @@ def main() -> None:
     check_sheet(options.sheet)
     data = load(options.spec, preparation_of(options))
     reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
+    to_save = None if options.save is None else check_save(options.save, data, options.random_crop)
     for line in describe(data, reader):
         print(line)
     save_sheet(options.sheet, data.train, options.n_bits)
     print(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
+    if to_save is not None:
+        save_images(options.save, to_save)
+        print(f"{len(to_save)} images are saved in {options.save}: the same are held out when it is trained on")
 
 
 if __name__ == "__main__":
