@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,7 +15,7 @@ from glowlite.backend import device_namespace
 from glowlite.bijectors.memory import Memory
 from glowlite.checkpoint import versions
 from glowlite.command_line import run
-from glowlite.communicator import communicator
+from glowlite.communicator import Alone, communicator
 from glowlite.data import Dataset, load
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
@@ -23,7 +25,7 @@ from glowlite.launcher import is_first
 from glowlite.models.glow import Glow
 from glowlite.option_sources import as_yaml, effective, parse_arguments
 from glowlite.options import config_of, settings_of, steps_in
-from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, restore_newest
+from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, read_config, restore_newest
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard, writer_class
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
@@ -82,57 +84,83 @@ def main() -> int:
         return 0
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="glowlite")  # the guards say more than NumPy does
     ranks = communicator(options.mpi_timeout)
-    xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
-    memory = Memory.parse(options.memory)
     if options.tensorboard:
         writer_class()
-    data = load(options.data, preparation_of(options), ranks.local_size)
-    steps_per_epoch = max(1, len(data.train) // options.batch)
-    settings = settings_of(options, steps_per_epoch)
-    check_settings(settings, data)
-    workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
-    model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
-    training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
-    check_memory(model, -(-settings.batch // (settings.accumulate * ranks.size)))
-    path = Path(
-        ranks.tell(str(make_run_folder(options.out, data.name, options.overwrite, options.resume)) if ranks.leads else "")
-    )
+    training, data = make_training(options, ranks)
+    made = str(make_run_folder(options.out, data.name, options.overwrite, options.resume)) if ranks.leads else ""
+    path = Path(ranks.tell(made))
     with alone_in(path) if ranks.leads else nullcontext():
-        resumed = restore_newest(training, path) if options.resume else None
-        source = {"options": effective(options), "data": data.source, "versions": versions()}
-        if ranks.leads:
-            begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
-            over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {workers.threads} threads each;"
-            where = "writing to" if resumed is None else f"going on from {resumed} in"
-            print(
-                f"{data.name}: {len(data.train)} training and {len(data.held_out)} held-out images {data.image_shape};"
-                f" {len(model.store):,} parameters;{over} {where} {path}",
-                file=sys.stderr,
-            )
-        if training.state.step < settings.steps:
-            picture_every = steps_in(options.picture_every, steps_per_epoch)
-            observers: list[Observer] = [Companion(training, picture_every)]
-            if ranks.leads:
-                observers = [Progress(training), RunFolder(path, training, data, source, options.keep, picture_every)]
-                observers += [TensorBoard(path)] if options.tensorboard else []
+        source = take_up(training, data, options, path)
+        if training.state.step < training.settings.steps:
             with Interrupts() as interrupts:
-                _train(training, data, observers, interrupts, path)
-            if training.state.step < settings.steps:
+                _train(training, data, make_observers(training, data, options, source, path), interrupts, path)
+            if training.state.step < training.settings.steps:
                 if ranks.leads:
                     again = f"python -m glowlite.train --resume --out {path}"
                     print(f"stopped after step {training.state.step}, which is saved; go on with {again}", file=sys.stderr)
                 return interrupts.exit_code
-    if not ranks.leads:
-        return 0
-    for line in data.skipped[:3]:
-        print(f"skipped: {line}", file=sys.stderr)
-    if data.skipped:
-        print(f"{len(data.skipped)} images were damaged and skipped", file=sys.stderr)
-    print(
-        f"held-out bits/dim {training.state.held_out:.3f} at {settings.n_bits} bits; samples in"
-        f" {path}/samples-{settings.steps:06d}.png"
-    )
+    if ranks.leads:
+        for line in data.skipped[:3]:
+            print(f"skipped: {line}", file=sys.stderr)
+        if data.skipped:
+            print(f"{len(data.skipped)} images were damaged and skipped", file=sys.stderr)
+        last = f"samples-{training.settings.steps:06d}.png"
+        print(
+            f"held-out bits/dim {training.state.held_out:.3f} at {training.settings.n_bits} bits; samples in {path}/{last}"
+        )
     return 0
+
+
+def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, Dataset]:
+    """The data and the untrained model that the options ask for. Raises GlowliteError for what cannot be."""
+    xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
+    memory = Memory.parse(options.memory)
+    data = load(options.data, preparation_of(options), ranks.local_size)
+    settings = settings_of(options, steps_per_epoch(options, data))
+    check_settings(settings, data)
+    workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
+    model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
+    training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
+    check_memory(model, training.images_at_once())
+    return training, data
+
+
+def steps_per_epoch(options: argparse.Namespace, data: Dataset) -> int:
+    return max(1, len(data.train) // options.batch)
+
+
+def take_up(training: Training, data: Dataset, options: argparse.Namespace, path: Path) -> dict[str, Any]:
+    """Restore the run in the folder `path`, or begin a new one there; what its config.json says."""
+    ranks, images = training.ranks, [len(data.train), len(data.held_out)]
+    resumed = restore_newest(training, path) if options.resume else None
+    if ranks.leads and resumed is not None and read_config(path)["images"] != images:
+        raise GlowliteError(
+            f"{data.source} has {images[0]} training and {images[1]} held-out images, but {path} began with"
+            f" {' and '.join(map(str, read_config(path)['images']))}; bring the same data, or begin a new run"
+        )
+    source = {"options": effective(options), "data": data.source, "images": images, "versions": versions()}
+    if ranks.leads:
+        begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
+        over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
+        where = "writing to" if resumed is None else f"going on from {resumed} in"
+        print(
+            f"{data.name}: {images[0]} training and {images[1]} held-out images {data.image_shape};"
+            f" {len(training.model.store):,} parameters;{over} {where} {path}",
+            file=sys.stderr,
+        )
+    return source
+
+
+def make_observers(
+    training: Training, data: Dataset, options: argparse.Namespace, source: dict[str, Any], path: Path
+) -> list[Observer]:
+    """Who watches on this rank: on rank 0 the bar and the files, on the others who helps with them."""
+    picture_every = steps_in(options.picture_every, steps_per_epoch(options, data))
+    if not training.ranks.leads:
+        return [Companion(training, picture_every)]
+    observers: list[Observer] = [Progress(training)]
+    observers.append(RunFolder(path, training, data, source, options.keep, picture_every))
+    return [*observers, TensorBoard(path)] if options.tensorboard else observers
 
 
 def _train(training: Training, data: Dataset, observers: list[Observer], interrupts: Interrupts, path: Path) -> None:

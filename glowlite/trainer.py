@@ -98,7 +98,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
     """
     model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
-    check_memory(model, -(-settings.batch // settings.accumulate))
+    check_memory(model, training.images_at_once())
     clock = _Clock(state.seconds, training.exchange)
     share = training.ranks.share(settings.batch)
     if not model.initialized:

@@ -62,6 +62,10 @@ class Training:
         shards = cut(settings.batch, settings.shards)[ranks.share(settings.shards)]
         return [slice(shard.start - share.start, shard.stop - share.start) for shard in shards]
 
+    def images_at_once(self) -> int:
+        """The most images that a pass of this rank takes."""
+        return max(part.stop - part.start for part in self.parts())
+
     def initialize(self, first: Batch) -> None:
         """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from all of it."""
         x = dequantise(first.images, self.settings.n_bits, first.noise, self.model.xp)

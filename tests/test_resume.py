@@ -230,6 +230,15 @@ def test_a_mistake_in_resuming_is_one_line(home, arguments, said):
     assert all(part in done.stderr for part in said), done.stderr
 
 
+def test_data_that_changed_since_are_refused(home, tmp_path):
+    np.savez(tmp_path / "ramps.npz", images=images(60))
+    assert command(tmp_path, *RUN, "--steps", "5", "--out", "run").returncode == 0
+    np.savez(tmp_path / "ramps.npz", images=images(61))
+    done = command(tmp_path, "--resume", "--steps", "10", "--out", "run")
+    assert done.returncode == 2 and "has 55 training and 6 held-out images, but run began with 54 and 6" in done.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["options"]["steps"] == 5
+
+
 def test_a_checkpoint_that_was_damaged_on_the_disk_is_passed_over(home):
     process = start(home, "damaged")
     wait_for_step(process, home / "damaged" / "metrics.jsonl", 33)
