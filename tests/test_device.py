@@ -22,9 +22,10 @@ from glowlite.batches import Augmentation
 from glowlite.communicator import CHUNK_BYTES
 from glowlite.evaluation import sample_images, scores
 from glowlite.exchange import StagedExchange
+from glowlite.optimizers import Adam
 from glowlite.settings import Settings
 from glowlite.trainer import train
-from glowlite.training import Training
+from glowlite.training import Training, training_step
 from glowlite.workers import Workers
 
 PACKAGE = Path(__file__).parent.parent / "glowlite"
@@ -126,6 +127,21 @@ def test_a_pass_of_the_model_never_waits_for_the_device():
         model.backward(latents, [eps * 0.1 for eps in latents], logdet * 0, kept)
         model.inverse(latents)
         assert counts["sync"] == counts["download"] == counts["upload"] == 0 and counts["kernel"] > 100, counts
+
+
+def test_a_flow_step_launches_as_many_kernels_as_the_docs_say():
+    launched = {}
+    for K in (2, 4):
+        model = Glow(GlowConfig((8, 8, 3), K=K, L=2, width=16, scale="bounded"), workers=Workers(1), xp=xp)
+        x = xp.asarray(np.random.default_rng(0).random((4, 8, 8, 3), np.float32))
+        model.initialize(x)
+        optimizer = Adam(model.store.theta)
+        counts.clear()
+        training_step(model, optimizer, x, 5, 1e-3)
+        launched[K] = counts["kernel"]
+        assert counts["sync"] == 4
+    (said,) = re.findall(r"launches about (\d+) kernels a flow step", (PACKAGE.parent / "docs" / "gpu.md").read_text())
+    assert (launched[4] - launched[2]) / 4 == pytest.approx(int(said), abs=2)  # two levels of two steps more
 
 
 def test_gradients_cross_to_the_host_in_chunks_and_come_back():

@@ -285,7 +285,7 @@ class RawKernel:
     """A kernel in CUDA C++, compiled by g++ over a shim and run thread after thread on the host."""
 
     def __init__(self, code, name):
-        self.function = getattr(shim.library(code, name), f"run_{name}")
+        self.function = getattr(shim.built(code, name), f"run_{name}")
 
     def __call__(self, grid, block, arguments):
         counts["kernel"] += 1

@@ -20,7 +20,7 @@ static Three blockIdx, blockDim, threadIdx, gridDim;
 
 
 @functools.cache
-def library(code, name):
+def built(code, name):
     """The shared library of a kernel, whose run_NAME(grid, block, arguments ...) goes through all threads."""
     compiler = shutil.which("g++")
     assert compiler, "the kernels of the device are tested with g++: install it"

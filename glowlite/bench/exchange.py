@@ -1,0 +1,48 @@
+"""mpirun -n N python -m glowlite.bench.exchange: what it costs N ranks to add up gradients and to meet."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.command_line import run
+from glowlite.communicator import communicator
+
+MEGABYTES = (7, 44, 176)
+ROUNDS = 7
+
+
+def peak_mib() -> float:
+    """The most memory this process has held, where the system tells; else NaN."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+    return float("nan") if found is None else int(found[1]) / 1024
+
+
+def main() -> None:
+    ranks = communicator()
+    vectors = {size: np.ones(size * 250_000, np.float32) for size in MEGABYTES}
+    before = peak_mib()
+    for size, vector in vectors.items():
+        sums, meetings = [], []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            ranks.meet(np.zeros(3), "the benchmark")
+            meetings.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            ranks.add_up(vector)
+            sums.append(time.perf_counter() - started)
+            vector.fill(1)
+        if ranks.leads:
+            print(
+                f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, a meeting"
+                f" {1e3 * statistics.median(meetings):.2f} ms, memory grew by {peak_mib() - before:.1f} MiB"
+            )
+
+
+if __name__ == "__main__":
+    run(main, "bench.exchange")
