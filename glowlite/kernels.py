@@ -12,22 +12,31 @@ from typing import Any
 import numpy as np
 
 from glowlite.backend import Array, Namespace
+from glowlite.errors import GlowliteError
 
 BLOCK = 256  # threads
 TYPES = {"float32": "float", "float64": "double"}
 
 
 def launch(xp: Namespace, name: str, parameters: str, body: str, size: int, *arguments: Any) -> None:
-    """Run `body` for i = 0 .. size - 1 on the device. `parameters`: as in C, of the arrays and whole numbers in `arguments`.
+    """Run `body` for i = 0 .. size - 1 on the device. `parameters`: as in C, of the arrays and numbers in `arguments`.
 
-    Arrays must be C-contiguous; T is the type of the first.
+    Arrays must be C-contiguous; T is the type of the first. Numbers are `int` or `double`.
     """
     if size == 0:
         return
+    if size >= 2**31:
+        raise GlowliteError(f"an array of {size} numbers is too large for one kernel: lower --batch, or raise --accumulate")
     first: Array = arguments[0]
     kernel = compiled(xp, source(name, parameters, body, TYPES[str(first.dtype)]), name)
-    numbers = [np.int32(argument) if isinstance(argument, (bool, int)) else argument for argument in arguments]
+    numbers = [_number(argument) for argument in arguments]
     kernel((-(-size // BLOCK),), (BLOCK,), (*numbers, np.int32(size)))
+
+
+def _number(argument: Any) -> Any:
+    if isinstance(argument, (bool, int)):
+        return np.int32(argument)
+    return np.float64(argument) if isinstance(argument, float) else argument
 
 
 def source(name: str, parameters: str, body: str, kind: str) -> str:

@@ -14,19 +14,34 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.errors import GlowliteError
+from glowlite.kernels import launch
 from glowlite.workers import Workers, chunks
 
 DECAYS = ("cosine", "linear", "constant")
 
 
+# An update as a kernel; `a`, `e`: see Optimizer._rates
+UPDATED = (
+    "T* theta, T* m, T* v, const T* grad, const double* scale, const double beta1, const double beta2, const double a,"
+    " const double e"
+)
+BEGIN = """
+  if (scale[0] != scale[0]) return;
+  const T g = grad[i] * T(scale[0]);
+  m[i] = T(beta1) * m[i] + T(1 - beta1) * g;
+"""
+
+
 class Optimizer(ABC):
     """Updates `theta` (P,) in place from `grad` (P,). State: `m`, `v`, each (P,), and `steps`."""
+
+    KERNEL: ClassVar[tuple[str, str]]
 
     def __init__(self, theta: Array, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         xp = namespace(theta)
@@ -37,9 +52,19 @@ class Optimizer(ABC):
         self.steps = 0
 
     def step(self, grad: Array, lr: float, scale: float | Array = 1.0, workers: Workers | None = None) -> None:
-        """One update with `scale` * grad; grad itself is left as it is. One pass over the vectors, in chunks."""
+        """One update with `scale` * grad; grad itself is left as it is. One pass over the vectors, in chunks.
+
+        On a GPU `scale` may be a 0-d array, float64, which the host need not know. If it is NaN, nothing is updated.
+        """
         self.steps += 1
-        workers = workers or Workers(1)
+        workers, xp = workers or Workers(1), namespace(grad)
+        if xp is not np:
+            factor = xp.full(1, scale) if isinstance(scale, float) else scale
+            numbers = [float(number) for number in (self.beta1, self.beta2, *self._rates(lr))]
+            launch(
+                xp, type(self).__name__.lower(), *self.KERNEL, grad.size, self.theta, self.m, self.v, grad, factor, *numbers
+            )
+            return
 
         def update(parts: list[slice]) -> None:
             for part in parts:
@@ -50,6 +75,10 @@ class Optimizer(ABC):
 
         parts = chunks(grad)
         workers.map(update, [parts[i :: workers.threads] for i in range(workers.threads)])
+
+    @abstractmethod
+    def _rates(self, lr: float) -> tuple[float, float]:
+        """Of this step, a and e, in theta -= a m / (size(v) + e), size(v) as the optimiser has it."""
 
     @abstractmethod
     def _update(self, theta: Array, m: Array, v: Array, g: Array, spare: Array, lr: float) -> None:
@@ -64,6 +93,16 @@ class Optimizer(ABC):
 class Adam(Optimizer):
     """See the module's docstring."""
 
+    KERNEL = (
+        UPDATED,
+        BEGIN + "  v[i] = T(beta2) * v[i] + T(1 - beta2) * g * g;\n  theta[i] -= T(a) * m[i] / (sqrt(v[i]) + T(e));\n",
+    )
+
+    def _rates(self, lr: float) -> tuple[float, float]:
+        # with c1 = 1 - b1^t and c2 = sqrt(1 - b2^t):  (m / c1) / (sqrt(v) / c2 + eps) = (c2 / c1) m / (sqrt(v) + c2 eps)
+        c1, c2 = 1 - self.beta1**self.steps, math.sqrt(1 - self.beta2**self.steps)
+        return lr * c2 / c1, c2 * self.eps
+
     def _update(self, theta: Array, m: Array, v: Array, g: Array, spare: Array, lr: float) -> None:
         xp = namespace(theta)
         self._update_first_moment(m, g, spare)
@@ -71,26 +110,31 @@ class Adam(Optimizer):
         g *= g
         g *= 1 - self.beta2
         v += g
-        # with c1 = 1 - b1^t and c2 = sqrt(1 - b2^t):  (m / c1) / (sqrt(v) / c2 + eps) = (c2 / c1) m / (sqrt(v) + c2 eps)
-        c1, c2 = 1 - self.beta1**self.steps, math.sqrt(1 - self.beta2**self.steps)
+        a, e = self._rates(lr)
         xp.sqrt(v, out=g)
-        g += c2 * self.eps
+        g += e
         xp.divide(m, g, out=g)
-        g *= lr * c2 / c1
+        g *= a
         theta -= g
 
 
 class Adamax(Optimizer):
     """See the module's docstring."""
 
+    KERNEL = (UPDATED, BEGIN + "  v[i] = fmax(T(beta2) * v[i], fabs(g));\n  theta[i] -= T(a) * m[i] / (v[i] + T(e));\n")
+
+    def _rates(self, lr: float) -> tuple[float, float]:
+        return lr / (1 - self.beta1**self.steps), self.eps
+
     def _update(self, theta: Array, m: Array, v: Array, g: Array, spare: Array, lr: float) -> None:
         xp = namespace(theta)
         self._update_first_moment(m, g, spare)
         v *= self.beta2
         xp.maximum(v, xp.abs(g, out=g), out=v)
-        xp.add(v, self.eps, out=g)
+        a, e = self._rates(lr)
+        xp.add(v, e, out=g)
         xp.divide(m, g, out=g)
-        g *= lr / (1 - self.beta1**self.steps)
+        g *= a
         theta -= g
 
 
@@ -106,6 +150,10 @@ class AveragedWeights:
 
     def update(self, theta: Array, workers: Workers | None = None) -> None:
         self.updates += 1
+        xp = namespace(theta)
+        if xp is not np:
+            launch(xp, "average", *AVERAGE, theta.size, self.sum, theta, float(1 - self.decay))
+            return
 
         def add(part: slice) -> None:
             change = theta[part] - self.sum[part]
@@ -119,6 +167,9 @@ class AveragedWeights:
         if self.updates == 0:
             raise GlowliteError("averaged weights: there is no average before the first update")
         return self.sum / (1 - self.decay**self.updates)
+
+
+AVERAGE = ("T* sum, const T* theta, const double part", "  sum[i] += T(part) * (theta[i] - sum[i]);\n")
 
 
 def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:

@@ -16,14 +16,19 @@ from glowlite.workers import Workers, chunks
 
 
 class Parameter:
-    """A trainable array and its gradient. Layers write `p.grad[...] += g`; assigning to `p.grad` raises."""
+    """A trainable array and its gradient. Layers write `p.grad[...] += g`, or `p.add(g)`; assigning to `p.grad` raises.
 
-    __slots__ = ("_grad", "_value")
+    `fresh`: nothing has been added yet, and `grad` holds whatever was in its memory. `home`: its ParameterStore, and where.
+    """
 
-    def __init__(self, value: Array, grad: Array | None = None) -> None:
+    __slots__ = ("_fresh", "_grad", "_value", "home")
+
+    def __init__(self, value: Array, grad: Array | None = None, fresh: bool = False) -> None:
         self._value = value
         # zeros, unlike zeros_like, takes memory that is zero already, and takes it when it is first touched
         self._grad = namespace(value).zeros(value.shape, value.dtype) if grad is None else grad
+        self._fresh = fresh
+        self.home: tuple[ParameterStore, slice] | None = None
 
     @property
     def value(self) -> Array:
@@ -33,10 +38,23 @@ class Parameter:
     def grad(self) -> Array:
         return self._grad
 
-    def bind(self, value: Array, grad: Array) -> None:
+    def room(self) -> Array | None:
+        """Where the first gradient may be written to, by `out=`, and then handed to `add`; None if one is there already."""
+        return self._grad if self._fresh else None
+
+    def add(self, gradient: Array) -> None:
+        """grad += gradient."""
+        if not self._fresh:
+            grad = self._grad
+            grad += gradient
+        elif gradient is not self._grad:
+            self._grad[...] = gradient
+        self._fresh = False
+
+    def bind(self, value: Array, grad: Array, home: tuple[ParameterStore, slice]) -> None:
         """Move to other memory, as a ParameterStore does; the contents of `value` and `grad` are taken as they are."""
         assert value.shape == grad.shape == self._value.shape
-        self._value, self._grad = value, grad
+        self._value, self._grad, self.home = value, grad, home
 
 
 class Constant:
@@ -129,7 +147,7 @@ class ParameterStore:
             start = where.stop
             shape = p.value.shape
             self.theta[where] = to_device(p.value, xp).ravel()
-            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape))
+            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape), (self, where))
         for c in self.constants.values():
             value = to_device(c.value, xp)
             c.value = value.astype(dtype) if value.dtype.kind == "f" else value

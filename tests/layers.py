@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.backend import namespace
 from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
-from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strict_device import counts, xp
 
-from glowlite.conditioners.patches import _GATHER, _SCATTER, patch_matrix, scatter_columns
+from glowlite.conditioners.patches import GATHER, SCATTER, patch_matrix, scatter_columns
 from glowlite.kernels import source
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.integers(1, 5))
@@ -44,7 +44,7 @@ def test_a_kernel_is_a_loop_over_its_size():
     assert y.get().tolist() == [*range(0, 20, 2), 0, 0]
 
 
-KERNELS = {"gather": _GATHER, "scatter": _SCATTER}
+KERNELS = {"gather": GATHER, "scatter": SCATTER}
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])

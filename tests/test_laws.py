@@ -13,7 +13,7 @@ from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.flow_step import Fused
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
-from glowlite.conditioners.patches import gather, patch_matrix, scatter, scatter_columns, taps_from_outside
+from glowlite.conditioners.patches import gather, patch_matrix, scatter
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.models.steps import flow_step
 from glowlite.parameters import ParameterStore
@@ -100,7 +100,6 @@ def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
     with_ones = patch_matrix(x, border=True, ones=True)
     assert np.array_equal(with_ones[:-1], with_border.transpose(3, 0, 1, 2).reshape(len(with_ones) - 1, -1))
     assert (with_ones[-1] == 1).all() and (patch_matrix(x, ones=True)[-1] == 1).all()
-    assert np.array_equal(taps_from_outside(*shape[1:3], x), outside[0, ..., ::-1].reshape(-1, 9).T)
 
 
 @given(shapes(), SEEDS)
@@ -167,14 +166,14 @@ def test_a_fused_level_is_its_steps_one_by_one(permutation, actnorm):
         shaken(plain, rng, 0.05)
         store = ParameterStore(plain, "float64")
         x, dy, dlogdet = rng.standard_normal(shape), rng.standard_normal(shape), rng.standard_normal(shape[0])
-        results = []
+        results, pixels = [], shape[1] * shape[2]
         for fused in (False, True):
             store.grad[...] = 1.0
-            forward, backward = Fused(plain, forward=True).chain, Fused(plain, inverse=True)
+            forward, backward = Fused(plain, pixels, forward=True).chain, Fused(plain, pixels, inverse=True)
             y, logdet = (forward if fused else plain).forward(x)
             x_again, dx = (backward.chain if fused else plain).backward(y, dy, dlogdet)
             if fused:
-                backward.add_gradients()
+                backward.add_gradients(dlogdet)
             results.append((y, logdet, x_again, dx, store.grad.copy(), backward.chain.inverse(y) if fused else x))
         for a, b in zip(*results, strict=True):
             np.testing.assert_allclose(b, a, rtol=1e-8, atol=1e-9 * max(1.0, np.abs(a).max()))
@@ -311,41 +310,42 @@ def test_an_alias_of_a_parameter_breaks_a_law():
         check_layer(layer, np.random.default_rng(1).standard_normal((1, 1, 4, 4)))
 
 
-@pytest.mark.parametrize("path", ["net", "log scale slope", "border", "relu"])
+@pytest.mark.parametrize("path", ["net", "log scale slope", "border", "bias", "gain", "relu"])
 def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
-    from glowlite.bijectors import coupling
-    from glowlite.conditioners import pixel_mlp, zero_conv
+    from glowlite.bijectors import affine_coupling
+    from glowlite.conditioners import folded_mlp, zero_conv
 
     rng = np.random.default_rng(2)
     shape = (2, 4, 4, 6)
     layer = step(shape, rng)
     check_layer(layer, rng.standard_normal(shape))
+    fold = zero_conv.ScatterConv.fold
     if path == "net":  # x1 acts through the network as well
-        monkeypatch.setattr(pixel_mlp, "scatter_columns", lambda v, s: 0 * scatter_columns(v, s))
+        add = folded_mlp.FoldedMLP.add_backward
+        monkeypatch.setattr(
+            folded_mlp.FoldedMLP, "add_backward", lambda self, draw, cache, dx: add(self, draw, cache, 0 * dx)
+        )
     elif path == "log scale slope":
-        monkeypatch.setattr(coupling.AffineCoupling, "_log_scale_slope", lambda self, h, log_s: np.exp(log_s))
-    elif path == "border":
-        monkeypatch.setattr(zero_conv, "taps_from_outside", lambda h, w, like: taps_from_outside(h, w, like)[::-1])
-        monkeypatch.setattr(zero_conv.ScatterConv, "backward", broken_border(zero_conv.ScatterConv.backward))
+        monkeypatch.setattr(affine_coupling.AffineCoupling, "_log_scale_slope", lambda self, h, log_s: np.exp(log_s))
+    elif path == "border":  # its gradient is that of another tap
+        monkeypatch.setattr(zero_conv, "CENTRE", 3)
+        monkeypatch.setattr(zero_conv.ScatterConv, "fold", with_centre(fold, zero_conv, 4))
+    elif path == "bias":  # sent to a neighbour
+        monkeypatch.setattr(zero_conv.ScatterConv, "fold", with_centre(fold, zero_conv, 3))
+    elif path == "gain":
+        monkeypatch.setattr(zero_conv.ScatterConv, "fold", lambda self, gain=None: fold(self))
     else:
-        monkeypatch.setattr(pixel_mlp.PixelMLP, "backward", without_relu(pixel_mlp.PixelMLP.backward))
+        monkeypatch.setattr(folded_mlp, "relu_backward", lambda dh, h: dh)
     with pytest.raises(AssertionError, match="law"):
         check_layer(layer, rng.standard_normal(shape))
 
 
-def broken_border(backward):
-    def changed(self, dy, y, h):
-        before = self.weight.grad[-1].copy()
-        result = backward(self, dy, y, h)
-        self.weight.grad[-1] = before + 0.99 * (self.weight.grad[-1] - before)
-        return result
-
-    return changed
-
-
-def without_relu(backward):
-    def changed(self, draw, cache):
-        patches, [(h1, h2)], *rest = cache
-        return backward(self, draw, (patches, [(np.abs(h1) + 1e-3, h2)], *rest))
+def with_centre(fold, module, tap):
+    def changed(self, gain=None):
+        before, module.CENTRE = module.CENTRE, tap
+        try:
+            return fold(self, gain)
+        finally:
+            module.CENTRE = before
 
     return changed

@@ -30,9 +30,9 @@ def test_a_view_cannot_be_rebound(attribute):
 def test_a_parameter_is_bound_only_to_memory_of_its_shape():
     p = Parameter(np.ones((2, 3)))
     with pytest.raises(AssertionError):
-        p.bind(np.zeros(6), np.zeros(6))
+        p.bind(np.zeros(6), np.zeros(6), None)
     with pytest.raises(AssertionError):
-        p.bind(np.zeros((2, 3)), np.zeros((3, 2)))
+        p.bind(np.zeros((2, 3)), np.zeros((3, 2)), None)
 
 
 def test_every_view_is_its_slice_of_the_flat_vectors():

@@ -6,7 +6,8 @@ import pytest
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.backend import device_namespace, namespace, to_host
 from glowlite.bijectors.actnorm import ActNorm
-from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.affine_coupling import AffineCoupling
+from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_info
 import glowlite.randomness
 import glowlite.workers
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
-from glowlite.bijectors.coupling import AffineCoupling
 from glowlite.bijectors.tiled import Tiled
 from glowlite.models.steps import flow_step
 from glowlite.objective import loss_gradients

@@ -14,7 +14,9 @@ from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
 from glowlite.communicator import Total, of_one
 from glowlite.errors import GlowliteError
+from glowlite.kernels import launch
 from glowlite.parameters import Parameter
+from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
 
 LOGS_FACTOR = 3.0  # the original code multiplies every stored log-scale by this, so that it learns faster
@@ -39,7 +41,7 @@ class ActNorm(Bijector):
             raise GlowliteError(f"ActNorm: parametrisation must be 'paper' or 'openai', got {parametrisation!r}")
 
     def scale_and_shift(self) -> tuple[Array, Array, Array]:
-        """s, b and log|s|, each (C,)."""
+        """s, b and log|s|, each (..., C): for a stack of layers, too."""
         if self.parametrisation == "paper":
             s = self.scale.value
             return s, self.bias.value, namespace(s).log(abs(s))
@@ -52,12 +54,12 @@ class ActNorm(Bijector):
         xp = namespace(x)
         s, b, log_s = self.scale_and_shift()
         logdet = x.shape[1] * x.shape[2] * log_s.sum(dtype=xp.float64)
-        return x * s + b, xp.zeros(x.shape[0], xp.float64) + logdet
+        return scaled_and_shifted(x, s, b), xp.zeros(x.shape[0], xp.float64) + logdet
 
     def inverse(self, y: Array) -> Array:
         check_images("ActNorm.inverse", y, len(self.bias.value), self.bias.value.dtype)
         s, b, _ = self.scale_and_shift()
-        return (y - b) / s
+        return scaled_and_shifted(y, 1 / s, -b / s) if namespace(y) is not np else (y - b) / s
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
         x = self.inverse(y) if kept is None else kept
@@ -70,7 +72,7 @@ class ActNorm(Bijector):
         return x, dx
 
     def add_gradients(self, s_ds: Array, db: Array) -> None:
-        """Add what gradients of s, times s, and of b, each (C,), mean for the parameters."""
+        """Add what gradients of s, times s, and of b, each (..., C), mean for the parameters."""
         s, b, _ = self.scale_and_shift()
         if self.parametrisation == "paper":
             self.scale.grad[...] += s_ds / s
@@ -90,6 +92,23 @@ class ActNorm(Bijector):
             self.bias.value[...] = -mean
             self.logs.value[...] = -namespace(std).log(std + STD_FLOOR) / LOGS_FACTOR
         return self.forward(x)[0]
+
+
+def scaled_and_shifted(x: Array, s: Array, b: Array) -> Array:
+    """s x + b, one s and one b a channel: (N, H, W, C) and (C,)."""
+    xp = namespace(x)
+    if xp is np:
+        return x * s + b
+    columns = xp.ascontiguousarray(pixel_matrix(x))
+    y = xp.empty(columns.shape, x.dtype)
+    launch(xp, "scale_and_shift", *SCALE_AND_SHIFT, y.size, columns, s, b, y, columns.shape[1])
+    return to_images(y, x.shape)
+
+
+SCALE_AND_SHIFT = (
+    "const T* x, const T* s, const T* b, T* y, const int pixels",
+    "  y[i] = x[i] * s[i / pixels] + b[i / pixels];\n",
+)
 
 
 def channel_statistics(where: str, x: Array, total: Total = of_one) -> tuple[Array, Array]:

@@ -48,11 +48,11 @@ class Chain(Bijector):
         return type(self)({name: change(layer) for name, layer in self.layers.items()}, self.memory)  # type: ignore[misc]
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        logdet = zero_logdet(x)
+        logdets = []
         for layer in self.layers.values():
-            x, layer_logdet = layer.forward(x)
-            logdet = logdet + layer_logdet
-        return x, logdet
+            x, logdet = layer.forward(x)
+            logdets.append(logdet)
+        return x, _total(logdets, x)
 
     def inverse(self, y: Array) -> Array:
         for layer in reversed(self.layers.values()):
@@ -62,17 +62,17 @@ class Chain(Bijector):
     def forward_keeping(self, x: Array, keep_last: bool = False) -> tuple[Array, Array, Trail]:
         """With `keep_last`, the last layer, whose backward comes first, keeps everything: it need not rebuild anything."""
         count = len(self.layers)
-        trail, logdet = Trail(0 if self.memory.kind == "stored" else count - keep_last), zero_logdet(x)
+        trail, logdets = Trail(0 if self.memory.kind == "stored" else count - keep_last), []
         for i, layer in enumerate(self.layers.values()):
             if i >= trail.whole_from:
-                x, layer_logdet, kept = layer.forward_keeping(x)
+                x, logdet, kept = layer.forward_keeping(x)
             else:
                 kept = x if self.memory.anchors(i) else None
-                x, layer_logdet = layer.forward(x)
+                x, logdet = layer.forward(x)
             trail.kept.append(kept)
-            logdet = logdet + layer_logdet
+            logdets.append(logdet)
         trail.output = x if keep_last else None
-        return x, logdet, trail
+        return x, _total(logdets, x), trail
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Trail | None = None) -> tuple[Array, Array]:
         if kept is not None and kept.output is not None:
@@ -94,3 +94,13 @@ class Chain(Bijector):
         for layer in self.layers.values():
             x = layer.initialize(x, total)
         return x
+
+
+def _total(logdets: list[Array], y: Array) -> Array:
+    """Their sum, (N,)."""
+    if not logdets:
+        return zero_logdet(y)
+    total = logdets[0]
+    for logdet in logdets[1:]:
+        total = total + logdet
+    return total

@@ -4,25 +4,29 @@ ActNorm and a 1x1 convolution are affine maps of the channels, and one after the
 
     y = W (s x + b)  =  A x + W b,  A = W diag(s)        x = A^-1 y - b / s        log|det| = H W (log|det W| + sum log|s|)
 
-A and the rest depend on the parameters alone. `fused` works them out once for all steps of a level, with one batched
-inverse and one batched determinant; tiles then share them. With G, g and l the gradients by A, W b and log|det|:
+A and the rest depend on the parameters alone, and so do the folded matrices of the coupling network. `Fused` works them
+out once for all steps of a level, with one call for each thing; tiles then share them. With G, g and l the gradients by
+A, W b and log|det W|:
 
     dW = G diag(s) + g b^T (+ l W^-T)        s ds = s sum_rows G W + l        db = W^T g
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Self, TypeGuard, cast
+from collections.abc import Callable, Sequence
+from typing import Self
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.base import Bijector, Kept
 from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.coupling import Coupling
 from glowlite.bijectors.invertible_conv import ChannelMixing
+from glowlite.conditioners.pixel_mlp import Folds, PixelMLP
 from glowlite.parameters import Parameter, Parameterized
 from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
+from glowlite.stacks import side_by_side, stacked
 from glowlite.workers import Workers, cut
 
 
@@ -39,21 +43,20 @@ class FlowStep(Chain):
 class ChannelAffine(Bijector):
     """y = A x + a at every pixel, x = A^-1 y + a_inverse: what a FlowStep's first two layers are while a level runs.
 
-    `matrix` (C, C), `shift` (C,) and `log_abs_det` (1,) are parameters so that their gradients have a place.
+    `matrix` (C, C) and `shift` (C,) are parameters so that their gradients have a place. `logdet` (1,): of every image.
     """
 
     def __init__(
-        self, matrix: Parameter, shift: Parameter, log_abs_det: Parameter, matrix_inverse: Array, shift_inverse: Array
+        self, matrix: Parameter, shift: Parameter, logdet: Array, matrix_inverse: Array, shift_inverse: Array
     ) -> None:
-        self.matrix, self.shift, self.log_abs_det = matrix, shift, log_abs_det
+        self.matrix, self.shift, self.logdet = matrix, shift, logdet
         self.matrix_inverse, self.shift_inverse = matrix_inverse, shift_inverse
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         check_images("FlowStep.forward", x, len(self.matrix.value), self.matrix.value.dtype)
-        xp = namespace(x)
         y = self.matrix.value @ pixel_matrix(x)
         y += self.shift.value[:, None]
-        return to_images(y, x.shape), xp.zeros(len(x), xp.float64) + x.shape[1] * x.shape[2] * self.log_abs_det.value
+        return to_images(y, x.shape), namespace(x).broadcast_to(self.logdet, (len(x),))
 
     def inverse(self, y: Array) -> Array:
         check_images("FlowStep.inverse", y, len(self.matrix.value), self.matrix.value.dtype)
@@ -62,64 +65,97 @@ class ChannelAffine(Bijector):
         return to_images(x, y.shape)
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+        """x and dx; the gradient by `logdet` is that of `Fused`, since it is the same for every step."""
         x = self.inverse(y) if kept is None else kept
         columns = pixel_matrix(dy)
-        self.matrix.grad[...] += columns @ pixel_matrix(x).T
-        self.shift.grad[...] += columns.sum(axis=1)
-        self.log_abs_det.grad[...] += y.shape[1] * y.shape[2] * dlogdet.sum()
+        self.matrix.add(namespace(dy).matmul(columns, pixel_matrix(x).T, out=self.matrix.room()))
+        self.shift.add(columns.sum(axis=1, out=self.shift.room()))
         return x, to_images(self.matrix.value.T @ columns, dy.shape)
 
 
 class Fused:
-    """The layers of a level, with each FlowStep's ActNorm and 1x1 convolution as one ChannelAffine.
+    """The layers of a level as they run on tiles: ActNorm and 1x1 convolution as one ChannelAffine, networks folded.
 
-    `chain`: the same names, in order. A step with a fixed permutation, and any other layer, stays as it is. Determinants
-    and inverses are taken if `forward`, `inverse` says so.
+    `chain`: the same names, in order. Layers that are no FlowSteps stay as they are, and so does a fixed permutation.
+    `pixels`: H W of the images. Determinants and inverses are taken if `forward`, `inverse` says so.
     """
 
-    def __init__(self, chain: Chain, workers: Workers | None = None, forward: bool = False, inverse: bool = False) -> None:
-        self._steps = {name: layer for name, layer in chain.layers.items() if _can_be_fused(layer)}
-        layers = dict(chain.layers)
-        if self._steps:
-            mixings = [cast(ChannelMixing, step.layers["permutation"]) for step in self._steps.values()]
-            W = self._W = _stack([mixing.matrix() for mixing in mixings])  # (steps, C, C), as all that follows
-            scales = [cast(ActNorm, step.layers["actnorm"]).scale_and_shift() for step in self._steps.values()]
-            s, b, log_s = (_stack(list(parts)) for parts in zip(*scales, strict=True))
-            xp = namespace(W)
-            self._s, self._b = s[:, None, :], b[:, None, :]
-            A, a = W * self._s, (W @ b[:, :, None])[:, :, 0]
-            self._dA, self._da, self._dlog = xp.zeros_like(A), xp.zeros_like(a), xp.zeros(len(W), xp.float64)
-            none = xp.full(len(W), xp.nan)
-            log_abs_det = type(mixings[0]).log_abs_dets(mixings) + log_s.sum(axis=1, dtype=xp.float64) if forward else none
-            self._W_inverse = inverses(W, workers) if inverse else none
-            A_inverse = self._W_inverse / s[:, :, None] if inverse else none
-            a_inverse = -b / s
-            for i, (name, step) in enumerate(self._steps.items()):
-                affine = ChannelAffine(
-                    Parameter(A[i], self._dA[i]),
-                    Parameter(a[i], self._da[i]),
-                    Parameter(log_abs_det[i : i + 1], self._dlog[i : i + 1]),
-                    A_inverse[i],
-                    a_inverse[i],
-                )
-                layers[name] = Chain({"affine": affine, "coupling": step.layers["coupling"]}, step.memory)
+    def __init__(
+        self, chain: Chain, pixels: int, workers: Workers | None = None, forward: bool = False, inverse: bool = False
+    ) -> None:
+        steps = {name: layer for name, layer in chain.layers.items() if isinstance(layer, FlowStep)}
+        together = bool(steps) and side_by_side(list(steps.values()))
+        layers, self._stacks = dict(chain.layers), []
+        for names in [list(steps)] if together else [[name] for name in steps]:
+            stack = _Stack([steps[name] for name in names], pixels, workers, forward, inverse)
+            layers.update({name: stack.step(i) for i, name in enumerate(names)})
+            self._stacks.append(stack)
         self.chain = Chain(layers, chain.memory)
 
-    def add_gradients(self) -> None:
-        """Add what the gradients of the ChannelAffines mean for the parameters of their steps."""
-        if not self._steps:
-            return
-        dlog = self._dlog.astype(self._W.dtype)[:, None]
-        dW = self._dA * self._s + self._da[:, :, None] * self._b
-        s_ds = self._s[:, 0] * (self._dA * self._W).sum(axis=1) + dlog
-        db = (self._da[:, None, :] @ self._W)[:, 0]
-        for i, step in enumerate(self._steps.values()):
-            cast(ChannelMixing, step.layers["permutation"]).add_gradients(dW[i], self._dlog[i], self._W_inverse[i])
-            cast(ActNorm, step.layers["actnorm"]).add_gradients(s_ds[i], db[i])
+    def add_gradients(self, dlogdet: Array) -> None:
+        """Add what the gradients of the layers of `chain` mean for the parameters, after its backward with dlogdet (N,)."""
+        total = dlogdet.sum() if self._stacks else None
+        for stack in self._stacks:
+            stack.add_gradients(total)
 
 
-def _stack(arrays: list[Array]) -> Array:
-    return namespace(arrays[0]).stack(arrays)
+class _Stack:
+    """Steps of a level, side by side: what depends on their parameters alone, with the step as the first axis."""
+
+    def __init__(
+        self, steps: Sequence[FlowStep], pixels: int, workers: Workers | None, forward: bool, inverse: bool
+    ) -> None:
+        self._steps, self._pixels = steps, pixels
+        self._actnorm, self._permutation, coupling = stacked(steps).layers.values()
+        self._folds: Folds | None = None
+        if isinstance(coupling, Coupling) and isinstance(coupling.net, PixelMLP):
+            self._folds = coupling.net.fold()
+        self._fused = isinstance(self._permutation, ChannelMixing)
+        if self._fused:
+            assert isinstance(self._permutation, ChannelMixing) and isinstance(self._actnorm, ActNorm)
+            W = self._W = self._permutation.matrix()  # (steps, C, C), as all that follows
+            s, b, log_s = self._actnorm.scale_and_shift()
+            xp = namespace(W)
+            self._s, self._b = s[:, None, :], b[:, None, :]
+            self._A, self._a = W * self._s, (W @ b[:, :, None])[:, :, 0]
+            self._dA, self._da = xp.empty_like(self._A), xp.empty_like(self._a)
+            none = xp.full(len(W), xp.nan)
+            self._logdet = none
+            if forward:
+                self._logdet = pixels * (self._permutation.log_abs_det() + log_s.sum(axis=1, dtype=xp.float64))
+            self._W_inverse = inverses(W, workers) if inverse else none
+            self._A_inverse = self._W_inverse / s[:, :, None] if inverse else none
+            self._a_inverse = -b / s
+
+    def step(self, i: int) -> Bijector:
+        """What the i-th step is while the level runs."""
+        layers = dict(self._steps[i].layers)
+        coupling = layers["coupling"]
+        if self._folds is not None and isinstance(coupling, Coupling):
+            coupling = coupling.with_net(self._folds.layer(i))
+        if not self._fused:
+            return Chain({**layers, "coupling": coupling}, self._steps[i].memory)
+        affine = ChannelAffine(
+            Parameter(self._A[i], self._dA[i], fresh=True),
+            Parameter(self._a[i], self._da[i], fresh=True),
+            self._logdet[i : i + 1],
+            self._A_inverse[i],
+            self._a_inverse[i],
+        )
+        return Chain({"affine": affine, "coupling": coupling}, self._steps[i].memory)
+
+    def add_gradients(self, dlogdet: Array) -> None:
+        """Add what the gradients of the steps mean for the parameters; dlogdet: summed over the images, 0-d."""
+        if self._folds is not None:
+            self._folds.net.collect(self._folds)
+        if self._fused:
+            assert isinstance(self._permutation, ChannelMixing) and isinstance(self._actnorm, ActNorm)
+            dlog = (self._pixels * dlogdet).astype(self._W.dtype)
+            dW = self._dA * self._s + self._da[:, :, None] * self._b
+            s_ds = self._s[:, 0] * (self._dA * self._W).sum(axis=1) + dlog
+            db = (self._da[:, None, :] @ self._W)[:, 0]
+            self._permutation.add_gradients(dW, dlog, self._W_inverse)
+            self._actnorm.add_gradients(s_ds, db)
 
 
 def inverses(matrices: Array, workers: Workers | None = None) -> Array:
@@ -132,7 +168,3 @@ def inverses(matrices: Array, workers: Workers | None = None) -> Array:
     if workers is None:
         return of(slice(None))
     return xp.concatenate(workers.map(of, cut(len(matrices), min(len(matrices), workers.threads))))
-
-
-def _can_be_fused(layer: Bijector) -> TypeGuard[FlowStep]:
-    return isinstance(layer, FlowStep) and isinstance(layer.layers["permutation"], ChannelMixing)

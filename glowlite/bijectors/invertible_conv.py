@@ -9,7 +9,6 @@ whose log|det W| is sum log|s|, equation 11. Both start from the same random rot
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 import scipy.linalg
@@ -28,24 +27,22 @@ def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:
 
 
 class ChannelMixing(Bijector):
-    """y = W x at every pixel, W from the parameters. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3)."""
+    """y = W x at every pixel, W from the parameters. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3).
+
+    What follows from the parameters alone is written along the last axes, and so works for a stack of layers, too.
+    """
 
     @abstractmethod
     def matrix(self) -> Array:
-        """W, (C, C), in the dtype of the parameters."""
+        """W, (..., C, C), in the dtype of the parameters."""
 
     @abstractmethod
     def log_abs_det(self) -> Array:
-        """log|det W|, float64, 0-d."""
-
-    @classmethod
-    def log_abs_dets(cls, layers: Sequence[ChannelMixing]) -> Array:
-        """`log_abs_det` of many layers of this class and size, float64, (layers,); in one call where that is faster."""
-        return namespace(layers[0].matrix()).stack([layer.log_abs_det() for layer in layers])
+        """log|det W|, (...), float64."""
 
     @abstractmethod
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
-        """Add what a gradient (C, C) of W and one of log|det W| (0-d) mean for the parameters."""
+        """Add what a gradient (..., C, C) of W and one of log|det W|, (...) or 0-d, mean for the parameters."""
 
     def inverse_matrix(self) -> Array:
         """W^-1, taken in float64."""
@@ -84,16 +81,12 @@ class Invertible1x1Conv(ChannelMixing):
         return self.weight.value
 
     def log_abs_det(self) -> Array:
-        return self.log_abs_dets([self])[0]
-
-    @classmethod
-    def log_abs_dets(cls, layers: Sequence[ChannelMixing]) -> Array:
-        xp = namespace(layers[0].matrix())
-        return xp.linalg.slogdet(xp.stack([layer.matrix() for layer in layers]).astype(xp.float64))[1]
+        xp = namespace(self.weight.value)
+        return xp.linalg.slogdet(self.weight.value.astype(xp.float64))[1]
 
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
         # d log|det W| / dW = W^-T
-        self.weight.grad[...] += dW + dlog_abs_det.astype(dW.dtype) * W_inverse.T
+        self.weight.grad[...] += dW + dlog_abs_det.astype(dW.dtype)[..., None, None] * W_inverse.swapaxes(-1, -2)
 
 
 class Invertible1x1ConvLU(ChannelMixing):
@@ -113,24 +106,32 @@ class Invertible1x1ConvLU(ChannelMixing):
         self.log_s = Parameter(np.log(np.abs(s)))
 
     def factors(self) -> tuple[Array, Array, Array]:
-        """P L, U + diag(s), and s."""
+        """P L, U + diag(s), both (..., C, C), and s, (..., C)."""
         xp = namespace(self.log_s.value)
         s = self.sign_s.value * xp.exp(self.log_s.value)
-        L = xp.tril(self.lower.value, -1) + xp.eye(self.channels, dtype=s.dtype)
-        return L[self.rows.value], xp.triu(self.upper.value, 1) + xp.diag(s), s
+        one = xp.eye(self.channels, dtype=s.dtype)
+        PL = _rows_of(xp.tril(self.lower.value, -1) + one, self.rows.value)
+        return PL, xp.triu(self.upper.value, 1) + one * s[..., None], s
 
     def matrix(self) -> Array:
         PL, Us, _ = self.factors()
         return PL @ Us
 
     def log_abs_det(self) -> Array:
-        return self.log_s.value.sum(dtype=namespace(self.log_s.value).float64)  # equation 11
+        return self.log_s.value.sum(axis=-1, dtype=namespace(self.log_s.value).float64)  # equation 11
 
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
         # W = P L Us:  dL = P^T dW Us^T,  dUs = (P L)^T dW;  ds is the diagonal of dUs, and dlog_s = s ds + dlog|det|
         xp = namespace(dW)
         PL, Us, s = self.factors()
-        dUs = PL.T @ dW
-        self.lower.grad[...] += xp.tril((dW @ Us.T)[self.rows.value.argsort()], -1)
+        dUs = PL.swapaxes(-1, -2) @ dW
+        dL = _rows_of(dW @ Us.swapaxes(-1, -2), self.rows.value.argsort(axis=-1))
+        self.lower.grad[...] += xp.tril(dL, -1)
         self.upper.grad[...] += xp.triu(dUs, 1)
-        self.log_s.grad[...] += xp.diag(dUs) * s + dlog_abs_det.astype(dW.dtype)
+        ds = xp.diagonal(dUs, axis1=-2, axis2=-1)
+        self.log_s.grad[...] += ds * s + dlog_abs_det.astype(dW.dtype)[..., None]
+
+
+def _rows_of(matrix: Array, rows: Array) -> Array:
+    """matrix[rows[i]] as row i: (..., C, C) and (..., C)."""
+    return namespace(matrix).take_along_axis(matrix, rows[..., None], axis=-2)

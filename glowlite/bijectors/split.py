@@ -9,8 +9,8 @@ The learned prior N(mean, exp(logs)^2) of z2 is thus an affine coupling, and eps
 from __future__ import annotations
 
 from glowlite.backend import Array, namespace
+from glowlite.bijectors.affine_coupling import interleaved
 from glowlite.bijectors.base import zero_logdet
-from glowlite.bijectors.coupling import interleaved
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.parameters import Parameterized
 from glowlite.shapes import check_half, check_images

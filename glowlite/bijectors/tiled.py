@@ -42,7 +42,7 @@ class Tiled(Bijector):
         return type(self)(self.chain.map_children(change), self.workers, self.width)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        chain = Fused(self.chain, self.workers, forward=True).chain
+        chain = Fused(self.chain, x[0, ..., 0].size, self.workers, forward=True).chain
         y, logdet = _results(x)
 
         def run(tile: slice) -> None:
@@ -52,7 +52,7 @@ class Tiled(Bijector):
         return y, logdet
 
     def forward_keeping(self, x: Array) -> tuple[Array, Array, list[Trail]]:
-        chain = Fused(self.chain, self.workers, forward=True).chain
+        chain = Fused(self.chain, x[0, ..., 0].size, self.workers, forward=True).chain
         y, logdet = _results(x)
         hidden_maps = 2 * x[..., 0].size * self.width * x.itemsize
         keep_last = self.chain.memory.kind != "stored" and hidden_maps <= LAST_STEP_MB * 2**20
@@ -64,7 +64,7 @@ class Tiled(Bijector):
         return y, logdet, self._map(run, self._tiles(x))
 
     def inverse(self, y: Array) -> Array:
-        chain = Fused(self.chain, self.workers, inverse=True).chain
+        chain = Fused(self.chain, y[0, ..., 0].size, self.workers, inverse=True).chain
         x, _ = _results(y)
 
         def run(tile: slice) -> None:
@@ -74,7 +74,7 @@ class Tiled(Bijector):
         return x
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, kept: list[Trail] | None = None) -> tuple[Array, Array]:
-        fused = Fused(self.chain, self.workers, inverse=True)
+        fused = Fused(self.chain, y[0, ..., 0].size, self.workers, inverse=True)
         x, _ = _results(y)
         dx, _ = _results(y)
         tiles = self._tiles(y)
@@ -92,7 +92,7 @@ class Tiled(Bijector):
                 raise
 
         self._map(run, range(len(tiles)))
-        fused.add_gradients()
+        fused.add_gradients(dlogdet)
         return x, dx
 
     def initialize(self, x: Array, total: Total = of_one) -> Array:

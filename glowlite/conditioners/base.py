@@ -23,6 +23,10 @@ class Conditioner(Parameterized, ABC):
     def backward(self, dh: Array, cache: Cache) -> Array:
         """dx; gradients of the parameters are added into their `grad` views."""
 
+    def add_backward(self, dh: Array, cache: Cache, dx: Array) -> None:
+        """`backward`, whose result is added to dx."""
+        dx += self.backward(dh, cache)
+
     def apply(self, x: Array) -> Array:
         """h alone, where no `backward` follows."""
         return self.forward(x)[0]

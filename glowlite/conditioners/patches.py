@@ -35,7 +35,7 @@ def patch_matrix(x: Array, border: bool = False, ones: bool = False) -> Array:
     matrix = xp.empty((9 * (c + border) + ones, pixels), x.dtype)
     if xp is not np:
         columns = xp.ascontiguousarray(pixel_matrix(x))
-        launch(xp, "gather", *_GATHER, matrix.size, columns, matrix, n, h, w, c, border)
+        launch(xp, "gather", *GATHER, matrix.size, columns, matrix, n, h, w, c, border)
         return matrix
     taps = matrix[: 9 * c].reshape(3, 3, c, n, h, w)  # dy, dx, c, n, y, x
     flat = taps.reshape(3, 3, c, pixels)
@@ -59,14 +59,28 @@ def scatter(patches: Array) -> Array:
     return scatter_columns(namespace(patches).array(pixel_matrix(patches)), patches.shape)
 
 
-def scatter_columns(sent: Array, image_shape: tuple[int, ...]) -> Array:
-    """`scatter` of a matrix (9 C, P), P = N H W for `image_shape` = (N, H, W, ...): a view of it; its contents are lost."""
+def scatter_columns(
+    sent: Array, image_shape: tuple[int, ...], constant: Array | None = None, onto: Array | None = None
+) -> Array:
+    """`scatter` of a matrix (9 C, P), P = N H W for `image_shape` = (N, H, W, ...), to whose columns `constant` is added.
+
+    The contents of `sent` are lost. `onto`: images to add the result to.
+    """
     n, h, w = image_shape[:3]
     xp = namespace(sent)
     if xp is not np:
-        received = xp.empty((len(sent) // 9, n * h * w), sent.dtype)
-        launch(xp, "scatter", *_SCATTER, received.size, xp.ascontiguousarray(sent), received, n, h, w, len(received))
-        return to_images(received, image_shape)
+        in_place = onto is not None and onto.transpose(3, 0, 1, 2).flags.c_contiguous
+        received = pixel_matrix(onto) if in_place else xp.empty((len(sent) // 9, n * h * w), sent.dtype)
+        columns = xp.ascontiguousarray(sent)
+        added = columns if constant is None else constant
+        flags, places = (constant is not None, in_place), (n, h, w, len(received))
+        launch(xp, "scatter", *SCATTER, received.size, columns, received, added, *flags, *places)
+        result = to_images(received, image_shape)
+        if onto is not None and not in_place:
+            onto += result
+        return result if onto is None else onto
+    if constant is not None:
+        sent += constant[:, None]
     taps = sent.reshape(3, 3, -1, n, h, w)
     flat = sent.reshape(3, 3, -1, n * h * w)
     # the steps of `patch_matrix` backwards: what was zero sends nothing, what was copied is added
@@ -80,11 +94,14 @@ def scatter_columns(sent: Array, image_shape: tuple[int, ...]) -> Array:
     total = rows[1]
     total[:, :-w] += rows[0, :, w:]
     total[:, w:] += rows[2, :, :-w]
-    return to_images(total, image_shape)
+    if onto is not None:
+        onto += to_images(total, image_shape)
+        return onto
+    return to_images(total.copy(), image_shape)  # a view would hold on to the whole of `sent`
 
 
 # Element i of the matrix: row r, pixel p. Rows: 9 c of taps, 9 of the border if it is seen, and one of ones.
-_GATHER = (
+GATHER = (
     "const T* x, T* matrix, const int n, const int h, const int w, const int c, const int border",
     """
   const int pixels = n * h * w, p = i % pixels, r = i / pixels;
@@ -99,24 +116,20 @@ _GATHER = (
 )
 
 # Element i of the result: channel a, pixel q, which tap k reaches from pixel q - k.
-_SCATTER = (
-    "const T* sent, T* received, const int n, const int h, const int w, const int c",
+SCATTER = (
+    "const T* sent, T* received, const T* constant, const int with_constant, const int onto, const int n, const int h,"
+    " const int w, const int c",
     """
   const int pixels = n * h * w, q = i % pixels, a = i / pixels;
   T total = 0;
   for (int k = 0; k < 9; ++k) {
     const int row = q / w % h - (k / 3 - 1), column = q % w - (k % 3 - 1);
     if (row >= 0 && row < h && column >= 0 && column < w)
-      total += sent[(k * c + a) * pixels + q - (k / 3 - 1) * w - (k % 3 - 1)];
+      total += sent[(k * c + a) * pixels + q - (k / 3 - 1) * w - (k % 3 - 1)] + (with_constant ? constant[k * c + a] : T(0));
   }
-  received[i] = total;
+  received[i] = onto ? received[i] + total : total;
 """,
 )
-
-
-def taps_from_outside(height: int, width: int, like: Array) -> Array:
-    """(9, H W): 1 where scatter's tap k reaches pixel q from q - k outside the image, else 0; dtype of `like`."""
-    return _outside(height, width, like.dtype, namespace(like))[::-1]
 
 
 @cache

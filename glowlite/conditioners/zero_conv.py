@@ -1,20 +1,28 @@
 """3x3 convolutions that start at zero: the last one of a coupling network, and the whole network of a learned prior.
 
 As a product and a scatter: a pixel q sends W[k] h[q] to the pixel q + k, for each of the nine taps k. So W[k] here is
-the tap -k of the usual convolution, the kernel turned by 180 degrees. The border channel of the original code, which is
-1 outside the image, sends one more vector W_border[k] from every pixel outside: a map (H, W, C_out) that no pixel
-inside knows of.
+the tap -k of the usual convolution, the kernel turned by 180 degrees.
+
+The border channel of the original code, which is 1 outside the image, sends B[k] from every pixel outside. What comes
+from outside is what would come from everywhere, less what comes from inside. So with the bias b, y = e (...), every pixel
+of the image may as well send the constant
+
+    sent[k] = -e B[k],     and to itself     sent[0] = e (b + sum_{k != 0} B[k])
+
+    db = e dsent[0]        dB[k] = e (dsent[0] - dsent[k])        e = exp(3 logs)
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from glowlite.backend import Array
+from glowlite.backend import Array, namespace
 from glowlite.conditioners.base import Cache, Conditioner
-from glowlite.conditioners.patches import patch_matrix, scatter_columns, taps_from_outside
+from glowlite.conditioners.patches import patch_matrix, scatter_columns
 from glowlite.conditioners.scaled_linear import ScaledLinear
 from glowlite.pixels import pixel_matrix, to_images
+
+CENTRE = 4  # of the nine taps, in the order dy, dx: the pixel itself
 
 
 class ScatterConv(ScaledLinear):
@@ -25,43 +33,39 @@ class ScatterConv(ScaledLinear):
         self.in_channels = in_channels
         self.border = border
 
-    def taps(self) -> Array:
-        """The matrix (C_in, 9 C_out) from a pixel to what it sends, before the scale; a view."""
-        return self._taps_of(self.weight.value)
+    def fold(self, gain: Array | None = None) -> tuple[Array, Array]:
+        """The matrix from a pixel to what it sends, (..., C_in, 9 C_out), and the constant it sends, (..., 9 C_out).
 
-    def received(self, sent: Array, image_shape: tuple[int, ...]) -> Array:
-        """What pixels receive from each other, from outside, and as bias, scaled: (N, H, W, C_out).
-
-        sent: (9 C_out, P), whose contents are lost, P = N H W for `image_shape` = (N, H, W, ...).
+        Both are scaled; the matrix has a `gain` (..., C_in) on its input, too.
         """
-        y = scatter_columns(sent, image_shape)
-        b = self.bias.value
+        weight, b, e = self.weight.value, self.bias.value, self.scale()
+        *stack, _, _, c_out = weight.shape
+        taps = weight[..., : self.in_channels, :, :] * e[..., None, None, :]
+        if gain is not None:
+            taps *= gain[..., None, None]
+        sent = namespace(b).zeros((*stack, 9, c_out), b.dtype)
+        sent[..., CENTRE, :] = b
         if self.border:
-            height, width = image_shape[1:3]
-            from_outside = self.weight.value[-1].T @ taps_from_outside(height, width, sent)
-            b = to_images(from_outside + b[:, None], (1, height, width))
-        y += b
-        return y * self.scale()  # a new array: y would hold on to the whole of `sent`
+            B = weight[..., -1, :, :]
+            sent -= B
+            sent[..., CENTRE, :] += B.sum(axis=-2)
+        sent *= e[..., None, :]
+        return taps.reshape(*stack, self.in_channels, 9 * c_out), sent.reshape(*stack, 9 * c_out)
 
-    def backward(self, dy: Array, y: Array, h: Array | None) -> Array:
-        """From dy, y as of `received`: d sent, (9 C_out, P). Adds all gradients; that of `taps` if h (C_in, P) is given."""
-        self.add_scale_gradient((dy * y).sum(axis=(0, 1, 2)))
-        dy = dy * self.scale()
-        dsent = patch_matrix(dy)
-        if h is not None:
-            self.add_taps_gradient(h @ dsent.T)
+    def collect(self, taps: Array, dtaps: Array, sent: Array, dsent: Array, gain: Array | None = None) -> None:
+        """Add what the gradients of `fold`'s results mean for the parameters."""
+        *stack, c_in, _ = taps.shape
+        nine, e = (*stack, 9, self.bias.value.shape[-1]), self.scale()
+        per_output = (dtaps * taps).sum(axis=-2) + dsent * sent  # both are linear in e:  dlog e = sum dM M
+        self.add_scale_gradient(per_output.reshape(nine).sum(axis=-2))
+        dweight = dtaps.reshape(*stack, c_in, 9, -1) * e[..., None, None, :]
+        if gain is not None:
+            dweight *= gain[..., None, None]
+        self.weight.grad[..., :c_in, :, :] += dweight
+        dsent = dsent.reshape(nine) * e[..., None, :]
+        self.bias.grad[...] += dsent[..., CENTRE, :]
         if self.border:
-            outside = taps_from_outside(dy.shape[1], dy.shape[2], dy)  # (9, H W)
-            self.weight.grad[-1] += outside @ dy.sum(axis=0).reshape(outside.shape[1], -1)
-        self.bias.grad[...] += pixel_matrix(dy).sum(axis=1)
-        return dsent
-
-    def add_taps_gradient(self, dtaps: Array) -> None:
-        """Add the gradient (C_in, 9 C_out) of `taps`."""
-        self._taps_of(self.weight.grad)[...] += dtaps
-
-    def _taps_of(self, weight: Array) -> Array:
-        return weight[: self.in_channels].reshape(self.in_channels, -1)
+            self.weight.grad[..., -1, :, :] += dsent[..., CENTRE : CENTRE + 1, :] - dsent
 
 
 class ZeroConv(Conditioner):
@@ -72,10 +76,11 @@ class ZeroConv(Conditioner):
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         pixels = pixel_matrix(x)  # (C_in, P)
-        h = self.conv.received(self.conv.taps().T @ pixels, x.shape)
-        return h, (pixels, h)
+        taps, sent = self.conv.fold()
+        return scatter_columns(taps.T @ pixels, x.shape, sent), (pixels, taps, sent)
 
     def backward(self, dh: Array, cache: Cache) -> Array:
-        pixels, h = cache
-        dsent = self.conv.backward(dh, h, pixels)
-        return to_images(self.conv.taps() @ dsent, dh.shape)
+        pixels, taps, sent = cache
+        received = patch_matrix(dh)  # the gradient of what each pixel sends, (9 C_out, P)
+        self.conv.collect(taps, pixels @ received.T, sent, received.sum(axis=1))
+        return to_images(taps @ received, dh.shape)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.base import Bijector
-from glowlite.bijectors.coupling import AdditiveCoupling, AffineCoupling
+from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
