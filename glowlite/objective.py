@@ -17,6 +17,7 @@ import numpy as np
 
 from glowlite.backend import Array, Namespace, namespace, to_device
 from glowlite.errors import GlowliteError, ShapeError
+from glowlite.kernels import launch
 from glowlite.randomness import uniform
 
 
@@ -34,15 +35,29 @@ def quantise(images: Array, n_bits: int) -> Array:
     return images >> (8 - check_n_bits(n_bits))
 
 
-def dequantise(images: np.ndarray, n_bits: int, noise: np.ndarray, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of `noise`, of `xp`.
+def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
+    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of `noise`.
 
-    Both come from the host, where the noise is drawn, and x is what goes to the device: one upload.
+    Arrays of the host give one of `xp`, by one upload. Arrays of a GPU stay there.
     """
     n_bins = 2 ** check_n_bits(n_bits)
-    x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
     below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
+    device = namespace(images)
+    if device is not np:
+        x = device.empty(images.shape, noise.dtype)
+        launch(device, "dequantise", *DEQUANTISE, x.size, noise, images, x, 8 - n_bits, n_bins, float(below))
+        return x
+    x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
     return to_device(np.minimum(x - 0.5, below), xp)  # level + noise can round up to the next level
+
+
+DEQUANTISE = (
+    "const T* noise, const unsigned char* images, T* x, const int shift, const int bins, const double below",
+    """
+  const T v = (T(images[i] >> shift) + noise[i]) / T(bins) - T(0.5);
+  x[i] = v < T(below) ? v : T(below);
+""",
+)
 
 
 def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:

@@ -23,6 +23,7 @@ from glowlite.errors import GlowliteError
 from glowlite.kernels import launch
 from glowlite.workers import Workers, chunks
 
+ON_DEVICE = 1 << 24  # numbers of a gradient that a GPU takes in float64 at once: 128 MiB
 DECAYS = ("cosine", "linear", "constant")
 
 
@@ -175,7 +176,8 @@ AVERAGE = ("T* sum, const T* theta, const double part", "  sum[i] += T(part) * (
 def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
     """The Euclidean norm of the flat gradient, 0-d: in chunks by BLAS, in the dtype of grad, then in float64.
 
-    Relative error about 1e-6 in float32. Where squares leave the range of float32, they are taken in float64.
+    Relative error about 1e-6 in float32. Where squares leave the range of float32, they are taken in float64; on a GPU
+    always, so that the host does not have to look.
     """
     xp = namespace(grad)
 
@@ -184,8 +186,10 @@ def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
             g = grad[part].astype(dtype, copy=False)
             return xp.dot(g, g).astype(xp.float64)
 
-        return xp.stack((workers or Workers(1)).map(of, chunks(grad))).sum()
+        return xp.stack((workers or Workers(1)).map(of, chunks(grad, ON_DEVICE))).sum()
 
+    if xp is not np:
+        return xp.sqrt(squares(xp.float64))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         total = squares(grad.dtype)
     return xp.sqrt(total if 1e-30 < float(total) < 1e30 else squares(xp.float64))

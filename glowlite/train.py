@@ -39,16 +39,20 @@ class Progress:
     def __init__(self, training: Training) -> None:
         self.settings = training.settings
         steps, done = self.settings.steps, training.state.step
+        self.loss = ""
         self.bar = tqdm(total=steps, initial=done, disable=None, unit="step", dynamic_ncols=True)
 
     def on_step(self, step: int, result: StepResult | None) -> None:
         if not self.bar.disable:
             rate = self.bar.format_dict["rate"] or 0.0
-            loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
-            self.bar.set_postfix_str(f"{loss}, {rate * self.settings.batch:.0f} images/s", False)
+            if result is None or result.known:  # nobody waits for a GPU to see a number go by
+                self.loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
+            self.bar.set_postfix_str(f"{self.loss}, {rate * self.settings.batch:.0f} images/s", False)
             self.bar.update()
 
     def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        if metrics.train_bits_per_dim is not None:
+            self.loss = f"{metrics.train_bits_per_dim:.3f} bits/dim"
         if metrics.held_out_bits_per_dim is None:
             return
         left = timing.seconds / metrics.step * (self.settings.steps - metrics.step)

@@ -114,6 +114,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
             last = state.step == settings.steps
             evaluates = last or state.step % settings.evaluate_every == 0
             if evaluates or state.step % settings.log_every == 0:
+                training.settle()
                 timing = clock.timing(state.step)
                 try:
                     metrics = _metrics(training, data, lr, result, evaluates)
@@ -126,6 +127,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
             stopped = bool(training.ranks.meet(np.array([float(stop())]), f"the end of step {state.step}").any())
             is_best = evaluates and state.best_step == state.step
             if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
+                training.settle()
                 state.seconds = clock.seconds()
                 for observer in observers:
                     observer.on_checkpoint(training)

@@ -137,9 +137,9 @@ class Workers:
         return cut(images * pixels, max(fewest, -(-numbers // self.tile_numbers)) if images == 1 else 1)
 
 
-def chunks(vector: Array) -> list[slice]:
-    """A flat vector on the host in pieces of CHUNK; one on a device in one piece."""
-    size = CHUNK if isinstance(vector, np.ndarray) else max(1, vector.size)
+def chunks(vector: Array, on_device: int = 0) -> list[slice]:
+    """A flat vector on the host in pieces of CHUNK; one on a device in pieces of `on_device`, by default a single one."""
+    size = CHUNK if isinstance(vector, np.ndarray) else on_device or max(1, vector.size)
     return [slice(start, start + size) for start in range(0, vector.size, size)]
 
 

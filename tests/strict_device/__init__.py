@@ -82,7 +82,7 @@ class ndarray:
         out[...] = self._host
         return out
 
-    def set(self, host):
+    def set(self, host, stream=None):
         if not isinstance(host, np.ndarray) or host.dtype != self.dtype or host.shape != self.shape:
             raise TypeError(f"set: expected an array of the host, {self.dtype} {self.shape}")
         counts["upload"] += 1
@@ -285,10 +285,6 @@ class _Module(types.ModuleType):
         return lambda *inputs, **keywords: call(full, target, inputs, keywords)
 
 
-def _synchronize():
-    counts["sync"] += 1
-
-
 class RawKernel:
     """A kernel in CUDA C++, compiled by g++ over a shim and run thread after thread on the host."""
 
@@ -317,8 +313,35 @@ xp.ndarray = ndarray
 for _name in ("array", "asarray", "ascontiguousarray"):
     setattr(xp, _name, _array(_name))
 xp.asnumpy = lambda values: values.get() if isinstance(values, ndarray) else np.asarray(values)
+
+
+class Event:
+    def synchronize(self):
+        counts["wait for an event"] += 1
+
+
+class Stream:
+    """Everything here is done at once; what is asked of a stream is only counted."""
+
+    ptr = 0
+
+    def __init__(self, non_blocking=False):
+        self.non_blocking = non_blocking
+
+    def synchronize(self):
+        counts["sync"] += 1
+
+    def record(self):
+        return Event()
+
+    def wait_event(self, event):
+        assert isinstance(event, Event)
+
+
+_CURRENT = Stream()
 xp.cuda = types.SimpleNamespace(
-    get_current_stream=lambda: types.SimpleNamespace(synchronize=_synchronize, ptr=0),
+    Stream=Stream,
+    get_current_stream=lambda: _CURRENT,
     alloc_pinned_memory=lambda size: bytearray(size),
     nccl=None,
 )
