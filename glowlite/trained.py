@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from glowlite.backend import device_namespace
 from glowlite.command_line import Parser, at_least
 from glowlite.data import Dataset, load
+from glowlite.data.own import own_image
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.models.glow import Glow
@@ -40,6 +45,10 @@ class Trained:
     options: dict[str, Any]
     weights: str
 
+    @cached_property
+    def _data(self) -> Dataset:
+        return self.data()
+
     def data(self, processes: int = 1) -> Dataset:
         """The data it was trained on, prepared as they were for that. Raises GlowliteError if nobody knows which."""
         if not self.options:
@@ -47,6 +56,25 @@ class Trained:
         trained = make_parser().parse_args([])
         vars(trained).update(self.options)
         return load(trained.data, preparation_of(trained), processes)
+
+    def images(self, words: Sequence[str]) -> np.ndarray:
+        """The images that words name, uint8 (N, H, W, C): files, or numbers of held-out images, from 0.
+
+        What was done to a file to make it fit the model is said on stderr. Raises GlowliteError.
+        """
+        return np.stack([self._held_out_image(int(w)) if w.isdecimal() else self._own_image(Path(w)) for w in words])
+
+    def _held_out_image(self, number: int) -> np.ndarray:
+        data = self._data
+        if number >= len(data.held_out):
+            raise GlowliteError(f"image {number}: {data.source} has {len(data.held_out)} held-out images, counted from 0")
+        return data.held_out[number : number + 1][0]
+
+    def _own_image(self, path: Path) -> np.ndarray:
+        image, notes = own_image(path, self.model.config.image_shape)
+        if notes:
+            print(f"{path}: {', '.join(notes)}", file=sys.stderr)
+        return image
 
 
 def add_model_options(parser: Parser) -> None:
@@ -90,9 +118,14 @@ def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
     yield best if path.is_dir() and checkpoint == "best" and best.exists() else resolve(path)
 
 
-def is_model(word: str) -> bool:
-    """Whether a word of a command line names a model, and no image: a folder, a .safetensors file, a pretrained name."""
-    return word in NAMES or word.endswith(".safetensors") or Path(word).is_dir()
+def part_words(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The words [RUN] IMAGE... of a command line: the model and the images.
+
+    The first word is a model if it is a folder, a .safetensors file, or a pretrained name; else DEFAULT is meant.
+    """
+    first = words[0] if words else ""
+    named = first in NAMES or first.endswith(".safetensors") or Path(first or "-").is_dir()
+    return (first, list(words[1:])) if named else (DEFAULT, list(words))
 
 
 def training_command(options: dict[str, Any]) -> str:
