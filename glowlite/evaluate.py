@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from glowlite.command_line import Parser, at_least, run
-from glowlite.communicator import communicator
+from glowlite.communicator import Alone, communicator
 from glowlite.data import Dataset, load
+from glowlite.data.own import load_fitted
 from glowlite.data.preparation import Preparation
 from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
-from glowlite.evaluation import scores
+from glowlite.evaluation import scores, some_rows
+from glowlite.pictures import save_histograms
+from glowlite.sheets import check_place
 from glowlite.storage import atomic_path
 from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
+
+OTHERS = 1000  # images of --ood, at most
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -30,6 +36,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=at_least(0), default=0, help="of the noise")
     add("--batch", type=at_least(1), default=64, help="images a pass; of no influence on the result")
     add("--csv", metavar="FILE", help="write bits/dim of every image there")
+    add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
+    add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
     add_model_options(parser)
     return parser.parse_args(arguments)
 
@@ -45,6 +53,8 @@ def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Da
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
+    if options.ood is not None:
+        check_place("--histogram", options.histogram)
     ranks = communicator()
     trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
     model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
@@ -56,18 +66,53 @@ def main(arguments: list[str] | None = None) -> None:
             " prepare them with --resize, --crop or --grey"
         )
     results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
+    others = None if options.ood is None else score_others(options, trained, ranks)
     if not ranks.leads:
         return
     if options.csv is not None:
         write_csv(Path(options.csv), results)
-    error = "bits/dim (of a single image: no standard error)"
-    if len(results) > 1:
-        error = f"+- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
+    step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     print(
-        f"{data.name}: {results.mean():.4f} {error} at {n_bits} bits over"
-        f" {len(results)} {which} images; {trained.weights} weights of step {model.facts.get('step', '?')}, {draws} draw"
-        f"{'s' if draws > 1 else ''} of the dequantisation noise"
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images; {trained.weights}"
+        f" weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
+    if others is not None:
+        compare(options, n_bits, {f"{data.name}, {which}": results, options.ood: others})
+
+
+def mean_and_error(results: np.ndarray) -> str:
+    mean = f"{results.mean():.4f}"
+    if len(results) == 1:
+        return f"{mean} bits/dim (of a single image: no standard error)"
+    return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
+
+
+def score_others(options: argparse.Namespace, trained: Trained, ranks: Alone) -> np.ndarray:
+    """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
+    model = trained.model
+    images, source, notes = load_fitted(options.ood, model.config.image_shape)
+    if notes and ranks.leads:
+        print(f"{source}: {', '.join(notes)} (the first image; the others alike)", file=sys.stderr)
+    rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
+    return scores(model, images, trained.n_bits, options.batch, options.seed, rows, draws, ranks)
+
+
+def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:
+    """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
+    own, others = results.values()
+    lost = int((~np.isfinite(others)).sum())
+    missing = f"; {lost} of them not finite" if lost else ""
+    print(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{missing}")
+    told = told_apart(own, others)
+    print(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
+    save_histograms(options.histogram, results, n_bits)
+    print(f"{options.histogram}: both as histograms")
+
+
+def told_apart(own: np.ndarray, others: np.ndarray) -> float:
+    """The part of all pairs in which the other image takes more bits: 1/2 if they cannot be told apart (an AUC)."""
+    below = np.searchsorted(np.sort(own), others, "left") + np.searchsorted(np.sort(own), others, "right")
+    return float(below.mean() / (2 * len(own)))
 
 
 def write_csv(path: Path, results: np.ndarray) -> None:

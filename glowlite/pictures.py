@@ -93,6 +93,21 @@ def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: 
     _save(figure, path)
 
 
+def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
+    """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out."""
+    from matplotlib.figure import Figure
+
+    shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, bits in shown.items():
+        axes.hist(bits, edges, density=True, alpha=0.6, label=f"{name}: {bits.mean():.2f} bits/dim" if len(bits) else name)
+    axes.set(xlabel=f"bits/dim at {n_bits} bits", yticks=[])
+    axes.legend()
+    _save(figure, path)
+
+
 def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int) -> None:
     """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
     from matplotlib.figure import Figure

@@ -18,6 +18,7 @@ import numpy as np
 from glowlite.backend import device_namespace
 from glowlite.command_line import Parser, at_least
 from glowlite.data import Dataset, load
+from glowlite.data.images import Images
 from glowlite.data.own import own_image
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
@@ -46,8 +47,9 @@ class Trained:
     weights: str
 
     @cached_property
-    def _data(self) -> Dataset:
-        return self.data()
+    def held_out(self) -> Images:
+        """Its held-out images, read once."""
+        return self.data().held_out
 
     def data(self, processes: int = 1) -> Dataset:
         """The data it was trained on, prepared as they were for that. Raises GlowliteError if nobody knows which."""
@@ -65,10 +67,9 @@ class Trained:
         return np.stack([self._held_out_image(int(w)) if w.isdecimal() else self._own_image(Path(w)) for w in words])
 
     def _held_out_image(self, number: int) -> np.ndarray:
-        data = self._data
-        if number >= len(data.held_out):
-            raise GlowliteError(f"image {number}: {data.source} has {len(data.held_out)} held-out images, counted from 0")
-        return data.held_out[number : number + 1][0]
+        if number >= len(self.held_out):
+            raise GlowliteError(f"image {number}: {self.name} has {len(self.held_out)} held-out images, counted from 0")
+        return self.held_out[number : number + 1][0]
 
     def _own_image(self, path: Path) -> np.ndarray:
         image, notes = own_image(path, self.model.config.image_shape)

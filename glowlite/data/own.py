@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from glowlite.data import READERS, find_reader
-from glowlite.data.dataset import Dataset, Reading, make_dataset
 from glowlite.data.embedded import NAMES, read_embedded
 from glowlite.data.images import ArrayPictures, Images, Pictures
 from glowlite.data.pillow import is_grey, pil_image, unreadable
@@ -132,24 +131,19 @@ class FittedImages(Images):
         return np.stack(images)
 
 
-def load_fitted(spec: str, shape: Shape) -> tuple[Dataset, list[str]]:
-    """The data set `spec`, as `load` takes it, with images of `shape`; and what was done to the first. Raises DataError."""
+def load_fitted(spec: str, shape: Shape) -> tuple[Images, str, list[str]]:
+    """The training images of a data set, `spec` as for `load`, in `shape`; its source; what was done to the first.
+
+    Raises DataError. Cost: pictures are decoded when they are read.
+    """
     if spec in NAMES:
-        reading, name, source = read_embedded(spec), spec, f"embedded {spec}"
+        read, source = read_embedded(spec).train, f"embedded {spec}"
     else:
         reader, path = find_reader(spec)
-        reading, name, source = READERS[reader].read(path), path.name.partition(".")[0], str(path)
-    parts = [_fitted(part, shape, source) for part in (reading.train, reading.held_out)]
-    train, held_out = (images for images, _ in parts)
-    assert train is not None
-    fitted = Reading(train, held_out, reading.attribute_names, reading.attributes, reading.held_out_attributes)
-    return make_dataset(name, fitted, source), parts[0][1]
-
-
-def _fitted(read: Images | Pictures | None, shape: Shape, source: str) -> tuple[Images | None, list[str]]:
-    if read is None or (isinstance(read, Images) and read.shape == shape):
-        return read, []
+        read, source = READERS[reader].read(path).train, str(path)
+    if isinstance(read, Images) and read.shape == shape:
+        return read, source, []
     pictures = ArrayPictures(read, source) if isinstance(read, Images) else read
     if len(pictures) == 0:
         raise DataError(f"{source}: has no images")
-    return FittedImages(pictures, shape), fit(pictures.picture(0), shape, pictures.name(0))[1]
+    return FittedImages(pictures, shape), source, fit(pictures.picture(0), shape, pictures.name(0))[1]
