@@ -64,12 +64,13 @@ class Trained:
 
         What was done to a file to make it fit the model is said on stderr. Raises GlowliteError.
         """
-        return np.stack([self._held_out_image(int(w)) if w.isdecimal() else self._own_image(Path(w)) for w in words])
+        return np.stack([self._held_out_image(w) if w.isdecimal() else self._own_image(Path(w)) for w in words])
 
-    def _held_out_image(self, number: int) -> np.ndarray:
-        if number >= len(self.held_out):
-            raise GlowliteError(f"image {number}: {self.name} has {len(self.held_out)} held-out images, counted from 0")
-        return self.held_out[number : number + 1][0]
+    def _held_out_image(self, word: str) -> np.ndarray:
+        count = len(self.held_out)
+        if len(word) > 18 or int(word) >= count:  # Python does not read numbers of thousands of digits
+            raise GlowliteError(f"image {word[:20]}: {self.name} has {count} held-out images, counted from 0")
+        return self.held_out.read(np.array([int(word)]))[0]
 
     def _own_image(self, path: Path) -> np.ndarray:
         image, notes = own_image(path, self.model.config.image_shape)

@@ -14,7 +14,7 @@ from glowlite.data import READERS, find_reader
 from glowlite.data.embedded import NAMES, read_embedded
 from glowlite.data.images import ArrayPictures, Images, Pictures
 from glowlite.data.pillow import is_grey, pil_image, unreadable
-from glowlite.data.preparation import to_grey
+from glowlite.data.preparation import resize, to_grey
 from glowlite.errors import DataError
 
 Shape = tuple[int, int, int]
@@ -99,22 +99,13 @@ def fit(picture: np.ndarray, shape: Shape, name: str) -> tuple[np.ndarray, list[
         notes.append("colours turned grey" if channels == 1 else "grey in every channel")
         picture = to_grey(picture) if channels == 1 else picture.repeat(3, axis=2)
     if (h, w) != (height, width):
-        part_h, part_w = min(h, w * height / width), min(w, h * width / height)  # the largest of the model's aspect
-        cut = "" if (part_h, part_w) == (h, w) else f" cut to {part_w:.0f}x{part_h:.0f} in the middle and"
+        # the largest part of the model's aspect, to the nearest pixel
+        part_h, part_w = max(1, round(min(h, w * height / width))), max(1, round(min(w, h * width / height)))
+        cut = "" if (part_h, part_w) == (h, w) else f" cut to {part_w}x{part_h} in the middle and"
         notes.append(f"{w}x{h} pixels{cut} resized to {width}x{height}")
-        picture = _resized(picture, (h, w), (part_h, part_w), (height, width))
+        top, left = (h - part_h) // 2, (w - part_w) // 2
+        picture = resize(picture[top : top + part_h, left : left + part_w], height, width, "LANCZOS")
     return np.ascontiguousarray(picture), notes
-
-
-def _resized(picture: np.ndarray, size: tuple[int, int], part: tuple[float, float], target: tuple[int, int]) -> np.ndarray:
-    """The middle `part` of a picture, height and width, brought to the `target`, channel by channel."""
-    Image = pil_image()
-    top, left = (size[0] - part[0]) / 2, (size[1] - part[1]) / 2
-    box = (left, top, left + part[1], top + part[0])
-    planes = [np.ascontiguousarray(picture[..., channel]) for channel in range(picture.shape[2])]
-    return np.stack(
-        [np.asarray(Image.fromarray(p).resize(target[::-1], Image.Resampling.LANCZOS, box=box)) for p in planes], axis=2
-    )
 
 
 class FittedImages(Images):
