@@ -22,6 +22,7 @@ from glowlite.data.images import Images
 from glowlite.data.own import own_image
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
+from glowlite.guards import condition
 from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, pretrained_file
 from glowlite.options import make_parser
@@ -99,6 +100,7 @@ def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cor
         model = Glow.load(file, options.weights, workers=Workers(options.threads or cores), xp=xp)
     if model.n_bits is None:
         raise GlowliteError(f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run")
+    condition(model)  # a matrix that is singular, or weights that are not finite, are said here in one line
     found = model.facts.get("run", {}).get("options", {})
     if (Path(run) / CONFIG).exists() and run not in NAMES:
         found = read_config(Path(run))["options"]

@@ -5,15 +5,18 @@ import time
 
 import numpy as np
 import pytest
+import strict_device
 from PIL import Image
 from small_runs import command, images, small_model
 
-from glowlite import Glow, GlowliteError, evaluate, figures, interpolate, reconstruct, sample
+from glowlite import Glow, GlowConfig, GlowliteError, evaluate, figures, interpolate, reconstruct, sample
 from glowlite.data import load
 from glowlite.evaluate import told_apart
+from glowlite.evaluation import sample_images
 from glowlite.objective import to_pixels
 from glowlite.sheets import MAGENTA, check_place, drawn, lost, tile
 from glowlite.trained import part_words
+from glowlite.workers import Workers
 
 SECONDS = 10  # from a fresh start to a grid on the disk; 0.7 on two cores: written for a busy machine
 
@@ -183,6 +186,29 @@ def test_weights_that_lose_an_image_are_said_to(home, capsys):
     reconstruct.main(["broken.safetensors", "mine.png"])
     assert "1 of 1 reconstructions is not finite: number 0," in capsys.readouterr().err
     assert (pixels("reconstruction.png") == MAGENTA).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("value", [30.0, np.nan])
+def test_a_model_that_cannot_be_inverted_is_one_line(home, value):
+    model = small_model()
+    model.store.theta[...] = value
+    model.save("broken.safetensors", n_bits=5)
+    with pytest.raises(GlowliteError, match=r"level1/step0/permutation is nearly singular|level0/step0/actnorm/bias"):
+        sample.main(["broken.safetensors"])
+
+
+def test_on_a_device_the_same_images_come_out():
+    xp = strict_device.xp
+    pair = images(2)
+    found = []
+    for module in (np, xp):
+        model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module)
+        model.n_bits = 5
+        rebuilt = reconstruct.rebuilt(model, pair, 5)
+        found.append([interpolate.walk(model, pair, 4, True), *rebuilt, sample_images(model, 3, 0.7, 0)])
+    for host, device in zip(*found):
+        assert isinstance(device, np.ndarray)
+        np.testing.assert_allclose(device, host, atol=1e-9)
 
 
 # --- figures ---
