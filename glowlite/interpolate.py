@@ -23,6 +23,7 @@ ADVICE = "the way leads past latents of no image; try --spherical, or other imag
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("interpolate", "Walk between two images, or on a sheet between four, through the latents of a Glow.")
+    parser.usage = "%(prog)s [RUN] A B [C D] [options]"
     add = parser.add_argument
     what = "the model, as for sample (default: the pretrained faces), and two or four images: files, or numbers of held-out"
     add("words", nargs="+", metavar="[RUN] A B [C D]", help=f"{what} images; C and D are the lower corners")

@@ -20,6 +20,7 @@ from glowlite.trained import add_model_options, load_trained, part_words
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("reconstruct", "Encode images and decode them again: an invertible model gives every pixel back.")
+    parser.usage = "%(prog)s [RUN] IMAGE [IMAGE ...] [options]"
     add = parser.add_argument
     what = "the model, as for sample (default: the pretrained faces), and images: files, or numbers of held-out images"
     add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
