@@ -4,90 +4,115 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from glowlite.backend import device_namespace
 from glowlite.command_line import Parser, at_least, run
-from glowlite.communicator import communicator
+from glowlite.communicator import Alone, communicator
 from glowlite.data import Dataset, load
+from glowlite.data.own import load_fitted
 from glowlite.data.preparation import Preparation
 from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
-from glowlite.evaluation import scores
-from glowlite.models.glow import Glow
-from glowlite.options import make_parser
-from glowlite.run_folder import BEST, read_config
-from glowlite.storage import atomic_path, read_header, resolve
-from glowlite.workers import Workers
+from glowlite.evaluation import scores, some_rows
+from glowlite.pictures import save_histograms
+from glowlite.sheets import check_place
+from glowlite.storage import atomic_path
+from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
+
+OTHERS = 1000  # images of --ood, at most
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("evaluate", "bits/dim of a trained Glow over a whole held-out set.")
     add = parser.add_argument
-    add("run", help="folder of a run, or a checkpoint")
+    add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     add("--data", help="as for train; default: what the run was trained on, with its preparation")
     add_data_options(parser)
     add("--train-set", action="store_true", help="evaluate the training images in place of the held-out ones")
-    add("--checkpoint", choices=("last", "best"), default="last", help="which of a run's")
-    add("--weights", choices=("averaged", "raw"), default="averaged", help="averaged ones, where the run has averaged")
     add("--dequantisation-samples", type=at_least(1), default=1, help="draws of the noise; more give a tighter bound")
     add("--seed", type=at_least(0), default=0, help="of the noise")
     add("--batch", type=at_least(1), default=64, help="images a pass; of no influence on the result")
     add("--csv", metavar="FILE", help="write bits/dim of every image there")
-    add("--device", default="cpu", help="cpu, gpu or gpu:k")
-    add("--threads", type=at_least(1), help="default: every core this process may use")
+    add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
+    add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
+    add_model_options(parser)
     return parser.parse_args(arguments)
 
 
-def data_of(options: argparse.Namespace, run_folder: Path, processes: int) -> Dataset:
+def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Dataset:
     """The data asked for, or those of the run, as they were prepared for training."""
     if options.data is not None:
         return load(options.data, preparation_of(options), processes)
-    if not run_folder.is_dir():
-        raise GlowliteError(f"{run_folder} is a checkpoint without its run; say what to evaluate it on with --data")
     if preparation_of(options) != Preparation():
         raise GlowliteError("without --data the images are prepared as in training; leave such options out")
-    trained = make_parser().parse_args([])
-    vars(trained).update(read_config(run_folder)["options"])
-    return load(trained.data, preparation_of(trained), processes)
+    return trained.data(processes)
 
 
-def main() -> None:
-    options = parse_arguments()
-    path = Path(options.run)
-    best = path / BEST
-    file = best if path.is_dir() and options.checkpoint == "best" and best.exists() else resolve(path)
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    if options.ood is not None:
+        check_place("--histogram", options.histogram)
     ranks = communicator()
-    workers = Workers(options.threads or ranks.cores())
-    xp = device_namespace(options.device, ranks.local_rank)
-    model = Glow.load(file, options.weights, workers=workers, xp=xp)
-    header = read_header(file)
-    if "n_bits" not in header:
-        raise GlowliteError(f"{file}: holds a model, but not how it was trained (n_bits); evaluate the folder of a run")
-    data = data_of(options, path, ranks.local_size)
+    trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
+    model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
+    data = data_of(options, trained, ranks.local_size)
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(
-            f"{data.source}: images are {images.shape}, and {file} is for {model.config.image_shape};"
+            f"{data.source}: images are {images.shape}, and {trained.name} is for {model.config.image_shape};"
             " prepare them with --resize, --crop or --grey"
         )
-    n_bits, draws = header["n_bits"], options.dequantisation_samples
     results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
+    others = None if options.ood is None else score_others(options, trained, ranks)
     if not ranks.leads:
         return
     if options.csv is not None:
         write_csv(Path(options.csv), results)
-    error = "bits/dim (of a single image: no standard error)"
-    if len(results) > 1:
-        error = f"+- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
-    averaged = options.weights if header.get("average") else "raw"
+    step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     print(
-        f"{data.name}: {results.mean():.4f} {error} at {n_bits} bits over"
-        f" {len(results)} {which} images; {averaged} weights of step {header.get('step', '?')}, {draws} draw"
-        f"{'s' if draws > 1 else ''} of the dequantisation noise"
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images; {trained.weights}"
+        f" weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
+    if others is not None:
+        compare(options, n_bits, {f"{data.name}, {which}": results, options.ood: others})
+
+
+def mean_and_error(results: np.ndarray) -> str:
+    mean = f"{results.mean():.4f}"
+    if len(results) == 1:
+        return f"{mean} bits/dim (of a single image: no standard error)"
+    return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
+
+
+def score_others(options: argparse.Namespace, trained: Trained, ranks: Alone) -> np.ndarray:
+    """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
+    model = trained.model
+    images, source, notes = load_fitted(options.ood, model.config.image_shape)
+    if notes and ranks.leads:
+        print(f"{source}: {', '.join(notes)} (the first image; the others alike)", file=sys.stderr)
+    rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
+    return scores(model, images, trained.n_bits, options.batch, options.seed, rows, draws, ranks)
+
+
+def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:
+    """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
+    own, others = results.values()
+    lost = int((~np.isfinite(others)).sum())
+    missing = f"; {lost} of them not finite" if lost else ""
+    print(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{missing}")
+    told = told_apart(own, others)
+    print(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
+    save_histograms(options.histogram, results, n_bits)
+    print(f"{options.histogram}: both as histograms")
+
+
+def told_apart(own: np.ndarray, others: np.ndarray) -> float:
+    """The part of all pairs in which the other image takes more bits: 1/2 if they cannot be told apart (an AUC)."""
+    below = np.searchsorted(np.sort(own), others, "left") + np.searchsorted(np.sort(own), others, "right")
+    return float(below.mean() / (2 * len(own)))
 
 
 def write_csv(path: Path, results: np.ndarray) -> None:

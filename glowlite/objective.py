@@ -60,6 +60,14 @@ DEQUANTISE = (
 )
 
 
+def middles(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:
+    """uint8 images (N, H, W, C) -> x in (-0.5, 0.5), of `dtype` and `xp`, each in the middle of its level: u = 1/2.
+
+    As far from the two levels beside it as can be, so that `to_pixels` gives the level back if x is off by rounding.
+    """
+    return (to_device(quantise(images, n_bits), xp).astype(dtype) + 0.5) / 2**n_bits - 0.5
+
+
 def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
     """U[0, 1) for the samples start .. start + N - 1 of batch `index`: the same whoever draws them."""
     return uniform(seed, purpose, index, start, shape, dtype)

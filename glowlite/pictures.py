@@ -12,8 +12,10 @@ from glowlite.backend import to_host
 from glowlite.communicator import Alone
 from glowlite.data.images import Images
 from glowlite.evaluation import sample_images
+from glowlite.latent import finite
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
+from glowlite.sheets import drawn, tile
 from glowlite.storage import atomic_path
 
 TEMPERATURES = (0.5, 0.7, 0.9)
@@ -26,35 +28,21 @@ def samples_at_temperatures(model: Glow, ranks: Alone) -> dict[float, np.ndarray
 
 
 def save_pictures(
-    path: Path, model: Glow, drawn: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
+    path: Path, model: Glow, samples: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
 ) -> None:
-    """samples-STEP.png, of `drawn`, by temperature, latents.png and reconstruction.png in the folder `path`."""
+    """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the folder `path`."""
     grids = {}
-    for temperature, samples in drawn.items():
-        finite = np.isfinite(samples).all(axis=(1, 2, 3))
-        lost = "" if finite.all() else f" ({SAMPLES - finite.sum()} of {SAMPLES} not finite, left out)"
-        grids[f"T = {temperature}{lost}"] = to_pixels(samples[finite], n_bits)
+    for temperature, images in samples.items():
+        whole = int(finite(images).sum())
+        missing = "" if whole == len(images) else f" ({len(images) - whole} of {len(images)} not finite)"
+        grids[f"T = {temperature}{missing}"] = drawn(images, n_bits)
     save_sample_grids(path / f"samples-{step:06d}.png", grids)
 
-    images = held_out[: min(len(held_out), 32)]
-    x = dequantise(images, n_bits, dequantisation_noise(0, "pictures", 0, 0, images.shape, model.dtype.name), model.xp)
+    shown = held_out[: min(len(held_out), 32)]
+    x = dequantise(shown, n_bits, dequantisation_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name), model.xp)
     latents = model.encode(x)
     save_latents(path / "latents.png", [to_host(eps) for eps in latents])
     save_reconstruction(path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits)
-
-
-def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """uint8 images (N, H, W, C) -> one image (rows (H + gap) + gap, columns (W + gap) + gap, 3), white between.
-
-    Three channels are colours; of any other number, the first is shown in grey.
-    """
-    n, h, w, c = images.shape
-    rows = -(-n // columns)
-    sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255, np.uint8)
-    for i, image in enumerate(images):
-        y, x = (i // columns) * (h + gap) + gap, (i % columns) * (w + gap) + gap
-        sheet[y : y + h, x : x + w] = image if c == 3 else image[..., :1]
-    return sheet
 
 
 def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray], columns: int = 8) -> None:
@@ -102,6 +90,21 @@ def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: 
         axes.imshow(tile(images, len(images)), interpolation="nearest")
         axes.set_title(title, fontsize="small")
         axes.axis("off")
+    _save(figure, path)
+
+
+def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
+    """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out."""
+    from matplotlib.figure import Figure
+
+    shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, bits in shown.items():
+        axes.hist(bits, edges, density=True, alpha=0.6, label=f"{name}: {bits.mean():.2f} bits/dim" if len(bits) else name)
+    axes.set(xlabel=f"bits/dim at {n_bits} bits", yticks=[])
+    axes.legend()
     _save(figure, path)
 
 

@@ -26,6 +26,7 @@ def home(tmp_path_factory):
     np.savez(home / "larger.npz", images=images(30, h=12, w=16))
     done = command(home, "--data", "ramps.npz", *SMALL, "--average", "0.5", "--out", "run", "--tensorboard")
     assert done.returncode == 0, done.stderr
+    Glow.load(home / "run").save(home / "model.safetensors", n_bits=5)
     return home
 
 
@@ -62,6 +63,8 @@ def test_raw_weights_more_draws_other_data_and_the_training_set(home):
     prepared = command(home, "run", "--data", "larger.npz", "--resize", "8", "--crop", "8", program="evaluate")
     assert prepared.returncode == 0, prepared.stderr
     assert "54 training images" in command(home, "run", "--train-set", program="evaluate").stdout
+    alone = command(home, "run/checkpoints/step-00000006.safetensors", program="evaluate").stdout
+    assert figure(alone)[0] == averaged
     best = command(home, "run", "--checkpoint", "best", program="evaluate").stdout
     lines = [json.loads(line) for line in (home / "run" / "metrics.jsonl").read_text().splitlines()]
     assert figure(best)[0] == pytest.approx(min(line["held_out_bits_per_dim"] for line in lines), abs=1e-4)
@@ -78,7 +81,8 @@ def test_raw_weights_more_draws_other_data_and_the_training_set(home):
         (["run", "--dequantisation-samples", "0"], ["at least 1"]),
         (["run", "--csv", "run"], ["--csv run is a folder"]),
         (["run", "--csv", "no/such/folder.csv"], ["No such file or directory"]),
-        (["run/checkpoints/step-00000006.safetensors"], ["--data"]),
+        (["model.safetensors"], ["model.safetensors", "--data"]),
+        (["face"], ["face: no such file or folder, nor a pretrained model", "faces"]),
     ],
     ids=lambda value: " ".join(value),
 )

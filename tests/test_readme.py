@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from small_runs import environment
 
+from glowlite import evaluate, export, figures, interpolate, reconstruct, sample
 from glowlite.bench.__main__ import parse_arguments as parse_bench_arguments
 from glowlite.data.__main__ import parse_arguments as parse_data_arguments
 from glowlite.evaluate import parse_arguments as parse_evaluate_arguments
@@ -17,6 +18,7 @@ from glowlite.report import parse_arguments as parse_report_arguments
 
 PERFORMANCE = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
 TRAINING = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
+USING = (Path(__file__).parent.parent / "docs" / "using_a_flow.md").read_text()
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -48,6 +50,24 @@ def test_the_commands_beside_training_are_understood(program):
         assert line.split()[0] in vars(parse(line.split())).values()
 
 
+@pytest.mark.parametrize("program", [sample, interpolate, reconstruct, figures, export, evaluate], ids=lambda m: m.__name__)
+def test_the_commands_that_use_a_flow_are_understood(program):
+    lines = re.findall(rf"python -m {program.__name__}([^#\n`]*)", README + USING)
+    assert lines and all(program.parse_arguments(line.split()).threads is None for line in lines)
+
+
+def test_the_example_of_using_a_flow_runs_and_its_comments_are_true():
+    (example,) = re.findall(r"```python\n(.*?)```", USING, re.DOTALL)
+    check = """
+assert (back == images // 8 * 8 + 4).all() and walk.shape == (9, 16, 16, 3) and finite(walk).all()
+assert abs(model.facts["held_out"]["bits_per_dim"] - BITS) < 0.005
+"""
+    (bits,) = re.findall(r"(\d\.\d\d) bits/dim on the 800 held-out faces", USING)
+    code = example + check.replace("BITS", bits)
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_presets_of_the_table_are_those_there_are():
     table = TRAINING.split("## Presets")[1].split("## ")[0]
     rows = dict(re.findall(r"^\| (`[a-z0-9`, ]+`) \|([^\n]*)$", table, re.MULTILINE))
@@ -73,5 +93,7 @@ def test_the_options_of_speed_are_understood():
 
 
 def test_every_file_that_the_readme_links_to_is_there():
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert links and all((Path(__file__).parent.parent / link).exists() for link in links)
+    root = Path(__file__).parent.parent
+    for text, folder in ((README, root), (USING, root / "docs")):
+        links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+        assert links and all((folder / link).exists() for link in links)

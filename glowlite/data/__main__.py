@@ -18,7 +18,7 @@ from glowlite.data.images import Images, Rows
 from glowlite.data.preparation import resize
 from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
-from glowlite.pictures import tile
+from glowlite.sheets import check_place, tile
 from glowlite.storage import atomic_path
 from glowlite.workers import available_cores
 
@@ -26,7 +26,6 @@ COUNTED = 10_000  # images whose values are looked at
 AT_ONCE = 1 << 22  # bytes of images a thread reads at once
 SHOWN, COLUMNS, LARGEST = 64, 8, 128  # images on the contact sheet, in so many columns, their longer side in pixels
 FEW_VALUES = 128  # of 256
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -38,21 +37,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--save", metavar="FILE", type=Path, help="write the prepared images to an .npy, which trains without decoding")
     add("--n-bits", type=int, choices=range(1, 9), default=8, help="show them as training at so many bits sees them")
     return parser.parse_args(arguments)
-
-
-def check_sheet(path: Path) -> None:
-    """Raise GlowliteError for a place where the contact sheet cannot be, or where something else than a PNG is."""
-    if path.suffix.lower() != ".png":
-        raise GlowliteError(f"--sheet {path}: must end in .png")
-    if not path.parent.is_dir():
-        raise GlowliteError(f"--sheet {path}: no folder {path.parent}; make it, or name another place")
-    if path.exists() or path.is_symlink():
-        beginning = b""
-        if path.is_file():
-            with open(path, "rb") as file:
-                beginning = file.read(len(PNG))
-        if beginning != PNG:
-            raise GlowliteError(f"--sheet {path}: exists and is no PNG, so it is left alone; name another file")
 
 
 def check_save(path: Path, data: Dataset, random_crop: bool) -> Rows:
@@ -145,7 +129,7 @@ def save_sheet(path: Path, images: Images, n_bits: int) -> None:
 
 def main() -> None:
     options = parse_arguments()
-    check_sheet(options.sheet)
+    check_place("--sheet", options.sheet)
     data = load(options.spec, preparation_of(options))
     reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
     to_save = None if options.save is None else check_save(options.save, data, options.random_crop)

@@ -11,6 +11,8 @@ import numpy as np
 
 from glowlite.errors import DataError
 
+SKIP = "mend or remove it, or pass over such images with --skip-corrupt"
+
 
 def read_picture(file: Path | BinaryIO, name: str | None = None) -> np.ndarray:
     """uint8 (h, w, 1) for a grey picture, (h, w, 3) for any other, turned as EXIF says; transparency is dropped.
@@ -20,7 +22,7 @@ def read_picture(file: Path | BinaryIO, name: str | None = None) -> np.ndarray:
     """
     from PIL import ImageOps
 
-    Image = _pillow()
+    Image = pil_image()
     name = str(file) if name is None else name
     try:
         with Image.open(file) as image:
@@ -34,17 +36,17 @@ def read_picture(file: Path | BinaryIO, name: str | None = None) -> np.ndarray:
     except DataError:
         raise  # it is a ValueError, too
     except Exception as error:  # Pillow's decoders answer damage with whatever came up: struct.error, KeyError, ...
-        raise _unreadable(name, error) from None
+        raise unreadable(name, error) from None
     return pixels[..., None] if grey else pixels
 
 
 def read_header(file: Path) -> tuple[str, int, int]:
     """Pillow's mode, height and width, from the first bytes of a file. Raises DataError for what is no picture."""
     try:
-        with _pillow().open(file) as image:
+        with pil_image().open(file) as image:
             return image.mode, image.height, image.width
     except Exception as error:  # as above
-        raise _unreadable(str(file), error) from None
+        raise unreadable(str(file), error) from None
 
 
 def is_grey(mode: str) -> bool:
@@ -52,7 +54,7 @@ def is_grey(mode: str) -> bool:
 
 
 @cache
-def _pillow() -> Any:
+def pil_image() -> Any:
     """PIL.Image, without its warning of many pixels: `read_picture` refuses them in one line."""
     from PIL import Image
 
@@ -60,10 +62,11 @@ def _pillow() -> Any:
     return Image
 
 
-def _unreadable(name: str, error: Exception) -> DataError:
+def unreadable(name: str, error: Exception, advice: str = SKIP) -> DataError:
+    """What to say of a picture that Pillow could not read."""
     from PIL import UnidentifiedImageError
 
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):
         reason = "it is no image"
-    return DataError(f"{name}: cannot be read: {reason}; mend or remove it, or pass over such images with --skip-corrupt")
+    return DataError(f"{name}: cannot be read: {reason}; {advice}")

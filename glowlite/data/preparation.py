@@ -178,14 +178,15 @@ def to_grey(picture: np.ndarray) -> np.ndarray:
     return np.rint(picture @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
 
 
-def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 (h, w, c) -> (height, width, c), bicubic with Pillow's antialiasing."""
+def resize(picture: np.ndarray, height: int, width: int, method: str = "BICUBIC") -> np.ndarray:
+    """uint8 (h, w, c) -> (height, width, c), by Pillow's `method` with its antialiasing."""
     from PIL import Image
 
+    size, filter_ = (width, height), Image.Resampling[method]
     if picture.shape[2] == 3:
-        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+        return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(size, filter_))
     planes = [
-        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
+        np.asarray(Image.fromarray(plane).resize(size, filter_))
         for plane in np.ascontiguousarray(np.moveaxis(picture, 2, 0))
     ]
     return np.stack(planes, axis=2)

@@ -27,14 +27,17 @@ from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.models.config import GlowConfig
 from glowlite.models.level import GlowTrail, Level
+from glowlite.models.pretrained import pretrained_file
 from glowlite.models.steps import flow_step
-from glowlite.models.weights import check_weights, named_arrays, weights_in
-from glowlite.objective import bits_per_dim, log_normal
+from glowlite.models.weights import check_weights, named_arrays, rounded, weights_in
+from glowlite.objective import bits_per_dim, log_normal, middles
 from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
 from glowlite.randomness import generator, normal
 from glowlite.shapes import check_images
 from glowlite.storage import read_arrays, resolve, write_arrays
 from glowlite.workers import Workers
+
+OWN = ("config", "seed", "initialized", "n_bits")  # of a file's header: what becomes of the model itself
 
 
 class Glow(Parameterized):
@@ -57,6 +60,8 @@ class Glow(Parameterized):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {dtype!r}")
         self.config, self.seed, self.dtype, self.xp = config, seed, np.dtype(dtype), xp
         self.initialized = False  # whether ActNorm has seen data; saved with the weights
+        self.n_bits: int | None = None  # of the images it was trained on, where that is known; saved, too
+        self.facts: dict[str, Any] = {}  # what else the file says that it was loaded from
         self.workers = workers or Workers()
         rng = generator(seed, "weights")
         border, scaled = config.border != "none", config.output_scale
@@ -173,11 +178,23 @@ class Glow(Parameterized):
         return numbers * self.dtype.itemsize
 
     def encode(self, x: Array) -> list[Array]:
-        """The latents of x, each N(0, I) under the model."""
+        """The latents of x, (N, h, w, c) a level, each N(0, I) under the model: a list of arrays. Cost: a forward pass.
+
+        x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend, which are taken in the
+        middle of their levels of `n_bits` bits: to_pixels(decode(encode(images)), n_bits) has every level again.
+        Raises GlowliteError for uint8 images if `n_bits` is not known; set it.
+        """
+        if x.dtype == "uint8":
+            if self.n_bits is None:
+                raise GlowliteError("Glow.encode: uint8 images need n_bits, and this model has none; set model.n_bits")
+            x = middles(x, self.n_bits, self.dtype.name, self.xp)
         return self.forward(x)[0]
 
     def decode(self, latents: list[Array]) -> Array:
-        """The images of latents: the inverse of `encode`."""
+        """The images of latents, floating point, about [-0.5, 0.5): the inverse of `encode`. `to_pixels` makes them uint8.
+
+        Latents far from those of images can overflow: `glowlite.latent.finite` says which images are whole.
+        """
         return self.inverse(latents)
 
     def sample(self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)) -> Array:
@@ -194,10 +211,16 @@ class Glow(Parameterized):
             ]
         )
 
-    def save(self, path: str | Path, arrays: dict[str, np.ndarray] | None = None, **header: Any) -> None:
-        """Write parameters, constants and configuration; and, beside them, `arrays` and `header` (JSON values)."""
-        own = {"config": self.config.to_dict(), "seed": self.seed, "initialized": self.initialized}
-        write_arrays(Path(path), {**named_arrays(self.store), **(arrays or {})}, {**own, **header})
+    def save(
+        self, path: str | Path, arrays: dict[str, np.ndarray] | None = None, dtype: str | None = None, **header: Any
+    ) -> None:
+        """Write parameters, constants and configuration; and, beside them, `arrays` and `header` (JSON values).
+
+        `dtype`: of the weights in the file, if not the model's; `float16` halves it, and is float32 again when loaded.
+        """
+        own = {"config": self.config.to_dict(), "seed": self.seed, "initialized": self.initialized, "n_bits": self.n_bits}
+        values = rounded(named_arrays(self.store), dtype or self.dtype.name)
+        write_arrays(Path(path), {**values, **(arrays or {})}, {**own, **header})
 
     @classmethod
     def load(
@@ -208,7 +231,7 @@ class Glow(Parameterized):
         workers: Workers | None = None,
         xp: Namespace = np,
     ) -> Self:
-        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype.
+        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype (float16: float32).
 
         `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. Raises GlowliteError.
         """
@@ -219,8 +242,20 @@ class Glow(Parameterized):
         model = cls(config, header["seed"], dtype, memory, workers, xp)
         check_weights(model.store, values, path)
         model.store.assign(values)
-        model.initialized = header["initialized"]
+        model.initialized, model.n_bits = header["initialized"], header.get("n_bits")
+        model.facts = {name: value for name, value in header.items() if name not in OWN}
         return model
+
+    @classmethod
+    def pretrained(
+        cls, name: str = "faces", memory: Memory | None = None, workers: Workers | None = None, xp: Namespace = np
+    ) -> Self:
+        """A trained model that comes with glowlite, in float32: `faces`, of 16x16x3 at 5 bits, averaged weights.
+
+        `facts` has the training command, and held-out bits/dim. Raises GlowliteError, naming those there are, for another.
+        """
+        with pretrained_file(name) as path:
+            return cls.load(path, memory=memory, workers=workers, xp=xp)
 
     def _check(self, where: str, x: Array) -> None:
         check_images(f"Glow.{where}", x, self.config.image_shape[2], self.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ def named_arrays(store: ParameterStore) -> dict[str, np.ndarray]:
 def weights_in(
     arrays: dict[str, np.ndarray], header: dict[str, Any], weights: str, path: Path
 ) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of the model among `arrays`, `raw` or `averaged` where there is an average, and their floating type."""
+    """The arrays of the model among `arrays`, `raw` or `averaged` where there is an average, and the dtype of the model.
+
+    That is their floating type, and float32 for those in float16.
+    """
     if weights not in ("raw", "averaged"):
         raise GlowliteError(f"weights must be 'raw' or 'averaged', got {weights!r}")
     model = {name: array for name, array in arrays.items() if not name.startswith(STATE)}
@@ -37,7 +41,20 @@ def weights_in(
             stop = start + model[name].size
             model[name] = average[start:stop].reshape(model[name].shape)
             start = stop
-    return model, floats.pop()
+    return model, floats.pop().replace("float16", "float32")
+
+
+def rounded(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
+    """The floating arrays in another floating type. Raises GlowliteError, naming one, where that has no room for a value."""
+    if dtype not in ("float16", "float32", "float64"):
+        raise GlowliteError(f"dtype of saved weights must be float16, float32 or float64, got {dtype!r}")
+    found = {}
+    for name, array in arrays.items():
+        with np.errstate(over="ignore"):  # what is lost is said below
+            found[name] = array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+        if found[name] is not array and np.isinf(found[name]).any() and np.isfinite(array).all():
+            raise GlowliteError(f"{name} has values up to {abs(array).max():.1e}, too large for {dtype}; save in float32")
+    return found
 
 
 def check_weights(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -1,0 +1,85 @@
+"""python -m glowlite.interpolate [RUN] A B [C D]: from image to image through latent space (figure 5)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.backend import to_host
+from glowlite.command_line import Parser, at_least, run
+from glowlite.errors import GlowliteError
+from glowlite.latent import four_corners, interpolate
+from glowlite.models.glow import Glow
+from glowlite.sheets import check_place, drawn, enlarged, lost, save_gif, save_png, tile
+from glowlite.trained import add_model_options, load_trained, part_words
+
+SECONDS = 0.12  # a frame of an animation is shown
+AT_ONCE = 256  # images decoded at once
+ADVICE = "the way leads past latents of no image; try --spherical, or other images"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("interpolate", "Walk between two images, or on a sheet between four, through the latents of a Glow.")
+    parser.usage = "%(prog)s [RUN] A B [C D] [options]"
+    add = parser.add_argument
+    what = "the model, as for sample (default: the pretrained faces), and two or four images: files, or numbers of held-out"
+    add("words", nargs="+", metavar="[RUN] A B [C D]", help=f"{what} images; C and D are the lower corners")
+    add("--steps", type=at_least(2), default=9, help="images from A to B, both among them; in a sheet along either side")
+    add("--spherical", action="store_true", help="along the arc between two latents, in place of the straight line")
+    add("--out", type=Path, default=Path("interpolation.png"), help="a PNG, or a GIF: there and back, or round the sheet")
+    add_model_options(parser)
+    return parser.parse_args(arguments)
+
+
+def walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
+    """From uint8 images `ends` (2 or 4, H, W, C): floating images (1 or steps, steps, H, W, C), on the host.
+
+    Two ends are those of a strip, four the corners of a sheet, row by row. Cost: an inverse pass of every image.
+    """
+    latents = model.encode(ends)
+    parts = [[z[i : i + 1] for z in latents] for i in range(len(ends))]
+    if len(parts) == 2:
+        way = interpolate(parts[0], parts[1], steps, spherical)
+    else:
+        way = four_corners(parts[0], parts[1], parts[2], parts[3], steps, steps, spherical)
+    blocks = range(0, len(way[0]), AT_ONCE)
+    images = np.concatenate([to_host(model.decode([z[i : i + AT_ONCE] for z in way])) for i in blocks])
+    return images.reshape(-1, steps, *model.config.image_shape)
+
+
+def loop(images: np.ndarray) -> np.ndarray:
+    """The frames of an animation that ends where it begins, from images (rows, steps, ...): there and back, or round."""
+    top = images[0]
+    if len(images) == 1:
+        return np.concatenate((top, top[-2:0:-1]))
+    right, bottom, left = images[1:, -1], images[-1, -2::-1], images[-2:0:-1, 0]
+    return np.concatenate((top, right, bottom, left))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    check_place("--out", options.out, (".png", ".gif"))
+    which, words = part_words(options.words)
+    if len(words) not in (2, 4):
+        raise GlowliteError(f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are held-out images")
+    trained = load_trained(which, options)
+    images = walk(trained.model, trained.images(words), options.steps, options.spherical)
+    line = lost(images.reshape(-1, *images.shape[2:]), "images on the way", ADVICE)
+    if line is not None:
+        print(line, file=sys.stderr)
+    shown = drawn(images.reshape(-1, *images.shape[2:]), trained.n_bits)
+    if options.out.suffix.lower() == ".gif":
+        frames = loop(shown.reshape(*images.shape[:4], 3))
+        save_gif(options.out, enlarged(frames), SECONDS)
+        made = f"{len(frames)} frames"
+    else:
+        save_png(options.out, enlarged(tile(shown, options.steps)))
+        made = f"{len(shown)} images"
+    print(f"{options.out}: {made} between {', '.join(words)}, by {trained.name}")
+
+
+if __name__ == "__main__":
+    run(main, "interpolate")

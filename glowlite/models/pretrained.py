@@ -1,0 +1,24 @@
+"""The trained models that come with glowlite, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from glowlite.errors import GlowliteError
+
+NAMES = {"faces": "faces-glow.safetensors"}  # written by `python -m glowlite.export`
+
+
+@contextmanager
+def pretrained_file(name: str) -> Iterator[Path]:
+    """The file of a model by name. Raises GlowliteError, in one line, for a name that is none."""
+    if name not in NAMES:
+        close = difflib.get_close_matches(name, NAMES, 1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise GlowliteError(f"pretrained model {name!r}: no such name{meant}; there are: {', '.join(NAMES)}")
+    with resources.as_file(resources.files("glowlite.data") / "files" / NAMES[name]) as path:
+        yield path
