@@ -17,10 +17,11 @@ FLOORS = {
     "parameters": 1, "stacks": 1, "staging": 1, "communicator": 1, "workers": 1, "randomness": 1, "exchange": 1,
     "bijectors": 2, "conditioners": 2,
     "models": 3, "objective": 3, "optimizers": 3, "data": 3, "latent": 3,
-    "interop": 4, "batches": 4, "evaluation": 4, "guards": 4, "settings": 4, "sheets": 4,
+    "interop": 4, "batches": 4, "evaluation": 4, "guards": 4, "settings": 4, "sheets": 4, "directions": 4,
     "training": 5, "checkpoint": 5, "trainer": 5, "tensorboard": 5, "pictures": 5, "run_folder": 5, "presets": 5,
     "command_line": 6, "data_options": 6, "options": 6, "option_sources": 6, "interrupts": 6, "train": 6, "bench": 6,
     "sample": 6, "evaluate": 6, "report": 6, "trained": 6, "export": 6, "interpolate": 6, "reconstruct": 6, "figures": 6,
+    "edit": 6,
 }  # fmt: skip
 TOP = max(FLOORS.values())
 ONLY_IN = {"cupy": "backend.py", "mpi4py": "communicator.py"}

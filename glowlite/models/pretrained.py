@@ -11,6 +11,7 @@ from pathlib import Path
 from glowlite.errors import GlowliteError
 
 NAMES = {"faces": "faces-glow.safetensors"}  # written by `python -m glowlite.export`
+DIRECTIONS = {"faces": "faces-directions.safetensors"}  # and by `python -m glowlite.edit faces --save`
 
 
 @contextmanager
@@ -21,4 +22,11 @@ def pretrained_file(name: str) -> Iterator[Path]:
         meant = f" (did you mean {close[0]}?)" if close else ""
         raise GlowliteError(f"pretrained model {name!r}: no such name{meant}; there are: {', '.join(NAMES)}")
     with resources.as_file(resources.files("glowlite.data") / "files" / NAMES[name]) as path:
+        yield path
+
+
+@contextmanager
+def directions_file(name: str) -> Iterator[Path]:
+    """The file of the attribute directions that come with a model, by its name."""
+    with resources.as_file(resources.files("glowlite.data") / "files" / DIRECTIONS[name]) as path:
         yield path
