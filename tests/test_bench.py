@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from strict_device import counts, ndarray, pool, xp
 import glowlite.bench.__main__ as command
 import glowlite.blas
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.bench import device, work
+from glowlite.bench import device, plan, work
 from glowlite.bench.__main__ import depths_of, parse_arguments
 from glowlite.bench.job import Job
 from glowlite.bench.parts import clocked, shares
@@ -23,6 +24,7 @@ from glowlite.bench.rounds import Times, measure
 from glowlite.presets import PRESETS
 from glowlite.workers import Workers
 
+GPU_PAGE = (Path(__file__).parent.parent / "docs" / "gpu.md").read_text()
 SMALL = Job(GlowConfig((8, 8, 3), K=2, L=2, width=8), batch=4, threads=2, tile=4.0)
 
 
@@ -297,6 +299,83 @@ def test_without_cupy_the_command_is_one_line():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
     assert "CuPy is not installed; run pip install '.[gpu-cuda12]'" in done.stderr
+
+
+@pytest.mark.parametrize("line", re.findall(r"python -m glowlite\.bench (--[^#\n]*)", GPU_PAGE))
+def test_the_commands_of_the_page_are_understood(line):
+    assert parse_arguments(line.split()).device == "gpu"
+
+
+# --- the plan ---
+
+
+def test_the_page_holds_what_the_plan_prints():
+    done = subprocess.run([sys.executable, "-m", "glowlite.bench.plan"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in GPU_PAGE, "docs/gpu.md is behind: put there what python -m glowlite.bench.plan prints"
+    for assumed in (
+        f"{plan.OF_RATE:g} of a card's published rate", f"{plan.OF_BANDWIDTH:g} of its bandwidth",
+        f"{plan.LAUNCHES} kernels, at {1e6 * plan.LAUNCH_S:g} us each", f"need {plan.CONTEXT / 1e9:g} GB",
+    ):  # fmt: skip
+        assert assumed in " ".join(GPU_PAGE.split())
+
+
+PLANNED = {
+    "affine": (GlowConfig((32, 32, 3), K=2, L=2, width=128), 16),
+    "openai": (GlowConfig.openai((32, 32, 3), K=2, L=3, width=256), 64),
+    "additive": (GlowConfig.openai((32, 32, 3), K=2, L=2, width=256, coupling="additive"), 32),
+    "thin": (GlowConfig((32, 32, 3), K=2, L=2, width=16), 64),
+    "paper": (GlowConfig.paper((32, 32, 3), K=2, L=2, width=64), 64),
+}
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_memory_of_a_step_is_as_planned(name):
+    """The arrays of a step on the stand-in, at their most; x is there before."""
+    config, images = PLANNED[name]
+    taken = device.step_memory(Job(config, images, 1, 4.0), "reversible", xp)["step"] + 4 * config.dimensions * images
+    assert taken == pytest.approx(plan.step_bytes(config, images), rel=0.03)
+
+
+@pytest.mark.parametrize("options", [{}, {"coupling": "additive", "L": 1}, {"permutation": "lu", "border": "none", "K": 1}])
+def test_parameters_are_counted_without_the_model(options):
+    config = GlowConfig((16, 16, 3), **{"K": 5, "L": 2, "width": 24, **options})
+    assert plan.parameter_count(config) == Glow(config).parameter_count()
+
+
+def test_the_largest_batch_fits_and_one_more_does_not():
+    config = GlowConfig.openai((32, 32, 3), K=2, L=2, width=64)
+    most = plan.largest_batch(config, True, 4)
+    assert plan.whole_bytes(config, True, most) <= 4e9 < plan.whole_bytes(config, True, most + 1)
+    assert plan.largest_batch(config, True, 0.6) == 0
+
+
+def test_what_bounds_a_step():
+    """A fast card waits for launches, one of slow products for these, one of slow memory for all the rest."""
+    config = GlowConfig.openai((32, 32, 3), K=4, L=2, width=256)
+
+    def on(memory, rate, bandwidth):
+        return plan.expected(config, True, 64, plan.Card("", memory, rate, rate, bandwidth), tf32=False)
+
+    flops = 4 * work.forward_flops(config, 64)
+    assert on(80, 1e6, 1e9).bound_by == "launches" and on(80, 1e6, 1e9).seconds == pytest.approx(40 * 5e-6 * 4 * 2)
+    assert on(80, 1, 1e9).bound_by == "products" and on(80, 1, 1e9).products == pytest.approx(flops / 0.7e12)
+    assert on(80, 1e6, 100).bound_by == "element-wise"
+    assert on(80, 2, 200).seconds == pytest.approx(on(80, 1, 100).seconds / 2)
+    small = on(0.7, 1, 100)  # the batch does not fit at once
+    assert small.parts == -(-64 // plan.largest_batch(config, True, 0.7)) > 1
+
+
+def test_celebahq_is_the_work_that_is_known():
+    """Counted by hand for docs/performance.md, and its parameters by making the model."""
+    config, _ = preset_job("celebahq256")
+    assert 4 * work.forward_flops(config, 1) == pytest.approx(1.93e12, rel=0.01)
+    assert "| celebahq256 | 175,099,620 | 1.93 |" in GPU_PAGE
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.03214, "0.0321"), (999.4, "999"), (1234, "1,230"), (332640, "332,000")])
+def test_numbers_have_three_digits(value, text):
+    assert plan.number(value) == text
 
 
 def copy_weights(model, twin, torch):
