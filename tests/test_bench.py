@@ -367,7 +367,7 @@ def test_what_bounds_a_step():
 
 
 def test_celebahq_is_the_work_that_is_known():
-    """Counted by hand for docs/performance.md, and its parameters by making the model."""
+    """About 1.9 TFLOP an image; and the parameters that docs/performance.md has of the model when it was run."""
     config, _ = preset_job("celebahq256")
     assert 4 * work.forward_flops(config, 1) == pytest.approx(1.93e12, rel=0.01)
     assert "| celebahq256 | 175,099,620 | 1.93 |" in GPU_PAGE
