@@ -186,7 +186,9 @@ def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
             g = grad[part].astype(dtype, copy=False)
             return xp.dot(g, g).astype(xp.float64)
 
-        return xp.stack((workers or Workers(1)).map(of, chunks(grad, ON_DEVICE))).sum()
+        if xp is not np:
+            return xp.stack([of(part) for part in chunks(grad, ON_DEVICE)]).sum()
+        return xp.stack((workers or Workers(1)).map(of, chunks(grad))).sum()
 
     if xp is not np:
         return xp.sqrt(squares(xp.float64))

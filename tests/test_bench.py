@@ -1,22 +1,30 @@
 """The benchmark: its count of operations, its clocks, its command, and the PyTorch model it compares with."""
 
+import gc
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from strict_device import counts, ndarray, pool, xp
 
+import glowlite.bench.__main__ as command
 import glowlite.blas
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.bench import work
-from glowlite.bench.__main__ import depths_of
+from glowlite.bench import device, plan, work
+from glowlite.bench.__main__ import depths_of, parse_arguments
 from glowlite.bench.job import Job
 from glowlite.bench.parts import clocked, shares
 from glowlite.bench.peak import peak_bytes
+from glowlite.bench.preset_jobs import SHAPES, preset_job
 from glowlite.bench.rounds import Times, measure
+from glowlite.presets import PRESETS
 from glowlite.workers import Workers
 
+GPU_PAGE = (Path(__file__).parent.parent / "docs" / "gpu.md").read_text()
 SMALL = Job(GlowConfig((8, 8, 3), K=2, L=2, width=8), batch=4, threads=2, tile=4.0)
 
 
@@ -126,6 +134,7 @@ def test_the_command_prints_writes_and_draws(tmp_path):
         (("--memory", "all"), "expected reversible, stored or anchored:k"),
         (("--depths", "4,x"), "expected whole numbers with commas between"),
         (("--side", "20"), "H and W must be divisible by 8"),
+        (("--device", "tpu"), "device 'tpu': expected cpu, gpu or gpu:k, such as gpu:0"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, message):
@@ -136,8 +145,237 @@ def test_a_mistake_is_one_line(arguments, message):
 
 def test_depths():
     assert depths_of("none") == [] and depths_of("4,16") == [4, 16]
+    assert depths_of("auto") == [4, 16] and depths_of("auto", on_gpu=True) == [4, 8, 16, 32]
     with pytest.raises(GlowliteError, match="whole numbers"):
         depths_of("0")
+
+
+def test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins():
+    assert set(PRESETS) - set(SHAPES) == {"openai", "paper"}  # which are for images of any size
+    for name, shape in SHAPES.items():
+        options = parse_arguments(["--preset", name])
+        made = (options.K, options.L, options.width, options.coupling, options.scale)
+        config, training = preset_job(name)
+        assert GlowConfig((options.side, options.side, options.channels), *made) == config and config.image_shape == shape
+        assert options.batch * training.accumulate == training.batch
+    assert parse_arguments(["--K", "3", "--preset", "celebahq256"]).K == 3
+    with pytest.raises(GlowliteError, match="expected one that is for images of one size: faces"):
+        preset_job("openai")
+
+
+# --- a GPU, by its stand-in ---
+
+
+def test_a_clock_is_read_when_the_device_is_idle():
+    log, waits = [], counts["sync"]
+    times = device.measure({"a": lambda: log.append("a"), "b": lambda: log.append("b")}, 3, Waiting(log))
+    assert counts["sync"] == waits and all(len(t.seconds) == 3 and min(t.seconds) >= 0 for t in times.values())
+    turns = re.findall("w(a+|b+)w", "".join(log))
+    assert "".join(turns[:4]) == "aabb"[:4] and [turn[0] for turn in turns[4:]] == ["a", "b"] * 3
+    assert len(set(map(len, turns[4::2]))) == 1  # as many in every round
+
+
+class Waiting:
+    """An array module of which only the stream is there: it logs that it was waited for."""
+
+    def __init__(self, log):
+        self.cuda = self
+        self.synchronize = lambda: log.append("w")
+
+    def get_current_stream(self):
+        return self
+
+
+def test_what_does_not_fit_is_left_out():
+    def too_large():
+        raise MemoryError("Out of memory allocating 9 bytes")
+
+    times = device.measure({"stored": too_large, "reversible": int}, 1, xp)
+    assert list(times) == ["reversible"]
+    with pytest.raises(GlowliteError, match="bench: stored does not fit the memory of the GPU; lower --batch or --width"):
+        device.check_fits(times, ["stored"])
+
+
+def test_the_high_water_of_the_pool_is_that_of_the_arrays():
+    held = xp.zeros(1000, np.float32)
+
+    def task():
+        a = held + 1  # 4096 bytes, as all memory in pieces of 512
+        b = a + 1
+        del a
+        return b[250:] + 1
+
+    most, before = device.high_water(task, xp)
+    assert before >= 4096 and most - before == 2 * 4096  # a and b: 3072 bytes come when a is gone
+    assert pool.used_bytes() == before
+
+
+def test_memory_on_the_device_does_not_grow_with_depth():
+    """But for what a level's channel matrices and gradients take, and `stored` keeps its hidden maps."""
+    job = Job(GlowConfig((16, 16, 3), K=2, L=1, width=64), 32, 1, 4.0)
+    deeper = Job(GlowConfig((16, 16, 3), K=8, L=1, width=64), 32, 1, 4.0)
+    reversible = [device.step_memory(j, "reversible", xp) for j in (job, deeper)]
+    stored = [device.step_memory(j, "stored", xp) for j in (job, deeper)]
+    hidden = 2 * 32 * 64 * 64 * 4  # bytes of a step's two hidden maps
+    parameters = [16 * len(j.model().store) for j in (job, deeper)]
+    assert abs(reversible[1]["step"] - reversible[0]["step"]) < hidden / 4 + parameters[1] - parameters[0]
+    assert stored[1]["step"] - stored[0]["step"] > 6 * hidden
+    for found, model_bytes in zip(reversible, parameters, strict=True):
+        assert found["resident"] - found["step"] >= model_bytes
+
+
+def test_the_report_of_a_gpu_is_made_on_the_stand_in():
+    gc.collect()
+    before = pool.used_bytes()
+    sampled = Job(GlowConfig((16, 16, 3), K=2, L=2, width=8, coupling="additive"), 1, 1, 4.0)
+    found = device.report(SMALL, ["reversible", "stored"], 2, [1, 2], sampled, xp, squares=(64, 96))
+    assert list(found["steps"]) == ["reversible", "stored"] and list(found["memory"]["stored"]) == ["1", "2"]
+    assert sum(found["shares"].values()) == pytest.approx(1)
+    assert found["steps"]["stored"]["of_limit"] == pytest.approx(found["limit_s"] / found["steps"]["stored"]["median_s"])
+    assert found["best_sgemm_gflops"] == max(found["sgemm_gflops"].values())
+    assert found["latency"]["sample"]["median_s"] > 0 and found["latency"]["published_s"] == 0.130
+    shown = device.table(found)
+    for text in ("by level: ", "of limit", "sampling 4 images", "of CuPy's pool in all", "latency of a sample, 16x16, K=2"):
+        assert text in shown
+    gc.collect()
+    assert pool.used_bytes() - before < 2**16  # constants that are kept, and nothing else
+
+
+def test_the_products_of_the_levels_are_those_of_a_step():
+    flops = 4 * (work.forward_flops(SMALL.config, 4) - work.forward_flops(replace_width(SMALL, 0), 4))
+    assert SMALL.config.K * sum(device.level_flops(SMALL)) == flops
+    counts.clear()
+    for task in device.level_products(SMALL, xp).values():
+        counts.clear()
+        task()
+        assert counts["kernel"] == 12 and counts["sync"] == 0
+
+
+def replace_width(job, width):
+    """The same config without its networks: what is left is the 1x1 convolutions and the priors of the splits."""
+    config = GlowConfig(**job.config.to_dict())
+    object.__setattr__(config, "width", width)
+    return config
+
+
+def test_the_policy_of_a_model_can_change_between_steps():
+    model, x = SMALL.model(xp=xp), SMALL.images(xp)
+    assert isinstance(x, ndarray)
+    for memory, kept in (("stored", 2), ("anchored:1", 2), ("reversible", 1)):
+        device.follow(model, memory)
+        _, _, trail = model.forward_keeping(x)
+        assert sum(entry is not None for entry in trail.levels[0][0].kept) == kept  # the last step always is
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--json", "b.json"), ("--preset", "faces", "--K", "1", "--width", "8", "--batch", "4")]
+)
+def test_the_command_on_the_stand_in(monkeypatch, tmp_path, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(command, "device_namespace", lambda *wanted: asked.append(wanted) or xp)
+    monkeypatch.setattr(device, "SQUARES", (64,))
+    small = ["--side", "8", "--K", "1", "--L", "2", "--width", "8", "--batch", "4", "--rounds", "1", "--depths", "1"]
+    rest = ["--device", "gpu:0", "--tf32", "--gpu-memory", "2.5", "--no-latency", "--plots", "plots", "--memory", "stored"]
+    monkeypatch.setattr(
+        sys, "argv", ["bench", *(small if arguments[0] == "--json" else ["--depths", "1"]), *rest, *arguments]
+    )
+    command.main()
+    assert asked == [("gpu:0", 0, True, 2.5)]
+    assert (
+        "8x8x3" if arguments[0] == "--json" else "16x16x3, K=1, L=3, width 8, affine, batch 4, on a GPU"
+    ) in capsys.readouterr().out
+    assert (tmp_path / "plots" / "memory.png").exists()
+    if arguments[0] == "--json":
+        assert json.loads((tmp_path / "b.json").read_text())["latency"] is None
+    monkeypatch.setattr(sys, "argv", ["bench", "--device", "gpu", "--against", "torch"])
+    with pytest.raises(GlowliteError, match="--against times models on the CPU"):
+        command.main()
+
+
+def test_without_cupy_the_command_is_one_line():
+    code = "import sys; sys.modules['cupy'] = None; import runpy; sys.argv = ['bench', '--device', 'gpu']"
+    code += "; runpy.run_module('glowlite.bench', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "CuPy is not installed; run pip install '.[gpu-cuda12]'" in done.stderr
+
+
+@pytest.mark.parametrize("line", re.findall(r"python -m glowlite\.bench (--[^#\n]*)", GPU_PAGE))
+def test_the_commands_of_the_page_are_understood(line):
+    assert parse_arguments(line.split()).device == "gpu"
+
+
+# --- the plan ---
+
+
+def test_the_page_holds_what_the_plan_prints():
+    done = subprocess.run([sys.executable, "-m", "glowlite.bench.plan"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in GPU_PAGE, "docs/gpu.md is behind: put there what python -m glowlite.bench.plan prints"
+    for assumed in (
+        f"{plan.OF_RATE:g} of a card's published rate", f"{plan.OF_BANDWIDTH:g} of its bandwidth",
+        f"{plan.LAUNCHES} kernels, at {1e6 * plan.LAUNCH_S:g} us each", f"need {plan.CONTEXT / 1e9:g} GB",
+    ):  # fmt: skip
+        assert assumed in " ".join(GPU_PAGE.split())
+
+
+PLANNED = {
+    "affine": (GlowConfig((32, 32, 3), K=2, L=2, width=128), 16),
+    "openai": (GlowConfig.openai((32, 32, 3), K=2, L=3, width=256), 64),
+    "additive": (GlowConfig.openai((32, 32, 3), K=2, L=2, width=256, coupling="additive"), 32),
+    "thin": (GlowConfig((32, 32, 3), K=2, L=2, width=16), 64),
+    "paper": (GlowConfig.paper((32, 32, 3), K=2, L=2, width=64), 64),
+}
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_memory_of_a_step_is_as_planned(name):
+    """The arrays of a step on the stand-in, at their most; x is there before."""
+    config, images = PLANNED[name]
+    taken = device.step_memory(Job(config, images, 1, 4.0), "reversible", xp)["step"] + 4 * config.dimensions * images
+    assert taken == pytest.approx(plan.step_bytes(config, images), rel=0.03)
+
+
+@pytest.mark.parametrize("options", [{}, {"coupling": "additive", "L": 1}, {"permutation": "lu", "border": "none", "K": 1}])
+def test_parameters_are_counted_without_the_model(options):
+    config = GlowConfig((16, 16, 3), **{"K": 5, "L": 2, "width": 24, **options})
+    assert plan.parameter_count(config) == Glow(config).parameter_count()
+
+
+def test_the_largest_batch_fits_and_one_more_does_not():
+    config = GlowConfig.openai((32, 32, 3), K=2, L=2, width=64)
+    most = plan.largest_batch(config, True, 4)
+    assert plan.whole_bytes(config, True, most) <= 4e9 < plan.whole_bytes(config, True, most + 1)
+    assert plan.largest_batch(config, True, 0.6) == 0
+
+
+def test_what_bounds_a_step():
+    """A fast card waits for launches, one of slow products for these, one of slow memory for all the rest."""
+    config = GlowConfig.openai((32, 32, 3), K=4, L=2, width=256)
+
+    def on(memory, rate, bandwidth):
+        return plan.expected(config, True, 64, plan.Card("", memory, rate, rate, bandwidth), tf32=False)
+
+    flops = 4 * work.forward_flops(config, 64)
+    assert on(80, 1e6, 1e9).bound_by == "launches" and on(80, 1e6, 1e9).seconds == pytest.approx(40 * 5e-6 * 4 * 2)
+    assert on(80, 1, 1e9).bound_by == "products" and on(80, 1, 1e9).products == pytest.approx(flops / 0.7e12)
+    assert on(80, 1e6, 100).bound_by == "element-wise"
+    assert on(80, 2, 200).seconds == pytest.approx(on(80, 1, 100).seconds / 2)
+    small = on(0.7, 1, 100)  # the batch does not fit at once
+    assert small.parts == -(-64 // plan.largest_batch(config, True, 0.7)) > 1
+
+
+def test_celebahq_is_the_work_that_is_known():
+    """About 1.9 TFLOP an image; and the parameters that docs/performance.md has of the model when it was run."""
+    config, _ = preset_job("celebahq256")
+    assert 4 * work.forward_flops(config, 1) == pytest.approx(1.93e12, rel=0.01)
+    assert "| celebahq256 | 175,099,620 | 1.93 |" in GPU_PAGE
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.03214, "0.0321"), (999.4, "999"), (1234, "1,230"), (332640, "332,000")])
+def test_numbers_have_three_digits(value, text):
+    assert plan.number(value) == text
 
 
 def copy_weights(model, twin, torch):

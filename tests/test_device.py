@@ -256,7 +256,7 @@ def names_used_on_xp():
             is_xp = (isinstance(inner, ast.Name) and inner.id == "xp") or (
                 isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "namespace"
             )
-            if is_xp and parts and parts[-1] != "cuda" and parts != ["__name__"]:
+            if is_xp and parts and parts not in (["__name__"], ["nccl", "cuda"]):  # cuda.nccl is a module
                 keywords = {keyword.arg for keyword in call.keywords} if call else set()
                 used.setdefault((".".join(reversed(parts)), f"{path.name}:{target.lineno}"), set()).update(keywords)
     return used

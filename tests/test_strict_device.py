@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from strict_device import API, counts, ndarray, xp
+from strict_device import API, counts, list_api, ndarray, xp
 
 X = xp.asarray(np.arange(6, dtype=np.float32).reshape(2, 3))
 HOST = np.ones((2, 3), np.float32)
@@ -74,3 +74,30 @@ def test_singular_matrices_do_not_raise():
 
 def test_the_list_is_that_of_a_whole_cupy():
     assert len(API) > 800 and "cupyx.scatter_add" in API and "clip" in API and "errstate" not in API
+
+
+def test_the_list_is_that_of_the_installed_cupy():
+    """Needs CuPy, though no GPU: pip install 'cupy-cuda12x==14.2.*' nvidia-cuda-runtime-cu12 nvidia-cuda-nvrtc-cu12."""
+    cupy = pytest.importorskip("cupy", reason="needs CuPy, though no GPU")
+    if not cupy.__version__.startswith("14.2."):
+        pytest.skip(f"the list is of CuPy 14.2, and {cupy.__version__} is installed")
+    found, missing = list_api.api()
+    assert len(found) > 900 and set(missing) <= {"cupyx.lapack", "cupyx.scipy.linalg"}  # which look for cuBLAS
+    absent = tuple(f"{module}." for module in missing)
+    assert found == {name: kw for name, kw in API.items() if name not in missing and not name.startswith(absent)}
+
+
+SIGNATURES = {
+    "concatenate(tup, axis=0, out=None, *, dtype=None)": ["tup", "axis", "out", "dtype"],
+    "_ndarray_base.sum(self, axis=None, dtype=None) -> _ndarray_base": ["axis", "dtype"],
+    "MemoryPool.malloc(self, size_t size) -> MemoryPointer": ["size"],
+    "einsum(subscripts, *operands, dtype=None, optimize=False)": ["dtype", "optimize"],
+    "f(x1, x2, /, shape=(1, 2), order: str = 'K')": ["shape", "order"],
+    r"matmul(x1, x2, /, out=None, \*\*kwargs)": None,
+    "Clips the values of an array to a given interval.": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SIGNATURES)
+def test_keywords_are_read_from_the_first_line_of_a_text(line):
+    assert list_api._keywords_of_text(line) == SIGNATURES[line]

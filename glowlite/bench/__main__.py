@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from glowlite.backend import device_namespace
-from glowlite.bench import parts, work
+from glowlite.bench import device, parts, work
 from glowlite.bench.candidates import RIVALS, SQUARES, check_rivals
+from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
 from glowlite.bench.job import Job
 from glowlite.bench.peak import peak_bytes
-from glowlite.bench.rounds import Times, measure
+from glowlite.bench.preset_jobs import SHAPES, images_at_once, preset_job
+from glowlite.bench.rounds import measure
 from glowlite.bijectors.memory import Memory
 from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
@@ -24,10 +25,13 @@ from glowlite.models.config import CHOICES, GlowConfig
 from glowlite.storage import atomic_path
 from glowlite.workers import TILE_MB, available_cores
 
+DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
+
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("bench", "Time a training step, part by part, against what this machine can do at most.")
     add = parser.add_argument
+    add("--preset", choices=SHAPES, help="side, channels, K, L, width, coupling, scale and batch of that training job")
     add("--side", type=at_least(2), default=32, help="height and width of the images")
     add("--channels", type=at_least(1), default=3, help="of the images")
     add("--K", type=at_least(1), default=8, help="steps of flow a level")
@@ -41,12 +45,28 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map of one tile")
     add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
     add("--rounds", type=at_least(1), default=9, help="how often everything is timed")
-    add("--depths", default="4,16", help="values of K to measure memory at, with commas; none: no memory is measured")
+    add(
+        "--depths",
+        default="auto",
+        help=f"values of K to measure memory at, with commas, or none; auto: {DEPTHS}, {GPU_DEPTHS}",
+    )
     add("--against", choices=("torch",), help="also time a plain PyTorch Glow, three ways, and normflows' Glow")
     add("--json", metavar="FILE", help="write all figures there")
     add("--plots", metavar="DIR", help="draw step times, shares and memory there, as PNG")
-    add("--device", default="cpu", help="cpu")
-    return parser.parse_args(arguments)
+    add("--device", default="cpu", help="cpu, gpu or gpu:k")
+    switch = argparse.BooleanOptionalAction
+    add("--tf32", action=switch, default=False, help="on a GPU: products with 10 bits of mantissa, as in training")
+    add("--gpu-memory", type=at_least(0, float), default=0.0, help="most gigabytes to take of a GPU; 0: all it has")
+    add("--latency", action=switch, default=True, help="on a GPU: also time one 256x256 sample of the paper's largest model")
+    options = parser.parse_args(arguments)
+    if options.preset:
+        config, training = preset_job(options.preset)
+        side, _, channels = config.image_shape
+        parser.set_defaults(
+            side=side, channels=channels, K=config.K, L=config.L, width=config.width, coupling=config.coupling,
+            scale=config.scale, batch=images_at_once(training),
+        )  # fmt: skip
+    return parser.parse_args(arguments)  # what was typed wins over the preset
 
 
 def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals: tuple[str, ...]) -> dict[str, Any]:
@@ -96,61 +116,31 @@ def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals
     }
 
 
-def rate(name: str, times: Times) -> float:
-    """GFLOP/s of a candidate `sgemm:n`."""
-    return float(2 * int(name.partition(":")[2]) ** 3 / times.median / 1e9)
-
-
-def figures(times: Times, reference: Times, limit: float, images: int) -> dict[str, float]:
-    return {
-        "median_s": times.median,
-        "min_s": min(times.seconds),
-        "max_s": max(times.seconds),
-        "images_per_s": images / times.median,
-        "of_limit": limit / times.median,
-        "ratio_to_reversible": times.ratio_to(reference),
-        "reversible_by_this": reference.ratio_to(times),
-    }
-
-
 def table(report: dict[str, Any]) -> str:
     """What the terminal shows."""
     squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
-    heads = ("median s", "min", "max", "images/s", "of limit", "to rev.", "rev. to it")
     lines = [
         report["title"],
         f"sgemm, GFLOP/s, all threads: {squares}; this net's own products: {report['products_gflops']:.0f}",
         f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the best rate:"
         f" {report['limit_s']:.4f} s",
         "",
-        f"{'a training step':22}" + "".join(f"{head:>11}" for head in heads),
+        *step_lines(report),
     ]
-    for name, f in report["steps"].items():
-        lines.append(
-            f"{name:22}{f['median_s']:11.4f}{f['min_s']:11.4f}{f['max_s']:11.4f}{f['images_per_s']:11.1f}"
-            f"{100 * f['of_limit']:10.1f}%{f['ratio_to_reversible']:11.3f}{f['reversible_by_this']:11.3f}"
-        )
     f = report["sample"]
     lines += [
         "",
-        "shares of a reversible step: "
-        + ", ".join(f"{name} {100 * share:.1f}%" for name, share in report["shares"].items()),
+        share_line(report),
         f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to {f['max_s']:.4f}),"
         f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
+        *memory_lines(report, "whole process"),
     ]
-    if report["memory"]:
-        lines += ["", "peak memory of a step beyond parameters, gradients and optimiser, MiB (whole process, MiB):"]
-        for policy, points in report["memory"].items():
-            shown = ", ".join(f"K={K}: {p['step'] / 2**20:.1f} ({p['resident'] / 2**20:.0f})" for K, p in points.items())
-            lines.append(f"  {policy:12} {shown}")
     return "\n".join(lines)
 
 
-def progress(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def depths_of(text: str) -> list[int]:
+def depths_of(text: str, on_gpu: bool = False) -> list[int]:
+    if text == "auto":
+        text = GPU_DEPTHS.split()[-1] if on_gpu else DEPTHS
     if text in ("", "none"):
         return []
     if not all(part.isdecimal() and int(part) > 0 for part in text.split(",")):
@@ -160,18 +150,24 @@ def depths_of(text: str) -> list[int]:
 
 def main() -> None:
     options = parse_arguments()
-    if device_namespace(options.device) is not np:
-        raise GlowliteError("bench measures the CPU so far: use --device cpu")
-    depths = depths_of(options.depths)
+    xp = device_namespace(options.device, 0, options.tf32, options.gpu_memory)
+    depths = depths_of(options.depths, xp is not np)
     policies = list(dict.fromkeys(["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]))
     shape = (options.side, options.side, options.channels)
     config = GlowConfig(shape, options.K, options.L, options.width, options.coupling, options.scale)
-    job = Job(config, options.batch, options.threads, options.tile, options.blas)
-    job.workers()  # refuses what cannot be, before anything is timed
-    if options.against:
-        check_rivals()
-    found = report(job, policies, options.rounds, depths, RIVALS if options.against else ())
-    print(table(found))
+    if xp is np:
+        job = Job(config, options.batch, options.threads, options.tile, options.blas)
+        job.workers()  # refuses what cannot be, before anything is timed
+        if options.against:
+            check_rivals()
+        found = report(job, policies, options.rounds, depths, RIVALS if options.against else ())
+        print(table(found))
+    else:
+        if options.against:
+            raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
+        job = Job(config, options.batch, 1, TILE_MB)
+        found = device.report(job, policies, options.rounds, depths, device.LATENCY if options.latency else None, xp)
+        print(device.table(found))
     if options.json:
         with atomic_path(Path(options.json)) as path:
             path.write_text(json.dumps(found, indent=1) + "\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glowlite.backend import Array, Namespace, to_device
 from glowlite.bijectors.memory import Memory
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
@@ -14,7 +15,10 @@ from glowlite.workers import Workers
 
 @dataclass(frozen=True)
 class Job:
-    """A Glow of `config`, `batch` images of n_bits a step; `threads`, `tile` (MB) and `blas` as in Workers."""
+    """A Glow of `config`, `batch` images of n_bits a step; `threads`, `tile` (MB) and `blas` as in Workers.
+
+    `xp`, of its methods: numpy, or cupy for a GPU.
+    """
 
     config: GlowConfig
     batch: int
@@ -26,16 +30,17 @@ class Job:
     def workers(self) -> Workers:
         return Workers(self.threads, self.tile, self.blas)
 
-    def model(self, memory: str = "reversible") -> Glow:
+    def model(self, memory: str = "reversible", xp: Namespace = np) -> Glow:
         """With ActNorm as data leave it, and output layers that are not zero, so that no time is saved on zeros."""
-        model = Glow(self.config, memory=Memory.parse(memory), workers=self.workers())
-        model.initialize(self.images())
+        model = Glow(self.config, memory=Memory.parse(memory), workers=self.workers(), xp=xp)
+        model.initialize(self.images(xp))
         rng = np.random.default_rng(0)
         for name, p in model.store.parameters.items():
             if name.endswith(("conv3/weight", "conv/weight")):
-                p.value[...] = 0.001 * rng.standard_normal(p.value.shape, np.float32)
+                p.value[...] = to_device(0.001 * rng.standard_normal(p.value.shape, np.float32), xp)
         return model
 
-    def images(self) -> np.ndarray:
+    def images(self, xp: Namespace = np) -> Array:
         """A batch (N, H, W, C) in [-0.5, 0.5), float32."""
-        return (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(np.float32)
+        x = (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(np.float32)
+        return to_device(x, xp)

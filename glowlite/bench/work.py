@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from glowlite.backend import Array, Namespace, to_device
 from glowlite.bench.job import Job
 from glowlite.models.config import GlowConfig
 
@@ -38,15 +40,76 @@ def levels(config: GlowConfig) -> list[LevelWork]:
     return found
 
 
+@dataclass(frozen=True)
+class Product:
+    """(rows, inner) times (inner, pixels of all images), `times` in a forward pass; one of a coupling `network` or not."""
+
+    rows: int
+    inner: int
+    pixels: int
+    times: int
+    network: bool
+
+
+def products(config: GlowConfig) -> list[Product]:
+    """Those of a forward pass; `pixels` are of one image. A training step makes 4 of each, with the same three matrices."""
+    found = []
+    for i, level in enumerate(levels(config)):
+        width, taps, sent = config.width, 9 * level.given, 9 * level.raw
+        network = [(width, taps), (width, width), (sent, width)]
+        found += [Product(rows, inner, level.pixels, config.K, True) for rows, inner in network]
+        found.append(Product(level.channels, level.channels, level.pixels, config.K, False))
+        if i < config.L - 1 and config.split_prior == "learned":
+            found.append(Product(9 * level.channels, level.given, level.pixels, 1, False))
+    return found
+
+
 def forward_flops(config: GlowConfig, images: int) -> float:
     """Of the matrix products of one forward pass over `images`."""
-    total = 0.0
-    for i, level in enumerate(levels(config)):
-        network = config.width * (9 * level.given + config.width + 9 * level.raw)
-        total += config.K * level.pixels * (network + level.channels**2)
-        if i < config.L - 1 and config.split_prior == "learned":
-            total += level.pixels * 9 * level.given * level.channels
-    return 2.0 * images * total
+    return 2.0 * images * sum(p.times * p.rows * p.inner * p.pixels for p in products(config))
+
+
+def network_products(
+    config: GlowConfig, level: LevelWork, columns: int, training: bool, xp: Namespace = np, matmul: Any = None
+) -> Callable[[], None]:
+    """A function that runs the products of one coupling network of a level in a step (or in one inverse pass), once.
+
+    From and into memory of `xp` that is there already, for `columns` pixels.
+    """
+    rng, matmul = np.random.default_rng(0), matmul or xp.matmul
+
+    def some(*shape: int) -> Array:
+        return to_device(0.01 * rng.standard_normal(shape, np.float32), xp)
+
+    def room(*shape: int) -> Array:
+        return xp.empty(shape, xp.float32)
+
+    taps, width, sent = 9 * level.given, config.width, 9 * level.raw
+    rows = taps + 9 * (config.border == "all") + 1
+    W1, W2, W3, patches = some(rows, width), some(width, width), some(width, sent), some(rows, columns)
+    h1, h2, out = room(width, columns), room(width, columns), room(sent, columns)
+
+    def forward() -> None:
+        matmul(W1.T, patches, out=h1)
+        matmul(W2.T, h1, out=h2)
+        matmul(W3.T, h2, out=out)
+
+    if not training:
+        return forward
+    dh1, dh2, dpatches = room(width, columns), room(width, columns), room(taps, columns)
+    dW1, dW2, dW3 = room(rows, width), room(width, width), room(width, sent)
+
+    def step() -> None:
+        forward()
+        forward()
+        matmul(W3, out, out=dh2)
+        matmul(W2, dh2, out=dh1)
+        matmul(patches, dh1.T, out=dW1)
+        matmul(h1, dh2.T, out=dW2)
+        matmul(h2, out.T, out=dW3)
+        matmul(W1[:taps], dh1, out=dpatches)
+
+    return step
 
 
 def products_alone(job: Job, training: bool) -> Callable[[], None]:
@@ -54,37 +117,7 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
 
     On the tiles and threads of the real step, in its shapes, from and into memory that is there already.
     """
-    workers, config, rng = job.workers(), job.config, np.random.default_rng(0)
-    matmul = workers.matmul
-
-    def some(*shape: int) -> np.ndarray:
-        return 0.01 * rng.standard_normal(shape, np.float32)
-
-    def networks(level: LevelWork, columns: int) -> Callable[[], None]:
-        taps, width, sent = 9 * level.given, config.width, 9 * level.raw
-        rows = taps + 9 * (config.border == "all") + 1
-        W1, W2, W3 = some(rows, width), some(width, width), some(width, sent)
-        patches, h1, h2, out = some(rows, columns), some(width, columns), some(width, columns), some(sent, columns)
-        dh1, dh2, dpatches = some(width, columns), some(width, columns), some(taps, columns)
-        dW1, dW2, dW3 = some(rows, width), some(width, width), some(width, sent)
-
-        def forward() -> None:
-            matmul(W1.T, patches, out=h1)
-            matmul(W2.T, h1, out=h2)
-            matmul(W3.T, h2, out=out)
-
-        def step() -> None:
-            forward()
-            forward()
-            matmul(W3, out, out=dh2)
-            matmul(W2, dh2, out=dh1)
-            matmul(patches, dh1.T, out=dW1)
-            matmul(h1, dh2.T, out=dW2)
-            matmul(h2, out.T, out=dW3)
-            matmul(W1[:taps], dh1, out=dpatches)
-
-        return step if training else forward
-
+    workers, config = job.workers(), job.config
     tasks: list[list[Callable[[], None]]] = []
     for level in levels(config):
         tiles = workers.tiles(job.batch, level.pixels, config.width)
@@ -92,7 +125,9 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
             columns = [(tile.stop - tile.start) * level.pixels for tile in tiles]
         else:
             columns = [block.stop - block.start for block in workers.blocks(1, level.pixels, config.width)]
-        made = [networks(level, n) for n in columns[: job.threads]]  # as many as run side by side
+        made = [  # as many as run side by side
+            network_products(config, level, n, training, matmul=workers.matmul) for n in columns[: job.threads]
+        ]
         tasks.append([made[i % len(made)] for i in range(len(columns))])
 
     def repeat(task: Callable[[], None]) -> None:

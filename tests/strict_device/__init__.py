@@ -1,7 +1,8 @@
 """A stand-in for CuPy that needs no GPU: NumPy inside, and outside CuPy's refusals, some of them more strictly.
 
 `xp` is the module, `ndarray` its arrays, `counts` what was done with them since `counts.clear()`: `kernel` launches,
-`upload`s and `download`s between host and device, and `sync`hronisations, of which a download is one. Not as NumPy:
+`upload`s and `download`s between host and device, and `sync`hronisations, of which a download is one. The memory of arrays
+is counted as CuPy's pool does, and its hooks are called. Not as NumPy:
 
 * an array of the host where one of the device belongs, and the reverse, is a TypeError; so is a list in a ufunc;
 * names and keywords that the real CuPy 14.2 has not are AttributeErrors and TypeErrors: see cupy_api.json;
@@ -17,6 +18,7 @@ import ctypes
 import json
 import operator
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,7 @@ class ndarray:
         if host.dtype.kind in "OUSMm":
             raise ValueError(f"Unsupported dtype {host.dtype}")
         self._host = host
+        pool.hold(host)
 
     shape = property(lambda self: self._host.shape)
     dtype = property(lambda self: self._host.dtype)
@@ -307,7 +310,56 @@ class RawKernel:
         self.function(ctypes.c_int(grid[0]), ctypes.c_int(block[0]), *words)
 
 
+class MemoryHook:
+    """Whose methods are called when memory is taken or given back; a subclass overrides them."""
+
+    name = "MemoryHook"
+    active: list[MemoryHook] = []  # noqa: RUF012
+
+    def malloc_postprocess(self, **_):
+        pass
+
+    def free_postprocess(self, **_):
+        pass
+
+    def __enter__(self):
+        assert self.name not in [hook.name for hook in self.active]
+        self.active.append(self)
+
+    def __exit__(self, *_):
+        self.active.remove(self)
+
+
+class MemoryPool:
+    """The memory of arrays of the device: what NumPy holds for them, in pieces of 512 bytes."""
+
+    def __init__(self):
+        self._held = {}
+
+    def hold(self, host):
+        while isinstance(host.base, np.ndarray):
+            host = host.base
+        key, size = id(host), -(-host.nbytes // 512) * 512
+        if key not in self._held:
+            self._held[key] = size, weakref.ref(host, lambda _: self._free(key))
+            for hook in MemoryHook.active:
+                hook.malloc_postprocess(device_id=0, size=host.nbytes, mem_size=size, mem_ptr=key, pmem_id=key)
+
+    def _free(self, key):
+        size, _ = self._held.pop(key)
+        for hook in MemoryHook.active:
+            hook.free_postprocess(device_id=0, mem_size=size, mem_ptr=key, pmem_id=key)
+
+    def used_bytes(self):
+        return sum(size for size, _ in self._held.values())
+
+    def free_all_blocks(self):
+        pass
+
+
+pool = MemoryPool()
 xp = _Module(np)
+xp.get_default_memory_pool = lambda: pool
 xp.RawKernel = RawKernel
 xp.ndarray = ndarray
 for _name in ("array", "asarray", "ascontiguousarray"):
@@ -343,5 +395,6 @@ xp.cuda = types.SimpleNamespace(
     Stream=Stream,
     get_current_stream=lambda: _CURRENT,
     alloc_pinned_memory=lambda size: bytearray(size),
+    MemoryHook=MemoryHook,
     nccl=None,
 )

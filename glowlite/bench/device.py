@@ -1,0 +1,287 @@
+"""The benchmark on a GPU: a step's time, the best rate of its products, memory, and the latency of one large sample.
+
+A call returns before the device has done what it asks for. So a clock is read only when the stream has come to its end;
+a turn repeats its task until it is long beside that. All candidates live in one process, and their turns are interleaved,
+round after round: a GPU that grows warm and slows down slows all of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from glowlite.backend import Namespace, to_device, to_host
+from glowlite.bench import work
+from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
+from glowlite.bench.job import Job
+from glowlite.bench.rounds import Times
+from glowlite.bijectors.memory import Memory
+from glowlite.errors import GlowliteError
+from glowlite.models.config import GlowConfig
+from glowlite.models.glow import Glow
+from glowlite.objective import dequantisation_noise, dequantise
+from glowlite.optimizers import Adam, gradient_norm
+from glowlite.training import training_step
+
+Task = Callable[[], object]
+
+SQUARES = (4096, 8192)
+TURN = 0.02  # seconds a turn takes at the least
+LATENCY = Job(GlowConfig.openai((256, 256, 3), L=6, coupling="additive"), batch=1, threads=1, tile=4.0)
+PUBLISHED_S = 0.130  # of one 256x256 sample, on a GTX 1080 Ti (section 6 of the paper)
+
+
+# --- clocks ---
+
+
+def synchronise(xp: Namespace) -> None:
+    xp.cuda.get_current_stream().synchronize()
+
+
+def seconds(task: Task, times: int, xp: Namespace) -> float:
+    """Of one of so many runs of the task, from an idle device to an idle device."""
+    synchronise(xp)
+    began = time.perf_counter()
+    for _ in range(times):
+        task()
+    synchronise(xp)
+    return (time.perf_counter() - began) / times
+
+
+def measure(tasks: dict[str, Task], rounds: int, xp: Namespace) -> dict[str, Times]:
+    """Times of the tasks, in turns; each has run before, so kernels are compiled and memory is in the pool.
+
+    A task that does not fit the device's memory is left out.
+    """
+    repeats = {}
+    for name, task in tasks.items():
+        try:
+            seconds(task, 1, xp)
+            repeats[name] = max(1, math.ceil(TURN / seconds(task, 1, xp)))
+        except MemoryError as error:  # CuPy's OutOfMemoryError is one
+            progress(f"{name} is left out: {error}")
+            gc.collect()
+            xp.get_default_memory_pool().free_all_blocks()
+    found: dict[str, list[float]] = {name: [] for name in repeats}
+    for _ in range(rounds):
+        for name, times in repeats.items():
+            found[name].append(seconds(tasks[name], times, xp))
+    return {name: Times(values) for name, values in found.items()}
+
+
+# --- tasks ---
+
+
+def square(n: int, xp: Namespace) -> Task:
+    rng = np.random.default_rng(0)
+    a, b = (to_device(rng.standard_normal((n, n), np.float32), xp) for _ in range(2))
+    out = xp.empty((n, n), xp.float32)
+    return lambda: xp.matmul(a, b, out=out)
+
+
+def level_products(job: Job, xp: Namespace) -> dict[str, Task]:
+    """The products of one coupling network in a step, for each level: their shapes are the model's own."""
+    return {
+        f"level {i}": work.network_products(job.config, level, job.batch * level.pixels, True, xp)
+        for i, level in enumerate(work.levels(job.config))
+    }
+
+
+def level_flops(job: Job) -> list[float]:
+    """What `level_products` makes of each level, counted as `work.forward_flops` counts: 4 forward passes of one network."""
+    config = job.config
+    return [
+        8.0 * job.batch * level.pixels * config.width * (9 * level.given + config.width + 9 * level.raw)
+        for level in work.levels(config)
+    ]
+
+
+def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Task]:
+    """A training step under each policy, its parts, and samples, all with one model."""
+    model, x = job.model(xp=xp), job.images(xp)
+    optimizer = Adam(model.store.theta)
+    images = np.random.default_rng(0).integers(0, 256, (4 * job.batch, *job.config.image_shape), np.uint8)
+
+    def step(memory: str) -> None:
+        follow(model, memory)
+        training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+
+    def optimiser() -> None:
+        model.store.clear_gradients(model.workers)
+        gradient_norm(model.store.grad, model.workers)
+        optimizer.step(model.store.grad, 1e-5, 1.0, model.workers)
+
+    def data() -> None:
+        part = images[np.random.default_rng(0).permutation(len(images))[: job.batch]]
+        dequantise(part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32"), xp)
+
+    return {
+        **{policy: lambda policy=policy: step(policy) for policy in policies},  # type: ignore[misc]
+        "optimiser": optimiser,
+        "data": data,
+        "sample": lambda: model.sample(job.batch, 0.7, seed=0),
+    }
+
+
+def follow(model: Glow, memory: str) -> None:
+    """Let the model keep what a policy keeps, from the next step on."""
+    for level in model.levels:
+        level.steps.chain.memory = Memory.parse(memory)
+
+
+# --- memory ---
+
+
+def high_water(task: Task, xp: Namespace) -> tuple[int, int]:
+    """The most bytes of CuPy's pool in use while the task runs, and those in use before it."""
+    before = in_use = most = int(xp.get_default_memory_pool().used_bytes())
+
+    class Watch(xp.cuda.MemoryHook):  # type: ignore[misc]
+        name = "glowlite.bench"
+
+        def malloc_postprocess(self, **memory: Any) -> None:
+            nonlocal in_use, most
+            in_use += memory["mem_size"]
+            most = max(most, in_use)
+
+        def free_postprocess(self, **memory: Any) -> None:
+            nonlocal in_use
+            in_use -= memory["mem_size"]
+
+    with Watch():
+        task()
+    return most, before
+
+
+def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
+    """As `peak.peak_bytes`, but `resident` is of CuPy's pool. The first step, which fills caches, is not looked at."""
+    gc.collect()
+    model, x = job.model(memory, xp), job.images(xp)
+    optimizer = Adam(model.store.theta)
+
+    def step() -> None:
+        training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+
+    step()
+    most, before = high_water(step, xp)
+    return {"step": most - before, "resident": most}
+
+
+# --- the whole ---
+
+
+def latency(job: Job, rounds: int, xp: Namespace) -> dict[str, Any]:
+    """Seconds from the seed to a sample on the host, and of its inverse pass alone, latents being on the device."""
+    model = job.model(xp=xp)
+    latents = model.encode(job.images(xp))
+    tasks: dict[str, Task] = {
+        "sample": lambda: to_host(model.sample(job.batch, 0.7, seed=0)),
+        "inverse": lambda: model.inverse(latents),
+    }
+    times = measure(tasks, rounds, xp)
+    check_fits(times, tasks)
+    height, width, _ = job.config.image_shape
+    return {
+        "title": f"{height}x{width}, K={job.config.K}, L={job.config.L}, width {job.config.width}, {job.config.coupling},"
+        f" batch {job.batch}",
+        **{name: {"median_s": t.median, "min_s": min(t.seconds), "max_s": max(t.seconds)} for name, t in times.items()},
+        "published_s": PUBLISHED_S,
+    }
+
+
+def check_fits(times: dict[str, Times], needed: Sequence[str] | dict[str, Task]) -> None:
+    missing = [name for name in needed if name not in times]
+    if missing:
+        raise GlowliteError(f"bench: {missing[0]} does not fit the memory of the GPU; lower --batch or --width")
+
+
+def report(
+    job: Job, policies: list[str], rounds: int, depths: list[int], sampled: Job | None, xp: Namespace,
+    squares: Sequence[int] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """As the one of the CPU; `sampled`: the job whose latency is measured; `squares`: sides of the matrices of the peak."""
+    config, pool, squares = job.config, xp.get_default_memory_pool(), squares or SQUARES
+    names = [f"sgemm:{n}" for n in squares]
+    tasks = {f"sgemm:{n}": square(n, xp) for n in squares} | level_products(job, xp) | step_tasks(job, policies, xp)
+    progress(f"timing {len(tasks)} candidates, {rounds} rounds")
+    times = measure(tasks, rounds, xp)
+    check_fits(times, [name for name in tasks if name not in policies or name == "reversible"])
+    tasks.clear()
+
+    best = max(rate(name, times[name]) for name in names)
+    forward = work.forward_flops(config, job.batch) / 1e9
+    limit, step = 4 * forward / best, times["reversible"].median
+    rates = [flops / times[f"level {i}"].median / 1e9 for i, flops in enumerate(level_flops(job))]
+    products = config.K * sum(times[f"level {i}"].median for i in range(config.L))
+    whole = step + times["data"].median
+    parts = {"products": products, "optimiser": times["optimiser"].median, "data": times["data"].median}
+    shares = {name: taken / whole for name, taken in parts.items()}
+    memory: dict[str, dict[str, dict[str, int]]] = {}
+    for policy in policies if depths else []:
+        for K in depths:
+            progress(f"memory of {policy} at K={K}")
+            pool.free_all_blocks()
+            try:
+                found = step_memory(replace(job, config=replace(config, K=K)), policy, xp)
+            except MemoryError as error:
+                progress(f"{policy} at K={K} is left out: {error}")
+                break
+            memory.setdefault(policy, {})[str(K)] = found
+    if sampled is not None:
+        progress(f"latency of a sample of {sampled.config.image_shape[0]}x{sampled.config.image_shape[1]}")
+        pool.free_all_blocks()
+    height, width, channels = config.image_shape
+    return {
+        "title": f"{height}x{width}x{channels}, K={config.K}, L={config.L}, width {config.width}, {config.coupling},"
+        f" batch {job.batch}, on a GPU",
+        "config": config.to_dict(),
+        "batch": job.batch,
+        "rounds": rounds,
+        "sgemm_gflops": {name.partition(":")[2]: rate(name, times[name]) for name in names},
+        "best_sgemm_gflops": best,
+        "products_gflops": config.K * sum(level_flops(job)) / products / 1e9,
+        "level_gflops": rates,
+        "forward_gflop": forward,
+        "limit_s": limit,
+        "steps": {p: figures(times[p], times["reversible"], limit, job.batch) for p in policies if p in times},
+        "rivals": [],
+        "shares": {**shares, "kernels of the rest, and waiting": 1 - sum(shares.values())},
+        "memory": memory,
+        "sample": figures(times["sample"], times["sample"], forward / best, job.batch),
+        "latency": None if sampled is None else latency(sampled, rounds, xp),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """What the terminal shows."""
+    squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
+    levels = ", ".join(f"{value:.0f}" for value in report["level_gflops"])
+    f = report["sample"]
+    lines = [
+        report["title"],
+        f"sgemm, GFLOP/s: {squares}; this net's own products: {report['products_gflops']:.0f}, by level: {levels}",
+        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the best rate:"
+        f" {report['limit_s']:.4f} s",
+        "",
+        *step_lines(report),
+        "",
+        share_line(report),
+        f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to {f['max_s']:.4f}),"
+        f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
+        *memory_lines(report, "of CuPy's pool in all"),
+    ]
+    if report["latency"]:
+        shown = report["latency"]
+        lines += [
+            "",
+            f"latency of a sample, {shown['title']}: {1e3 * shown['sample']['median_s']:.1f} ms"
+            f" ({1e3 * shown['sample']['min_s']:.1f} to {1e3 * shown['sample']['max_s']:.1f}), of which the inverse pass"
+            f" {1e3 * shown['inverse']['median_s']:.1f} ms; published, GTX 1080 Ti: {1e3 * shown['published_s']:.0f} ms",
+        ]
+    return "\n".join(lines)

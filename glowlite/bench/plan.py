@@ -1,0 +1,259 @@
+"""python -m glowlite.bench.plan: what each preset should take on a GPU, worked out and not measured, as Markdown.
+
+Memory is counted from the code: the arrays that are there at a step's worst moment, under the policy `reversible`. It comes
+in the backward pass of a coupling network, when both hidden maps and their gradients are there at once;
+`tests/test_bench.py` holds the count to what the arrays of a real step take.
+
+Time is that of a device which does one thing after the other:
+
+    products       each of a step's, four forward passes of them, at the rate of the card or the speed of its memory,
+                   whichever takes longer
+    element-wise   bytes read and written by all else, at the speed of its memory
+    launches       which run beside these: a step takes no less than they do
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+
+from glowlite.bench.preset_jobs import SHAPES, preset_job
+from glowlite.bench.work import LevelWork, forward_flops, levels, products
+from glowlite.bijectors.tiled import LAST_STEP_MB
+from glowlite.command_line import Parser, run
+from glowlite.kernels import MOST_ELEMENTS
+from glowlite.models.config import GlowConfig
+from glowlite.models.glow import Glow
+
+FLOAT = 4  # bytes
+Jobs = dict[str, tuple[GlowConfig, argparse.Namespace]]
+
+
+@dataclass(frozen=True)
+class Card:
+    """`float32`, `tf32`: TFLOP/s of dense products; `bandwidth`: GB/s; `memory`: GB. As its maker publishes them."""
+
+    name: str
+    memory: float
+    float32: float
+    tf32: float
+    bandwidth: float
+
+
+CARDS = (
+    Card("RTX 4090, 24 GB", 24, 82.6, 82.6, 1008),
+    Card("A100 SXM, 80 GB", 80, 19.5, 156, 2039),
+    Card("H100 SXM, 80 GB", 80, 67, 494, 3350),
+)
+SIZES = (24, 80)  # GB of a card, for the largest batch
+
+# --- what is assumed, all of it ---
+
+OF_RATE, OF_BANDWIDTH = 0.7, 0.8  # the part of a card's figures that products, and kernels bound by memory, reach
+LAUNCHES, LAUNCH_S = 40, 5e-6  # kernels a flow step, forward and backward together; seconds each takes to launch
+CONTEXT = 0.6e9  # bytes that CUDA, cuBLAS with its workspace, and the kernels take
+
+# Passes over an array, a read or a write each, beside those that products make. Hidden maps: in each of two forward passes
+# relu(h1) and relu(h2 + b2), 2 each; in backward those of h2 and h1, 3 each, and the sum of db2.
+HIDDEN_PASSES = 2 * 2 * 2 + 2 * 3 + 1
+NINEFOLD_PASSES = 3  # patches: written twice, their gradient read; what is sent: read twice, its gradient written
+THIN_PASSES = 40  # about, of arrays as wide as the flow: ActNorm, bias, coupling, halves and their joining
+VECTOR_PASSES = 16  # Adam 7, the average 3, the norm of the gradient in float64 5, and clearing it
+
+
+# --- memory, bytes ---
+
+
+@cache
+def parameter_count(config: GlowConfig) -> int:
+    """Of a model that need not be made: a step of flow has the same on every level of any depth."""
+    one = Glow(replace(config, K=1)).parameter_count()
+    two = Glow(replace(config, K=2)).parameter_count()
+    return one + (config.K - 1) * (two - one)
+
+
+def vectors(config: GlowConfig, average: bool) -> float:
+    """theta, gradient, Adam's two, and the average of the weights."""
+    return FLOAT * (4.0 + average) * parameter_count(config)
+
+
+def hidden_bytes(level: LevelWork, width: int, images: int) -> float:
+    """h1, h2, dh1, dh2."""
+    return FLOAT * 4.0 * width * level.pixels * images
+
+
+def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
+    """The patches with their border and ones, their gradient, what was sent back, and arrays as wide as the flow.
+
+    These are: y, dy, x and dx of the level, y and dy of the step, and x and dx of the coupling; the output of its network,
+    and of an affine coupling the gradient of that.
+    """
+    ninefold = 9 * level.given + 9 * (config.border == "all") + 1 + 9 * level.given + 9 * level.raw
+    flow = 8.0 * level.channels + level.raw * (2 if config.coupling == "affine" else 1)
+    return FLOAT * (ninefold + flow) * level.pixels * images
+
+
+def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
+    """Four stacks of channel matrices of a level; the folded weights of its steps, and their gradients; one of W2."""
+    taps = 9 * level.given + 9 * (config.border == "all") + 1
+    folded = 2.0 * config.width * (taps + 9 * level.raw)
+    return FLOAT * (config.K * (4.0 * level.channels**2 + folded) + config.width**2)
+
+
+def kept_bytes(config: GlowConfig, images: int) -> float:
+    """What the last steps of levels keep if their hidden maps are small; it is there until the step ends."""
+    total = 0.0
+    for level in levels(config):
+        if FLOAT * 2 * config.width * level.pixels * images <= LAST_STEP_MB * 2**20:
+            numbers = 2 * config.width + 9 * level.given + 10 + 3 * level.channels + level.raw
+            total += FLOAT * numbers * level.pixels * images
+    return total
+
+
+def step_bytes(config: GlowConfig, images: int) -> float:
+    """Beyond the vectors, at the worst moment of a step of so many images at once; x, latents, their gradients included."""
+    worst = max(
+        hidden_bytes(level, config.width, images) + thin_bytes(level, config, images) + matrix_bytes(level, config)
+        for level in levels(config)
+    )
+    return worst + FLOAT * 3 * config.dimensions * images + kept_bytes(config, images)
+
+
+def whole_bytes(config: GlowConfig, average: bool, images: int) -> float:
+    """All of the card's memory that training takes. Updates and averages need two more vectors, at another moment."""
+    update = FLOAT * 2.0 * parameter_count(config)
+    return vectors(config, average) + max(step_bytes(config, images), update) + CONTEXT
+
+
+def largest_batch(config: GlowConfig, average: bool, gigabytes: float) -> int:
+    """The most images at once on a card; 0 if not even one fits."""
+    room = gigabytes * 1e9 - vectors(config, average) - CONTEXT
+    if room < FLOAT * 2.0 * parameter_count(config) or room < step_bytes(config, 1):
+        return 0
+    fits, too_many = 1, MOST_ELEMENTS // largest_array(config) + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if step_bytes(config, middle) <= room:
+            fits = middle
+        else:
+            too_many = middle
+    return fits
+
+
+def largest_array(config: GlowConfig) -> int:
+    """The numbers an image has in its largest array: a hidden map, patches, or what is sent."""
+    border = config.border == "all"
+    return max(level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.raw) for level in levels(config))
+
+
+# --- time, seconds ---
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Seconds of an update with a batch taken in `parts`, by what takes them; `seconds` in all."""
+
+    parts: int
+    products: float
+    elementwise: float
+    launches: float
+
+    @property
+    def seconds(self) -> float:
+        return max(self.products + self.elementwise, self.launches)
+
+    @property
+    def bound_by(self) -> str:
+        if self.launches > self.products + self.elementwise:
+            return "launches"
+        return "products" if self.products > self.elementwise else "element-wise"
+
+
+def expected(config: GlowConfig, average: bool, batch: int, card: Card, tf32: bool) -> Expected:
+    """An update of the weights on a card; the batch is taken in as few parts as fit its memory."""
+    parts = -(-batch // max(1, largest_batch(config, average, card.memory)))
+    images = batch / parts
+    rate, bandwidth = 1e12 * OF_RATE * (card.tf32 if tf32 else card.float32), 1e9 * OF_BANDWIDTH * card.bandwidth
+    multiplied = 0.0
+    for p in products(config):
+        n = p.pixels * images
+        moved = FLOAT * (p.rows * n + p.inner * n + p.rows * p.inner)
+        multiplied += 4 * p.times * max(2 * p.rows * p.inner * n / rate, moved / bandwidth)
+    numbers = sum(
+        config.K * level.pixels * images * (
+            HIDDEN_PASSES * config.width + NINEFOLD_PASSES * 9 * (level.given + level.raw) + THIN_PASSES * level.channels
+        )
+        for level in levels(config)
+    )  # fmt: skip
+    vector = VECTOR_PASSES * parameter_count(config)
+    elementwise = FLOAT * (parts * numbers + vector) / bandwidth
+    return Expected(parts, parts * multiplied, elementwise, parts * LAUNCHES * LAUNCH_S * config.K * config.L)
+
+
+# --- tables ---
+
+
+def number(value: float) -> str:
+    """Three digits without an exponent, from 1,000 on rounded down: 0.0321, 1.93, 12.1, 2,860."""
+    if value < 1000:
+        return f"{value:.3g}"
+    unit = 10 ** (int(math.log10(value)) - 2)
+    return f"{int(value) // unit * unit:,}"
+
+
+def markdown() -> str:
+    """The tables: memory of every preset, and its times on every card."""
+    jobs = {name: preset_job(name) for name in SHAPES}
+    return "\n\n".join([_memory_table(jobs), *(_time_table(jobs, card) for card in CARDS)])
+
+
+def _memory_table(jobs: Jobs) -> str:
+    sizes = " | ".join(f"most images, {size} GB" for size in SIZES)
+    lines = [
+        f"| preset | parameters | TFLOP an image | GB of vectors | MB an image: hidden maps | thin | x, latents | {sizes} |",
+        "|---" * (7 + len(SIZES)) + "|",
+    ]
+    for name, (config, options) in jobs.items():
+        average, first = bool(options.average), levels(config)[0]  # whose backward is the worst: it has the most pixels
+        cells = [
+            f"{parameter_count(config):,}",
+            number(4 * forward_flops(config, 1) / 1e12),
+            number(vectors(config, average) / 1e9),
+            number(hidden_bytes(first, config.width, 1) / 1e6),
+            number(thin_bytes(first, config, 1) / 1e6),
+            number(FLOAT * 3e-6 * config.dimensions),
+            *(number(largest_batch(config, average, size)) for size in SIZES),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _time_table(jobs: Jobs, card: Card) -> str:
+    lines = [
+        f"**{card.name}**: {card.float32:g} TFLOP/s in float32, {card.tf32:g} in TF32, {card.bandwidth:,g} GB/s",
+        "",
+        "| preset | images an update | float32: ms | images/s | bound by | TF32: ms | images/s | bound by |",
+        "|---" * 8 + "|",
+    ]
+    for name, (config, options) in jobs.items():
+        cells = [f"{options.batch}"]
+        for tf32 in (False, True):
+            e = expected(config, bool(options.average), options.batch, card, tf32)
+            cells += [number(1e3 * e.seconds), number(options.batch / e.seconds), e.bound_by]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    return Parser("bench.plan", "What each preset should take on a GPU, worked out and not measured.").parse_args(arguments)
+
+
+def main() -> None:
+    parse_arguments()
+    print(markdown())
+
+
+if __name__ == "__main__":
+    run(main, "bench.plan")
