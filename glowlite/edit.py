@@ -65,9 +65,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def directions_of(trained: Trained, run: str) -> Directions:
+def directions_of(trained: Trained) -> Directions:
     """Those that lie with the model if they are of these weights; else from its data, and left in the folder of the run."""
-    weights = fingerprint(trained.model)
+    weights, run = fingerprint(trained.model), trained.run
     place = Path(run) / DIRECTIONS if Path(run).is_dir() and run not in NAMES else None
     if run in NAMES:
         with directions_file(run) as path:
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
         save_directions(directions, options.save, fingerprint(trained.model), data.source)
         print(f"{options.save}: {len(directions.names)} attributes of {directions.images} images")
         return
-    directions = directions_of(trained, which)
+    directions = directions_of(trained)
     if options.list:
         for name, count in zip(directions.names, directions.counts, strict=True):
             print(f"{name:<24}{count:6} of {directions.images} images")

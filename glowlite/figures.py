@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.command_line import Parser, at_least, run
+from glowlite.edit import DEFAULT_ALPHA, directions_of, strips
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
 from glowlite.interpolate import ADVICE, walk
@@ -19,6 +20,7 @@ from glowlite.sheets import drawn, enlarged, save_png, tile, titled
 from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
 
 WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
+EDITS, MOST_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,24 @@ def depth(task: Task) -> np.ndarray:
     return titled(rows)
 
 
-# By name of the file; a figure of attributes and their directions would be one more line
+def attributes(task: Task) -> np.ndarray:
+    """A strip for every attribute, from taken away to added, each of another held-out image (figure 6)."""
+    trained = task.trained
+    directions = directions_of(trained)
+    rows, alphas = {}, np.linspace(-DEFAULT_ALPHA, DEFAULT_ALPHA, EDITS)
+    method = "held" if directions.given.shape[2] else "mean"
+    for j, name in enumerate(directions.names[:MOST_ATTRIBUTES]):
+        image = trained.held_out.read(np.array([j]) % len(trained.held_out))
+        images = strips(trained.model, directions, image, [name], alphas, method)[0]
+        tell_lost(images, f"edits of {name}", "its direction is too long")
+        rows[name] = enlarged(tile(drawn(images, trained.n_bits), EDITS))
+    return titled(rows)
+
+
+# By name of the file
 FIGURES: dict[str, Callable[[Task], np.ndarray]] = {
-    "samples": samples, "interpolation": interpolation, "corners": corners, "temperature": temperature, "depth": depth,
+    "samples": samples, "interpolation": interpolation, "corners": corners, "attributes": attributes,
+    "temperature": temperature, "depth": depth,
 }  # fmt: skip
 
 
@@ -110,7 +127,14 @@ def main(arguments: list[str] | None = None) -> None:
         if figure is depth and not others:
             print("no figure of depth: name models of other depths with --depth", file=sys.stderr)
             continue
-        save_png(out / f"{name}.png", figure(task))
+        try:
+            sheet = figure(task)
+        except GlowliteError as error:
+            if figure is not attributes:
+                raise
+            print(f"no figure of attributes: {error}", file=sys.stderr)  # their data have none
+            continue
+        save_png(out / f"{name}.png", sheet)
         print(out / f"{name}.png")
 
 

@@ -25,8 +25,7 @@ class Parameter:
 
     def __init__(self, value: Array, grad: Array | None = None, fresh: bool = False) -> None:
         self._value = value
-        # zeros, unlike zeros_like, takes memory that is zero already, and takes it when it is first touched
-        self._grad = namespace(value).zeros(value.shape, value.dtype) if grad is None else grad
+        self._grad = grad  # None: made when it is asked for
         self._fresh = fresh
         self.home: tuple[ParameterStore, slice] | None = None
 
@@ -36,19 +35,22 @@ class Parameter:
 
     @property
     def grad(self) -> Array:
+        if self._grad is None:
+            xp, shape, dtype = namespace(self._value), self._value.shape, self._value.dtype
+            self._grad = xp.empty(shape, dtype) if self._fresh else xp.zeros(shape, dtype)
         return self._grad
 
     def room(self) -> Array | None:
         """Where the first gradient may be written to, by `out=`, and then handed to `add`; None if one is there already."""
-        return self._grad if self._fresh else None
+        return self.grad if self._fresh else None
 
     def add(self, gradient: Array) -> None:
         """grad += gradient."""
         if not self._fresh:
-            grad = self._grad
+            grad = self.grad
             grad += gradient
         elif gradient is not self._grad:
-            self._grad[...] = gradient
+            self.grad[...] = gradient
         self._fresh = False
 
     def bind(self, value: Array, grad: Array, home: tuple[ParameterStore, slice]) -> None:

@@ -38,7 +38,7 @@ MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {',
 class Trained:
     """A model, the bits of its images, what to call it in print, and the options of its training, {} if unknown.
 
-    `weights`: `averaged` or `raw`.
+    `weights`: `averaged` or `raw`. `run`: the word that named it.
     """
 
     model: Glow
@@ -46,6 +46,7 @@ class Trained:
     name: str
     options: dict[str, Any]
     weights: str
+    run: str
 
     @cached_property
     def held_out(self) -> Images:
@@ -105,7 +106,7 @@ def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cor
     if (Path(run) / CONFIG).exists() and run not in NAMES:
         found = read_config(Path(run))["options"]
     weights = model.facts.get("weights") or (options.weights if model.facts.get("average") else "raw")
-    return Trained(model, model.n_bits, f"pretrained {run}" if run in NAMES else run, found, weights)
+    return Trained(model, model.n_bits, f"pretrained {run}" if run in NAMES else run, found, weights, run)
 
 
 @contextmanager

@@ -155,7 +155,7 @@ class Judge:
 @pytest.fixture(scope="module")
 def faces():
     data, model = load("faces"), Glow.pretrained("faces")
-    directions = directions_of(SimpleNamespace(model=model), "faces")
+    directions = directions_of(SimpleNamespace(model=model, run="faces"))
     assert data.attribute_names == directions.names
     return SimpleNamespace(
         data=data, model=model, directions=directions, judge=Judge(data.train[:], data.attributes),

@@ -151,3 +151,15 @@ def test_a_mistake_in_exporting_is_one_line(home, monkeypatch, arguments, said):
     with pytest.raises(GlowliteError, match=said) as caught:
         export(arguments)
     assert "\n" not in str(caught.value) and not re.search("Traceback", str(caught.value))
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0])
+def test_ten_thousand_samples_are_finite_and_lie_where_images_lie(faces, temperature):
+    finite, inside, pixels = [], [], []
+    for seed in range(20):
+        x = faces.sample(500, temperature, seed=seed)
+        finite.append(np.isfinite(x).all())
+        inside.append((abs(x) <= 0.75).all(axis=(1, 2, 3)).mean())
+        pixels.append((abs(x) <= 0.75).mean())
+    print(f"\nT = {temperature}: inside {np.mean(pixels):.4%} of pixels, with every pixel {np.mean(inside):.2%} of samples")
+    assert all(finite) and np.mean(pixels) >= 0.99

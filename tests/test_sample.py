@@ -217,7 +217,7 @@ def test_on_a_device_the_same_images_come_out():
 def test_the_figures_are_all_there_and_not_blank(home, capsys):
     figures.main(["--depth", "faces", "--out", "paper"])
     made = {path.stem: pixels(path) for path in (home / "paper").iterdir()}
-    assert set(made) == set(figures.FIGURES) == {"samples", "interpolation", "corners", "temperature", "depth"}
+    assert set(made) == set(figures.FIGURES) == {"samples", "interpolation", "corners", "attributes", "temperature", "depth"}
     assert all(sheet.std() > 20 for sheet in made.values())
     assert cells(made["interpolation"], 5, 9).shape[:2] == (5, 9) and cells(made["corners"], 9, 9).shape[:2] == (9, 9)
     figures.main(["--out", "alone"])

@@ -16,11 +16,11 @@ from typing import Any
 from glowlite.bench.candidates import make
 from glowlite.bench.job import Job
 from glowlite.bench.rounds import Times
-from glowlite.conditioners import pixel_mlp, zero_conv
+from glowlite.conditioners import folded_mlp, zero_conv
 
 CLOCKED = [
-    (pixel_mlp, "patch_matrix"),
-    (pixel_mlp, "scatter_columns"),
+    (folded_mlp, "patch_matrix"),
+    (folded_mlp, "scatter_columns"),
     (zero_conv, "patch_matrix"),
     (zero_conv, "scatter_columns"),
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from glowlite.backend import Array
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
@@ -40,6 +40,7 @@ class Chain(Bijector):
     def __init__(self, layers: dict[str, Bijector], memory: Memory | None = None) -> None:
         self.layers = layers
         self.memory = memory or Memory("stored")
+        self.memo: Any = None  # of Fused: its layers side by side
 
     def children(self) -> Iterator[tuple[str, Bijector]]:
         yield from self.layers.items()

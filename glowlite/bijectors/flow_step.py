@@ -4,8 +4,9 @@ ActNorm and a 1x1 convolution are affine maps of the channels, and one after the
 
     y = W (s x + b)  =  A x + W b,  A = W diag(s)        x = A^-1 y - b / s        log|det| = H W (log|det W| + sum log|s|)
 
-A and the rest depend on the parameters alone, and so do the folded matrices of the coupling network. `Fused` works them
-out once for all steps of a level, with one call for each thing; tiles then share them. With G, g and l the gradients by
+A and the rest depend on the parameters alone. `Fused` works them out once for all steps of a level, with one call for each
+thing; tiles then share them. On a GPU, where calls are dear, the folded matrices of the coupling networks, too; a host folds
+a network when it runs, so that depth takes no memory. With G, g and l the gradients by
 A, W b and log|det W|:
 
     dW = G diag(s) + g b^T (+ l W^-T)        s ds = s sum_rows G W + l        db = W^T g
@@ -74,7 +75,7 @@ class ChannelAffine(Bijector):
 
 
 class Fused:
-    """The layers of a level as they run on tiles: ActNorm and 1x1 convolution as one ChannelAffine, networks folded.
+    """The layers of a level as they run on tiles: ActNorm and 1x1 convolution as one ChannelAffine; networks folded (GPU).
 
     `chain`: the same names, in order. Layers that are no FlowSteps stay as they are, and so does a fixed permutation.
     `pixels`: H W of the images. Determinants and inverses are taken if `forward`, `inverse` says so.
@@ -83,11 +84,10 @@ class Fused:
     def __init__(
         self, chain: Chain, pixels: int, workers: Workers | None = None, forward: bool = False, inverse: bool = False
     ) -> None:
-        steps = {name: layer for name, layer in chain.layers.items() if isinstance(layer, FlowStep)}
-        together = bool(steps) and side_by_side(list(steps.values()))
         layers, self._stacks = dict(chain.layers), []
-        for names in [list(steps)] if together else [[name] for name in steps]:
-            stack = _Stack([steps[name] for name in names], pixels, workers, forward, inverse)
+        for names, twin in _stacks_of(chain):
+            steps = [chain.layers[name] for name in names]
+            stack = _Stack(steps, twin, pixels, workers, forward, inverse)  # type: ignore[arg-type]
             layers.update({name: stack.step(i) for i, name in enumerate(names)})
             self._stacks.append(stack)
         self.chain = Chain(layers, chain.memory)
@@ -99,16 +99,38 @@ class Fused:
             stack.add_gradients(total)
 
 
+def _stacks_of(chain: Chain) -> list[tuple[list[str], FlowStep]]:
+    """The FlowSteps of a chain as stacks, by name: all as one, if they lie side by side, else each alone.
+
+    They are views of the parameters, and are kept in the chain's memo until these move to another ParameterStore.
+    """
+    steps = {name: layer for name, layer in chain.layers.items() if isinstance(layer, FlowStep)}
+    if not steps:
+        return []
+    home = next(iter(next(iter(steps.values()))._leaves(Parameter, "")))[1].home  # type: ignore[union-attr]
+    store = None if home is None else home[0]
+    if store is None or chain.memo is None or chain.memo[0] is not store:
+        groups = [list(steps)] if side_by_side(list(steps.values())) else [[name] for name in steps]
+        chain.memo = store, [(names, stacked([steps[name] for name in names])) for names in groups]
+    return list(chain.memo[1])
+
+
 class _Stack:
     """Steps of a level, side by side: what depends on their parameters alone, with the step as the first axis."""
 
     def __init__(
-        self, steps: Sequence[FlowStep], pixels: int, workers: Workers | None, forward: bool, inverse: bool
+        self,
+        steps: Sequence[FlowStep],
+        twin: FlowStep,
+        pixels: int,
+        workers: Workers | None,
+        forward: bool,
+        inverse: bool,
     ) -> None:
         self._steps, self._pixels = steps, pixels
-        self._actnorm, self._permutation, coupling = stacked(steps).layers.values()
+        self._actnorm, self._permutation, coupling = twin.layers.values()
         self._folds: Folds | None = None
-        if isinstance(coupling, Coupling) and isinstance(coupling.net, PixelMLP):
+        if isinstance(coupling, Coupling) and isinstance(coupling.net, PixelMLP) and coupling.net.on_device():
             self._folds = coupling.net.fold()
         self._fused = isinstance(self._permutation, ChannelMixing)
         if self._fused:

@@ -18,7 +18,7 @@ from glowlite.backend import Array, namespace
 from glowlite.blas import MatMul
 from glowlite.conditioners.activations import relu, relu_backward
 from glowlite.conditioners.base import Cache, Conditioner
-from glowlite.conditioners.patches import patch_matrix, scatter_columns
+from glowlite.conditioners.patches import patch_matrix, patch_sums, scatter_columns
 from glowlite.parameters import Parameter
 from glowlite.pixels import to_images
 from glowlite.shapes import check_images
@@ -97,7 +97,7 @@ class FoldedMLP(Conditioner):
         parts = zip(*self._run(run, draw.shape), strict=True)
         for parameter, gradients in zip((self.first, self.weight, self.bias, self.last), parts, strict=True):
             parameter.add(_in_order(gradients))
-        self.sent.add(dsent.sum(axis=1, out=self.sent.room()))
+        self.sent.add(patch_sums(draw, dsent, out=self.sent.room()))
         scatter_columns(dpatches, draw.shape, onto=dx)
 
     def _matmul(self, like: Array) -> MatMul:

@@ -54,6 +54,15 @@ def patch_matrix(x: Array, border: bool = False, ones: bool = False) -> Array:
     return matrix
 
 
+def patch_sums(x: Array, patches: Array, out: Array | None = None) -> Array:
+    """The sum over all pixels of each row of `patch_matrix`, `patches`, of images x (N, H, W, C): (9 C,)."""
+    if namespace(x) is not np:
+        return patches.sum(axis=1, out=out)
+    return patch_matrix(x.sum(axis=0, keepdims=True)).sum(
+        axis=1, out=out
+    )  # gather is linear: images first, of which x has fewer
+
+
 def scatter(patches: Array) -> Array:
     """(N, H, W, 9 C) -> (N, H, W, C)."""
     return scatter_columns(namespace(patches).array(pixel_matrix(patches)), patches.shape)
@@ -79,8 +88,11 @@ def scatter_columns(
         if onto is not None and not in_place:
             onto += result
         return result if onto is None else onto
-    if constant is not None:
-        sent += constant[:, None]
+    if constant is not None:  # scatter is linear, and what a constant sends is the same in every image
+        everywhere = scatter_columns(np.repeat(constant[:, None], h * w, axis=1), (1, h, w))
+        total = scatter_columns(sent, image_shape)
+        total += everywhere
+        return total
     taps = sent.reshape(3, 3, -1, n, h, w)
     flat = sent.reshape(3, 3, -1, n * h * w)
     # the steps of `patch_matrix` backwards: what was zero sends nothing, what was copied is added

@@ -15,8 +15,6 @@ folded matrices are taken apart again: for M = e A, dA = e dM and dlog e = sum d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from glowlite.backend import Array, namespace
@@ -28,6 +26,7 @@ from glowlite.conditioners.patches import patch_matrix
 from glowlite.conditioners.scaled_linear import ScaledLinear
 from glowlite.conditioners.zero_conv import ScatterConv
 from glowlite.parameters import Parameter
+from glowlite.pixels import to_images
 from glowlite.shapes import check_images
 from glowlite.workers import Workers
 
@@ -61,9 +60,13 @@ class PixelMLP(Conditioner):
         self.conv3 = ScatterConv(width, out_channels, border=border != "none", scaled=output_scale)
         self.workers = workers
 
+    def on_device(self) -> bool:
+        return namespace(self.conv1.weight.value) is not np
+
     def fold(self) -> Folds:
         """The matrices of FoldedMLP; of each layer of a stack, if this is one."""
-        return Folds(self, self._first(), *self.conv3.fold(gain=self.conv2.scale()))
+        matrices = (self._first(), *self.conv3.fold(gain=self.conv2.scale()))
+        return Folds(self, *(Parameter(matrix, fresh=True) for matrix in matrices))
 
     def _first(self) -> Array:
         """W1 e1 in the order of the rows of `patch_matrix`, and b1 e1 as the last row: (..., 9 C_in [+ 9] + 1, width)."""
@@ -84,9 +87,9 @@ class PixelMLP(Conditioner):
         return [channels, taps[..., self.in_channels, :]] if self.border_in else [channels]
 
     def collect(self, folds: Folds) -> None:
-        """Add what the gradients of the folded matrices mean for the parameters."""
-        c, dfirst = self.in_channels, folds.dfirst
-        self.conv1.add_scale_gradient((dfirst * folds.first).sum(axis=-2))
+        """Add what the gradients of the folded matrices mean for the parameters; their contents are lost."""
+        c, dfirst = self.in_channels, folds.first.grad
+        self.conv1.add_scale_gradient((dfirst * folds.first.value).sum(axis=-2))
         dfirst *= self.conv1.scale()[..., None, :]
         dweight = self.conv1.weight.grad
         taps = dweight.reshape(*dweight.shape[:-2], 9, c + self.border_in, self.width)
@@ -94,22 +97,29 @@ class PixelMLP(Conditioner):
         if self.border_in:
             taps[..., c, :] += dfirst[..., 9 * c : 9 * c + 9, :]
         self.conv1.bias.grad[...] += dfirst[..., -1, :]
-        self.conv2.bias.grad[...] += folds.dbias
-        gain = self.conv2.scale()
-        self.conv2.add_scale_gradient((folds.dlast * folds.last).sum(axis=-1))
-        self.conv3.collect(folds.last, folds.dlast, folds.sent, folds.dsent, gain)
+        self.conv2.bias.grad[...] += folds.bias.grad
+        last, sent = folds.last, folds.sent
+        dlog_gain = self.conv3.collect(last.value, last.grad, sent.value, sent.grad, self.conv2.scale())
+        self.conv2.add_scale_gradient(dlog_gain)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        return self.fold().layer().forward(x)
+        folds = self.fold()
+        raw, cache = folds.layer().forward(x)
+        return raw, (folds, cache)
 
     def apply(self, x: Array) -> Array:
         return self.fold().layer().apply(x)
 
     def backward(self, draw: Array, cache: Cache) -> Array:
-        folds = self.fold()
-        dx = folds.layer().backward(draw, cache)
-        self.collect(folds)
+        dx = to_images(namespace(draw).zeros((self.in_channels, draw[..., 0].size), draw.dtype), draw.shape)
+        self.add_backward(draw, cache, dx)
         return dx
+
+    def add_backward(self, draw: Array, cache: Cache, dx: Array) -> None:
+        folds, inner = cache
+        folds = folds.of(self)  # the cache may be that of a replica's original, and used again
+        folds.layer().add_backward(draw, inner, dx)
+        self.collect(folds)
 
     def initialize(self, x: Array, total: Total = of_one) -> Array:
         check_images("PixelMLP.initialize", x, self.in_channels, self.conv1.bias.value.dtype)
@@ -121,33 +131,26 @@ class PixelMLP(Conditioner):
         return self.apply(x)
 
 
-@dataclass
 class Folds:
     """`first` (..., 9 C_in [+ 9] + 1, width), `last` (..., width, 9 C_out), `sent` (..., 9 C_out) of `net`, or of a stack.
 
-    `dfirst`, `dlast`, `dsent`, and `dbias` of conv2: gradients, which hold whatever was in their memory until a FoldedMLP
-    adds to them.
+    They are parameters so that their gradients have a place, and so is the `bias` of conv2, which is as it was.
     """
 
-    net: PixelMLP
-    first: Array
-    last: Array
-    sent: Array
+    def __init__(self, net: PixelMLP, first: Parameter, last: Parameter, sent: Parameter) -> None:
+        self.net, self.first, self.last, self.sent = net, first, last, sent
+        self.bias = Parameter(net.conv2.bias.value, fresh=True)
 
-    def __post_init__(self) -> None:
-        folded = (self.first, self.last, self.sent, self.net.conv2.bias.value)
-        self.dfirst, self.dlast, self.dsent, self.dbias = (namespace(a).empty(a.shape, a.dtype) for a in folded)
+    def of(self, net: PixelMLP) -> Folds:
+        """The same matrices for a net of the same parameters; to their gradients nothing has been added."""
+        return Folds(net, *(Parameter(p.value, fresh=True) for p in (self.first, self.last, self.sent)))
 
     def layer(self, i: int | None = None) -> FoldedMLP:
         """The network that runs: the i-th of a stack."""
-        net, at = self.net, ... if i is None else i
-        return FoldedMLP(
-            Parameter(self.first[at], self.dfirst[at], fresh=True),
-            Parameter(net.conv2.weight.value[at], net.conv2.weight.grad[at]),
-            Parameter(net.conv2.bias.value[at], self.dbias[at], fresh=True),
-            Parameter(self.last[at], self.dlast[at], fresh=True),
-            Parameter(self.sent[at], self.dsent[at], fresh=True),
-            net.in_channels,
-            net.border_in,
-            net.workers,
-        )
+        net, weight = self.net, self.net.conv2.weight
+        parts = [self.first, self.bias, self.last, self.sent]
+        if i is not None:
+            parts = [Parameter(p.value[i], p.grad[i], fresh=True) for p in parts]
+            weight = Parameter(weight.value[i], weight.grad[i])
+        first, bias, last, sent = parts
+        return FoldedMLP(first, weight, bias, last, sent, net.in_channels, net.border_in, net.workers)

@@ -18,7 +18,7 @@ import numpy as np
 
 from glowlite.backend import Array, namespace
 from glowlite.conditioners.base import Cache, Conditioner
-from glowlite.conditioners.patches import patch_matrix, scatter_columns
+from glowlite.conditioners.patches import patch_matrix, patch_sums, scatter_columns
 from glowlite.conditioners.scaled_linear import ScaledLinear
 from glowlite.pixels import pixel_matrix, to_images
 
@@ -40,9 +40,9 @@ class ScatterConv(ScaledLinear):
         """
         weight, b, e = self.weight.value, self.bias.value, self.scale()
         *stack, _, _, c_out = weight.shape
-        taps = weight[..., : self.in_channels, :, :] * e[..., None, None, :]
+        taps = weight[..., : self.in_channels, :, :].reshape(*stack, self.in_channels, 9 * c_out) * _nine_times(e)
         if gain is not None:
-            taps *= gain[..., None, None]
+            taps *= gain[..., None]
         sent = namespace(b).zeros((*stack, 9, c_out), b.dtype)
         sent[..., CENTRE, :] = b
         if self.border:
@@ -50,22 +50,31 @@ class ScatterConv(ScaledLinear):
             sent -= B
             sent[..., CENTRE, :] += B.sum(axis=-2)
         sent *= e[..., None, :]
-        return taps.reshape(*stack, self.in_channels, 9 * c_out), sent.reshape(*stack, 9 * c_out)
+        return taps, sent.reshape(*stack, 9 * c_out)
 
-    def collect(self, taps: Array, dtaps: Array, sent: Array, dsent: Array, gain: Array | None = None) -> None:
-        """Add what the gradients of `fold`'s results mean for the parameters."""
+    def collect(self, taps: Array, dtaps: Array, sent: Array, dsent: Array, gain: Array | None = None) -> Array:
+        """Add what the gradients of `fold`'s results mean for the parameters; that of log gain, (..., C_in).
+
+        The contents of dtaps are lost.
+        """
         *stack, c_in, _ = taps.shape
-        nine, e = (*stack, 9, self.bias.value.shape[-1]), self.scale()
-        per_output = (dtaps * taps).sum(axis=-2) + dsent * sent  # both are linear in e:  dlog e = sum dM M
-        self.add_scale_gradient(per_output.reshape(nine).sum(axis=-2))
-        dweight = dtaps.reshape(*stack, c_in, 9, -1) * e[..., None, None, :]
+        c_out, e = self.bias.value.shape[-1], self.scale()
+        product = dtaps * taps  # both results are linear in e:  dlog e = sum dM M
+        self.add_scale_gradient((product.sum(axis=-2) + dsent * sent).reshape(*stack, 9, c_out).sum(axis=-2))
+        dtaps *= _nine_times(e)
         if gain is not None:
-            dweight *= gain[..., None, None]
-        self.weight.grad[..., :c_in, :, :] += dweight
-        dsent = dsent.reshape(nine) * e[..., None, :]
-        self.bias.grad[...] += dsent[..., CENTRE, :]
+            dtaps *= gain[..., None]
+        self.weight.grad[..., :c_in, :, :] += dtaps.reshape(*stack, c_in, 9, c_out)
+        received = dsent.reshape(*stack, 9, c_out) * e[..., None, :]
+        self.bias.grad[...] += received[..., CENTRE, :]
         if self.border:
-            self.weight.grad[..., -1, :, :] += dsent[..., CENTRE : CENTRE + 1, :] - dsent
+            self.weight.grad[..., -1, :, :] += received[..., CENTRE : CENTRE + 1, :] - received
+        return product.sum(axis=-1)
+
+
+def _nine_times(e: Array) -> Array:
+    """(..., C) -> (..., 1, 9 C): a long row, since NumPy is slow with many short ones."""
+    return namespace(e).concatenate([e] * 9, axis=-1)[..., None, :]
 
 
 class ZeroConv(Conditioner):
@@ -82,5 +91,5 @@ class ZeroConv(Conditioner):
     def backward(self, dh: Array, cache: Cache) -> Array:
         pixels, taps, sent = cache
         received = patch_matrix(dh)  # the gradient of what each pixel sends, (9 C_out, P)
-        self.conv.collect(taps, pixels @ received.T, sent, received.sum(axis=1))
+        self.conv.collect(taps, pixels @ received.T, sent, patch_sums(dh, received))
         return to_images(taps @ received, dh.shape)
