@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.backend import Array, namespace, to_device, to_host
+from glowlite.backend import namespace, to_device, to_host
 from glowlite.errors import GlowliteError
-from glowlite.latent import Latents, flatten, unflatten
+from glowlite.latent import Latents, attribute_direction, flatten, unflatten
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
 
@@ -36,21 +36,6 @@ DEVIATIONS = 3.0  # beyond the mean of the other kind
 SMALL_SIDE = 16  # pixels: images are shrunk to it before attributes are read from them
 RIDGE = 1.0  # on weights of pixels in [-0.5, 0.5]
 AT_ONCE = 256  # images encoded at once
-
-
-def attribute_direction(latents: Latents, labels: Array) -> Latents:
-    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h, w, c) a level.
-
-    labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are there.
-    """
-    xp = namespace(latents[0])
-    positive = labels.sum()
-    if not 0 < int(positive) < len(labels):
-        raise GlowliteError(
-            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute; need both kinds"
-        )
-    weights = xp.where(labels, 1.0 / positive, -1.0 / (len(labels) - positive))
-    return [(weights.astype(z.dtype) @ z.reshape(len(z), -1)).reshape(1, *z.shape[1:]) for z in latents]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-r"""Walks through latent space (section 5, figure 5): latents are lists of arrays (N, h, w, c), one a level.
+r"""Walks and directions in latent space (section 5, figures 5, 6): latents are lists of arrays (N, h, w, c), one a level.
 
     linear      z(t) = (1 - t) a + t b
     spherical   z(t) = (sin((1 - t) w) a + sin(t w) b) / sin w,    w the angle between a and b, levels as one vector
@@ -44,6 +44,21 @@ def four_corners(
     """
     left, right = interpolate(a, c, rows, spherical), interpolate(b, d, rows, spherical)
     return interpolate(left, right, columns or rows, spherical)
+
+
+def attribute_direction(latents: Latents, labels: Array) -> Latents:
+    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h, w, c) a level.
+
+    labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are there.
+    """
+    xp = namespace(latents[0])
+    positive = labels.sum()
+    if not 0 < int(positive) < len(labels):
+        raise GlowliteError(
+            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute; need both kinds"
+        )
+    weights = xp.where(labels, 1.0 / positive, -1.0 / (len(labels) - positive))
+    return [(weights.astype(z.dtype) @ z.reshape(len(z), -1)).reshape(1, *z.shape[1:]) for z in latents]
 
 
 def flatten(latents: Latents) -> Array:

@@ -9,9 +9,9 @@ from strict_device import ndarray, xp
 
 from glowlite import Glow, GlowliteError
 from glowlite.data import load
-from glowlite.directions import Directions, attribute_direction, encoded
+from glowlite.directions import Directions, encoded
 from glowlite.edit import DEFAULT_ALPHA, directions_of, strips
-from glowlite.latent import interpolate
+from glowlite.latent import attribute_direction, interpolate
 from glowlite.objective import quantise, to_pixels
 
 FOUR = ("glasses", "hat", "smiling", "long_hair")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from layers import LAYERS
 from small_runs import dataset
+from test_kernels import COUPLINGS
 from test_training import Record
 
 from glowlite import Glow, GlowConfig
@@ -12,7 +13,10 @@ from glowlite.communicator import Alone
 from glowlite.conditioners.patches import patch_matrix, scatter_columns
 from glowlite.errors import GlowliteError
 from glowlite.exchange import DirectExchange, NcclExchange, StagedExchange
+from glowlite.objective import dequantise
+from glowlite.optimizers import Adam, Adamax
 from glowlite.parameters import ParameterStore
+from glowlite.staging import Staging
 from glowlite.trainer import train
 from glowlite.training import Settings, Training
 from glowlite.workers import Workers
@@ -56,6 +60,41 @@ def test_kernels_are_their_twins(cupy, dtype):
     sent = np.random.default_rng(1).standard_normal((36, 105)).astype(dtype)
     got = scatter_columns(cupy.asarray(sent), x.shape).get()
     np.testing.assert_allclose(got, scatter_columns(sent.copy(), x.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("changed", ["first", "second"])
+@pytest.mark.parametrize("name", COUPLINGS)
+def test_couplings_are_their_twins(cupy, name, changed):
+    rng, coupling = np.random.default_rng(0), COUPLINGS[name](changed)
+    x, dy = rng.standard_normal((2, 3, 4, 5, 6))
+    raw, dlogdet = rng.standard_normal((3, 4, 5, 3 if name == "additive" else 6)), rng.standard_normal(3)
+    y, _ = coupling.change(x, raw)
+    expected = [*coupling.change(x, raw), coupling.restore(y, raw), *coupling.change_backward(y, raw, dy, dlogdet, None)]
+    x, raw, y, dy, dlogdet = (cupy.asarray(a) for a in (x, raw, y, dy, dlogdet))
+    got = [*coupling.change(x, raw), coupling.restore(y, raw), *coupling.change_backward(y, raw, dy, dlogdet, None)]
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one.get(), other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [Adam, Adamax])
+def test_optimisers_are_their_twins(cupy, kind):
+    rng = np.random.default_rng(0)
+    theta, grads = rng.standard_normal(1000), rng.standard_normal((4, 1000))
+    host, device = kind(theta.copy()), kind(cupy.asarray(theta))
+    for grad in grads:
+        host.step(grad, 1e-2, 0.5)
+        device.step(cupy.asarray(grad), 1e-2, cupy.full(1, 0.5))
+    np.testing.assert_allclose(device.theta.get(), host.theta, rtol=1e-10)
+
+
+def test_batches_arrive_whole_and_in_turn(cupy):
+    staging, rng = Staging(cupy), np.random.default_rng(0)
+    for _ in range(20):
+        images, noise = rng.integers(0, 256, (64, 32, 32, 3)).astype(np.uint8), rng.random((64, 32, 32, 3), np.float32)
+        on_device = staging.upload(noise, images)
+        x = dequantise(on_device[1], 5, on_device[0])
+        staging.release()
+        assert np.array_equal(x.get(), dequantise(images, 5, noise))
 
 
 def test_a_run_follows_one_on_the_host(cupy):

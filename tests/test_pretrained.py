@@ -5,7 +5,7 @@ import shlex
 
 import numpy as np
 import pytest
-from small_runs import SMALL, command, images, small_model
+from small_runs import ROOT, SMALL, command, images, small_model
 
 from glowlite import Glow, GlowliteError
 from glowlite.data import load
@@ -33,6 +33,8 @@ def test_the_file_is_small_and_its_header_says_what_it_is(faces):
     assert {array.dtype.name for array in arrays.values() if array.dtype.kind == "f"} == {"float16"}
     assert faces.dtype == np.float32 and faces.store.theta.dtype == np.float32 and faces.initialized
     assert header["n_bits"] == faces.n_bits == 5 and header["weights"] == "averaged"
+    documented = (ROOT / "docs" / "using_a_flow.md").read_text()
+    assert header["command"].startswith("python -m glowlite.train --steps") and f"    {header['command']}\n" in documented
     assert header["config"]["image_shape"] == [16, 16, 3] and faces.facts["held_out"]["images"] == 800
     for name, value in faces.store.named_values().items():
         assert np.array_equal(value, arrays[name].astype(np.float32))
