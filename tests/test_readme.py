@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_runs import environment
 
-from glowlite import evaluate, export, figures, interpolate, reconstruct, sample
+from glowlite import edit, evaluate, export, figures, interpolate, reconstruct, sample
 from glowlite.bench.__main__ import parse_arguments as parse_bench_arguments
 from glowlite.data.__main__ import parse_arguments as parse_data_arguments
 from glowlite.evaluate import parse_arguments as parse_evaluate_arguments
@@ -19,6 +19,7 @@ from glowlite.report import parse_arguments as parse_report_arguments
 PERFORMANCE = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
 TRAINING = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
 USING = (Path(__file__).parent.parent / "docs" / "using_a_flow.md").read_text()
+EDITING = (Path(__file__).parent.parent / "docs" / "editing.md").read_text()
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -50,9 +51,11 @@ def test_the_commands_beside_training_are_understood(program):
         assert line.split()[0] in vars(parse(line.split())).values()
 
 
-@pytest.mark.parametrize("program", [sample, interpolate, reconstruct, figures, export, evaluate], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "program", [sample, interpolate, reconstruct, figures, export, evaluate, edit], ids=lambda m: m.__name__
+)
 def test_the_commands_that_use_a_flow_are_understood(program):
-    lines = re.findall(rf"python -m {program.__name__}([^#\n`]*)", README + USING)
+    lines = re.findall(rf"python -m {program.__name__}([^#\n`]*)", README + USING + EDITING)
     assert lines and all(program.parse_arguments(line.split()).threads is None for line in lines)
 
 
