@@ -25,7 +25,8 @@ from glowlite.storage import (
     write_text,
 )
 from glowlite.trainer import Metrics, Timing
-from glowlite.training import StepResult, Training
+from glowlite.training import Training
+from glowlite.update import StepResult
 
 CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
 OURS = (

@@ -9,7 +9,8 @@ from typing import Any
 
 from glowlite.errors import GlowliteError
 from glowlite.trainer import Metrics, Timing
-from glowlite.training import StepResult, Training
+from glowlite.training import Training
+from glowlite.update import StepResult
 
 
 def writer_class() -> Any:

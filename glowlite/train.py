@@ -29,7 +29,8 @@ from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard, writer_class
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
-from glowlite.training import StepResult, Training
+from glowlite.training import Training
+from glowlite.update import StepResult
 from glowlite.workers import Workers
 
 

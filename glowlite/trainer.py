@@ -20,7 +20,8 @@ from glowlite.exchange import Exchange
 from glowlite.guards import check_held_out, condition
 from glowlite.models.glow import Glow
 from glowlite.settings import Settings
-from glowlite.training import StepResult, Training
+from glowlite.training import Training
+from glowlite.update import StepResult
 from glowlite.workers import available_bytes
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from glowlite.errors import GlowliteError
 from glowlite.launcher import LAUNCHED
 from glowlite.settings import Settings, check_parts
 from glowlite.storage import checkpoints_of, read_arrays
-from glowlite.training import TreeSum
+from glowlite.update import TreeSum
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 HERE = Path(__file__).parent
@@ -263,15 +263,15 @@ run(main, 'train')"""
 def test_a_bad_step_of_one_rank_is_skipped_by_all(home):
     program = """
 import os
-import glowlite.training
+import glowlite.update
 from glowlite.guards import BadStep
-add, calls = glowlite.training.add_gradients, []
+add, calls = glowlite.update.add_gradients, []
 def broken(*arguments):
     calls.append(None)
     if os.environ['PMI_RANK'] == '1' and len(calls) == 4:
         raise BadStep('the loss is nan')
     return add(*arguments)
-glowlite.training.add_gradients = broken
+glowlite.update.add_gradients = broken
 from glowlite.command_line import run
 from glowlite.train import main
 run(main, 'train')"""

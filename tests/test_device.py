@@ -26,7 +26,8 @@ from glowlite.optimizers import Adam
 from glowlite.settings import Settings
 from glowlite.staging import Staging
 from glowlite.trainer import train
-from glowlite.training import Training, unwatched_step
+from glowlite.training import Training
+from glowlite.update import unwatched_step
 from glowlite.workers import Workers
 
 PACKAGE = Path(__file__).parent.parent / "glowlite"

@@ -12,7 +12,7 @@ from test_training import batch_of
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.optimizers import Adam
 from glowlite.storage import atomic_path, checkpoints_of, read_arrays, remove_temporaries, resolve, write_arrays
-from glowlite.training import training_step
+from glowlite.update import training_step
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -7,7 +7,7 @@ import pytest
 from small_runs import dataset, images, small_model
 
 import glowlite.guards
-import glowlite.training
+import glowlite.update
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.batches import Augmentation
 from glowlite.evaluation import evaluate, scores, some_rows
@@ -16,7 +16,8 @@ from glowlite.objective import dequantise
 from glowlite.optimizers import Adam
 from glowlite.settings import Settings
 from glowlite.trainer import train
-from glowlite.training import Training, training_step
+from glowlite.training import Training
+from glowlite.update import training_step
 from glowlite.workers import Workers, cut
 
 
@@ -197,7 +198,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(name, value, sai
 
 def break_gradient(monkeypatch, at_steps, name="level1/step0/coupling/net/conv2/weight"):
     """Make the gradient of a parameter infinite in the backward passes of these numbers."""
-    add, calls = glowlite.training.add_gradients, []
+    add, calls = glowlite.update.add_gradients, []
 
     def broken(model, *arguments):
         result = add(model, *arguments)
@@ -206,7 +207,7 @@ def break_gradient(monkeypatch, at_steps, name="level1/step0/coupling/net/conv2/
             model.store.parameters[name].grad.ravel()[3] = np.inf
         return result
 
-    monkeypatch.setattr(glowlite.training, "add_gradients", broken)
+    monkeypatch.setattr(glowlite.update, "add_gradients", broken)
 
 
 def test_a_gradient_that_is_not_finite_stops_and_names_the_parameter(monkeypatch):

@@ -13,7 +13,7 @@ from glowlite.bench.work import products_alone
 from glowlite.errors import GlowliteError
 from glowlite.objective import dequantisation_noise, dequantise
 from glowlite.optimizers import Adam, gradient_norm
-from glowlite.training import training_step
+from glowlite.update import training_step
 from glowlite.workers import cut
 
 SQUARES = (1024, 1536, 2048, 3072)

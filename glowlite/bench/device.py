@@ -27,7 +27,7 @@ from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
 from glowlite.optimizers import Adam, gradient_norm
-from glowlite.training import training_step
+from glowlite.update import unwatched_step
 
 Task = Callable[[], object]
 
@@ -110,7 +110,7 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
 
     def step(memory: str) -> None:
         follow(model, memory)
-        training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+        unwatched_step(model, optimizer, x, job.n_bits, 1e-5, 0.0, [slice(0, len(x))], xp.ones((), bool))
 
     def optimiser() -> None:
         model.store.clear_gradients(model.workers)
@@ -166,7 +166,7 @@ def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
     optimizer = Adam(model.store.theta)
 
     def step() -> None:
-        training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+        unwatched_step(model, optimizer, x, job.n_bits, 1e-5, 0.0, [slice(0, len(x))], xp.ones((), bool))
 
     step()
     most, before = high_water(step, xp)
