@@ -25,6 +25,7 @@ from glowlite.workers import available_cores, cut
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
 PATIENCE = 600.0  # seconds that ranks wait for one that does not come
 NAP = 5e-5  # seconds between two looks at whether it has
+FORWARDING = 0.3  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
 
 Total = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
 
@@ -236,6 +237,7 @@ def end_all_ranks(code: int, started_only: bool = False) -> None:
         with contextlib.suppress(ImportError, RuntimeError):
             sys.stdout.flush()
             sys.stderr.flush()
+            time.sleep(FORWARDING)
             _mpi().COMM_WORLD.Abort(code)
             os._exit(code)  # it may return before the launcher has ended this rank
 
