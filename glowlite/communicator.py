@@ -25,7 +25,7 @@ from glowlite.workers import available_cores, cut
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
 PATIENCE = 600.0  # seconds that ranks wait for one that does not come
 NAP = 5e-5  # seconds between two looks at whether it has
-FORWARDING = 0.3  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
+FORWARDING = 0.15  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
 
 Total = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
 
@@ -224,7 +224,7 @@ def turn_to_speak() -> str | None:
         joined = False
     if not joined:
         return "" if rank == 0 else None
-    time.sleep(min(3.0, 0.5 * rank))
+    time.sleep(min(4.5, 0.75 * rank))
     return f"rank {rank}: " if rank else ""
 
 
