@@ -1,0 +1,91 @@
+"""The site: `sphinx-build -W --keep-going docs docs/_build/html`. Every notebook is executed, and no page asks for anything
+outside itself: mathematics by the KaTeX in _static/katex, widgets by their HTML form.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import glowlite
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from docstrings import as_restructured_text  # noqa: E402
+
+project = "glowlite"
+author = "the glowlite authors"
+copyright = "the glowlite authors, MIT licence"
+release = version = glowlite.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinx_design", "katex_math"]
+exclude_patterns = ["_build", "tutorials/**.ipynb"]
+html_theme = "furo"
+html_title = "glowlite"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "images/icon.svg"
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
+
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = True
+
+# the notebooks run as a reader runs them: an error, or a minute on two cores and another for luck, ends the build
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_execution_timeout = 120
+nb_code_prompt_show = "Show the solution"
+nb_code_prompt_hide = "Hide the solution"
+nb_ipywidgets_js = {}  # no kernel, no widget: their HTML form is shown
+nb_mime_priority_overrides = [("*", "application/vnd.jupyter.widget-view+json", None)]
+nb_merge_streams = True
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+
+html_math_renderer = "katex"
+
+autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ("Array", "Kept", "Namespace", "Total")}  # and not Any
+python_use_unqualified_type_names = True
+add_module_names = False
+default_role = "literal"
+
+copybutton_exclude = ".linenos, .gp, .go"
+
+
+def bring_tutorials(app, config):
+    """Sources of notebooks as pages, notebooks with and without solutions as downloads: Sphinx looks below docs/ only."""
+    here, there = HERE / "tutorials", HERE.parent / "tutorials"
+    here.mkdir(exist_ok=True)
+    for path in there.glob("[0-9][0-9]_*.ipynb"):
+        shutil.copyfile(path, here / path.name)
+        page, text = here / f"{path.stem}.md", as_page(path.stem, path.with_suffix(".md").read_text())
+        if not page.exists() or page.read_text() != text:  # an untouched page is not built again
+            page.write_text(text)
+    subprocess.run(
+        [sys.executable, there / "notebooks.py", "--student", here / "student"], check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def as_page(name, text):
+    """The source of a notebook with its downloads on top; what a check says gives the answer away, so it is folded up."""
+    downloads = f"{{download}}`Notebook <{name}.ipynb>` · {{download}}`without solutions <student/{name}.ipynb>`"
+    text = re.sub(r"^(# .*\n)", rf"\1\n{downloads}\n", text, count=1, flags=re.MULTILINE)
+    prompts = "  code_prompt_show: Show the check\n  code_prompt_hide: Hide the check\n"
+    return text.replace("\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n")
+
+
+def docstring(app, what, name, obj, options, lines):
+    lines[:] = as_restructured_text(lines)
+
+
+def setup(app):
+    app.connect("config-inited", bring_tutorials)
+    app.connect("autodoc-process-docstring", docstring)

@@ -1,0 +1,98 @@
+"""What the README and the docs say works: their Python runs, their commands are understood, their links lead somewhere."""
+
+import importlib
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_runs import SMALL, command, environment
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "layers").glob("*.md"))]
+PAGES += [*sorted((ROOT / "docs" / "api").glob("*.md")), *sorted((ROOT / "tutorials").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PARSERS = {"train": "glowlite.option_sources", "data": "glowlite.data.__main__", "bench": "glowlite.bench.__main__"}
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def python_of(page, needs):
+    return "\n\n".join(
+        body for language, rest, body in BLOCK.findall(page.read_text()) if (language, rest) == ("python", needs)
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run, to stand for the reader's."""
+    folder = tmp_path_factory.mktemp("reader")
+    done = command(folder, *SMALL, "--out", "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def runs(code, folder):
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page, "")], ids=name)
+def test_the_python_of_a_page_runs(page, tmp_path, trained):
+    code = python_of(page, "")
+    for run in set(re.findall(r'"(runs/\w+)', code)):
+        shutil.copytree(trained, tmp_path / run)
+    runs(code, tmp_path)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page, "torch")], ids=name)
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path):
+    runs(python_of(page, "torch"), tmp_path)
+
+
+def commands():
+    """Every `python -m glowlite.PROGRAM ...` of a page, up to a comment or the end of a span of code."""
+    for page in PAGES:
+        for program, line in re.findall(r"python -m glowlite\.([a-z_.]*[a-z])\b((?:\\\n|[^\n`#&|;])*)", page.read_text()):
+            if program != "interop":  # its files are those of tests/test_interop.py
+                yield pytest.param(
+                    program, line.replace("\\\n", " ").strip(" .,:)"), id=f"{name(page)}: {program}{line}"[:90]
+                )
+
+
+@pytest.mark.parametrize(("program", "line"), list(commands()))
+def test_the_commands_are_understood(program, line):
+    module = importlib.import_module(PARSERS.get(program, f"glowlite.{program}"))
+    if hasattr(module, "parse_arguments"):
+        module.parse_arguments(shlex.split(line))  # or exits
+    else:
+        assert not line  # a program without options
+
+
+def anchors(page):
+    """The names of a page's headings, as GitHub and the site make them."""
+    text = BLOCK.sub("", page.read_text())
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    text = BLOCK.sub("", page.read_text())
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            assert link.startswith("https://")
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if page.parent == ROOT / "docs" and path.startswith("tutorials/"):  # the site brings them there
+            target = ROOT / path
+        assert target.exists(), f"{link}: no such file"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"

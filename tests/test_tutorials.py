@@ -1,0 +1,92 @@
+"""Every notebook has all its parts, runs, and judges its exercises; a notebook is what its source says."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+
+TUTORIALS = Path(__file__).parent.parent / "tutorials"
+NOTEBOOKS = sorted(TUTORIALS.glob("[0-9][0-9]_*.ipynb"))
+PARTS = ["layer", "gradient-check", "against-glowlite"]
+named = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+
+
+def cells_of(path):
+    return json.loads(path.read_text())["cells"]
+
+
+def tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def test_there_are_ten():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 11)]
+
+
+@named
+def test_it_has_every_part_and_is_short(path):
+    cells = cells_of(path)
+    prose = "\n".join(source(cell) for cell in cells if cell["cell_type"] == "markdown")
+    words = len(re.sub(r"\$\$.*?\$\$|\$[^$]*\$|```.*?```", " ", prose, flags=re.DOTALL).split())
+    assert len(cells) <= 25 and words <= 1250, f"{len(cells)} cells, {words} words"
+    assert prose.startswith("# ") and "**Question.**" in prose
+    assert all(heading in prose for heading in ("\n## Picture", "\n## Derivation", "\n## Exercises", "**Next.**"))
+    assert all(f"**{n}, {kind}.**" in prose for n, kind in ((1, "predict"), (2, "break"), (3, "extend")))
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(sum(part in tags(cell) for cell in code) == 1 for part in PARTS)
+    assert [sum(kind in tags(cell) for cell in code) for kind in ("solution", "check")] == [3, 3]
+    (layer,) = (cell for cell in code if "layer" in tags(cell))
+    assert sum(bool(line.strip()) for line in source(layer).splitlines()) <= 25
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+
+
+@named
+def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("agg")
+    began = time.monotonic()
+    names = {"__name__": "__main__"}
+
+    def run(text, what):
+        exec(compile(text, f"{path.stem}: {what}", "exec"), names)
+
+    cells = [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
+    for number, cell in enumerate(cells):
+        if "check" in tags(cell):
+            solution = cells[number - 1]
+            run(solution["metadata"]["stub"], f"stub of code cell {number - 1}")
+            with pytest.raises(AssertionError, match=r"\w"):  # with words for the student
+                run(source(cell), f"check, code cell {number}, on the stub")
+            run(source(solution), f"solution, code cell {number - 1}")
+        run(source(cell), f"code cell {number}")
+        plt.close("all")
+    assert time.monotonic() - began < 120  # 60 s on two quiet cores
+
+
+def test_notebooks_and_sources_are_in_step():
+    done = subprocess.run([sys.executable, TUTORIALS / "notebooks.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_student_copy_has_stubs_and_no_solutions(tmp_path):
+    copies = subprocess.run(
+        [sys.executable, TUTORIALS / "notebooks.py", "--student", tmp_path / "class"], capture_output=True, text=True
+    )
+    assert copies.returncode == 0, copies.stderr
+    for path in NOTEBOOKS:
+        original, copy = cells_of(path), cells_of(tmp_path / "class" / path.name)
+        assert len(original) == len(copy)
+        for one, other in zip(original, copy):
+            stub = one["metadata"].get("stub")
+            assert source(other) == (source(one) if stub is None else stub.rstrip("\n"))
+            assert "stub" not in other["metadata"]
