@@ -86,6 +86,12 @@ def docstring(app, what, name, obj, options, lines):
     lines[:] = as_restructured_text(lines)
 
 
+def signature(app, what, name, obj, options, arguments, returns):
+    """An alias within another type, tuple[Array, Array], by its name alone."""
+    return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (arguments, returns))
+
+
 def setup(app):
     app.connect("config-inited", bring_tutorials)
     app.connect("autodoc-process-docstring", docstring)
+    app.connect("autodoc-process-signature", signature)
