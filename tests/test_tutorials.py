@@ -89,4 +89,6 @@ def test_a_student_copy_has_stubs_and_no_solutions(tmp_path):
         for one, other in zip(original, copy):
             stub = one["metadata"].get("stub")
             assert source(other) == (source(one) if stub is None else stub.rstrip("\n"))
-            assert "stub" not in other["metadata"]
+            assert "stub" not in other["metadata"] and "jupyter" not in other["metadata"]  # and nothing is folded up
+            assert (stub is None) == ("jupyter" not in one["metadata"])
+            assert stub is None or source(one).startswith("# one solution\n")  # the line that a folded cell shows

@@ -5,7 +5,8 @@
     python tutorials/notebooks.py --student class/    # copies without solutions, to hand out
 
 A source is a MyST notebook, which Jupyter opens by jupytext. A cell tagged `solution` carries, under `stub`, what a student
-finds in its place; the cell tagged `check` after it passes on the solution and fails on the stub.
+finds in its place; it is folded up in Jupyter and on the site. The cell tagged `check` after it passes on the solution and
+fails on the stub.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def student_copy(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if "solution" in cell.metadata.get("tags", []):
             cell.source = cell.metadata.pop("stub").rstrip("\n")
             cell.metadata["tags"] = ["exercise"]
+            del cell.metadata["jupyter"]  # solutions are folded up, exercises are not
     return made
 
 
