@@ -52,7 +52,9 @@ def test_the_python_of_a_page_runs(page, tmp_path, trained):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page, "torch")], ids=name)
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(needed) is None for needed in ("torch", "normflows")), reason="needs pip install '.[bench]'"
+)
 def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path):
     runs(python_of(page, "torch"), tmp_path)
 
@@ -71,7 +73,12 @@ def commands():
 def test_the_commands_are_understood(program, line):
     module = importlib.import_module(PARSERS.get(program, f"glowlite.{program}"))
     if hasattr(module, "parse_arguments"):
-        module.parse_arguments(shlex.split(line))  # or exits
+        words = shlex.split(line)
+        options = vars(module.parse_arguments(words))  # or exits
+        named = {word.partition("=")[0].removeprefix("--").removeprefix("no-") for word in words if word.startswith("--")}
+        assert {name.replace("-", "_") for name in named} <= set(options)
+        if words and not words[0].startswith("-"):  # an argument has its place
+            assert any(words[0] == value or (isinstance(value, list) and words[0] in value) for value in options.values())
     else:
         assert not line  # a program without options
 

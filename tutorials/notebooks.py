@@ -15,8 +15,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import jupytext
-import nbformat
+try:
+    import jupytext
+    import nbformat
+except ImportError as error:
+    sys.exit(f"notebooks.py: {error}; pip install '.[tutorials]' brings it")
 
 HERE = Path(__file__).parent
 
@@ -58,11 +61,14 @@ def main() -> int:
     if options.student:
         if options.student.exists() and options.student.resolve() == HERE.resolve():
             parser.error("--student: choose another folder, these are the originals")
-        options.student.mkdir(parents=True, exist_ok=True)
-        for source in sources():
-            path = options.student / source.with_suffix(".ipynb").name
-            path.write_text(text(student_copy(notebook(source))))
-            print(path)
+        try:
+            options.student.mkdir(parents=True, exist_ok=True)
+            for source in sources():
+                path = options.student / source.with_suffix(".ipynb").name
+                path.write_text(text(student_copy(notebook(source))))
+                print(path)
+        except OSError as error:
+            parser.error(f"--student {options.student}: {error.strerror}; choose a folder that can be written")
         return 0
     late = [s for s in sources() if not (p := s.with_suffix(".ipynb")).exists() or p.read_text() != text(notebook(s))]
     for source in late:
