@@ -1,0 +1,51 @@
+"""Files that are read: only regular ones, of a size that was foreseen. A FIFO or a device would be waited for without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from glowlite.errors import GlowliteError
+
+
+def check_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> None:
+    """Raise `error` unless `path` is a regular file, or a link to one; OSError where it cannot be looked at."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise error(f"{path}: is {_kind(mode)}; name a regular file")
+
+
+@contextmanager
+def open_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Iterator[BinaryIO]:
+    """A regular file, open to be read. What is none raises `error`, and is never waited for; else OSError as by `open`."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise error(f"{path}: is {_kind(mode)}; name a regular file")
+        yield file
+
+
+def read_bytes(path: Path, most: int, error: type[GlowliteError] = GlowliteError) -> bytes:
+    """The whole of a regular file of at most `most` bytes. Raises `error` for a larger one or none; OSError as by `open`."""
+    with open_regular(path, error) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(most + 1) if size <= most else b""
+        if size > most or len(content) > most:
+            raise error(f"{path}: is larger than the {most} bytes that such a file may have; is it the right one?")
+        return content
+
+
+def _kind(mode: int) -> str:
+    names = {
+        stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device",
+        stat.S_ISSOCK: "a socket",
+    }  # fmt: skip
+    return next((name for is_kind, name in names.items() if is_kind(mode)), "no regular file")
