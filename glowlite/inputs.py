@@ -1,4 +1,4 @@
-"""Files that are read: only regular ones, of a size that was foreseen. A FIFO or a device would be waited for without end."""
+"""Files that are read: only regular ones, of a size that was foreseen. Nobody waits without end for a FIFO or a device."""
 
 from __future__ import annotations
 

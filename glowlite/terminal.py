@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from typing import TextIO
 
-# control, format (direction of writing), surrogates (bytes that are not UTF-8), private, not assigned, line and paragraph ends
+# control, format (direction of writing), surrogates (bytes that are not UTF-8), private, not assigned, ends of lines
 UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
