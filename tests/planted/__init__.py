@@ -1,0 +1,35 @@
+"""Bugs that are planted on purpose, and the tests that have to notice them: a table for each law, one file each.
+
+A module here holds `BUGS`, a list of `Bug`. `python -m tests.planted [MODULE ...]` plants them one at a time in a copy of
+the tree and says which test killed each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One mistake in the source.
+
+    law: the law that it breaks, in a few words. what: the mistake, in a few words. file: the file that it is made in, under
+    glowlite/. old, new: text of that file, which occurs there exactly once, and what stands there instead. tests: the
+    tests that must fail then, as pytest names them from the root of the tree, such as
+    `tests/test_draws.py::test_every_draw_is_new[noise]`.
+    """
+
+    law: str
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def tables() -> dict[str, list[Bug]]:
+    """The bugs of every module of this package, by the name of the module."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return {name: importlib.import_module(f"{__name__}.{name}").BUGS for name in names}

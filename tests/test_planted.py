@@ -1,0 +1,45 @@
+"""The table of planted bugs holds to the source: no row of it may rot. Planting them is `python -m tests.planted`."""
+
+import ast
+import functools
+from pathlib import Path
+
+import planted
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TABLES = planted.tables()
+
+
+@functools.cache
+def named_tests(file: str) -> dict[str, bool]:
+    """The tests of a file by name, and whether each takes parameters."""
+    functions = [node for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)]
+    return {node.name: bool(node.args.args) for node in functions if node.name.startswith("test_")}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_law_has_bugs_that_differ(name):
+    bugs = TABLES[name]
+    assert bugs and len({bug.what for bug in bugs}) == len(bugs)
+    assert len({(bug.file, bug.old, bug.new) for bug in bugs}) == len(bugs)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_bug_can_be_planted(name):
+    for bug in TABLES[name]:
+        source = (ROOT / "glowlite" / bug.file).read_text()
+        assert source.count(bug.old) == 1, f"{bug.file}: {source.count(bug.old)} times, for {bug.what!r}:\n{bug.old}"
+        planted_source = source.replace(bug.old, bug.new)
+        assert ast.dump(ast.parse(planted_source)) != ast.dump(ast.parse(source)), bug.what
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_test_that_is_named_exists(name):
+    for bug in TABLES[name]:
+        assert bug.tests, bug.what
+        for test in bug.tests:
+            file, _, rest = test.partition("::")
+            function, bracket, _ = rest.partition("[")
+            assert function in named_tests(file), f"{bug.what}: no {test}"
+            assert not bracket or named_tests(file)[function], f"{bug.what}: {function} takes no parameters"
