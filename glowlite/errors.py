@@ -11,3 +11,7 @@ class ShapeError(GlowliteError, ValueError):
 
 class DataError(GlowliteError, ValueError):
     """Data that are missing, damaged or of the wrong kind."""
+
+
+class DamagedError(GlowliteError):
+    """A file whose bytes are not those that were written: cut short, or changed. An older copy of it may be sound."""

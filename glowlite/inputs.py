@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from glowlite.errors import GlowliteError
 
@@ -21,7 +21,7 @@ def check_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Non
 
 
 @contextmanager
-def open_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Iterator[BinaryIO]:
+def open_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Iterator[BufferedReader]:
     """A regular file, open to be read. What is none raises `error`, and is never waited for; else OSError as by `open`."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with open(descriptor, "rb") as file:

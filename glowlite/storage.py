@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.errors import GlowliteError
+from glowlite.errors import DamagedError, GlowliteError
+from glowlite.schema import checked, names_to, plain, read_json
+from glowlite.tensor_file import TensorFile, open_tensors
 
 FORMAT = "glowlite-1"
 CHECKPOINTS = "checkpoints"  # the folder of them in the folder of a run
@@ -78,47 +81,38 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[s
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `write_arrays` wrote. Raises GlowliteError for any other file, and where the checksum does not hold."""
-    with _opened(path) as file:
-        metadata = _metadata(file, path)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    """What `write_arrays` wrote. Raises DamagedError where its checksum does not hold, GlowliteError for other files."""
+    with open_tensors(path) as file:
+        metadata = _metadata(file)
+        tensors = file.read()
     if metadata.get("sha256") != checksum(tensors, metadata["header"]):
-        raise GlowliteError(f"{path} is damaged: its checksum does not hold; use another checkpoint")
-    header: dict[str, Any] = json.loads(metadata["header"])
-    return tensors, header
+        raise DamagedError(f"{path} is damaged: its checksum does not hold; use another checkpoint")
+    return tensors, _header(metadata, path)
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header alone, unchecked. Cost: that of reading it."""
-    with _opened(path) as file:
-        header: dict[str, Any] = json.loads(_metadata(file, path)["header"])
-        return header
+    """The header alone; its checksum is not looked at. Cost: that of reading it."""
+    with open_tensors(path) as file:
+        return _header(_metadata(file), path)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            yield file
-    except (OSError, SafetensorError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
-        raise GlowliteError(f"cannot read {path}: {reason}") from None
+def _header(metadata: dict[str, str], path: Path) -> dict[str, Any]:
+    where = f"{path}: header"
+    header: dict[str, Any] = checked(names_to(plain), read_json(metadata["header"], where), where)
+    return header
 
 
-def _metadata(file: Any, path: Path) -> dict[str, str]:
-    metadata: dict[str, str] = file.metadata() or {}
+def _metadata(file: TensorFile) -> dict[str, str]:
+    metadata = file.metadata
     if metadata.get("format") != FORMAT or "header" not in metadata:
-        raise GlowliteError(
-            f"{path} was not written by this version of glowlite: format {metadata.get('format')!r}, expected {FORMAT!r}"
-        )
+        found = reprlib.repr(metadata.get("format"))
+        raise GlowliteError(f"{file.path} was not written by this version of glowlite: format {found}, expected {FORMAT!r}")
     return metadata
 
 
 def checksum(arrays: Mapping[str, np.ndarray], header: str) -> str:
     """SHA-256 over the header and every array with its name, type and shape."""
-    digest = hashlib.sha256(header.encode())
+    digest = hashlib.sha256(header.encode("utf-8", "surrogatepass"))
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)

@@ -1,0 +1,193 @@
+"""What a JSON text may hold: the type and the bounds of every field, checked as a whole before anything is made from it.
+
+    POINT = record({"x": number(0, 1), "y": number(0, 1)}, optional={"name": text()})
+    point = checked(POINT, read_json(content, where), where)
+
+A form is a function of a value and the name of its field, which raises Mismatch where the value is not of that form.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from glowlite.errors import GlowliteError
+
+Form = Callable[[Any, str], None]
+
+DIGITS = 40  # of a number: float64 has 17 that count, and a seed has 20
+DEPTH = 16  # of lists and objects in each other
+TEXT = 1 << 16  # characters of a text
+MANY = 1 << 20  # entries of a list or an object
+STEPS = 10**12  # of any count of steps
+SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those between stand for bytes of a name that is not UTF-8
+
+
+class Mismatch(Exception):
+    """A value that is not of its form: which field, what was expected, and what is there."""
+
+
+def checked(form: Form, value: Any, where: str, error: type[GlowliteError] = GlowliteError) -> Any:
+    """The value, if it is of this form. Raises `error`, in one line that begins with `where`."""
+    try:
+        form(value, "")
+    except Mismatch as mismatch:
+        raise error(f"{where}: {mismatch}; was it damaged, or written by another version of glowlite?") from None
+    return value
+
+
+def read_json(content: bytes | str, where: str, error: type[GlowliteError] = GlowliteError) -> Any:
+    """The value of a JSON text in UTF-8. Raises `error` for any other, in one line that begins with `where`.
+
+    NaN, Infinity, names that come twice, numbers of more than DIGITS digits and halves of characters are refused as well.
+    """
+    try:
+        text = content.decode() if isinstance(content, bytes) else content
+        return json.loads(
+            text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite, object_pairs_hook=_without_doubles
+        )
+    except UnicodeDecodeError:
+        reason = "it is no text in UTF-8"
+    except (json.JSONDecodeError, Mismatch) as found:
+        reason = str(found)
+    except RecursionError:
+        reason = "lists and objects lie too deep in each other"
+    raise error(f"{where}: is no JSON that glowlite reads: {reason}")
+
+
+def _refuse(name: str) -> float:
+    raise Mismatch(f"it holds {name}, which is no number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > DIGITS:
+        raise Mismatch(f"it holds a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if len(digits) > DIGITS or not math.isfinite(value):
+        raise Mismatch(f"it holds the number {reprlib.repr(digits)}, which has too many digits or is too large")
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Mismatch("a name comes twice in one object")
+    return found
+
+
+def _leaf(expected: str, holds: Callable[[Any], bool]) -> Form:
+    def check(value: Any, field: str) -> None:
+        if not holds(value):
+            raise Mismatch(f"{field or 'the whole'}: expected {expected}, got {reprlib.repr(value)}")
+
+    return check
+
+
+def whole(least: int, most: int) -> Form:
+    """A whole number between the two, both allowed. True and 1.0 are none."""
+    return _leaf(f"a whole number from {least} to {most}", lambda v: type(v) is int and least <= v <= most)
+
+
+def number(least: float = -math.inf, most: float = math.inf) -> Form:
+    """A finite number between the two, both allowed."""
+    bounds = "" if math.isinf(least) and math.isinf(most) else f" from {least:g} to {most:g}"
+    return _leaf(f"a finite number{bounds}", lambda v: type(v) in (int, float) and abs(v) < math.inf and least <= v <= most)
+
+
+def text(most: int = TEXT) -> Form:
+    """A text that can be part of a file's name: without zero bytes and halves of characters."""
+    return _leaf(f"a text of at most {most} characters", lambda v: isinstance(v, str) and len(v) <= most and _sound(v))
+
+
+def _sound(string: str) -> bool:
+    return "\0" not in string and not SURROGATE.search(string)
+
+
+def one_of(*values: str) -> Form:
+    return _leaf(f"one of {', '.join(values)}", lambda v: isinstance(v, str) and v in values)
+
+
+def either(*forms: Form) -> Form:
+    """A value of one of these forms; the error is that of the last."""
+
+    def check(value: Any, field: str) -> None:
+        for form in forms[:-1]:
+            try:
+                return form(value, field)
+            except Mismatch:
+                continue
+        forms[-1](value, field)
+
+    return check
+
+
+flag = _leaf("true or false", lambda v: isinstance(v, bool))
+nothing = _leaf("null", lambda v: v is None)
+
+
+def maybe(form: Form) -> Form:
+    """null, or a value of this form."""
+    return either(nothing, form)
+
+
+def list_of(form: Form, least: int = 0, most: int = MANY) -> Form:
+    """A list of `least` to `most` values of one form."""
+    is_list = _leaf(f"a list of {least} to {most} entries", lambda v: isinstance(v, list) and least <= len(v) <= most)
+
+    def check(value: Any, field: str) -> None:
+        is_list(value, field)
+        for i, entry in enumerate(value):
+            form(entry, f"{field}[{i}]")
+
+    return check
+
+
+def record(
+    required: Mapping[str, Form] | None = None, optional: Mapping[str, Form] | None = None, others: Form | None = None
+) -> Form:
+    """An object with these fields. Fields of other names must be of the form `others`; without it there are none."""
+    required = required or {}
+    known = {**required, **(optional or {})}
+    is_record = _leaf("an object", lambda v: isinstance(v, dict) and len(v) <= MANY)
+
+    def check(value: Any, field: str) -> None:
+        is_record(value, field)
+        prefix = f"{field}." if field else ""
+        for name in required:
+            if name not in value:
+                raise Mismatch(f"{prefix}{name} is missing")
+        for name, entry in value.items():
+            form = known.get(name, others)
+            if form is None or not _sound(name):
+                raise Mismatch(f"{prefix}{reprlib.repr(name)} is a field that is not known")
+            form(entry, f"{prefix}{name[:40]}")
+
+    return check
+
+
+def names_to(form: Form) -> Form:
+    """An object of any names, its values all of one form."""
+    return record(others=form)
+
+
+scalar = either(nothing, flag, number(), text())
+
+
+def plain(value: Any, field: str, depth: int = DEPTH) -> None:
+    """A form: anything that JSON holds, without NaN, and not deeper than DEPTH."""
+    if depth == 0:
+        raise Mismatch(f"{field}: lists and objects lie too deep in each other")
+
+    def below(entry: Any, name: str) -> None:
+        plain(entry, name, depth - 1)
+
+    form = list_of(below) if isinstance(value, list) else names_to(below) if isinstance(value, dict) else scalar
+    form(value, field)
