@@ -587,7 +587,7 @@ def test_idx_never_unpacks_more_than_was_promised(tmp_path, monkeypatch):
             return super().read(size)
 
     path = bad_mnist(tmp_path, "gz bomb") / "train-images-idx3-ubyte.gz"
-    monkeypatch.setattr(glowlite.data.idx.gzip, "open", Counted)
+    monkeypatch.setattr(glowlite.data.idx.gzip, "GzipFile", Counted)
     with pytest.raises(DataError, match="goes on"):
         load(str(path))
     assert taken == [16, 8 * 7 * 5 + 1]

@@ -11,6 +11,7 @@ import numpy as np
 
 from glowlite.data.dataset import NO_ATTRIBUTES, Reading, array_images
 from glowlite.errors import DataError
+from glowlite.inputs import check_regular
 from glowlite.workers import available_bytes
 
 # The last six come of a damaged .npy header: it is parsed as Python text, and the shape in it is believed.
@@ -77,10 +78,11 @@ def read_npy(path: Path) -> Reading:
 
 
 def check_is_file(path: Path) -> None:
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path given as data")
-    if not path.is_file():
-        raise DataError(f"{path}: expected a file, this is a folder; check the path given as data")
+    """Raise DataError unless `path` is a regular file: neither nothing, nor a folder, nor a pipe or a device."""
+    try:
+        check_regular(path, DataError)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path given as data") from None
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> Exception:

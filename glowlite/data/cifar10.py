@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import gzip
 import re
-import tarfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from glowlite.data.dataset import Reading
 from glowlite.data.images import ArrayImages
+from glowlite.data.tar import members
 from glowlite.errors import DataError
+from glowlite.inputs import open_regular, read_bytes
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD = 1 + 3 * 32 * 32
@@ -25,7 +26,7 @@ SUBFOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 HELD_OUT, META = "test_batch.bin", "batches.meta.txt"
 BINARY = re.compile(r"data_batch_[0-9]\.bin|test_batch\.bin|batches\.meta\.txt")
 PICKLED = re.compile(r"data_batch_[0-9]|test_batch")
-DAMAGED = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError, MemoryError)
+DAMAGED = (zlib.error, EOFError, OSError, MemoryError)
 
 
 def recognises(path: Path) -> bool:
@@ -68,22 +69,19 @@ def _from_folder(path: Path) -> dict[str, bytes]:
     found = {}
     for name in filter(BINARY.fullmatch, _check_edition(path, list(files))):
         _check_size(path, name, files[name].stat().st_size)
-        found[name] = files[name].read_bytes()
+        found[name] = read_bytes(files[name], LARGEST, DataError)
     return found
 
 
 def _from_archive(path: Path) -> dict[str, bytes]:
     """The same from a .tar.gz, which is read from one end to the other, and never unpacked to the disk."""
     found, names = {}, []
-    with Limited(path, "rb") as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                names.append(name)
-                content = archive.extractfile(member) if member.isreg() and BINARY.fullmatch(name) else None
-                if content is not None:
-                    _check_size(path, name, member.size)
-                    found[name] = content.read()
+    with open_regular(path, DataError) as file, Limited(fileobj=file, filename=path) as stream:
+        for name, size, content in members(stream, str(path)):
+            names.append(name)
+            if BINARY.fullmatch(name):
+                _check_size(path, name, size)
+                found[name] = content.read(size)
         while stream.read(1 << 20):
             pass  # up to its end, where the checksum is
     _check_edition(path, names)

@@ -17,6 +17,7 @@ import numpy as np
 from glowlite.data.arrays import check_is_file
 from glowlite.data.dataset import Reading, array_images
 from glowlite.errors import DataError
+from glowlite.inputs import open_regular
 from glowlite.workers import available_bytes
 
 IMAGES, LABELS = 0x0803, 0x0801  # the last byte is the number of axes
@@ -74,7 +75,8 @@ def _read(path: Path, magic: int) -> np.ndarray:
     """uint8 (N, H, W), or (N,) of labels. Unpacks what the header says, and a byte more, to see whether it is right."""
     axes = magic & 0xFF
     try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as file:
+        with open_regular(path, DataError) as packed:
+            file = gzip.GzipFile(fileobj=packed) if path.suffix.lower() == ".gz" else packed
             header = file.read(4 + 4 * axes)
             found = int.from_bytes(header[:4], "big")
             if len(header) >= 4 and found != magic:
