@@ -15,3 +15,7 @@ class DataError(GlowliteError, ValueError):
 
 class DamagedError(GlowliteError):
     """A file whose bytes are not those that were written: cut short, or changed. An older copy of it may be sound."""
+
+
+class PictureError(GlowliteError):
+    """A picture that could not be drawn. What it shows is not lost by that."""

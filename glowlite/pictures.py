@@ -11,15 +11,16 @@ import numpy as np
 from glowlite.backend import to_host
 from glowlite.communicator import Alone
 from glowlite.data.images import Images
+from glowlite.drawing import add_legend, figure_at, shortened
 from glowlite.evaluation import sample_images
 from glowlite.latent import finite
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
-from glowlite.sheets import drawn, tile
-from glowlite.storage import atomic_path
+from glowlite.sheets import columns_of, drawn, tile
 
 TEMPERATURES = (0.5, 0.7, 0.9)
-SAMPLES = 64  # a temperature
+SAMPLES = 64  # at each temperature
+GRID_INCHES, TALLEST = 4.2, 3.0  # width of a grid of samples, and how many times as tall as wide it can be
 
 
 def samples_at_temperatures(model: Glow, ranks: Alone) -> dict[float, np.ndarray]:
@@ -45,38 +46,33 @@ def save_pictures(
     save_reconstruction(path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits)
 
 
-def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray], columns: int = 8) -> None:
-    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels kept square."""
-    from matplotlib.figure import Figure
+def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray]) -> None:
+    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels kept square.
 
-    sheets = {title: tile(images, columns) for title, images in grids.items()}
-    aspect = max(sheet.shape[0] / sheet.shape[1] for sheet in sheets.values())
-    figure = Figure(figsize=(4.2 * len(sheets), 4.2 * aspect + 0.4), layout="constrained")
-    for axes, (title, sheet) in zip(figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True):
-        axes.imshow(sheet, interpolation="nearest")
-        axes.set_title(title)
-        axes.axis("off")
-    _save(figure, path)
+    Each grid has the number of columns that makes it nearest to a square, and is at most TALLEST times as tall as wide.
+    """
+    sheets = {title: tile(images, columns_of(*images.shape[:3])) for title, images in grids.items()}
+    aspect = min(TALLEST, max(sheet.shape[0] / sheet.shape[1] for sheet in sheets.values()))
+    with figure_at(path, GRID_INCHES * len(sheets), GRID_INCHES * aspect + 0.4) as figure:
+        for axes, (title, sheet) in zip(figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True):
+            axes.imshow(sheet, interpolation="nearest")
+            axes.set_title(title)
+            axes.axis("off")
 
 
 def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:
-    """A PNG of the latents of held-out images, a histogram a level, against the density of N(0, 1)."""
-    from matplotlib.figure import Figure
-
+    """A PNG of the latents of held-out images, one histogram per level, against the density of N(0, 1)."""
     edges = np.linspace(-5, 5, 101)
-    figure = Figure(figsize=(3.2 * len(latents), 3.0), layout="constrained")
-    for level, (axes, eps) in enumerate(zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)):
-        axes.hist(np.clip(eps.ravel(), -5, 5), edges, density=True, label=f"level {level}")
-        axes.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), lw=1.5, label="N(0, 1)")
-        axes.set(xlabel=f"eps: mean {eps.mean():.2f}, std {eps.std():.2f}", yticks=[])
-        axes.legend(loc="upper left", fontsize="small")
-    _save(figure, path)
+    with figure_at(path, 3.2 * len(latents), 3.0) as figure:
+        for level, (axes, eps) in enumerate(zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)):
+            axes.hist(np.clip(eps.ravel(), -5, 5), edges, density=True, label=f"level {level}")
+            axes.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), lw=1.5, label="N(0, 1)")
+            axes.set(xlabel=f"eps: mean {eps.mean():.2f}, std {eps.std():.2f}", yticks=[])
+            axes.legend(loc="upper left", fontsize="small")
 
 
 def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: int) -> None:
     """A PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, stretched to its largest."""
-    from matplotlib.figure import Figure
-
     error = np.abs(rebuilt - x)
     largest = float(error.max())
     shown = (255 * error / (largest or 1)).astype(np.uint8)
@@ -85,54 +81,43 @@ def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: 
         "decode(encode(x))": to_pixels(rebuilt, n_bits),
         f"difference; white: {256 * largest:.1e} grey levels": shown,
     }
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    for axes, (title, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
-        axes.imshow(tile(images, len(images)), interpolation="nearest")
-        axes.set_title(title, fontsize="small")
-        axes.axis("off")
-    _save(figure, path)
+    with figure_at(path, 6.4, 3.6) as figure:
+        for axes, (title, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+            axes.imshow(tile(images, len(images)), interpolation="nearest")
+            axes.set_title(title, fontsize="small")
+            axes.axis("off")
 
 
 def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
     """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out."""
-    from matplotlib.figure import Figure
-
     shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for name, bits in shown.items():
-        axes.hist(bits, edges, density=True, alpha=0.6, label=f"{name}: {bits.mean():.2f} bits/dim" if len(bits) else name)
-    axes.set(xlabel=f"bits/dim at {n_bits} bits", yticks=[])
-    axes.legend()
-    _save(figure, path)
+    with figure_at(path, 6.4, 3.6) as figure:
+        axes, names = figure.subplots(), []
+        for name, bits in shown.items():
+            axes.hist(bits, edges, density=True, alpha=0.6, label="shown")
+            names.append(f"{shortened(name)}: {bits.mean():.2f} bits/dim" if len(bits) else shortened(name))
+        axes.set(xlabel=f"bits/dim at {n_bits} bits", yticks=[])
+        add_legend(axes, names)
 
 
 def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int) -> None:
     """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
     labels = {
         "train_bits_per_dim": ("-", "training"),
         "held_out_raw_bits_per_dim": (".-", "held out, raw weights"),
         "held_out_bits_per_dim": ("o-", "held out"),
     }
-    for name, (style, label) in labels.items():
-        points = [(m["step"], m[name]) for m in metrics if m[name] is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), style, lw=1, ms=3, label=label)
-    # the first steps are far above the rest: show from the 95th percentile down
-    values = sorted(m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None)
-    if values:
-        axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
-    axes.set(xlabel="step", ylabel=f"bits/dim at {n_bits} bits")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
+    with figure_at(path, 6.4, 4.0) as figure:
+        axes = figure.subplots()
+        for name, (style, label) in labels.items():
+            points = [(m["step"], m[name]) for m in metrics if m[name] is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, lw=1, ms=3, label=label)
+        # the first steps are far above the rest: show from the 95th percentile down
+        values = sorted(m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None)
+        if values:
+            axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
+        axes.set(xlabel="step", ylabel=f"bits/dim at {n_bits} bits")
+        axes.grid(alpha=0.3)
+        axes.legend()

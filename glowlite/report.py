@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import base64
-import html
+import hashlib
 import json
+import os
+from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from glowlite.command_line import Parser, run
 from glowlite.errors import GlowliteError
+from glowlite.inputs import read_bytes
 from glowlite.run_folder import METRICS, TIMING, read_config
 from glowlite.storage import checkpoints_of, write_text
+from glowlite.terminal import printable, warn
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -25,6 +30,8 @@ COLUMNS = {
     "held_out_raw_bits_per_dim": "held out, raw weights", "learning_rate": "learning rate", "grad_norm": "gradient norm",
     "drift": "drift", "condition": "condition of W", "reconstruction_error": "reconstruction error", "skipped": "skipped",
 }  # fmt: skip
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGEST_PICTURE = 1 << 26  # bytes
 ROWS = 200  # of the table: evaluations beyond are thinned out
 
 
@@ -57,31 +64,69 @@ def page(run_folder: Path) -> str:
     evaluated = [line for line in metrics if line["held_out_bits_per_dim"] is not None]
     if not metrics:
         raise GlowliteError(f"{run_folder}: the run has not written a line of metrics yet; come back later")
-    samples = max(run_folder.glob("samples-*.png"), default=run_folder / "samples.png")
-    pictures = [
+    options = config["options"]
+    columns, rows = _evaluations(evaluated)
+    return _filled(
+        name=printable(run_folder.resolve().name),
+        data=printable(config["data"]),
+        n_bits=options["n_bits"],
+        key_figures=_key_figures(options, metrics, evaluated, timing),
+        pictures=list(_pictures(run_folder)),
+        columns=columns,
+        rows=rows,
+        options={printable(name): json.dumps(value) for name, value in options.items()},
+        made_with={
+            **{printable(name): printable(value) for name, value in config["versions"].items()},
+            "checkpoints": ", ".join(path.name for path in checkpoints_of(run_folder)) or "none",
+        },
+    )
+
+
+def _filled(**values: Any) -> str:
+    """The template with these values. Each of them is escaped as it is put in: what a run says is text, and never markup.
+
+    The policy of the page allows its own style, pictures that are part of it, and nothing else: no script could run.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    template = environment.from_string((resources.files("glowlite") / "report.html").read_text(encoding="utf-8"))
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    return template.render(style=Markup(STYLE), style_hash=Markup(f"sha256-{digest}"), **values) + "\n"
+
+
+def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
+    """The pictures of a run that are there, with their titles."""
+    samples = max(
+        run_folder.glob("samples-" + "[0-9]" * 6 + "*.png"), default=run_folder / "samples.png", key=lambda p: p.name
+    )
+    for title, path, caption in (
         ("Learning curve", run_folder / "learning-curve.png", "Mean bits/dim of training batches, and of held-out images."),
         ("Samples", samples, "Drawn at three temperatures, from the same noise at every step."),
-        ("Latents", run_folder / "latents.png", "Of held-out images, a level each; under the model they are N(0, 1)."),
+        ("Latents", run_folder / "latents.png", "Of held-out images, one plot per level; under the model they are N(0, 1)."),
         ("Reconstruction", run_folder / "reconstruction.png", "A flow is invertible: what is left is rounding."),
-    ]
-    options = config["options"]
-    parts = [
-        f"<h1>{_text(run_folder.resolve().name)}</h1>",
-        f"<p>A Glow trained on {_text(config['data'])} at {options['n_bits']} bits.</p>",
-        _table(_key_figures(options, metrics, evaluated, timing), "figures"),
-        *(_picture(*picture) for picture in pictures if picture[1].exists()),
-        "<h2>Evaluations</h2>",
-        _evaluations(evaluated),
-        "<h2>Options</h2>",
-        _table({name: json.dumps(value) for name, value in options.items()}),
-        "<h2>Made with</h2>",
-        _table({**config["versions"], "checkpoints": ", ".join(path.name for path in checkpoints_of(run_folder)) or "none"}),
-    ]
-    title = _text(f"{run_folder.resolve().name} - glowlite")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>\n'
-        "<body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    ):
+        if os.path.lexists(path):
+            content = _png(path)
+            if content is None:
+                warn(f"{path}: is no PNG file of this run, so it is left out of the report")
+            else:
+                yield {"title": title, "caption": caption, "content": base64.b64encode(content).decode()}
+
+
+def _png(path: Path) -> bytes | None:
+    """The bytes of a regular file that begins as a PNG does, and None of anything else.
+
+    A run can come from somebody else: a link in it could name any file of the person who makes the report.
+    """
+    if path.is_symlink():
+        return None
+    try:
+        content = read_bytes(path, LARGEST_PICTURE)
+    except (GlowliteError, OSError):
+        return None
+    return content if content.startswith(PNG) else None
 
 
 def _key_figures(
@@ -102,12 +147,11 @@ def _key_figures(
     return figures
 
 
-def _evaluations(lines: list[dict[str, Any]]) -> str:
+def _evaluations(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns in which something stands, and the numbers below them, row by row."""
     lines = lines[:: -(-len(lines) // ROWS)] if lines else []
     columns = [name for name in COLUMNS if any(line[name] is not None for line in lines)]
-    head = "".join(f"<th>{COLUMNS[name]}</th>" for name in columns)
-    rows = ("".join(f'<td class="number">{_number(line[name])}</td>' for name in columns) for line in lines)
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+    return [COLUMNS[name] for name in columns], [[_number(line[name]) for name in columns] for line in lines]
 
 
 def _number(value: float | int | None) -> str:
@@ -116,20 +160,6 @@ def _number(value: float | int | None) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4f}" if 0.01 <= abs(value) < 1000 else f"{value:.2e}"
-
-
-def _picture(title: str, path: Path, caption: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<h2>{title}</h2>\n<p>{caption}</p>\n<img alt="{title}" src="data:image/png;base64,{data}">'
-
-
-def _table(values: dict[str, str], kind: str = "") -> str:
-    rows = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in values.items())
-    return f'<table class="{kind}">{rows}</table>'
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
 from glowlite.models.glow import Glow
-from glowlite.sheets import check_place, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.sheets import check_place, columns_of, drawn, enlarged, lost, save_png, tile, titled
 from glowlite.trained import DEFAULT, MODEL_HELP, add_model_options, load_trained
 from glowlite.workers import available_bytes
 
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
         images = sample_images(model, n, options.temperature, options.seed)
         tell_lost(images)
         if options.grid:
-            save_png(out, enlarged(tile(drawn(images, n_bits), math.ceil(math.sqrt(n)))))
+            save_png(out, enlarged(tile(drawn(images, n_bits), columns_of(*images.shape[:3]))))
         else:
             save_each(out, drawn(images, n_bits))
         at = f"temperature {options.temperature:g}"

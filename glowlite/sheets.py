@@ -5,11 +5,13 @@ Pillow is imported when one is written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from glowlite.drawing import shortened
 from glowlite.errors import GlowliteError
 from glowlite.latent import finite
 from glowlite.objective import to_pixels
@@ -54,6 +56,11 @@ def lost(images: np.ndarray, what: str, advice: str) -> str | None:
     )
 
 
+def columns_of(count: int, height: int, width: int) -> int:
+    """In how many columns `count` images of (height, width) make the sheet that is nearest to a square, if not full."""
+    return min(count, max(1, math.ceil(math.sqrt(count * height / width))))
+
+
 def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     """uint8 images (N, H, W, C) -> one image (rows (H + gap) + gap, columns (W + gap) + gap, 3), white between.
 
@@ -79,11 +86,12 @@ def titled(rows: dict[str, np.ndarray], size: int = 14) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size)
-    margin = 2 * size + int(max(font.getlength(title) for title in rows))
+    titles = [shortened(title) for title in rows]
+    margin = 2 * size + int(max(font.getlength(title) for title in titles))
     height = sum(len(sheet) for sheet in rows.values())
     page = Image.new("RGB", (margin + next(iter(rows.values())).shape[1], height), "white")
     draw, top = ImageDraw.Draw(page), 0
-    for title, sheet in rows.items():
+    for title, sheet in zip(titles, rows.values(), strict=True):
         page.paste(Image.fromarray(sheet), (margin, top))
         draw.text((size, top + len(sheet) / 2), title, "black", font, anchor="lm")
         top += len(sheet)

@@ -1,0 +1,78 @@
+"""Figures by matplotlib that depend on nothing but what is drawn: not on the user's matplotlibrc, nor on a backend.
+
+Every text is taken as it stands. Names from outside (of a folder, an attribute, a run) may hold a `$`, which matplotlib
+would read as mathematics, or characters that its font lacks. Matplotlib is imported when the first figure is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from glowlite.errors import PictureError
+from glowlite.storage import atomic_path
+from glowlite.terminal import printable
+
+DPI = 150
+LONGEST_NAME = 40  # characters of a name from outside: a longer one would push the picture off its own sheet
+
+
+@contextmanager
+def figure_at(path: Path, width: float, height: float, layout: str | None = "constrained", **saving: Any) -> Iterator[Any]:
+    """An empty matplotlib Figure of width x height inches; it is written to `path` as a PNG when the block has drawn it.
+
+    `saving`: further arguments of `Figure.savefig`. Raises PictureError, in one line, for whatever goes wrong: a picture is
+    no reason to lose what it shows.
+    """
+    try:
+        matplotlib = _matplotlib()
+        with warnings.catch_warnings(), matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            warnings.simplefilter("ignore")  # of letters that the font lacks, for instance, with lines of our source
+            figure = matplotlib.figure.Figure(figsize=(width, height), layout=layout)
+            yield figure
+            for text in figure.findobj(matplotlib.text.Text):
+                text.set_parse_math(False)
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format="png", **{"dpi": DPI, **saving})
+    except Exception as error:  # a library that draws fails in as many ways as it has settings
+        reason = printable(" ".join(str(error).split()) or type(error).__name__)
+        raise PictureError(f"{path}: this picture cannot be drawn: {reason[:200]}") from error
+
+
+def shortened(name: object, longest: int = LONGEST_NAME) -> str:
+    """A name from outside as it is written into a picture: on one line, and with its middle left out where it is long."""
+    text = printable(name)
+    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}...{text[-(longest // 2 - 2) :]}"
+
+
+def add_legend(axes: Any, names: list[str], **options: Any) -> None:
+    """A legend whose entries are `names`, in the order in which they were drawn.
+
+    Matplotlib leaves out a label that begins with an underscore, so the entries are named after they are made.
+    """
+    handles, _ = axes.get_legend_handles_labels()
+    legend = axes.legend(handles, [f"entry {i}" for i in range(len(handles))], **options)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)
+
+
+def _matplotlib() -> Any:
+    """Matplotlib, whatever backend the environment names: it refuses to be imported under a name it does not know."""
+    try:
+        import matplotlib
+    except ValueError:
+        named = os.environ.pop("MPLBACKEND", None)
+        try:
+            import matplotlib
+        finally:
+            if named is not None:
+                os.environ["MPLBACKEND"] = named
+    import matplotlib.figure
+    import matplotlib.text
+
+    return matplotlib
