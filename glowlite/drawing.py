@@ -6,7 +6,9 @@ would read as mathematics, or characters that its font lacks. Matplotlib is impo
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,13 +64,18 @@ def add_legend(axes: Any, names: list[str], **options: Any) -> None:
 
 
 def _matplotlib() -> Any:
-    """Matplotlib, whatever backend the environment names: it refuses to be imported under a name it does not know."""
-    try:
-        import matplotlib
-    except ValueError:
+    """Matplotlib, whatever backend MPLBACKEND names: it cannot be imported under a name it does not know.
+
+    A backend that it does know is the one that others find, who draw on a screen or in a notebook.
+    """
+    if "matplotlib" not in sys.modules:
         named = os.environ.pop("MPLBACKEND", None)
         try:
             import matplotlib
+
+            if named:
+                with contextlib.suppress(ValueError):
+                    matplotlib.rcParams["backend"] = named
         finally:
             if named is not None:
                 os.environ["MPLBACKEND"] = named

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import glowlite.checkpoint as checkpoint
 from glowlite.data.dataset import Dataset
-from glowlite.errors import GlowliteError
+from glowlite.errors import GlowliteError, PictureError
 from glowlite.pictures import samples_at_temperatures, save_learning_curve, save_pictures
 from glowlite.storage import (
     CHECKPOINTS,
@@ -24,6 +24,7 @@ from glowlite.storage import (
     remove_temporaries,
     write_text,
 )
+from glowlite.terminal import warn
 from glowlite.trainer import Metrics, Timing
 from glowlite.training import Training
 from glowlite.update import StepResult
@@ -39,7 +40,8 @@ class RunFolder:
     """Writes what a run leaves; an Observer of the trainer. Files: see OURS.
 
     The newest `keep` checkpoints stay, and best.safetensors is a name for the one with the lowest held-out bits/dim.
-    A checkpoint is the last thing written of its step: whatever else belongs to that step is on the disk before it.
+    The metrics of a step are on the disk before its checkpoint, and its pictures are drawn after it: one that
+    cannot be drawn costs no work.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class RunFolder:
     ) -> None:
         self.path, self.training, self.data, self.source = path, training, data, source
         self.keep, self.picture_every = keep, picture_every
+        self.picture_failed = False
         self.steps_per_epoch = len(data.train) // training.settings.batch
         (path / CHECKPOINTS).mkdir(exist_ok=True)
         step = training.state.step
@@ -65,13 +68,6 @@ class RunFolder:
         self.history.append(line)
         self.metrics.write(json.dumps(line) + "\n")
         self.timing.write(json.dumps(dataclasses.asdict(timing)) + "\n")
-        training, n_bits = self.training, self.training.settings.n_bits
-        if metrics.held_out_bits_per_dim is not None:
-            save_learning_curve(self.path / "learning-curve.png", self.history, n_bits)
-        if _pictures_are_due(metrics.step, training, self.picture_every):
-            with training.averaged():
-                drawn = samples_at_temperatures(training.model, training.ranks)
-                save_pictures(self.path, training.model, drawn, self.data.held_out, n_bits, metrics.step)
 
     def on_checkpoint(self, training: Training) -> None:
         for file in (self.metrics, self.timing):
@@ -82,6 +78,29 @@ class RunFolder:
             self._name_best(path)
         for old in checkpoints_of(self.path)[: -self.keep]:
             old.unlink()
+
+    def after_step(self, training: Training) -> None:
+        """Draw what is due. A picture that cannot be drawn is said once, and the run goes on."""
+        step, n_bits = training.state.step, training.settings.n_bits
+        last = self.history[-1] if self.history else None
+        if last is not None and last["step"] == step and last["held_out_bits_per_dim"] is not None:
+            with self._drawing():
+                save_learning_curve(self.path / "learning-curve.png", self.history, n_bits)
+        if _pictures_are_due(training, self.picture_every):
+            training.settle()
+            with training.averaged():
+                drawn = samples_at_temperatures(training.model, training.ranks)
+                with self._drawing():
+                    save_pictures(self.path, training.model, drawn, self.data.held_out, n_bits, step)
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        try:
+            yield
+        except PictureError as error:
+            if not self.picture_failed:
+                warn(f"{error}; the run goes on")
+            self.picture_failed = True
 
     def _name_best(self, path: Path) -> None:
         with atomic_path(self.path / BEST) as temporary:
@@ -106,19 +125,23 @@ class Companion:
         pass
 
     def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
-        if _pictures_are_due(metrics.step, self.training, self.picture_every):
-            with self.training.averaged():
-                samples_at_temperatures(self.training.model, self.training.ranks)
+        pass
 
     def on_checkpoint(self, training: Training) -> None:
         pass
+
+    def after_step(self, training: Training) -> None:
+        if _pictures_are_due(training, self.picture_every):
+            training.settle()
+            with training.averaged():
+                samples_at_temperatures(training.model, training.ranks)
 
     def close(self) -> None:
         pass
 
 
-def _pictures_are_due(step: int, training: Training, every: int) -> bool:
-    return step % every == 0 or step == training.settings.steps
+def _pictures_are_due(training: Training, every: int) -> bool:
+    return training.state.step % every == 0 or training.state.step == training.settings.steps
 
 
 def _rewind(path: Path, step: int) -> list[dict[str, Any]]:

@@ -38,5 +38,8 @@ class TensorBoard:
     def on_checkpoint(self, training: Training) -> None:
         self.writer.flush()
 
+    def after_step(self, training: Training) -> None:
+        pass
+
     def close(self) -> None:
         self.writer.close()

@@ -69,6 +69,9 @@ class Progress:
     def on_checkpoint(self, training: Training) -> None:
         pass
 
+    def after_step(self, training: Training) -> None:
+        pass
+
     def close(self) -> None:
         self.bar.close()
 

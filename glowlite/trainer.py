@@ -67,11 +67,16 @@ class Timing:
 
 
 class Observer(Protocol):
-    """Whoever wants to see training go by: the progress bar, the files of a run."""
+    """What follows a training: the progress bar, the files of a run.
+
+    Called in this order in every step: `on_step`, then `on_metrics` and `on_checkpoint` where they are due, then
+    `after_step`, for pictures and the like: when it is called, all that a resumed run needs is on the disk.
+    """
 
     def on_step(self, step: int, result: StepResult | None) -> None: ...
     def on_metrics(self, metrics: Metrics, timing: Timing) -> None: ...
     def on_checkpoint(self, training: Training) -> None: ...
+    def after_step(self, training: Training) -> None: ...
     def close(self) -> None: ...
 
 
@@ -102,6 +107,9 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
     check_memory(model, training.images_at_once())
     clock = _Clock(state.seconds, training.exchange)
     share = training.ranks.share(settings.batch)
+    if state.step:  # a run can have been ended between its checkpoint and its pictures
+        for observer in observers:
+            observer.after_step(training)
     if not model.initialized:
         training.initialize(next(_batches(training, data, None if settings.shards else share)))
     with closing(ahead(_batches(training, data, share))) as waiting:
@@ -132,6 +140,8 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
                 state.seconds = clock.seconds()
                 for observer in observers:
                     observer.on_checkpoint(training)
+            for observer in observers:
+                observer.after_step(training)
             if stopped:
                 return
 

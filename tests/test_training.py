@@ -39,6 +39,9 @@ class Record:
     def on_checkpoint(self, training):
         self.checkpoints.append(training.state.step)
 
+    def after_step(self, training):
+        pass
+
     def close(self):
         pass
 
