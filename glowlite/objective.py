@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from glowlite.backend import Array, Namespace, namespace, to_device
+from glowlite.conversion import value_advice
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.kernels import launch
 from glowlite.randomness import uniform
@@ -31,7 +32,7 @@ def check_n_bits(n_bits: int) -> int:
 def quantise(images: Array, n_bits: int) -> Array:
     """uint8 images -> their level 0 .. 2^n_bits - 1, uint8. Raises ShapeError for another dtype."""
     if images.dtype != "uint8":
-        raise ShapeError(f"quantise: expected uint8 images 0..255, got {images.dtype}")
+        raise ShapeError(f"quantise: expected uint8 images 0..255, got {images.dtype}; {value_advice(images)}")
     return images >> (8 - check_n_bits(n_bits))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from glowlite.backend import Array
+from glowlite.conversion import value_advice
 from glowlite.errors import ShapeError
 
 
@@ -12,10 +13,11 @@ def check_images(where: str, x: Array, channels: int, dtype: object) -> None:
         got = tuple(getattr(x, "shape", ())) or type(x).__name__
         raise ShapeError(f"{where}: expected an array (N, H, W, {channels}), got {got}; channels come last")
     if x.dtype != dtype:
-        raise ShapeError(
-            f"{where}: expected {dtype}, got {x.dtype}; convert with x.astype({str(dtype)!r})"
-            + (" after glowlite.objective.dequantise" if x.dtype.kind in "iu" else "")
-        )
+        advice = f"convert with x.astype({str(dtype)!r})"
+        if x.dtype.kind in "biu":
+            advice += " after glowlite.objective.dequantise"
+            advice = advice if x.dtype == "uint8" else f"{value_advice(x)}; then {advice}"
+        raise ShapeError(f"{where}: expected {dtype}, got {x.dtype}; {advice}")
 
 
 def check_even(where: str, height: int, width: int, divisor: int = 2) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from glowlite.conversion import shape_advice, value_advice
 from glowlite.data.images import ArrayImages, ArrayPictures, Images, Pictures, Rows
 from glowlite.data.preparation import ROOM, Preparation, Prepared
 from glowlite.errors import DataError
@@ -106,12 +107,14 @@ def _prepare(read: Images | Pictures, preparation: Preparation, source: str, pro
 
 def array_images(array: np.ndarray, source: str) -> ArrayImages:
     """Images from an array, uint8 (N, H, W, C) or, for grey ones, (N, H, W). Raises DataError for any other."""
+    advice = [] if array.ndim in (3, 4) and 0 in array.shape else [shape_advice(array.shape or ())]
     if array.dtype != np.uint8:
+        advice.append(value_advice(array))
+    if any(advice):
         raise DataError(
-            f"{source}: expected images of uint8, 0..255, got {array.dtype}; convert them, e.g. (255 * x).astype('uint8')"
+            f"{source}: expected uint8 images (N, H, W, C) or (N, H, W), got {array.dtype} of shape {array.shape}; "
+            + "; then ".join(filter(None, advice))
         )
-    if array.ndim not in (3, 4):
-        raise DataError(f"{source}: expected images (N, H, W, C) or (N, H, W), got an array of shape {array.shape}")
     if 0 in array.shape or len(array) < 2:
         raise DataError(f"{source}: expected at least 2 images that are not empty, got an array of shape {array.shape}")
     if len(array) * BYTES_A_ROW > available_bytes() / 4:

@@ -40,13 +40,13 @@ def read_idx(path: Path) -> Reading:
     """
     if not path.is_dir():
         check_is_file(path)
-        return Reading(array_images(_read(path, IMAGES), str(path)))
+        return Reading(array_images(_read(path, IMAGES)[..., None], str(path)))
     images, labels = [], []
     for part in (TRAIN, HELD_OUT):
         file, file_of_labels = _find(path, part, IMAGES), _find(path, part, LABELS)
         if file is None:
             raise DataError(f"{path}: no {part}-images-idx3-ubyte or .gz in this folder; get it, or name a file of images")
-        images.append(array_images(_read(file, IMAGES), str(file)))
+        images.append(array_images(_read(file, IMAGES)[..., None], str(file)))
         if file_of_labels is not None:
             labels.append(_one_hot(file_of_labels, len(images[-1])))
     if len(labels) < len(images):
