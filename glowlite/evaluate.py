@@ -34,7 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--train-set", action="store_true", help="evaluate the training images in place of the held-out ones")
     add("--dequantisation-samples", type=at_least(1), default=1, help="draws of the noise; more give a tighter bound")
     add("--seed", type=at_least(0), default=0, help="of the noise")
-    add("--batch", type=at_least(1), default=64, help="images a pass; of no influence on the result")
+    add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
     add("--csv", metavar="FILE", help="write bits/dim of every image there")
     add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
     add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")

@@ -16,6 +16,7 @@ from glowlite.parameters import ParameterStore
 
 DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
 CONDITION_DIGITS = 0.1  # an inverse may lose all but this part of the digits: condition number times rounding
+EPS = float(np.finfo(np.float64).eps)  # of the singular values: those below C EPS of the largest are zero but for rounding
 HELD_OUT_RISE = 3.0  # bits/dim above the best so far
 ADVICE = "lower --lr, clip with --clip 100, or warm up for longer"
 
@@ -59,7 +60,8 @@ def check_drift(model: Glow, x: Array, drift: float) -> None:
 def condition(model: Glow) -> float:
     """The largest condition number of a 1x1 convolution; 1.0 if there is none. Raises GlowliteError where it is too large.
 
-    The inverse of W loses a factor cond(W) of precision, and its log-determinant is that of a matrix nearly singular.
+    The inverse of W loses a factor cond(W) of precision, and its log-determinant is that of a matrix nearly singular. Of
+    several that are singular the first is named: which of them is worst would be decided by rounding.
     """
     check_weights(model)  # the decomposition does not end on a NaN
     worst, name = 1.0, ""
@@ -71,6 +73,7 @@ def condition(model: Glow) -> float:
                 matrices.append(to_host(layer.layers["permutation"].matrix()))
         if matrices:
             conditions = np.linalg.cond(np.stack(matrices).astype(np.float64))
+            conditions[conditions > 1 / (len(matrices[0]) * EPS)] = np.inf  # singular but for rounding
             k = int(np.argmax(conditions))
             if conditions[k] > worst:
                 worst, name = float(conditions[k]), names[k]
@@ -109,15 +112,20 @@ def _first_bad_layer(model: Glow, x: Array) -> str:
 
 def _drift_message(model: Glow, x: Array, drift: float) -> str:
     """Run the step again with an anchor at every layer, so as to name the one whose inverse loses most."""
-    policies = [level.steps.chain.memory for level in model.levels]
-    for level in model.levels:
-        level.steps.chain.memory = Memory("anchored", 1)
-    latents, _, kept = model.forward_keeping(x)
-    model.backward(latents, *loss_gradients(latents, len(x)), kept)
-    for level, policy in zip(model.levels, policies, strict=True):
-        level.steps.chain.memory = policy
-    inputs = {name: d for name, d in kept.drift.items() if not name.endswith(END)}
-    name, worst = max(inputs.items(), key=lambda item: (item[1] != item[1], item[1]))
+    chains = [level.steps.chain for level in model.levels]
+    policies = [chain.memory for chain in chains]
+    try:
+        for chain in chains:
+            chain.memory = Memory("anchored", 1)
+        latents, _, kept = model.forward_keeping(x)
+        model.backward(latents, *loss_gradients(latents, len(x)), kept)
+    finally:
+        for chain, policy in zip(chains, policies, strict=True):
+            chain.memory = policy
+    place, worst = max(kept.drift.items(), key=lambda item: (item[1] != item[1], item[1]))
+    level, _, step = place.rpartition("/")
+    top = level == f"level{len(chains) - 1}"
+    name = place if step != END else "top" if top else f"{level}/split"  # what hands the steps of a level their output
     return (
         f"rebuilt inputs are off by {drift:.1e} of the image range (limit {DRIFT_LIMIT:.0e}), most at {name}, {worst:.1e}:"
         " use --memory anchored:4, --dtype float64, or a lower --lr"

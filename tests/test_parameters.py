@@ -102,6 +102,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     assert not np.array_equal(Glow(config, seed=4).store.theta, theta)
 
 
+@pytest.mark.bits
 def test_a_replica_shares_values_and_adds_its_gradients_elsewhere():
     rng = np.random.default_rng(1)
     net = PixelMLP(2, 4, 8, rng)

@@ -310,6 +310,7 @@ def make(settings, threads):
     return Training(model, settings)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("stopped_at", [1, 7, 10])
 @pytest.mark.parametrize("way", WAYS)
 def test_resumed_equals_uninterrupted(tmp_path, way, stopped_at):

@@ -188,12 +188,15 @@ def test_weights_that_lose_an_image_are_said_to(home, capsys):
     assert (pixels("reconstruction.png") == MAGENTA).all(axis=-1).any()
 
 
-@pytest.mark.parametrize("value", [30.0, np.nan])
-def test_a_model_that_cannot_be_inverted_is_one_line(home, value):
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(30.0, "level0/step0/permutation is nearly singular"), (np.nan, "first at level0/step0/actnorm/bias")],
+)
+def test_a_model_that_cannot_be_inverted_is_one_line(home, value, said):
     model = small_model()
     model.store.theta[...] = value
     model.save("broken.safetensors", n_bits=5)
-    with pytest.raises(GlowliteError, match=r"level1/step0/permutation is nearly singular|level0/step0/actnorm/bias"):
+    with pytest.raises(GlowliteError, match=said):
         sample.main(["broken.safetensors"])
 
 

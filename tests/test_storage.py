@@ -15,6 +15,7 @@ from glowlite.storage import atomic_path, checkpoints_of, read_arrays, remove_te
 from glowlite.update import training_step
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("permutation", ["conv1x1", "lu", "shuffle"])
 def test_save_and_load_keep_every_bit_and_do_not_initialise_again(tmp_path, dtype, permutation):

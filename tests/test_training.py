@@ -11,7 +11,7 @@ import glowlite.update
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.batches import Augmentation
 from glowlite.evaluation import evaluate, scores, some_rows
-from glowlite.guards import DRIFT_LIMIT, condition
+from glowlite.guards import DRIFT_LIMIT, check_drift, condition
 from glowlite.objective import dequantise
 from glowlite.optimizers import Adam
 from glowlite.settings import Settings
@@ -165,6 +165,51 @@ def test_drift_stops_training_and_names_the_layer():
         training_step(model, Adam(model.store.theta), x, 5, lr=1e-3)
 
 
+@pytest.mark.parametrize(("name", "named"), [("level0/split/prior", "level0/split"), ("top/prior", "top")])
+def test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it(name, named):
+    """The one step of a level keeps its input, so what is off there comes from the split, or from the top's prior."""
+    model = Glow(GlowConfig((8, 8, 3), K=1, L=2, width=8), memory=Memory("reversible"), workers=Workers(1))
+    model.store.parameters[f"{name}/conv/bias"].value[...] = 1e6  # mean and log-scale: 1e6 - 1e6 keeps no digit of an image
+    model.store.parameters[f"{name}/conv/bias"].value[log_scales(name)] = 0
+    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*most at {named}, .*--memory anchored"):
+        training_step(model, Adam(model.store.theta), batch_of(dtype="float32"), 5, lr=1e-3)
+
+
+def log_scales(name):
+    """Where a prior's output has log-scales: every other channel in a split, the second half at the top."""
+    return slice(1, None, 2) if "split" in name else slice(24, None)
+
+
+def test_the_memory_policy_is_as_before_after_drift_was_looked_for(monkeypatch):
+    model, x = small_model(memory=Memory("anchored", 2)), batch_of(dtype="float32")
+    policies = [level.steps.chain.memory for level in model.levels]
+    check_drift(model, x, 0.0)
+    with pytest.raises(GlowliteError, match="rebuilt inputs are off"):
+        check_drift(model, x, 1.0)
+    assert [level.steps.chain.memory for level in model.levels] == policies
+
+    def fails(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(Glow, "backward", fails)
+    with pytest.raises(MemoryError):
+        check_drift(model, x, 1.0)
+    assert [level.steps.chain.memory for level in model.levels] == policies
+
+
+def test_of_several_singular_matrices_the_first_is_named():
+    """Which of them is worst is decided by rounding, and another processor rounds otherwise."""
+    model = small_model()
+    for name in ("level0/step1", "level1/step0", "level1/step1"):
+        weight = model.store.parameters[f"{name}/permutation/weight"].value
+        for value in (30.0, 0.3, 0.0):
+            weight[...] = value
+            with pytest.raises(GlowliteError, match=r"level0/step1/permutation is nearly singular.* inf "):
+                condition(model)
+    with pytest.raises(GlowliteError, match="a 1x1 convolution is singular and has no inverse"):
+        model.sample(1)
+
+
 def test_a_matrix_that_is_nearly_singular_is_named():
     model = small_model()
     assert condition(model) == pytest.approx(1, abs=1e-4)  # orthogonal to begin with
@@ -257,6 +302,7 @@ def test_settings_round_trip_through_plain_values():
     assert dataclasses.asdict(settings)["augmentation"] == {"flip": True, "shift": 0.1}
 
 
+@pytest.mark.bits
 def test_threads_change_nothing():
     thetas = []
     for threads in (1, 2, 3):

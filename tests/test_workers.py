@@ -56,6 +56,7 @@ def random_glow(threads, memory="reversible", seed=0, **options):
     return model, (rng.random((21, 8, 8, 3)) - 0.5).astype(np.float32)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("memory", ["reversible", "anchored:2", "stored"])
 def test_one_two_and_three_threads_agree_to_the_last_bit(memory):
     assert len(Workers(1, SMALL_TILE).tiles(21, 16, 8)) == 16

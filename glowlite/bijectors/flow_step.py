@@ -22,7 +22,7 @@ from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.base import Bijector, Kept
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.coupling import Coupling
-from glowlite.bijectors.invertible_conv import ChannelMixing
+from glowlite.bijectors.invertible_conv import ChannelMixing, inverse
 from glowlite.conditioners.pixel_mlp import Folds, PixelMLP
 from glowlite.parameters import Parameter, Parameterized
 from glowlite.pixels import pixel_matrix, to_images
@@ -182,11 +182,7 @@ class _Stack:
 
 def inverses(matrices: Array, workers: Workers | None = None) -> Array:
     """The inverse of each matrix of a stack (n, C, C), taken in float64; `workers` take a share each."""
-    xp = namespace(matrices)
-
-    def of(part: slice) -> Array:
-        return xp.linalg.inv(matrices[part].astype(xp.float64)).astype(matrices.dtype)
-
     if workers is None:
-        return of(slice(None))
-    return xp.concatenate(workers.map(of, cut(len(matrices), min(len(matrices), workers.threads))))
+        return inverse(matrices)
+    shares = cut(len(matrices), min(len(matrices), workers.threads))
+    return namespace(matrices).concatenate(workers.map(lambda share: inverse(matrices[share]), shares))

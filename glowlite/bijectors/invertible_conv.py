@@ -15,6 +15,7 @@ import scipy.linalg
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
+from glowlite.errors import GlowliteError
 from glowlite.parameters import Constant, Parameter
 from glowlite.pixels import pixel_matrix, to_images
 from glowlite.shapes import check_images
@@ -24,6 +25,17 @@ def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:
     """A (C, C) orthogonal matrix, uniform over all (Haar): Q of a Gaussian matrix, signs fixed so that R has none."""
     q, r = np.linalg.qr(rng.standard_normal((channels, channels)))
     return np.asarray(q * np.sign(np.diag(r)))
+
+
+def inverse(W: Array) -> Array:
+    """W^-1 of one matrix or of each of a stack (..., C, C), taken in float64. Raises GlowliteError where there is none."""
+    xp = namespace(W)
+    try:
+        return xp.linalg.inv(W.astype(xp.float64)).astype(W.dtype)
+    except np.linalg.LinAlgError:
+        raise GlowliteError(
+            "a 1x1 convolution is singular and has no inverse; lower --lr, or use --permutation lu"
+        ) from None
 
 
 class ChannelMixing(Bijector):
@@ -46,9 +58,7 @@ class ChannelMixing(Bijector):
 
     def inverse_matrix(self) -> Array:
         """W^-1, taken in float64."""
-        W = self.matrix()
-        xp = namespace(W)
-        return xp.linalg.inv(W.astype(xp.float64)).astype(W.dtype)
+        return inverse(self.matrix())
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         W = self.matrix()

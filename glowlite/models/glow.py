@@ -37,6 +37,10 @@ from glowlite.shapes import check_images
 from glowlite.storage import read_arrays, resolve, write_arrays
 from glowlite.workers import Workers
 
+HOST_BLOCK = 1 << 13  # pixels of a pass of samples: fewer make slow products, more make a single sample slow
+DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
+SMALLEST_IMAGE = 256  # pixels: smaller images do not make a pass of more images
+
 OWN = ("config", "seed", "initialized", "n_bits")  # of a file's header: what becomes of the model itself
 
 
@@ -200,16 +204,29 @@ class Glow(Parameterized):
     def sample(self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)) -> Array:
         """n images (n, H, W, C) in about [-0.5, 0.5): latents drawn from N(0, temperature^2), at every level.
 
-        `rows`: which of the n to make; the same images come whoever makes them.
+        `rows`: which of the n to make. Image i depends on the weights, the temperature, the seed and i alone, and not on
+        n, rows, threads or ranks: to the last bit on one kind of processor, with one NumPy and one size of tiles, since
+        it is made at a fixed place in a pass of a fixed size. Cost: passes of `sample_block` images, the last one whole.
         """
         if n < 1 or not temperature >= 0:
             raise GlowliteError(f"Glow.sample: need n >= 1 and temperature >= 0, got {n} and {temperature}")
-        return self.inverse(
-            [
-                to_device(temperature * normal(seed, "sample", i, (n, *shape), self.dtype.name)[rows], self.xp)
-                for i, shape in enumerate(self.config.latent_shapes())
-            ]
-        )
+        numbers, size = range(n)[rows], self.sample_block
+        if not numbers:
+            return self.xp.empty((0, *self.config.image_shape), self.dtype)
+        low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
+        drawn = -(-n // size) * size  # whole blocks: the noise of an image is the same however many follow it
+        shapes = enumerate(self.config.latent_shapes())
+        noise = [temperature * normal(seed, "sample", i, (drawn, *shape), self.dtype.name) for i, shape in shapes]
+        starts = range(low // size * size, high + 1, size)
+        made = [self.inverse([to_device(z[start : start + size], self.xp) for z in noise]) for start in starts]
+        return self.xp.concatenate(made)[low - starts[0] : high + 1 - starts[0]][:: numbers.step]
+
+    @property
+    def sample_block(self) -> int:
+        """How many images a pass of `sample` makes: a product's rounding depends on how many columns it has."""
+        height, width, _ = self.config.image_shape
+        pixels = HOST_BLOCK if self.xp is np else DEVICE_BLOCK
+        return max(1, pixels // max(height * width, SMALLEST_IMAGE))
 
     def save(
         self, path: str | Path, arrays: dict[str, np.ndarray] | None = None, dtype: str | None = None, **header: Any

@@ -56,7 +56,7 @@ def results(way, ranks):
         "theta": model.store.theta,
         "average": training.average.value(),
         "scores": scores(model, data.train, 5, 4, 0, ranks=ranks),
-        "samples": sample_images(model, 7, 0.7, 0, ranks),
+        "samples": sample_images(model, 40, 0.7, 0, ranks),
     }
 
 
