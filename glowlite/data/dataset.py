@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ class Reading:
     """What a reader found: `train`, and `held_out` if the data have a split of their own.
 
     `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and what holds of each image, bool (N, A).
+    `notes`: what was decided in reading, and what was passed over, a line each.
     """
 
     train: Images | Pictures
@@ -30,6 +32,7 @@ class Reading:
     attribute_names: tuple[str, ...] = ()
     attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
     held_out_attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Dataset:
     """`train`, `held_out`: images of one shape, disjoint. `name` names runs; `source` says where the images came from.
 
     `attribute_names` (A,), `attributes` and `held_out_attributes`, bool (N, A): labels, where the data have them.
+    `decided`: what the reader decided, a line each.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Dataset:
     attribute_names: tuple[str, ...] = ()
     attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
     held_out_attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
+    decided: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -55,6 +60,13 @@ class Dataset:
     def skipped(self) -> list[str]:
         """A line for every image that was found damaged so far and passed over."""
         return list(dict.fromkeys(self.train.skipped + self.held_out.skipped))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided about the data, passed over in them, and done to their pictures so far, a line each."""
+        parts = [part.images if isinstance(part, Rows) else part for part in (self.train, self.held_out)]
+        done = sum((part.done for part in {id(part): part for part in parts}.values()), Counter[str]())
+        return [*self.decided, *(f"{count} pictures: {what}" for what, count in done.items())]
 
 
 def held_out_indices(count: int) -> np.ndarray:
@@ -90,7 +102,7 @@ def make_dataset(
             raise DataError(f"{source}: expected at least 1 image for training and 1 held out")
         if others.shape != images.shape:
             raise DataError(f"{source}: images are {images.shape} in training but {others.shape} held out; crop them")
-    return Dataset(name, *parts, source, reading.attribute_names, *labels)
+    return Dataset(name, *parts, source, reading.attribute_names, labels[0], labels[1], reading.notes)
 
 
 def _prepare(read: Images | Pictures, preparation: Preparation, source: str, processes: int) -> tuple[Images, np.ndarray]:

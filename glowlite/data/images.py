@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,11 @@ class Images(ABC):
     def skipped(self) -> list[str]:
         """What was found damaged so far and passed over, a line each."""
         return []
+
+    @property
+    def done(self) -> Counter[str]:
+        """What was done to images so far, such as to lay them on white, and to how many."""
+        return Counter()
 
 
 class ArrayImages(Images):
@@ -65,6 +71,10 @@ class Rows(Images):
     def skipped(self) -> list[str]:
         return self.images.skipped
 
+    @property
+    def done(self) -> Counter[str]:
+        return self.images.done
+
 
 class Pictures(ABC):
     """Pictures of any size. `channels`: 1 if all are grey, else 3, whatever a single one has; or C of an array."""
@@ -75,8 +85,12 @@ class Pictures(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def picture(self, row: int) -> np.ndarray:
-        """One picture, uint8 (h, w, c) with c = 1 or `channels`. Raises DataError, naming it, if it is damaged."""
+    def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
+        """One picture, uint8 (h, w, c) with c = 1 or `channels`, and what was done to it, a few words each.
+
+        `keep_alpha`: transparency, where the picture has any, is its last channel. Raises DataError, naming it, if it is
+        damaged.
+        """
 
     @abstractmethod
     def name(self, row: int) -> str:
@@ -92,8 +106,8 @@ class ArrayPictures(Pictures):
     def __len__(self) -> int:
         return len(self.images)
 
-    def picture(self, row: int) -> np.ndarray:
-        return self.images.read(np.array([row]))[0]
+    def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
+        return self.images.read(np.array([row]))[0], []
 
     def name(self, row: int) -> str:
         return f"image {row} of {self.source}"

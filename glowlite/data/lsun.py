@@ -76,7 +76,7 @@ class LmdbPictures(Pictures):
     def name(self, row: int) -> str:
         return f"{self.path}, key {self.key(row)!r}"
 
-    def picture(self, row: int) -> np.ndarray:
+    def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
         try:
             with self.environment.begin(buffers=True) as transaction:
                 value = transaction.get(self.key(row))
@@ -85,7 +85,7 @@ class LmdbPictures(Pictures):
                 content = bytes(value)
         except self.lmdb.Error as error:
             raise self._unreadable(error) from None
-        return read_picture(io.BytesIO(content), self.name(row))
+        return read_picture(io.BytesIO(content), self.name(row), keep_alpha=keep_alpha)
 
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class Prepared(Images):
         self._kept: dict[int, np.ndarray] = {}
         self._room = ROOM * available_bytes() if room is None else room
         self._damaged: dict[int, str] = {}
+        self._done: dict[str, set[int]] = {}
         self._lock = threading.Lock()
         self.shape = (0, 0, self.channels)
         first, row = self._first()
@@ -84,6 +86,10 @@ class Prepared(Images):
     @property
     def skipped(self) -> list[str]:
         return [self._damaged[row] for row in sorted(self._damaged)]
+
+    @property
+    def done(self) -> Counter[str]:
+        return Counter({what: len(rows) for what, rows in self._done.items()})
 
     def preload(self) -> np.ndarray:
         """Decode all, over threads, if there is room for them; the rows that are sound, or all rows if there is not.
@@ -123,7 +129,8 @@ class Prepared(Images):
         if kept is not None or row in self._damaged:
             return kept
         try:
-            picture = self._resize(self.pictures.picture(row), row)
+            picture, done = self.pictures.picture(row)
+            picture = self._resize(picture, row)
         except DataError as error:
             if not self.preparation.skip_corrupt:
                 raise
@@ -132,6 +139,8 @@ class Prepared(Images):
             return None
         self._check_size(row, picture)  # of another size is not corrupt: not to be passed over
         with self._lock:
+            for what in done:
+                self._done.setdefault(what, set()).add(row)
             if picture.nbytes <= self._room:
                 self._room -= picture.nbytes
                 self._kept[row] = picture

@@ -1,0 +1,111 @@
+"""The pictures below a folder: links are followed, a folder counts once, and what is passed over is counted by its kind."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter, deque
+from pathlib import Path
+
+from glowlite.data.pillow import extensions
+from glowlite.errors import DataError
+
+# what systems and programs leave beside pictures, beside names that begin with a dot
+OF_SYSTEMS = frozenset(
+    (
+        "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin",
+        "system volume information", "lost+found", "thumbs.db", "desktop.ini",
+    )
+)  # fmt: skip
+LONGEST = 12  # characters of what is still a suffix
+SHOWN = 8  # kinds of files that a note names
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is of the system, or hidden, and so no picture that a person has put there."""
+    return name.startswith(".") or name.lower() in OF_SYSTEMS
+
+
+class Walk:
+    """`pictures`: every file below `root` that Pillow has a suffix for, sorted. `passed`: how many others, by kind.
+
+    Only regular files, and links to them, are pictures. Folders are entered level by level, each once, however many
+    links lead to it, real ones first. Raises DataError for a folder that cannot be read. Cost: a look at every file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.passed: Counter[str] = Counter()
+        self._entered: set[tuple[int, int]] = set()
+        self._suffixes = extensions()
+        found: list[Path] = []
+        waiting = deque([root] if self._is_new(root) else [])
+        while waiting:
+            folders, pictures = self._look(waiting.popleft())
+            found += pictures
+            for folder in folders:
+                if self._is_new(folder):
+                    waiting.append(folder)
+                else:
+                    self.passed["folder that was read before"] += 1
+        self.pictures = sorted(found)
+
+    def note(self) -> str:
+        """What was passed over, in a few words; empty for nothing."""
+        kinds = self.passed.most_common()
+        if not kinds:
+            return ""
+        more = sum(count for _, count in kinds[SHOWN:])
+        words = [f"{count} {kind}" for kind, count in kinds[:SHOWN]] + ([f"{more} of other kinds"] if more else [])
+        return f"passed over: {', '.join(words)}"
+
+    def _is_new(self, folder: Path) -> bool:
+        """Whether this folder is entered for the first time, under whatever name."""
+        status = os.stat(folder)
+        before = len(self._entered)
+        self._entered.add((status.st_dev, status.st_ino))
+        return len(self._entered) > before
+
+    def _look(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """The folders and the pictures in a folder."""
+        folders, pictures = [], []
+        for entry in sorted(_entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)):
+            mode, path = _mode(entry), Path(entry.path)
+            suffix = path.suffix.lower()
+            if is_hidden(entry.name):
+                self.passed["hidden or of the system"] += _files(entry)
+            elif mode is None:
+                self.passed["link that leads nowhere"] += 1
+            elif stat.S_ISDIR(mode):
+                folders.append(path)
+            elif not stat.S_ISREG(mode):
+                self.passed["no regular file"] += 1
+            elif suffix in self._suffixes:
+                pictures.append(path)
+            else:
+                self.passed[suffix if 1 < len(suffix) <= LONGEST else "without suffix"] += 1
+        return folders, pictures
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _mode(entry: os.DirEntry[str]) -> int | None:
+    """Of what kind it is, or what a link leads to; None for a link that leads nowhere, or to itself."""
+    if entry.is_file(follow_symlinks=False):
+        return stat.S_IFREG  # known without a look at the file
+    try:
+        return entry.stat().st_mode
+    except OSError:
+        return None
+
+
+def _files(entry: os.DirEntry[str]) -> int:
+    """How many files stand there: 1 for a file; of a folder, what can be seen in it, without a word where it is closed."""
+    if not entry.is_dir(follow_symlinks=False):
+        return 1
+    return sum(len(names) for _, _, names in os.walk(entry.path))
