@@ -28,6 +28,7 @@ from glowlite.options import config_of, settings_of, steps_in
 from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, read_config, restore_newest
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard, writer_class
+from glowlite.terminal import warn
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
 from glowlite.training import Training
 from glowlite.update import StepResult
@@ -156,6 +157,8 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
             f" {len(training.model.store):,} parameters;{over} {where} {path}",
             file=sys.stderr,
         )
+        for note in data.notes:
+            warn(f"{data.name}: {note}")
     return source
 
 

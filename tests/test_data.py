@@ -162,19 +162,14 @@ def write(path, kind):
             (path / "2.png").write_bytes((path / "2.png").read_bytes()[:60])
         elif kind == "no image inside":
             (path / "2.png").write_text("hello")
-        elif kind in ("16 bits", "floats"):
-            deep = COLOUR[0, ..., 0].astype(np.uint16 if kind == "16 bits" else np.float32)
-            Image.fromarray(deep).save(path / "deep.tif")
-        elif kind == "dangling link":
-            (path / "2.png").unlink()
-            (path / "2.png").symlink_to(path / "gone.png")
-        elif kind in ("bomb", "smaller bomb"):
-            Image.new("1", (20000, 20000) if kind == "bomb" else (10000, 10000)).save(path / "2.png")
+        elif kind == "floats":
+            Image.fromarray(COLOUR[0, ..., 0].astype(np.float32)).save(path / "deep.tif")
+        elif kind == "bomb":
+            Image.new("1", (20000, 20000)).save(path / "2.png")
         return path
     return path / "x.npz"
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
@@ -209,11 +204,8 @@ def write(path, kind):
         ("mixed sizes", ["odd-one.png", "5x4", "5x6", "crop"]),
         ("corrupt image", ["2.png", "cannot be read"]),
         ("no image inside", ["2.png", "no image"]),
-        ("16 bits", ["deep.tif", "I;16", "8 bits"]),
-        ("floats", ["deep.tif", "mode F", "8 bits"]),
-        ("dangling link", ["2.png", "cannot be read"]),
-        ("bomb", ["2.png", "pixels"]),
-        ("smaller bomb", ["2.png", "10000x10000 pixels", "make it smaller"]),
+        ("floats", ["deep.tif", "float32", "8 or 16 bits"]),
+        ("bomb", ["2.png", "more than 178956970 pixels", "make it smaller"]),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(tmp_path, kind, said):
@@ -288,7 +280,7 @@ def test_a_folder_of_two_parts_is_split_by_them(tmp_path):
     assert np.array_equal(data.train[:], COLOUR[:5])
     assert np.array_equal(data.held_out[:], np.repeat(COLOUR[5:8, ..., :1], 3, axis=3))
     (tmp_path / "more").mkdir()
-    assert len(load(str(tmp_path)).train) == 7  # a third folder: all 8 are one set, of which 1 is held out
+    assert len(load(str(tmp_path)).train) == 5  # a third folder changes nothing
 
 
 # ---------------------------------------------------------------------------------------------------- larger than memory
@@ -502,9 +494,9 @@ def test_the_command_says_what_there_is_and_shows_it(tmp_path):
     ]
     assert "over 69 training images" in lines[3] and lines[4].startswith("values: only ")
     assert f"memory: {76 * 12 * 8 * 3 / 2**20:.1f} MiB if all are decoded" in lines and "attributes: none" in lines
-    at = lines.index("damaged images passed over: 4")
-    assert [line.split(":")[0] for line in lines[at + 1 : at + 4]] == [f"  p/0{i}.png" for i in (1, 2, 3)]
-    assert lines[at + 4 :] == ["64 training images are shown in s.png"] and done.stderr == ""
+    at = lines.index("damaged images: 4")
+    assert [line.split(":")[0] for line in lines[at + 1 : at + 5]] == [f"  p/0{i}.png" for i in (1, 2, 3, 4)]
+    assert lines[at + 5 :] == ["64 training images are shown in s.png"] and done.stderr == ""
     sheet = np.asarray(Image.open(tmp_path / "s.png"))
     assert sheet.shape == (8 * 13 + 1, 8 * 9 + 1, 3)
     assert sheet[0, 0].tolist() == [255] * 3 and sheet[2, 2].tolist() == [224] * 3 and sheet[11, 2].tolist() == [32] * 3
@@ -532,8 +524,7 @@ def test_the_command_counts_attributes_and_the_values_of_many_images(tmp_path):
     [
         (["gone"], "data 'gone': no such name, file or folder"),
         (["cifar10:gone"], "gone: no such file or folder; expected CIFAR-10"),
-        (["p"], "02.png: cannot be read"),
-        (["bomb"], "10000x10000 pixels, more than"),
+        (["bomb"], "none of the 1 pictures can be read; the first: bomb/1.png: more than 178956970 pixels"),
         (["p", "--skip-corrupt", "--crop", "99"], "too small for --crop 99; add --resize"),
         (["p", "--random-crop"], "random crops need a size"),
         (["p", "--crop", "0"], "must be at least 1"),
@@ -548,11 +539,11 @@ def test_the_command_counts_attributes_and_the_values_of_many_images(tmp_path):
 def test_the_command_answers_a_mistake_in_one_line_and_writes_nothing(tmp_path, arguments, said):
     (tmp_path / "p").mkdir()
     (tmp_path / "p.png").mkdir()
-    folder_of(tmp_path / "p", COLOUR[:5], damaged=(2,))
+    folder_of(tmp_path / "p", COLOUR[:5])
     (tmp_path / "notes.png").write_text("do not lose me")
     if arguments == ["bomb"]:  # of which Pillow would warn, in more lines
         (tmp_path / "bomb").mkdir()
-        Image.new("1", (10_000, 10_000)).save(tmp_path / "bomb" / "1.png")
+        Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb" / "1.png")
     before = sorted(tmp_path.rglob("*"))
     done = command(tmp_path, *arguments)
     last = done.stderr.splitlines()[-1]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from small_runs import command, images
 
-from glowlite.data.own import fit, load_fitted, own_image, read_own
+from glowlite.data.own import fit, load_fitted, own_image
 from glowlite.errors import DataError
 
 RED = np.array([200, 10, 30], np.uint8)
@@ -151,15 +151,6 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path, name):
     with pytest.raises(DataError, match=rf"{name}: {said}") as caught:
         own_image(tmp_path / name, SHAPE)
     assert "\n" not in str(caught.value) and "--skip-corrupt" not in str(caught.value)
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the commands have it
-@pytest.mark.parametrize("times", [1.5, 3])  # Pillow itself warns up to twice its limit, and refuses above
-def test_more_pixels_than_pillow_holds_safe_are_refused_in_one_line(tmp_path, monkeypatch, times):
-    saved(tmp_path / "a.png", picture(30, 30))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(900 / times))
-    with pytest.raises(DataError, match=rf"a\.png: more than {int(900 / times)} pixels; make it smaller"):
-        read_own(tmp_path / "a.png")
 
 
 def test_whole_data_sets_are_fitted(tmp_path):

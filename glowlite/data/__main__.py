@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
@@ -26,6 +27,7 @@ COUNTED = 10_000  # images whose values are looked at
 AT_ONCE = 1 << 22  # bytes of images a thread reads at once
 SHOWN, COLUMNS, LARGEST = 64, 8, 128  # images on the contact sheet, in so many columns, their longer side in pixels
 FEW_VALUES = 128  # of 256
+DAMAGED = 20  # damaged images that are listed
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -106,8 +108,11 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
         yield f"attribute {name}: {train.sum()} for training, {held_out.sum()} held out"
     if not data.attribute_names:
         yield "attributes: none"
-    yield f"damaged images passed over: {len(data.skipped)}"
-    yield from (f"  {line}" for line in data.skipped[:3])
+    yield from data.notes
+    yield f"damaged images: {len(data.skipped)}"
+    yield from (f"  {line}" for line in data.skipped[:DAMAGED])
+    if len(data.skipped) > DAMAGED:
+        yield f"  and {len(data.skipped) - DAMAGED} more"
 
 
 def save_sheet(path: Path, images: Images, n_bits: int) -> None:
@@ -130,13 +135,19 @@ def save_sheet(path: Path, images: Images, n_bits: int) -> None:
 def main() -> None:
     options = parse_arguments()
     check_place("--sheet", options.sheet)
-    data = load(options.spec, preparation_of(options))
+    asked = preparation_of(options)
+    data = load(options.spec, dataclasses.replace(asked, skip_corrupt=True))  # to see all that are damaged
     reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
     to_save = None if options.save is None else check_save(options.save, data, options.random_crop)
     for line in describe(data, reader):
         print(line)
     save_sheet(options.sheet, data.train, options.n_bits)
     print(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
+    if data.skipped and not asked.skip_corrupt:
+        raise GlowliteError(
+            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at the first; fix or remove"
+            " them, or pass over them with --skip-corrupt"
+        )
     if to_save is not None:
         save_images(options.save, to_save)
         print(f"{len(to_save)} images are saved in {options.save}: the same are held out when it is trained on")

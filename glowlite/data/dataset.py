@@ -66,7 +66,12 @@ class Dataset:
         """What was decided about the data, passed over in them, and done to their pictures so far, a line each."""
         parts = [part.images if isinstance(part, Rows) else part for part in (self.train, self.held_out)]
         done = sum((part.done for part in {id(part): part for part in parts}.values()), Counter[str]())
-        return [*self.decided, *(f"{count} pictures: {what}" for what, count in done.items())]
+        return [*self.decided, *(f"{what}: {number_of(count, 'picture')}" for what, count in done.items())]
+
+
+def number_of(count: int, what: str) -> str:
+    """As `1 picture`, `2 pictures`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def held_out_indices(count: int) -> np.ndarray:

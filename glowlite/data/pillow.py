@@ -144,7 +144,7 @@ def _decoded(image: Any, name: str, keep_alpha: bool) -> tuple[np.ndarray, list[
         notes.append(SIXTEEN)
     grey = is_grey(picture.mode)
     if picture.mode in SEE_THROUGH or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
+        picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         if keep_alpha:
             pixels = np.asarray(picture)
             return (pixels[..., ::3] if grey else pixels), notes  # of a grey one R = G = B: R and A

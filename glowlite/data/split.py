@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glowlite.data.dataset import number_of
 from glowlite.errors import DataError
 
 TRAIN, HELD_OUT, TEST = ("train",), ("val", "dev", "eval"), ("test",)  # how their names begin, in any case
@@ -51,8 +52,8 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
             " alone, or rename it if it is one of several kinds of pictures"
         )
     _check_below(root / train[0], folders[train[0]])
-    alone = [f"{name} ({len(folders[name])} pictures)" for name in folders if name not in (*train, *parts)]
-    alone += [f"{len(beside)} pictures beside them"] if beside else []
+    alone = [f"{name} ({number_of(len(folders[name]), 'picture')})" for name in folders if name not in (*train, *parts)]
+    alone += [f"{number_of(len(beside), 'picture')} beside them"] if beside else []
     note = f"{train[0]} trains, {parts[0] if parts else 'a tenth of it'} is held out"
     return Split(
         folders[train[0]],

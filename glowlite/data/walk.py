@@ -46,16 +46,16 @@ class Walk:
                 if self._is_new(folder):
                     waiting.append(folder)
                 else:
-                    self.passed["folder that was read before"] += 1
+                    self.passed["folders that were read before"] += 1
         self.pictures = sorted(found)
 
     def note(self) -> str:
         """What was passed over, in a few words; empty for nothing."""
-        kinds = self.passed.most_common()
+        kinds = sorted(self.passed.items(), key=lambda kind: (-kind[1], kind[0]))
         if not kinds:
             return ""
         more = sum(count for _, count in kinds[SHOWN:])
-        words = [f"{count} {kind}" for kind, count in kinds[:SHOWN]] + ([f"{more} of other kinds"] if more else [])
+        words = [f"{kind} ({count})" for kind, count in kinds[:SHOWN]] + ([f"other kinds ({more})"] if more else [])
         return f"passed over: {', '.join(words)}"
 
     def _is_new(self, folder: Path) -> bool:
@@ -74,15 +74,15 @@ class Walk:
             if is_hidden(entry.name):
                 self.passed["hidden or of the system"] += _files(entry)
             elif mode is None:
-                self.passed["link that leads nowhere"] += 1
+                self.passed["links that lead nowhere"] += 1
             elif stat.S_ISDIR(mode):
                 folders.append(path)
             elif not stat.S_ISREG(mode):
-                self.passed["no regular file"] += 1
+                self.passed["pipes and devices"] += 1
             elif suffix in self._suffixes:
                 pictures.append(path)
             else:
-                self.passed[suffix if 1 < len(suffix) <= LONGEST else "without suffix"] += 1
+                self.passed[suffix if 1 < len(suffix) <= LONGEST else "files without suffix"] += 1
         return folders, pictures
 
 
