@@ -1,5 +1,6 @@
 """glowlite: Glow, the flow-based generative model with invertible 1x1 convolutions, in NumPy and CuPy."""
 
+from glowlite import start_up as start_up  # first: a command that is interrupted during the imports ends in one line
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -12,6 +16,11 @@ from typing import Any, NoReturn
 from glowlite.communicator import end_all_ranks, turn_to_speak
 from glowlite.errors import GlowliteError
 from glowlite.launcher import is_first
+from glowlite.start_up import Interrupted, end_on_signals, open_streams, raise_again, raise_on_signals
+from glowlite.terminal import printable, say, shortened, warn
+
+LONGEST = 400  # characters of an error, which is less unless a name in it is long
+LONGEST_WORD = 60  # of what was typed, where it is no name of a file
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,13 +34,16 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._source = ""
+        self.color = False  # newer Pythons colour the help
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        if is_first():  # all ranks are given the same words
-            super()._print_message(message, file)
+        if message and is_first():  # all ranks are given the same words
+            for line in message.splitlines():
+                (warn if file is sys.stderr else say)(line)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {self._source}{message}; see --help\n")
+        said = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: shortened(word[0], LONGEST_WORD), printable(message))
+        self.exit(2, shortened(f"{self.prog}: error: {self._source}{said}; see --help", LONGEST) + "\n")
 
     @contextmanager
     def blaming(self, source: str) -> Iterator[None]:
@@ -41,46 +53,85 @@ class Parser(argparse.ArgumentParser):
         self._source = ""
 
 
-def at_least(minimum: float, kind: type = int) -> Callable[[str], float]:
-    """A type for argparse: a number of `kind`, finite, and no smaller than `minimum`."""
+def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[[str], float]:
+    """A type for argparse: a number of `kind` from `minimum` to `most`."""
+    name = "number" if kind is float else "whole number"
 
     def parse(text: str) -> float:
-        value: float = kind(text)
-        if not minimum <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not allowed: must be at least {minimum}")
+        try:
+            value: float = kind(text) if len(text) <= LONGEST_WORD else kind("x")
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no {name}; {allowed}") from None
+        if not minimum <= value <= most:
+            raise argparse.ArgumentTypeError(f"{shortened(text)} is not allowed: {allowed}")
         return value
 
-    parse.__name__ = "number" if kind is float else "whole number"  # argparse names it in "invalid ... value"
+    allowed = f"must be at least {minimum:,} and at most {most:,}"
+    parse.__name__ = name
     return parse
 
 
-def run(main: Callable[[], int | None], program: str) -> NoReturn:
-    """Exit with what `main` returns; print a mistake as one line and exit with 2. Ctrl-C exits with 130.
+def run(main: Callable[[], int | None], program: str = "") -> NoReturn:
+    """Exit with what `main` returns; print a mistake as one line and exit with 2. `program`: glowlite's module that is run.
 
+    Ctrl-C and SIGTERM undo what is half done, such as temporary files, say one line, and exit with 130 and 143.
     One of several ranks that fails says so, and ends all of them: the others would wait for it for ever.
     """
     try:
-        code = main() or 0
+        _prepare()
+        code, failed = _outcome(main, program)
+        end_on_signals()
     except SystemExit as error:  # of --help; or of a rank in the middle of its work, which ends them all
+        end_on_signals()
         end_all_ranks(error.code if isinstance(error.code, int) else 1, started_only=True)
         raise
+    except KeyboardInterrupt as error:
+        code = error.exit_code if isinstance(error, Interrupted) else 130
+        end_all_ranks(code)
+        os._exit(code)  # threads that are in the middle of something are not waited for
+    if failed:
+        end_all_ranks(code)
+    sys.exit(code)
+
+
+def _outcome(main: Callable[[], int | None], program: str) -> tuple[int, bool]:
+    """The exit code, and whether that is of an error, which has been said."""
+    try:
+        return main() or 0, False
     except (GlowliteError, MemoryError, OSError) as error:
-        message, code = describe(error), 2
+        message = describe(error)
         if message is None:
             raise_in_turn(error)
-            code = 1
-        elif (rank := turn_to_speak()) is not None:
-            print(f"python -m glowlite.{program}: error: {rank}{message}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
+            return 1, True
+        if (rank := turn_to_speak()) is not None:
+            name = f"python -m glowlite.{program}".removesuffix(".")
+            warn(shortened(f"{name}: error: {rank}{message}", LONGEST))
+        return 2, True
     except Exception as error:
         raise_in_turn(error)
-        code = 1
+        return 1, True
+
+
+def _prepare() -> None:
+    """Whatever is said from now on, by a library or on a signal, is one line."""
+    open_streams()
+    warnings.filterwarnings("ignore", category=RuntimeWarning)  # the commands say what is not finite
+    warnings.showwarning = _show_warning
+    if threading.current_thread() is threading.main_thread():
+        raise_on_signals()
+        sys.unraisablehook = _show_ignored
+
+
+def _show_warning(message: Warning | str, *place: Any, **more: Any) -> None:
+    warn(f"warning: {shortened(message, LONGEST)}")
+
+
+def _show_ignored(ignored: Any) -> None:
+    """An exception where none can be raised, as in a destructor."""
+    if isinstance(ignored.exc_value, Interrupted):
+        raise_again(ignored.exc_value)
     else:
-        sys.exit(code)
-    end_all_ranks(code)
-    sys.exit(code)
+        warn(f"warning: {ignored.exc_type.__name__}: {shortened(ignored.exc_value, LONGEST)}")
 
 
 def describe(error: Exception) -> str | None:
@@ -97,5 +148,6 @@ def raise_in_turn(error: Exception) -> None:
     """Print the traceback of an error that is nobody's mistake but ours."""
     rank = turn_to_speak()
     if rank is not None:
-        print(rank, end="", file=sys.stderr)
-        traceback.print_exception(error)
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        for line in [f"{rank}{lines[0]}", *lines[1:]]:
+            warn(line)

@@ -20,6 +20,7 @@ import numpy as np
 from glowlite.backend import Array
 from glowlite.errors import GlowliteError
 from glowlite.launcher import launched_as
+from glowlite.terminal import warn
 from glowlite.workers import available_cores, cut
 
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
@@ -145,11 +146,9 @@ class Ranks(Alone):
     def _give_up(self, what: str, missing: list[int]) -> None:
         who = f"rank {missing[0]}" if len(missing) == 1 else f"ranks {', '.join(map(str, missing))}"
         time.sleep(0.2 * self.rank)  # the first to say it ends the others before they do
-        print(
+        warn(
             f"rank {self.rank}: {what}: waited {self.patience:g} s for {who}, which did not come; ending all ranks"
-            " (--mpi-timeout sets how long to wait)",
-            file=sys.stderr,
-            flush=True,
+            " (--mpi-timeout sets how long to wait)"
         )
         end_all_ranks(1)
 

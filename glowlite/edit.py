@@ -17,6 +17,7 @@ from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, directions_file
 from glowlite.sheets import check_place, drawn, enlarged, lost, save_png, tile
 from glowlite.storage import read_arrays, write_arrays
+from glowlite.terminal import say, warn
 from glowlite.trained import Trained, add_model_options, load_trained, part_words
 
 DIRECTIONS = "directions.safetensors"
@@ -76,14 +77,14 @@ def directions_of(trained: Trained) -> Directions:
         try:
             return load_directions(place, weights)
         except GlowliteError as error:
-            print(f"{error}; taken again", file=sys.stderr)
+            warn(f"{error}; taken again")
     data = trained.data()
     found = Directions.of(trained.model, data.train[:], data.attributes, data.attribute_names)
     if place is not None:
         try:
             save_directions(found, place, weights, data.source)
         except OSError as error:
-            print(f"{place}: cannot be written ({error.strerror}); directions are taken again each time", file=sys.stderr)
+            warn(f"{place}: cannot be written ({error.strerror}); directions are taken again each time")
     return found
 
 
@@ -138,12 +139,12 @@ def main(arguments: list[str] | None = None) -> None:
         data = trained.data()
         directions = Directions.of(trained.model, data.train[:], data.attributes, data.attribute_names)
         save_directions(directions, options.save, fingerprint(trained.model), data.source)
-        print(f"{options.save}: {len(directions.names)} attributes of {directions.images} images")
+        say(f"{options.save}: {len(directions.names)} attributes of {directions.images} images")
         return
     directions = directions_of(trained)
     if options.list:
         for name, count in zip(directions.names, directions.counts, strict=True):
-            print(f"{name:<24}{count:6} of {directions.images} images")
+            say(f"{name:<24}{count:6} of {directions.images} images")
         return
     for name in names:
         directions.index(name)
@@ -153,10 +154,10 @@ def main(arguments: list[str] | None = None) -> None:
     flat = images.reshape(-1, *images.shape[2:])
     line = lost(flat, "edited images", ADVICE)
     if line is not None:
-        print(line, file=sys.stderr)
+        warn(line)
     save_png(options.out, enlarged(tile(drawn(flat, trained.n_bits), len(alphas))))
     shown = ", ".join(f"{alpha:g}" for alpha in alphas.round(2))
-    print(f"{options.out}: {', '.join(names)} of {', '.join(words)} at alpha {shown}, by {trained.name}")
+    say(f"{options.out}: {', '.join(names)} of {', '.join(words)} at alpha {shown}, by {trained.name}")
 
 
 if __name__ == "__main__":

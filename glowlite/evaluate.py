@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from glowlite.evaluation import scores, some_rows
 from glowlite.pictures import save_histograms
 from glowlite.sheets import check_place
 from glowlite.storage import atomic_path
+from glowlite.terminal import say, warn
 from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
 
 OTHERS = 1000  # images of --ood, at most
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.csv is not None:
         write_csv(Path(options.csv), results)
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
-    print(
+    say(
         f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images; {trained.weights}"
         f" weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
@@ -92,7 +92,7 @@ def score_others(options: argparse.Namespace, trained: Trained, ranks: Alone) ->
     model = trained.model
     images, source, notes = load_fitted(options.ood, model.config.image_shape)
     if notes and ranks.leads:
-        print(f"{source}: {', '.join(notes)} (the first image; the others alike)", file=sys.stderr)
+        warn(f"{source}: {', '.join(notes)} (the first image; the others alike)")
     rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
     return scores(model, images, trained.n_bits, options.batch, options.seed, rows, draws, ranks)
 
@@ -102,11 +102,11 @@ def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndar
     own, others = results.values()
     lost = int((~np.isfinite(others)).sum())
     missing = f"; {lost} of them not finite" if lost else ""
-    print(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{missing}")
+    say(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{missing}")
     told = told_apart(own, others)
-    print(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
+    say(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
     save_histograms(options.histogram, results, n_bits)
-    print(f"{options.histogram}: both as histograms")
+    say(f"{options.histogram}: both as histograms")
 
 
 def told_apart(own: np.ndarray, others: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from glowlite.errors import GlowliteError
 from glowlite.evaluation import scores
 from glowlite.models.glow import Glow
 from glowlite.models.weights import named_arrays, rounded
+from glowlite.terminal import say
 from glowlite.trained import Trained, add_model_options, load_trained, training_command
 
 
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise GlowliteError(f"{path}: name a file that ends in .safetensors, in a folder that is there")
     trained = load_trained(options.run, options)
     found = export(trained, path, options.dtype, options.batch)
-    print(
+    say(
         f"{path}: {len(trained.model.store):,} parameters in {options.dtype}, {path.stat().st_size / 1e6:.2f} MB;"
         f" held-out bits/dim {found['bits_per_dim']:.4f} at {trained.n_bits} bits over {found['images']} images with these"
         " weights"

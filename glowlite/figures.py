@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from glowlite.evaluation import sample_images
 from glowlite.interpolate import ADVICE, walk
 from glowlite.sample import GRID, ROW, SWEEP, sweep, tell_lost
 from glowlite.sheets import drawn, enlarged, save_png, tile, titled
+from glowlite.terminal import say, warn
 from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
 
 WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
@@ -125,17 +125,17 @@ def main(arguments: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in FIGURES.items():
         if figure is depth and not others:
-            print("no figure of depth: name models of other depths with --depth", file=sys.stderr)
+            warn("no figure of depth: name models of other depths with --depth")
             continue
         try:
             sheet = figure(task)
         except GlowliteError as error:
             if figure is not attributes:
                 raise
-            print(f"no figure of attributes: {error}", file=sys.stderr)  # their data have none
+            warn(f"no figure of attributes: {error}")  # their data have none
             continue
         save_png(out / f"{name}.png", sheet)
-        print(out / f"{name}.png")
+        say(out / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from glowlite.errors import GlowliteError
 from glowlite.latent import four_corners, interpolate
 from glowlite.models.glow import Glow
 from glowlite.sheets import check_place, drawn, enlarged, lost, save_gif, save_png, tile
+from glowlite.terminal import say, warn
 from glowlite.trained import add_model_options, load_trained, part_words
 
 SECONDS = 0.12  # a frame of an animation is shown
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     images = walk(trained.model, trained.images(words), options.steps, options.spherical)
     line = lost(images.reshape(-1, *images.shape[2:]), "images on the way", ADVICE)
     if line is not None:
-        print(line, file=sys.stderr)
+        warn(line)
     shown = drawn(images.reshape(-1, *images.shape[2:]), trained.n_bits)
     if options.out.suffix.lower() == ".gif":
         frames = loop(shown.reshape(*images.shape[:4], 3))
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         save_png(options.out, enlarged(tile(shown, options.steps)))
         made = f"{len(shown)} images"
-    print(f"{options.out}: {made} between {', '.join(words)}, by {trained.name}")
+    say(f"{options.out}: {made} between {', '.join(words)}, by {trained.name}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from glowlite.latent import finite
 from glowlite.models.glow import Glow
 from glowlite.objective import middles, to_pixels
 from glowlite.sheets import check_place, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.terminal import say, warn
 from glowlite.trained import add_model_options, load_trained, part_words
 
 
@@ -47,19 +47,19 @@ def main(arguments: list[str] | None = None) -> None:
     whole = finite(y)
     line = lost(y, "reconstructions", "the weights are damaged, or the images far from those of training")
     if line is not None:
-        print(line, file=sys.stderr)
+        warn(line)
     for word, one, other, sound in zip(words, x, y, whole):
         if sound:
             wrong = int((to_pixels(one, n_bits) != to_pixels(other, n_bits)).sum())
             off = 256 * abs(other - one).max()
-            print(f"{word}: {wrong} of {one.size} values differ at {n_bits} bits; off by at most {off:.1e} grey levels")
+            say(f"{word}: {wrong} of {one.size} values differ at {n_bits} bits; off by at most {off:.1e} grey levels")
     error = abs(y - x)
     largest = float(error[whole].max()) if whole.any() else 0.0
     stretched = np.where(whole[:, None, None, None], error / (largest or 1) - 0.5, np.nan)
     rows = {"original": drawn(x, n_bits), "decode(encode(x))": drawn(y, n_bits)}
     rows[f"difference; white: {256 * largest:.1e}"] = drawn(stretched, 8)
     save_png(options.out, titled({title: enlarged(tile(images, len(images))) for title, images in rows.items()}))
-    print(f"{options.out}: originals, reconstructions by {trained.name}, and differences, in grey levels of 8 bits")
+    say(f"{options.out}: originals, reconstructions by {trained.name}, and differences, in grey levels of 8 bits")
 
 
 if __name__ == "__main__":

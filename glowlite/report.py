@@ -17,7 +17,7 @@ from glowlite.errors import GlowliteError
 from glowlite.inputs import read_bytes
 from glowlite.run_folder import METRICS, TIMING, read_config
 from glowlite.storage import checkpoints_of, write_text
-from glowlite.terminal import printable, warn
+from glowlite.terminal import printable, say, warn
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -170,7 +170,7 @@ def main() -> None:
         raise GlowliteError(f"--out {out} is a folder; name a file")
     text = page(run_folder)
     write_text(out, text)
-    print(f"{out}: {len(text) / 1e6:.1f} MB, complete in itself")
+    say(f"{out}: {len(text) / 1e6:.1f} MB, complete in itself")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -186,7 +185,7 @@ def _restore_newest(training: Training, run: Path) -> Path | None:
         except GlowliteError as error:
             if not any(word in str(error) for word in ("damaged", "cannot read")):
                 raise
-            print(f"{error}; trying the one before it", file=sys.stderr)
+            warn(f"{error}; trying the one before it")
             path.unlink()
     return None
 

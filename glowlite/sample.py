@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
 from glowlite.models.glow import Glow
 from glowlite.sheets import check_place, columns_of, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.terminal import say, warn
 from glowlite.trained import DEFAULT, MODEL_HELP, add_model_options, load_trained
 from glowlite.workers import available_bytes
 
@@ -60,7 +60,7 @@ def tell_lost(images: np.ndarray, what: str = "samples", advice: str = "lower --
     """Say on stderr which images are not finite, if any."""
     line = lost(images, what, advice)
     if line is not None:
-        print(line, file=sys.stderr)
+        warn(line)
 
 
 def check_size(n: int, dimensions: int) -> None:
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             save_each(out, drawn(images, n_bits))
         at = f"temperature {options.temperature:g}"
-    print(f"{out}: {n} samples of {trained.name} at {at}, seed {options.seed}")
+    say(f"{out}: {n} samples of {trained.name} at {at}, seed {options.seed}")
 
 
 if __name__ == "__main__":

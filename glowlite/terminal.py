@@ -7,9 +7,12 @@ A name of a file can hold any byte but zero and the slash; a value of a header a
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import sys
 import unicodedata
-from typing import TextIO
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 # control, format (direction of writing), surrogates (bytes that are not UTF-8), private, not assigned, ends of lines
 UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -27,25 +30,66 @@ def _shown(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def shortened(text: object, most: int = 60) -> str:
+    """`text`, printable, in at most `most` characters: the middle of a longer one is left out."""
+    whole = str(text)
+    if len(whole) > 2 * most:  # nothing is done to characters that are not shown
+        whole = f"{whole[:most]}...{whole[-most:]}"
+    whole = printable(whole)
+    kept = most - len(" ... ")
+    return whole if len(whole) <= most else f"{whole[: kept - kept // 2]} ... {whole[len(whole) - kept // 2 :]}"
+
+
 def say(line: object) -> None:
-    """Print one line on stdout."""
-    _write(sys.stdout, line)
+    """Print one line on stdout, at once. Raises OSError where it cannot be written, as on a full disk.
+
+    If nobody reads any more, as behind `| head`, the rest is written nowhere and the work goes on.
+    """
+    try:
+        _write(sys.stdout, line)
+    except BrokenPipeError:
+        _to_nowhere(sys.stdout)
+    except OSError as error:
+        _to_nowhere(sys.stdout)
+        raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 def warn(line: object) -> None:
-    """Print one line on stderr, at once."""
-    _write(sys.stderr, line)
+    """Print one line on stderr, at once; it is lost where stderr cannot be written."""
+    try:
+        with _above_bars():
+            _write(sys.stderr, line)
+    except OSError:
+        _to_nowhere(sys.stderr)
+
+
+def bar(items: Iterable[Any] | None = None, title: str | None = None, total: int | None = None, **options: Any) -> Any:
+    """tqdm's progress bar on stderr where that is a terminal, else one that shows nothing. `options` are tqdm's."""
+    from tqdm import tqdm
+
+    stream = sys.stderr
+    shows = stream is not None and not stream.closed and stream.isatty()
+    return tqdm(items, title, total, file=stream if shows else io.StringIO(), disable=not shows, **options)
 
 
 def _write(stream: TextIO | None, line: object) -> None:
     """Nobody listens to a stream that is closed: that is no reason to end."""
     if stream is None or stream.closed:
         return
-    text = printable(line) + "\n"
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    if stream is sys.stderr:
-        with contextlib.suppress(OSError):
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-            stream.flush()
-    else:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.write(printable(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def _above_bars() -> contextlib.AbstractContextManager[None]:
+    """Inside, progress bars are off the screen; afterwards they are drawn again, below what was written."""
+    tqdm = sys.modules.get("tqdm")
+    return contextlib.nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What the stream still holds, and all that comes, goes nowhere: Python would try again at its end, and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from glowlite.backend import device_namespace
 from glowlite.bijectors.memory import Memory
@@ -28,7 +24,7 @@ from glowlite.options import config_of, settings_of, steps_in
 from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, read_config, restore_newest
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard, writer_class
-from glowlite.terminal import warn
+from glowlite.terminal import bar, say, warn
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
 from glowlite.training import Training
 from glowlite.update import StepResult
@@ -42,7 +38,7 @@ class Progress:
         self.settings = training.settings
         steps, done = self.settings.steps, training.state.step
         self.loss = ""
-        self.bar = tqdm(total=steps, initial=done, disable=None, unit="step", dynamic_ncols=True)
+        self.bar = bar(total=steps, initial=done, unit="step", dynamic_ncols=True)
 
     def on_step(self, step: int, result: StepResult | None) -> None:
         if not self.bar.disable:
@@ -60,11 +56,10 @@ class Progress:
         left = timing.seconds / metrics.step * (self.settings.steps - metrics.step)
         trained = "-" if metrics.train_bits_per_dim is None else f"{metrics.train_bits_per_dim:.3f}"
         raw = metrics.held_out_raw_bits_per_dim
-        tqdm.write(
+        warn(
             f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training, {metrics.held_out_bits_per_dim:.3f}"
             f" held out{'' if raw is None else f' ({raw:.3f} with raw weights)'}, {timing.images_per_second:.0f} images/s,"
-            f" {duration(timing.seconds)}, {duration(left)} to go",
-            file=sys.stderr,
+            f" {duration(timing.seconds)}, {duration(left)} to go"
         )
 
     def on_checkpoint(self, training: Training) -> None:
@@ -89,9 +84,9 @@ def main() -> int:
     options = parse_arguments()
     if options.print_config:
         if is_first():
-            print(as_yaml(options), end="")
+            for line in as_yaml(options).splitlines():
+                say(line)
         return 0
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="glowlite")  # the guards say more than NumPy does
     ranks = communicator(options.mpi_timeout)
     if options.tensorboard:
         writer_class()
@@ -106,17 +101,15 @@ def main() -> int:
             if training.state.step < training.settings.steps:
                 if ranks.leads:
                     again = f"python -m glowlite.train --resume --out {path}"
-                    print(f"stopped after step {training.state.step}, which is saved; go on with {again}", file=sys.stderr)
+                    warn(f"stopped after step {training.state.step}, which is saved; go on with {again}")
                 return interrupts.exit_code
     if ranks.leads:
         for line in data.skipped[:3]:
-            print(f"skipped: {line}", file=sys.stderr)
+            warn(f"skipped: {line}")
         if data.skipped:
-            print(f"{len(data.skipped)} images were damaged and skipped", file=sys.stderr)
+            warn(f"{len(data.skipped)} images were damaged and skipped")
         last = f"samples-{training.settings.steps:06d}.png"
-        print(
-            f"held-out bits/dim {training.state.held_out:.3f} at {training.settings.n_bits} bits; samples in {path}/{last}"
-        )
+        say(f"held-out bits/dim {training.state.held_out:.3f} at {training.settings.n_bits} bits; samples in {path}/{last}")
     return 0
 
 
@@ -152,10 +145,9 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
         begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
         over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
         where = "writing to" if resumed is None else f"going on from {resumed} in"
-        print(
+        warn(
             f"{data.name}: {images[0]} training and {images[1]} held-out images {data.image_shape};"
-            f" {len(training.model.store):,} parameters;{over} {where} {path}",
-            file=sys.stderr,
+            f" {len(training.model.store):,} parameters;{over} {where} {path}"
         )
         for note in data.notes:
             warn(f"{data.name}: {note}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from glowlite.models.pretrained import NAMES, pretrained_file
 from glowlite.options import make_parser
 from glowlite.run_folder import BEST, CONFIG, read_config
 from glowlite.storage import resolve
+from glowlite.terminal import warn
 from glowlite.workers import Workers
 
 DEFAULT = next(iter(NAMES))
@@ -77,7 +76,7 @@ class Trained:
     def _own_image(self, path: Path) -> np.ndarray:
         image, notes = own_image(path, self.model.config.image_shape)
         if notes:
-            print(f"{path}: {', '.join(notes)}", file=sys.stderr)
+            warn(f"{path}: {', '.join(notes)}")
         return image
 
 
@@ -95,7 +94,6 @@ def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cor
 
     A name of a pretrained model is that; ./NAME is a folder of the same name.
     """
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="glowlite")  # the commands say what is not finite
     xp = device_namespace(options.device, local_rank)
     with model_file(run, options.checkpoint) as file:
         model = Glow.load(file, options.weights, workers=Workers(options.threads or cores), xp=xp)

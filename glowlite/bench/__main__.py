@@ -23,6 +23,7 @@ from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.models.config import CHOICES, GlowConfig
 from glowlite.storage import atomic_path
+from glowlite.terminal import say
 from glowlite.workers import TILE_MB, available_cores
 
 DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
@@ -161,13 +162,15 @@ def main() -> None:
         if options.against:
             check_rivals()
         found = report(job, policies, options.rounds, depths, RIVALS if options.against else ())
-        print(table(found))
+        shown = table(found)
     else:
         if options.against:
             raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
         job = Job(config, options.batch, 1, TILE_MB)
         found = device.report(job, policies, options.rounds, depths, device.LATENCY if options.latency else None, xp)
-        print(device.table(found))
+        shown = device.table(found)
+    for line in shown.splitlines():
+        say(line)
     if options.json:
         with atomic_path(Path(options.json)) as path:
             path.write_text(json.dumps(found, indent=1) + "\n")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.command_line import run
+from glowlite.command_line import Parser, run
 from glowlite.communicator import communicator
+from glowlite.terminal import say
 
 MEGABYTES = (7, 44, 176)
 ROUNDS = 7
@@ -24,6 +25,7 @@ def peak_mib() -> float:
 
 
 def main() -> None:
+    Parser("bench.exchange", "What it costs several ranks to add up gradients and to meet.").parse_args()
     ranks = communicator()
     vectors = {size: np.ones(size * 250_000, np.float32) for size in MEGABYTES}
     before = peak_mib()
@@ -38,7 +40,7 @@ def main() -> None:
             sums.append(time.perf_counter() - started)
             vector.fill(1)
         if ranks.leads:
-            print(
+            say(
                 f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, a meeting"
                 f" {1e3 * statistics.median(meetings):.2f} ms, memory grew by {peak_mib() - before:.1f} MiB"
             )

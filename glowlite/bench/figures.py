@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from glowlite.bench.rounds import Times
+from glowlite.terminal import warn
 
 
 def rate(name: str, times: Times) -> float:
@@ -53,4 +53,4 @@ def memory_lines(report: dict[str, Any], whole: str) -> list[str]:
 
 
 def progress(text: str) -> None:
-    print(text, file=sys.stderr)
+    warn(text)

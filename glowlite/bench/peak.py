@@ -15,8 +15,10 @@ from pathlib import Path
 
 from glowlite.bench.candidates import make
 from glowlite.bench.job import Job
+from glowlite.command_line import Parser, run
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
+from glowlite.terminal import say
 
 STEPS = 2
 # freed arrays go back to the operating system at once: so it sees what is in use, and not what malloc holds in store
@@ -80,7 +82,16 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
 
-if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
+def main() -> None:
+    parser = Parser(
+        "bench.peak", "Measure the memory of a training step; what the benchmark starts as a process of its own."
+    )
+    parser.add_argument("job", type=json.loads, help="what to measure, as JSON")
+    asked = parser.parse_args().job
     config = GlowConfig.from_dict(asked["config"])
-    print(json.dumps(measure(Job(config, asked["batch"], asked["threads"], asked["tile"], asked["blas"]), asked["memory"])))
+    job = Job(config, asked["batch"], asked["threads"], asked["tile"], asked["blas"])
+    say(json.dumps(measure(job, asked["memory"])))
+
+
+if __name__ == "__main__":
+    run(main, "bench.peak")

@@ -26,6 +26,7 @@ from glowlite.command_line import Parser, run
 from glowlite.kernels import MOST_ELEMENTS
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
+from glowlite.terminal import say
 
 FLOAT = 4  # bytes
 Jobs = dict[str, tuple[GlowConfig, argparse.Namespace]]
@@ -252,7 +253,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     parse_arguments()
-    print(markdown())
+    for line in markdown().splitlines():
+        say(line)
 
 
 if __name__ == "__main__":

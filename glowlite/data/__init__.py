@@ -78,8 +78,7 @@ def _recognise(spec: str, path: Path) -> str:
     raise DataError(
         f"data {spec!r}: " + ("a file of unknown kind" if exists else "no such name, file or folder")
         + (f" (did you mean {close[0]}?)" if close else "")
-        + f"; expected {' or '.join(NAMES)}, {', '.join(reader.expects for reader in READERS.values())};"
-        " or reader:path, such as folder:photos"
+        + f"; expected {', '.join(NAMES)}, a path, or reader:path, where reader is {', '.join(READERS)}"
     )  # fmt: skip
 
 

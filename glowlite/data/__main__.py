@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from glowlite.command_line import Parser, run
 from glowlite.data import Dataset, find_reader, load
@@ -21,6 +21,7 @@ from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.sheets import check_place, tile
 from glowlite.storage import atomic_path
+from glowlite.terminal import bar, say
 from glowlite.workers import available_cores
 
 COUNTED = 10_000  # images whose values are looked at
@@ -60,14 +61,14 @@ def save_images(path: Path, images: Rows) -> None:
     step = max(1, AT_ONCE // prod(images.shape))
     with atomic_path(path) as temporary:
         file = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(images), *images.shape))
-        for start in tqdm(range(0, len(images), step), "saving", unit="part", disable=None, leave=False):
+        for start in bar(range(0, len(images), step), "saving", unit="part", leave=False):
             rows = np.arange(start, min(start + step, len(images)))
             file[rows[0] : rows[-1] + 1] = images.read(rows)
         file.flush()
         del file
 
 
-def read_all(images: Images, progress: tqdm) -> tuple[np.ndarray, int]:
+def read_all(images: Images, progress: Any) -> tuple[np.ndarray, int]:
     """Read every image. How often each value occurs in COUNTED of them, (256,); and of how many that is."""
     step = max(1, min(256, AT_ONCE // prod(images.shape)))
     every = -(-len(images) // COUNTED)
@@ -89,7 +90,7 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
     """What there is to say of a data set, line by line."""
     height, width, channels = data.image_shape
     total = len(data.train) + len(data.held_out)
-    with tqdm(total=total, unit="image", disable=None, leave=False) as progress:
+    with bar(total=total, unit="image", leave=False) as progress:
         values, counted = read_all(data.train, progress)
         read_all(data.held_out, progress)
     seen = np.flatnonzero(values)
@@ -140,9 +141,9 @@ def main() -> None:
     reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
     to_save = None if options.save is None else check_save(options.save, data, options.random_crop)
     for line in describe(data, reader):
-        print(line)
+        say(line)
     save_sheet(options.sheet, data.train, options.n_bits)
-    print(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
+    say(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
     if data.skipped and not asked.skip_corrupt:
         raise GlowliteError(
             f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at the first; fix or remove"
@@ -150,7 +151,7 @@ def main() -> None:
         )
     if to_save is not None:
         save_images(options.save, to_save)
-        print(f"{len(to_save)} images are saved in {options.save}: the same are held out when it is trained on")
+        say(f"{len(to_save)} images are saved in {options.save}: the same are held out when it is trained on")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 from glowlite.data.images import Images, Pictures
 from glowlite.errors import DataError
+from glowlite.terminal import bar
 from glowlite.workers import available_bytes, available_cores
 
 MOST_PIXELS = 1 << 26  # of a picture that was resized: a long thin one becomes many times as large
@@ -96,14 +97,12 @@ class Prepared(Images):
 
         So that training does not share its cores with decoding, and damaged pictures are known before it begins.
         """
-        from tqdm import tqdm
-
         rows = np.arange(len(self))
         if len(self) * int(np.prod(self.picture_shape())) > self._room:
             return rows
         with ThreadPoolExecutor(available_cores()) as pool:
             done = pool.map(lambda row: self._sound(row) is not None, range(len(self)))
-            progress = tqdm(done, "decoding", len(self), unit="image", disable=None, delay=2, leave=False)
+            progress = bar(done, "decoding", len(self), unit="image", delay=2, leave=False)
             return rows[np.array(list(progress))]
 
     def picture_shape(self) -> tuple[int, int, int]:

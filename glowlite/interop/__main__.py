@@ -6,6 +6,7 @@ from pathlib import Path
 
 from glowlite.command_line import Parser, run
 from glowlite.interop.golden import check
+from glowlite.terminal import say
 
 
 def main() -> int:
@@ -15,14 +16,14 @@ def main() -> int:
     above = 0
     for path in parser.parse_args().files:
         report = check(path)
-        print(f"{path}: kind {report.kind.name}{report.note}")
+        say(f"{path}: kind {report.kind.name}{report.note}")
         for quantity, errors in report.errors.items():
             name, error = max(errors.items(), key=lambda item: item[1])
             limit = report.limits[quantity]
             above += error > limit
             verdict = "ok" if error <= limit else "ABOVE"
-            print(f"  {quantity:14} {error:7.1e} of {limit:.0e}, {len(errors):3} tensors, largest in {name}: {verdict}")
-    print("all within tolerance" if not above else f"{above} above tolerance")
+            say(f"  {quantity:14} {error:7.1e} of {limit:.0e}, {len(errors):3} tensors, largest in {name}: {verdict}")
+    say("all within tolerance" if not above else f"{above} above tolerance")
     return 1 if above else 0
 
 

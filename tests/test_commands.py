@@ -1,0 +1,280 @@
+"""What every command line does with its words, its streams and signals: one line for a mistake, and no traceback."""
+
+import ast
+import importlib
+import io
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from small_runs import ROOT, environment
+from test_floors import MODULES
+
+from glowlite.__main__ import COMMANDS
+from glowlite.command_line import LONGEST, run
+from glowlite.errors import GlowliteError
+from glowlite.start_up import SIGNALS
+from glowlite.storage import atomic_path
+from glowlite.terminal import bar, say, shortened, warn
+
+NASTY = os.fsdecode(b"a\nb\r\x1b[31mred \xf6\xff") + "\u202e写\u2028"
+
+
+@pytest.fixture
+def as_command(monkeypatch):
+    """run(main, program) in this process: the exit code. What it does to signals and warnings is undone."""
+    handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
+    monkeypatch.setattr("glowlite.start_up._told", [])
+
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr("glowlite.command_line.os._exit", leave)
+
+    def execute(main, program="", words=()):
+        monkeypatch.setattr("sys.argv", [program, *words])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            run(main, program)
+        return ended.value.code
+
+    yield execute
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    sys.unraisablehook = hook
+
+
+def main_of(program):
+    name = f"glowlite.{program}"
+    return importlib.import_module(f"{name}.__main__" if (ROOT / name.replace(".", "/")).is_dir() else name).main
+
+
+def programs():
+    """Every module that can be run, by what follows `python -m glowlite.`."""
+    named = {name for name, path in MODULES.items() if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")}
+    return {name.removeprefix("glowlite.").removesuffix(".__main__") for name in named} - {"__main__"}
+
+
+# --- streams ---
+
+WRITERS = {"print", "print_exception", "print_exc", "print_stack"}
+
+
+def own_words(tree):
+    """Where a module writes to a stream by itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in WRITERS or ast.unparse(node.func) in ("tqdm.write", "sys.stdout.write", "sys.stderr.write"):
+                yield node.lineno
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
+            if {"tqdm", "logging"} & {name.partition(".")[0] for name in names}:
+                yield node.lineno
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "glowlite.terminal"])
+def test_every_line_goes_through_the_one_door(name):
+    assert list(own_words(ast.parse(MODULES[name].read_text(encoding="utf-8")))) == []
+
+
+def test_the_search_for_own_words_finds_them():
+    code = "print(1)\ntqdm.write('x')\nimport tqdm\nfrom tqdm.auto import tqdm\ntraceback.print_exc()\nsys.stderr.write('')"
+    assert sorted(own_words(ast.parse(code))) == [1, 2, 3, 4, 5, 6]
+
+
+def test_every_command_is_listed_and_run_by_the_one_function():
+    assert set(COMMANDS) == programs() - {"bench.peak"}
+    for program in programs():
+        path = Path(sys.modules[main_of(program).__module__].__file__)
+        assert f'if __name__ == "__main__":\n    run(main, "{program}")\n' in path.read_text(encoding="utf-8")
+
+
+MISTAKES = {
+    "train": ["--data", NASTY],
+    "sample": [NASTY],
+    "evaluate": [NASTY],
+    "reconstruct": [NASTY],
+    "interpolate": [NASTY, NASTY],
+    "edit": [NASTY, "--attribute", NASTY],
+    "figures": [NASTY],
+    "report": [NASTY],
+    "export": [NASTY, "x.safetensors"],
+    "data": [NASTY],
+    "interop": ["check", NASTY],
+    "bench": ["--depths", NASTY],
+    "bench.plan": [NASTY],
+    "bench.peak": [NASTY],
+    "bench.exchange": [NASTY],
+}
+OTHERS = [
+    ("train", ["--config", NASTY]),
+    ("train", ["--preset", NASTY]),
+    ("train", [NASTY]),
+    ("train", [f"--{NASTY}"]),
+    ("train", ["--memory", NASTY]),
+    ("train", ["--device", NASTY]),
+    ("train", ["--steps", NASTY]),
+    ("train", ["--permutation", NASTY]),
+    ("train", ["--data", f"npz:{NASTY}"]),
+    ("sample", ["--temperature-sweep", NASTY]),
+    ("sample", ["--device", NASTY]),
+    ("edit", ["--alpha", NASTY]),
+    ("edit", ["0", "--attribute", NASTY]),
+    ("bench", ["--memory", NASTY]),
+]
+
+
+@pytest.mark.parametrize(("program", "words"), [*MISTAKES.items(), *OTHERS])
+def test_a_mistake_with_a_nasty_name_is_one_short_printable_line(as_command, tmp_path, monkeypatch, capsys, program, words):
+    """On streams that can say little, and refuse the rest."""
+    assert set(MISTAKES) == programs()
+    monkeypatch.chdir(tmp_path)
+    assert as_command(main_of(program), program, words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith(f"python -m glowlite.{program}: error: ")
+    assert err.rstrip("\n").isprintable() and len(err) <= LONGEST
+
+
+def test_one_error_is_one_line_though_it_has_several(as_command, capsys):
+    def main():
+        raise GlowliteError("first\nsecond " + 10_000 * "x" + " the advice")
+
+    assert as_command(main, "sample") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("python -m glowlite.sample: error: first\\nsecond xxx") and err.endswith("xxx the advice\n")
+    assert err.count("\n") == 1 and len(err) == LONGEST + 1
+
+
+def test_warnings_are_one_line_without_a_line_of_source(as_command, capsys):
+    def main():
+        warnings.warn("several\nlines", UserWarning, stacklevel=1)
+        warnings.warn("of numbers", RuntimeWarning, stacklevel=1)
+
+    assert as_command(main) == 0
+    assert capsys.readouterr().err == "warning: several\\nlines\n"
+
+
+def test_text_is_shortened_in_its_middle():
+    assert shortened("abc", 60) == "abc" and shortened(9 * "a" + "\n", 11) == 9 * "a" + "\\n"
+    assert shortened("a" * 10**7 + "z") == "a" * 28 + " ... " + "a" * 26 + "z"
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise self.error
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+
+def test_a_stream_that_breaks(monkeypatch):
+    monkeypatch.setattr("sys.stdout", Full(BrokenPipeError(32, "Broken pipe")))
+    say("nobody reads on")
+    monkeypatch.setattr("sys.stdout", Full(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="standard output"):
+        say("lost")
+    monkeypatch.setattr("sys.stderr", Full(OSError(28, "No space left on device")))
+    warn("lost as well")
+    monkeypatch.setattr("sys.stderr", None)
+    assert list(bar([1, 2], "counting", 2)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "lines"),
+    [
+        ("2>&-", 0, 14),
+        (">&- 2>&- <&-", 0, 0),
+        ("| head -n 1; exit ${PIPESTATUS[0]}", 0, 1),
+        (">/dev/full", 2, 0),
+    ],
+)
+def test_a_command_whose_streams_are_closed(tmp_path, redirection, code, lines):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m glowlite.data faces {redirection}"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == code and done.stdout.count("\n") == lines
+    assert done.stderr.count("\n") == (code == 2) and "Traceback" not in done.stderr
+    assert (tmp_path / "contact-sheet.png").exists() == (code == 0)
+
+
+# --- the list of commands ---
+
+
+def test_the_package_lists_its_commands(as_command, capsys, monkeypatch):
+    main = importlib.import_module("glowlite.__main__").main
+    for words in ([], ["--help"]):
+        assert as_command(main, "", words) == 0
+        out = capsys.readouterr().out
+        assert all(f"  {name} " in out for name in COMMANDS)
+    assert as_command(main, "", ["trian"]) == 2
+    assert capsys.readouterr().err == "python -m glowlite: error: 'trian': no such command; train?\n"
+    monkeypatch.setattr(runpy, "run_module", lambda name, **options: say(f"{name} {sys.argv[1:]}"))
+    assert as_command(main, "", ["train", "--K", "2"]) == 0
+    assert capsys.readouterr().out == "glowlite.train ['--K', '2']\n"
+
+
+@pytest.mark.parametrize("program", sorted(COMMANDS))
+def test_help_is_exit_code_0(as_command, capsys, program):
+    assert as_command(main_of(program), program, ["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"usage: python -m glowlite.{program} ") and err == ""
+
+
+# --- signals ---
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_is_one_line_its_code_and_no_temporary_file(as_command, capfd, tmp_path, number, said):
+    """In the middle of a file, of a progress bar, and of threads."""
+
+    def main():
+        with atomic_path(tmp_path / "file") as temporary, bar(total=3) as progress, ThreadPoolExecutor(2) as pool:
+            temporary.write_text("half")
+            progress.update()
+            list(pool.map(lambda number: os.kill(os.getpid(), number), [number]))
+            signal.pause()
+
+    assert as_command(main) == 128 + number
+    out, err = capfd.readouterr()
+    assert err.strip() == said and out == "" and list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_where_exceptions_are_passed_over_is_raised_again(as_command, capfd):
+    class Deaf:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def main():
+        Deaf()
+        signal.pause()
+
+    assert as_command(main) == 130
+    assert capfd.readouterr().err.strip() == "interrupted"
+
+
+def test_a_signal_that_was_ignored_stays_so(as_command):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert as_command(lambda: signal.raise_signal(signal.SIGHUP)) == 0
+
+
+@pytest.mark.parametrize(("program", "number"), [("train", signal.SIGINT), ("data", signal.SIGTERM)])
+def test_a_signal_in_the_middle_of_the_imports(tmp_path, program, number):
+    """A library that glowlite imports sends it, as it is imported."""
+    (tmp_path / "threadpoolctl.py").write_text(
+        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\nexcept BaseException as error:\n    raise ImportError\n"
+    )
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", f"glowlite.{program}"],
+        cwd=tmp_path, env={**environment(), "PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (128 + number, "")
+    assert done.stderr == {2: "interrupted\n", 15: "terminated\n"}[number]
