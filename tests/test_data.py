@@ -228,7 +228,7 @@ def test_no_permission_is_one_line_that_names_it(tmp_path, monkeypatch):
     Image.fromarray(COLOUR[0]).save(tmp_path / "a.png")
     np.save(tmp_path / "x.npy", COLOUR)
     with monkeypatch.context() as patch:
-        patch.setattr(glowlite.data.arrays.np, "load", refuse)
+        patch.setattr(os, "open", refuse)
         with pytest.raises(DataError, match=r"x\.npy: may not be read; check its permissions$"):
             load(str(tmp_path / "x.npy"))
     scandir = os.scandir
@@ -286,7 +286,7 @@ def test_a_folder_of_two_parts_is_split_by_them(tmp_path):
 # ---------------------------------------------------------------------------------------------------- larger than memory
 
 
-def test_an_npy_is_mapped_and_not_read(tmp_path):
+def test_an_npy_is_read_by_rows(tmp_path):
     with open(tmp_path / "x.npy", "wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (21_845, 1024, 1024, 3)}
         np.lib.format.write_array_header_1_0(file, header)

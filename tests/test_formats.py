@@ -1,18 +1,24 @@
 """Files of arrays that are forged, cut short while they are read, or no files at all: one line each, and soon."""
 
 import gzip
+import io
 import os
 import re
 import signal
+import struct
 import tarfile
+import tracemalloc
+import zipfile
+import zlib
 from contextlib import contextmanager
 
 import h5py
 import numpy as np
 import pytest
 
+import glowlite.data.arrays
 from glowlite import Glow, GlowConfig
-from glowlite.data import load
+from glowlite.data import READERS, load
 from glowlite.errors import DataError, ShapeError
 from glowlite.objective import dequantise
 
@@ -195,7 +201,7 @@ def test_advice_on_black_and_white_gives_black_and_white(tmp_path, dtype):
         (3 * UNITS, "from 0 to 3"),
         (UNITS + 0j, "whole numbers from 0 to 255"),
         (COLOUR.astype("S3"), "whole numbers from 0 to 255"),
-        (COLOUR.view([("r", "u1")]), "whole numbers from 0 to 255"),
+        (COLOUR.view([("r", "u1")]), "records of several fields"),
     ],
 )
 def test_where_the_values_say_nothing_clear_no_formula_is_given(tmp_path, x, said):
@@ -262,3 +268,176 @@ def test_what_wants_uint8_or_floats_gives_the_same_advice():
     model = Glow(GlowConfig((32, 32, 3), K=1, L=1, width=8))
     with pytest.raises(ShapeError, match=r"use x\.astype\('uint8'\); then convert .* after .*\.dequantise"):
         model.encode(COLOUR.astype(np.int64))
+
+
+# ------------------------------------------------------------------------------------------------------- .npy and .npz
+
+
+def npy(header=b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 3), }", version=1, content=None):
+    """An .npy file with a header of one's own."""
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header + (COLOUR.tobytes() if content is None else content)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 3), }",
+        b"{'descr': '<u1', 'fortran_order': False, 'shape': (12L, 32L, 32L, 3L)}   \n",
+        b' {"shape": (12,32,32,3), "fortran_order": False, "descr": "uint8"}',
+    ],
+)
+def test_an_npy_of_any_version_and_writer_is_read(tmp_path, version, header):
+    (tmp_path / "x.npy").write_bytes(npy(header, version))
+    data = load(str(tmp_path / "x.npy"))
+    assert sorted(map(bytes, np.concatenate([data.train[:], data.held_out[:]]))) == sorted(map(bytes, COLOUR))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_the_order_of_axes_in_memory_does_not_matter(tmp_path, suffix, monkeypatch):
+    path = save(tmp_path / f"x{suffix}", np.asfortranarray(COLOUR))
+    rows = np.array([5, 6, 7, 0, 11, 11, 2])
+    assert np.array_equal(READERS[suffix[1:]].read(path).train.read(rows), COLOUR[rows])
+    if suffix == ".npy":
+        monkeypatch.setattr(glowlite.data.arrays, "available_bytes", lambda: COLOUR.nbytes * 1.5)
+        assert "np.ascontiguousarray(x)" in refused(path)
+
+
+def test_rows_of_an_npy_are_those_of_the_array_in_any_order(tmp_path):
+    train = READERS["npy"].read(save(tmp_path / "x.npy", COLOUR)).train
+    for rows in ([], [3], [0, 1, 2], [11, 10, 9], [4, 5, 0, 1, 1, 2, 11]):
+        rows = np.array(rows, int)
+        assert np.array_equal(train.read(rows), COLOUR[rows])
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 3), 'more': 1}", "no description of an array"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'fortran_order': False}", "no description of an array"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (-12, 32, 32, 3)}", "no description of an array"),
+        (b"{'descr': '|u1', 'fortran_order': 0, 'shape': (12, 32, 32, 3)}", "no description of an array"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, __import__('os'))}", "no description of an array"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (" + b"9" * 5000 + b",)}", "no description of an array"),
+        (b"{" * 5000, "no description of an array"),
+        (b"((" * 4000, "no description of an array"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (" + b"1," * 4000 + b")}", "with 4000 axes"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': ()}", "stack the images"),
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999, 9999999999, 9999999999, 3)}", "is truncated"),
+        (b"{'descr': '|O', 'fortran_order': False, 'shape': (12,)}", "pickled objects"),
+        (b"{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (12,)}", "records of several fields"),
+        (b"{'descr': '<x9', 'fortran_order': False, 'shape': (12,)}", "of type '<x9'"),
+        (b"{'descr': '<i3', 'fortran_order': False, 'shape': (12,)}", "of type '<i3'"),
+        (b"{'descr': '<U99999', 'fortran_order': False, 'shape': (99999999,)}", "is truncated"),
+        (b"{'descr': '|V0', 'fortran_order': False, 'shape': (9, 4, 4)}", "of type '|V0'"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (0, 32, 32, 3)}", "bring them to 0"),
+        (b" " * 20_000, "does not begin as"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_forged_header_is_one_line(tmp_path, header, said, suffix):
+    for version in (1, 3):
+        content = npy(header, version, bytes(b"()" in header))
+        if suffix == ".npz":
+            with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+                archive.writestr("images.npy", content)
+        else:
+            (tmp_path / "x.npy").write_bytes(content)
+        said = {"is truncated": "unpacks to"}.get(said, said) if suffix == ".npz" else said
+        assert said in refused(tmp_path / f"x{suffix}")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 200, 20_000])
+def test_an_npy_that_is_cut_short_while_it_is_read_is_one_line(tmp_path, keep):
+    """A mapped one would end the process with SIGBUS."""
+    path = save(tmp_path / "x.npy", np.repeat(COLOUR, 20, axis=0))
+    data = load(str(path))
+    assert data.train[:].shape == (216, 32, 32, 3)
+    os.truncate(path, keep)
+    with pytest.raises(DataError, match=rf"x\.npy: is truncated: .* ends after {keep};"):
+        data.train[:]
+    path.unlink()
+    with pytest.raises(DataError, match="is truncated"):
+        data.held_out[:]
+
+
+def test_an_npy_that_is_replaced_while_it_is_read_stays_what_it_was(tmp_path):
+    path = save(tmp_path / "x.npy", COLOUR)
+    train = READERS["npy"].read(path).train
+    np.save(tmp_path / "new.npy", COLOUR[::-1])
+    os.replace(tmp_path / "new.npy", path)
+    assert np.array_equal(train[:], COLOUR)
+
+
+def forged_npz(path, kind):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2 if kind == "bzip2" else zipfile.ZIP_DEFLATED) as archive:
+        content = b"no array" if kind == "no array" else npy()
+        content = {"more": content + b"\x00", "fewer": content[:-1], "pickle": b"\x80\x04K\x01."}.get(kind, content)
+        archive.writestr("images" if kind == "no array" else "images.npy", content)
+        if kind == "two":
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                archive.writestr("images.npy", content)
+        if kind == "two names":
+            archive.writestr("images", content)
+        if kind == "text for numbers":
+            archive.writestr(
+                "attributes.npy", npy(b"{'descr': '<U1', 'fortran_order': False, 'shape': (12, 1)}", 1, bytes(48))
+            )
+            archive.writestr(
+                "attribute_names.npy", npy(b"{'descr': '<U1', 'fortran_order': False, 'shape': (1,)}", 1, bytes(4))
+            )
+    whole = bytearray(buffer.getvalue())
+    entry = whole.index(b"PK\x01\x02")
+    if kind == "encrypted":
+        whole[entry + 8] |= 1
+    elif kind == "bomb":  # more is packed than the directory says, or the header of the array
+        packed = zlib.compress(npy() + bytes(1 << 26), 1)[2:-4]
+        name = b"images.npy"
+        sizes = struct.pack("<III", zlib.crc32(npy()), len(packed), len(npy()))
+        local = struct.pack("<IHHHHH", 0x04034B50, 20, 0, 8, 0, 0) + sizes + struct.pack("<HH", len(name), 0) + name + packed
+        directory = struct.pack("<IHHHHHH", 0x02014B50, 20, 20, 0, 8, 0, 0) + sizes
+        directory += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, 0) + name
+        end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(directory), len(local), 0)
+        whole = local + directory + end
+    elif kind == "size of 64 bits":
+        whole[entry + 24 : entry + 28] = b"\xff" * 4
+        extra = struct.pack("<HHQ", 1, 8, 1 << 62)
+        at = entry + 46 + len("images.npy")
+        whole[entry + 30 : entry + 32] = len(extra).to_bytes(2, "little")
+        whole[at:at] = extra
+        end = whole.rindex(b"PK\x05\x06")
+        whole[end + 12 : end + 16] = (end - entry).to_bytes(4, "little")
+    elif kind == "checksum":
+        whole[entry + 16] ^= 1
+    path.write_bytes(whole)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("no array", "x.npz, images: cannot be read as .npy"),
+        ("pickle", "x.npz, images: cannot be read as .npy"),
+        ("more", "its header says"),
+        ("fewer", "its header says"),
+        ("two", "has 2 arrays images"),
+        ("two names", "has 2 arrays images"),
+        ("encrypted", "is encrypted, or packed in a way of its own"),
+        ("bzip2", "is encrypted, or packed in a way of its own"),
+        ("size of 64 bits", "has 4611686018427387904 bytes, and its header says"),
+        ("checksum", "Bad CRC-32"),
+        ("text for numbers", "expected attributes (12, 1), one row an image"),
+    ],
+)
+def test_a_forged_npz_is_one_line(tmp_path, kind, said):
+    assert said in refused(forged_npz(tmp_path / "x.npz", kind))
+
+
+def test_no_more_is_unpacked_of_an_npz_than_it_says(tmp_path):
+    path = forged_npz(tmp_path / "x.npz", "bomb")
+    tracemalloc.start()
+    assert len(load(str(path)).train) == 11
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24  # of 64 MiB that are packed in it
+    tracemalloc.stop()

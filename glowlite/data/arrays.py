@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tokenize
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.data.dataset import NO_ATTRIBUTES, Reading, array_images
+from glowlite.data.npy import MAGIC, FileArray, in_order, read_header
 from glowlite.errors import DataError
-from glowlite.inputs import check_regular
+from glowlite.inputs import check_regular, open_regular
 from glowlite.workers import available_bytes
 
-# The last six come of a damaged .npy header: it is parsed as Python text, and the shape in it is believed.
+AT_ONCE = 1 << 20  # bytes unpacked at once
+SHOWN = 9  # names in a message
 DAMAGED = (
-    zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, KeyError,
-    tokenize.TokenError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError,
+    OverflowError, MemoryError,
 )  # fmt: skip
 
 
@@ -36,43 +38,80 @@ def read_npz(path: Path) -> Reading:
     """
     check_is_file(path)
     try:
-        arrays = np.load(path, allow_pickle=False)
-        if isinstance(arrays, np.ndarray):
-            raise DataError(f"{path}: this is an .npy file under the name of an .npz; rename it")
-        with arrays:
-            if "images" not in arrays:
-                raise DataError(
-                    f"{path}: expected an array `images`, found {', '.join(arrays) or 'none'}; save it under that name"
-                )
-            size, there = sum(entry.file_size for entry in arrays.zip.infolist()), available_bytes()
-            if size > there / 2:
-                raise DataError(
-                    f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB of memory;"
-                    " save the images as .npy, which is read as it is needed"
-                )
-            images = array_images(arrays["images"], str(path))
-            if "attributes" not in arrays or "attribute_names" not in arrays:
-                return Reading(images)
-            attributes, names = arrays["attributes"], tuple(str(name) for name in arrays["attribute_names"])
-            if attributes.shape != (len(images), len(names)):
-                raise DataError(
-                    f"{path}: expected attributes ({len(images)}, {len(names)}), one row an image and one column a name,"
-                    f" got {attributes.shape}"
-                )
-            return Reading(images, None, names, attributes > 0, NO_ATTRIBUTES)
+        with open_regular(path, DataError) as file:
+            if file.read(len(MAGIC)) == MAGIC:
+                raise DataError(f"{path}: this is an .npy file under the name of an .npz; rename it")
+            with zipfile.ZipFile(file) as archive:
+                return _read_archive(archive, path)
     except DAMAGED as error:
         raise _unreadable(path, "npz", error) from None
 
 
+def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
+    array = _member(archive, "images", path)
+    if array is None:
+        others = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
+        found = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN} more" if len(others) > SHOWN else "")
+        raise DataError(f"{path}: expected an array `images`, found {found or 'none'}; save it under that name")
+    images = array_images(array, str(path))
+    attributes, names = _member(archive, "attributes", path), _member(archive, "attribute_names", path)
+    if attributes is None or names is None:
+        return Reading(images)
+    labels = tuple(str(label) for label in names.ravel())
+    if attributes.shape != (len(images), len(labels)) or attributes.dtype.kind not in "biuf" or names.dtype.kind not in "US":
+        raise DataError(
+            f"{path}: expected attributes ({len(images)}, {len(labels)}), one row an image and one column a name,"
+            f" got {attributes.shape}, {attributes.dtype}, and names of {names.dtype}"
+        )
+    return Reading(images, None, labels, attributes > 0, NO_ATTRIBUTES)
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | None:
+    """An array of an .npz, None if there is none. What the archive says of sizes is held against the array's own header."""
+    entries = [entry for entry in archive.infolist() if entry.filename in (f"{name}.npy", name)]
+    if not entries:
+        return None
+    entry, source = entries[0], f"{path}, {name}"
+    if len(entries) > 1:
+        raise DataError(f"{path}: has {len(entries)} arrays {name}; save it again with one")
+    if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{source}: is encrypted, or packed in a way of its own; save it again with numpy.savez_compressed")
+    with archive.open(entry) as content:
+        header = read_header(content, source)
+        size, there = header.nbytes, available_bytes()
+        if size > there / 2:
+            raise DataError(
+                f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB of memory;"
+                " save the images as .npy, which is read as it is needed"
+            )
+        if entry.file_size != header.offset + size:
+            raise DataError(
+                f"{source}: has {entry.file_size} bytes, and its header says {header.offset + size};"
+                " is the file complete? Make it again"
+            )
+        numbers = np.empty(size, np.uint8)
+        for start in range(0, size, AT_ONCE):
+            part = numbers[start : start + AT_ONCE]
+            unpacked = content.read(len(part))  # the last one checks the sum of all
+            if len(unpacked) < len(part):
+                raise EOFError(f"{name} ends early")
+            part[:] = np.frombuffer(unpacked, np.uint8)
+    return in_order(numbers, header)
+
+
 def read_npy(path: Path) -> Reading:
-    """The array of an .npy file, mapped: pixels are read when they are needed, and can be more than memory holds."""
+    """The array of an .npy file: pixels are read when they are needed, and can be more than memory holds."""
     check_is_file(path)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            array.close()
-            raise DataError(f"{path}: this is an .npz file under the name of an .npy; rename it")
-        return Reading(array_images(array, str(path)))
+        with open_regular(path, DataError) as file:
+            if file.read(2) == b"PK":
+                raise DataError(f"{path}: this is an .npz file under the name of an .npy; rename it")
+        array = FileArray(path)
+        if not array.header.fortran_order or array.ndim < 2:
+            return Reading(array_images(array, str(path)))
+        if array.header.nbytes > available_bytes() / 2:
+            raise DataError(f"{path}: its rows do not lie together (Fortran's order); save np.ascontiguousarray(x)")
+        return Reading(array_images(array.all(), str(path)))
     except DAMAGED as error:
         raise _unreadable(path, "npy", error) from None
 
@@ -93,6 +132,4 @@ def _unreadable(path: Path, kind: str, error: Exception) -> Exception:
     if isinstance(error, MemoryError):
         return DataError(f"{path}: its images do not fit in memory, or it is damaged; make it again, or with fewer images")
     reason = " ".join(str(error).split()) or type(error).__name__
-    if "pickle" in reason.lower() or "Python objects" in reason:
-        reason = "it is no file of numbers (or holds pickled objects, which are never loaded)"
     return DataError(f"{path}: cannot be read as .{kind}: {reason}; is the file complete? Make it again")

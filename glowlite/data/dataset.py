@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def _prepare(read: Images | Pictures, preparation: Preparation, source: str, pro
     return prepared, prepared.preload()
 
 
-def array_images(array: np.ndarray, source: str) -> ArrayImages:
+def array_images(array: Any, source: str) -> ArrayImages:
     """Images from an array, uint8 (N, H, W, C) or, for grey ones, (N, H, W). Raises DataError for any other."""
     advice = [] if array.ndim in (3, 4) and 0 in array.shape else [shape_advice(array.shape or ())]
     if array.dtype != np.uint8:

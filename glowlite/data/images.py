@@ -1,4 +1,4 @@
-"""Images by row: in memory, mapped from a file, or decoded when they are read.
+"""Images by row: in memory, read from a file, or decoded when they are read.
 
 `Images` are of one shape and read many at a time; `Pictures` are as they lie on the disk, of any size, read one by one.
 """
@@ -42,7 +42,7 @@ class Images(ABC):
 
 
 class ArrayImages(Images):
-    """The images of an array (N, H, W, C), or of grey ones (N, H, W): anything that is indexed as NumPy's are."""
+    """The images of an array (N, H, W, C), or of grey ones (N, H, W): of memory, or of a FileArray."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -52,7 +52,7 @@ class ArrayImages(Images):
         return len(self.array)
 
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        return np.array(self.array[rows]).reshape(len(rows), *self.shape)
+        return np.asarray(self.array[rows]).reshape(len(rows), *self.shape)
 
 
 class Rows(Images):
