@@ -175,7 +175,7 @@ def write(path, kind):
     [
         ("missing", ["not-there.npz", "no such file"]),
         ("missing folder", ["not-there", "no such name, file or folder", "faces"]),
-        ("unknown kind", ["film.mp4", "unknown kind", ".npz"]),
+        ("unknown kind", ["film.mp4", "unknown kind", "npz"]),
         ("long name", ["xxx", "too long", "check the path"]),
         ("empty folder", ["no images", ".png"]),
         ("no images array", ["x.npz", "`images`", "pictures, labels"]),
