@@ -1,0 +1,611 @@
+"""Every option acts: for each option of each command there are two values that make something different.
+
+ROWS has, for every option, what is looked at and two sets of words. An option that has no row here makes a test fail: add
+one, of something that only this option can have changed. What is printed is looked at only where printing is the effect.
+"""
+
+import contextlib
+import importlib
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_runs import ROOT, images
+
+import glowlite.bench.__main__ as bench
+import glowlite.bench.plots
+import glowlite.edit
+import glowlite.evaluate
+import glowlite.figures
+import glowlite.interop.__main__
+import glowlite.interpolate
+import glowlite.models.glow
+import glowlite.reconstruct
+import glowlite.run_folder
+import glowlite.sample
+import glowlite.train
+import glowlite.trained
+import glowlite.update
+import glowlite.workers
+from glowlite.command_line import Parser
+from glowlite.communicator import Alone
+from glowlite.errors import GlowliteError
+from glowlite.guards import BadStep
+from glowlite.option_sources import parse_arguments
+from glowlite.storage import checkpoints_of, read_arrays
+from glowlite.training import Training
+
+TINY = "--data {here}/ramps.npz --K 1 --L 1 --width 4 --batch 8 --steps 3 --log-every 1 --warmup 2 --threads 1 --seed 7"
+COMMANDS = sorted(set(re.findall(r'\bParser\("([\w.]+)"', "".join(p.read_text() for p in ROOT.glob("glowlite/**/*.py")))))
+
+
+@dataclass(frozen=True)
+class Row:
+    """`one` and `other`: words of the command line, beside those of BASE. They must make a difference in `sees`."""
+
+    sees: str
+    one: str
+    other: str = ""
+
+
+def model_options(sees: str = "files") -> dict[str, list[Row]]:
+    return {
+        "--checkpoint": [Row(sees, "--checkpoint last", "--checkpoint best")],
+        "--weights": [Row(sees, "--weights raw", "--weights averaged")],
+        "--device": [Row("device", "--device cpu", "--device gpu:1")],
+        "--threads": [Row("threads", "--threads 2", "--threads 3")],
+    }
+
+
+# the words that every row of a command begins with
+BASE = {
+    "train": TINY,
+    "evaluate": "{run} --csv scores.csv",
+    "sample": "{run} --n 2",
+    "interpolate": "{run} 0 1 --steps 3",
+    "reconstruct": "{run} 0",
+    "edit": "{fresh} 0 1 --attribute bright --steps 3",
+    "figures": "{fresh} --depth {deeper}",
+    "export": "{run} model.safetensors",
+    "report": "{fresh}",
+    "data": "{here}/ramps.npz",
+    "bench": "",
+    "bench.plan": "",
+    "interop": "check",
+}
+
+ROWS: dict[str, dict[str, list[Row]]] = {
+    "train": {
+        "--out": [Row("written", "--out a", "--out b")],
+        "--preset": [Row("weights", "--preset paper", "--preset openai")],
+        "--config": [Row("weights", "--config {here}/one.yaml", "--config {here}/other.yaml")],
+        "--print-config": [Row("written", "--out a --print-config", "--out a")],
+        "--resume": [Row("trained", "--out {fresh} --steps 5 --resume", "--out {fresh} --steps 5 --overwrite")],
+        "--overwrite": [Row("refused", "--out {fresh} --overwrite", "--out {fresh}")],
+        "--data": [Row("images", "--data {here}/others.npz")],
+        "--grey": [Row("images", "--grey", "--no-grey")],
+        "--resize": [Row("images", "--resize 4")],
+        "--crop": [Row("images", "--crop 4", "--crop 6")],
+        "--random-crop": [Row("images", "--crop 4 --random-crop", "--crop 4")],
+        "--skip-corrupt": [Row("refused", "--data {here}/damaged --skip-corrupt", "--data {here}/damaged")],
+        "--flip": [Row("images", "--flip", "--no-flip")],
+        "--augment-shift": [
+            Row("images", "--augment-shift 0.3"),
+            Row("images", "--augment-shift 0.5", "--augment-shift 0.3"),
+        ],
+        "--n-bits": [Row("weights", "--n-bits 8", "--n-bits 3"), Row("held out", "--n-bits 8 --lr 0", "--n-bits 3 --lr 0")],
+        "--K": [Row("weights", "--K 2")],
+        "--L": [Row("weights", "--L 2")],
+        "--width": [Row("weights", "--width 5")],
+        "--coupling": [Row("weights", "--coupling affine", "--coupling additive")],
+        "--permutation": [
+            Row("weights", "--permutation lu", "--permutation conv1x1"),
+            Row("weights", "--L 2 --permutation lu,conv1x1", "--L 2 --permutation conv1x1,lu"),
+        ],
+        "--scale": [Row("weights", "--scale exp", "--scale sigmoid"), Row("weights", "--scale exp", "--scale bounded")],
+        "--bound": [Row("weights", "--bound 1", "--bound 3")],
+        "--shift": [Row("weights", "--shift before", "--shift after")],
+        "--changed": [Row("weights", "--changed first", "--changed second")],
+        "--actnorm": [Row("weights", "--actnorm paper", "--actnorm openai")],
+        "--hidden-actnorm": [Row("weights", "--hidden-actnorm", "--no-hidden-actnorm")],
+        "--output-scale": [Row("weights", "--output-scale", "--no-output-scale")],
+        "--border": [Row("weights", "--border all", "--border last"), Row("weights", "--border last", "--border none")],
+        "--split-prior": [Row("weights", "--L 2 --split-prior learned", "--L 2 --split-prior unit")],
+        "--top-prior": [Row("weights", "--top-prior learned", "--top-prior unit")],
+        "--steps": [Row("trained", "--steps 2", "--steps 1ep")],
+        "--batch": [Row("images", "--batch 6")],
+        "--accumulate": [Row("parts", "--accumulate 2", "--accumulate 4")],
+        "--shards": [Row("parts", "--shards 2", "--shards 4")],
+        "--optimizer": [Row("weights", "--optimizer adam", "--optimizer adamax")],
+        "--lr": [Row("weights", "--lr 1e-3", "--lr 2e-3")],
+        "--beta1": [Row("weights", "--beta1 0.8", "--beta1 0.7")],
+        "--beta2": [Row("weights", "--beta2 0.8", "--beta2 0.7"), Row("weights", "--beta2 0.7", "--beta2 epoch")],
+        "--warmup": [Row("weights", "--warmup 0", "--warmup 3"), Row("weights", "--warmup 3", "--warmup 2ep")],
+        "--decay": [
+            Row("weights", "--warmup 0 --decay constant", f"--warmup 0 --decay {decay}") for decay in ("linear", "cosine")
+        ],
+        "--clip": [Row("weights", "--clip 1e-3", "--clip 0")],
+        "--average": [Row("held out", "--average 0.9", "--average 0.5"), Row("held out", "--average 0.9", "--average 0")],
+        "--seed": [
+            Row("first weights", "--seed 1", "--seed 2"),
+            Row("images", "--seed 1", "--seed 2"),
+            Row("noise", "--seed 1", "--seed 2"),
+            Row("images", "--data {here}/same.npz --flip --seed 1", "--data {here}/same.npz --flip --seed 2"),
+            Row("images", *(f"--data {{here}}/same.npz --crop 4 --random-crop --seed {seed}" for seed in (1, 2))),
+            Row("noise of evaluation", "--seed 1", "--seed 2"),
+            Row("noise of samples", "--out a --seed 1", "--out a --seed 2"),
+        ],
+        "--on-bad-step": [Row("with a bad step", "--on-bad-step stop", "--on-bad-step skip")],
+        "--log-every": [Row("logged", "--log-every 2", "--log-every 1ep")],
+        "--evaluate-every": [Row("evaluated", "--evaluate-every 2", "--evaluate-every 1")],
+        "--evaluate-images": [Row("held out", "--evaluate-images 2", "--evaluate-images 3")],
+        "--checkpoint-every": [Row("checkpoints", "--steps 4 --checkpoint-every 1", "--steps 4 --checkpoint-every 3")],
+        "--keep": [Row("written", "--out a --checkpoint-every 1 --keep 1", "--out a --checkpoint-every 1 --keep 3")],
+        "--picture-every": [Row("pictures", "--out a --picture-every 2", "--out a --picture-every 1ep")],
+        "--tensorboard": [Row("written", "--out a --tensorboard", "--out a --no-tensorboard")],
+        "--memory": [Row("memory", "--memory stored", "--memory reversible"), Row("memory", *("--memory anchored:2", ""))],
+        "--device": [Row("device", "--device cpu", "--device gpu:1")],
+        "--tf32": [Row("device", "--tf32", "--no-tf32")],
+        "--gpu-memory": [Row("device", "--gpu-memory 2", "--gpu-memory 3")],
+        "--gpu-exchange": [Row("exchange", "--gpu-exchange host", "--gpu-exchange mpi")],
+        "--mpi-timeout": [Row("patience", "--out a --mpi-timeout 50", "--out a --mpi-timeout 60")],
+        "--dtype": [Row("weights", "--dtype float32", "--dtype float64")],
+        "--threads": [Row("threads", "--threads 2", "--threads 3")],
+        "--tile": [Row("tile", "--tile 1", "--tile 2")],
+        "--blas": [Row("products", "--blas numpy", "--blas mkl")],
+    },
+    "evaluate": {
+        "run": [Row("files", "{run}", "{deeper}")],
+        "--data": [Row("files", "--data {here}/others.npz")],
+        "--grey": [Row("refused", "--data {here}/ramps.npz --grey", "--data {here}/ramps.npz")],
+        "--resize": [Row("refused", "--data {here}/ramps.npz --resize 4", "--data {here}/ramps.npz")],
+        "--crop": [Row("refused", "--data {here}/ramps.npz --crop 4", "--data {here}/ramps.npz")],
+        "--random-crop": [Row("refused", "--data {here}/ramps.npz --random-crop", "--data {here}/ramps.npz")],
+        "--skip-corrupt": [Row("refused", "--data {here}/damaged --skip-corrupt", "--data {here}/damaged")],
+        "--train-set": [Row("files", "--train-set")],
+        "--dequantisation-samples": [
+            Row("files", "--dequantisation-samples 2", "--dequantisation-samples 3"),
+            Row("others", *(f"--ood {{here}}/others.npz --dequantisation-samples {draws}" for draws in (2, 3))),
+        ],
+        "--seed": [
+            Row("files", "--seed 1", "--seed 2"),
+            Row("others", "--ood {here}/others.npz --seed 1", "--ood {here}/others.npz --seed 2"),
+        ],
+        "--batch": [
+            Row("passes", "--batch 2", "--batch 3"),
+            Row("others in passes", "--ood {here}/others.npz --batch 2", "--ood {here}/others.npz --batch 3"),
+        ],
+        "--csv": [Row("files", "--csv a.csv", "--csv b.csv")],
+        "--ood": [Row("others", "--ood {here}/others.npz", "--ood {here}/same.npz")],
+        "--histogram": [Row("files", *(f"--ood {{here}}/others.npz --histogram {name}.png" for name in "ab"))],
+        **model_options(),
+    },
+    "sample": {
+        "run": [Row("files", "{run}", "{deeper}")],
+        "--temperature": [Row("files", "--temperature 0.5", "--temperature 0.9")],
+        "--temperature-sweep": [Row("files", "--temperature-sweep 0.5,0.9", "--temperature-sweep")],
+        "--n": [Row("files", "--n 3", "--n 5"), Row("files", *(f"--temperature-sweep 0.5 --n {n}" for n in (3, 5)))],
+        "--seed": [
+            Row("files", "--seed 1", "--seed 2"),
+            Row("files", "--temperature-sweep 0.5 --seed 1", "--temperature-sweep 0.5 --seed 2"),
+        ],
+        "--grid": [Row("files", "--grid", "--no-grid")],
+        "--out": [Row("files", "--out a.png", "--out b.png"), Row("files", "--no-grid --out a", "--no-grid --out b")],
+        **model_options(),
+    },
+    "interpolate": {
+        "words": [Row("files", "{run} 1 2", "{run} 0 1 2 3"), Row("files", "{run} 1 2", "{deeper} 1 2")],
+        "--steps": [Row("files", "--steps 4", "--steps 5")],
+        "--spherical": [Row("files", "--spherical")],
+        "--out": [Row("files", "--out a.png", "--out a.gif")],
+        **model_options(),
+    },
+    "reconstruct": {
+        "words": [Row("files", "{run} 1", "{run} 2"), Row("files", "{run} 1", "{deeper} 1")],
+        "--out": [Row("files", "--out a.png", "--out b.png")],
+        **model_options(),
+    },
+    "edit": {
+        "words": [Row("files", "{fresh} 1", "{fresh} 2"), Row("files", "{fresh} 1", "{deeper} 1")],
+        "--attribute": [Row("files", "--attribute wide", "--attribute high")],
+        "--alpha": [Row("files", "--alpha 2", "--alpha 3"), Row("files", "--alpha -2..3", "--alpha -2..1")],
+        "--steps": [Row("files", "--steps 4", "--steps 5")],
+        "--method": [Row("files", "--method held", "--method mean")],
+        "--list": [Row("printed", "--list")],
+        "--out": [Row("files", "--out a.png", "--out b.png")],
+        "--save": [Row("files", "--save a.safetensors", "--save b.safetensors")],
+        **model_options(),
+    },
+    "figures": {
+        "run": [Row("samples.png", "{fresh}", "{deeper}")],
+        "--depth": [Row("depth.png", "--depth {deeper}", "--depth {deeper} {run}")],
+        "--out": [Row("written", "--out a", "--out b")],
+        "--temperature": [
+            Row("samples.png", "--temperature 0.5", "--temperature 0.9"),
+            Row("depth.png", "--temperature 0.5", "--temperature 0.9"),
+        ],
+        "--seed": [Row(f"{name}.png", "--seed 1", "--seed 2") for name in ("samples", "temperature", "depth")],
+        **model_options("interpolation.png"),
+    },
+    "export": {
+        "run": [Row("files", "{run} a.safetensors", "{deeper} a.safetensors")],
+        "file": [Row("written", "{run} a.safetensors", "{run} b.safetensors")],
+        "--dtype": [Row("files", "--dtype float16", "--dtype float32")],
+        "--batch": [Row("passes", "--batch 2", "--batch 3")],
+        **model_options(),
+    },
+    "report": {
+        "run": [Row("files", "{fresh} --out page.html", "{deeper} --out page.html")],
+        "--out": [Row("files", "--out a.html", "--out b.html")],
+    },
+    "data": {
+        "spec": [Row("files", "{here}/ramps.npz", "{here}/others.npz")],
+        "--grey": [Row("files", "--grey", "--no-grey")],
+        "--resize": [Row("files", "--resize 4", "--resize 6")],
+        "--crop": [Row("files", "--crop 4", "--crop 6")],
+        "--random-crop": [Row("refused", "--crop 4 --save a.npy --random-crop", "--crop 4 --save a.npy")],
+        "--skip-corrupt": [Row("refused", "{here}/damaged --skip-corrupt", "{here}/damaged")],
+        "--sheet": [Row("files", "--sheet a.png", "--sheet b.png")],
+        "--save": [Row("files", "--save a.npy", "--save b.npy")],
+        "--n-bits": [Row("files", "--n-bits 2", "--n-bits 3")],
+    },
+    "bench": {
+        "--preset": [Row("asked", "--preset cifar10", "--preset imagenet64")],
+        "--side": [Row("asked", "--side 16", "--side 24")],
+        "--channels": [Row("asked", "--channels 1", "--channels 2")],
+        "--K": [Row("asked", "--K 2", "--K 3")],
+        "--L": [Row("asked", "--L 1", "--L 2")],
+        "--width": [Row("asked", "--width 8", "--width 9")],
+        "--batch": [Row("asked", "--batch 2", "--batch 3")],
+        "--coupling": [Row("asked", "--coupling affine", "--coupling additive")],
+        "--scale": [Row("asked", "--scale exp", "--scale sigmoid")],
+        "--memory": [Row("asked", "--memory stored", "--memory anchored:2")],
+        "--threads": [Row("threads", "--threads 2", "--threads 3")],
+        "--tile": [Row("tile", "--tile 1", "--tile 2")],
+        "--blas": [Row("products", "--blas numpy", "--blas mkl")],
+        "--rounds": [Row("asked", "--rounds 2", "--rounds 3")],
+        "--depths": [Row("asked", "--depths 2,3", "--depths none")],
+        "--against": [Row("asked", "--against torch")],
+        "--json": [Row("files", "--json a.json", "--json b.json")],
+        "--plots": [Row("drawn", "--plots a", "--plots b")],
+        "--device": [Row("device", "--device cpu", "--device gpu:1"), Row("asked", "--device gpu")],
+        "--tf32": [Row("device", "--tf32", "--no-tf32")],
+        "--gpu-memory": [Row("device", "--gpu-memory 2", "--gpu-memory 3")],
+        "--latency": [Row("asked", "--device gpu --latency", "--device gpu --no-latency")],
+    },
+    "bench.plan": {},
+    "interop": {
+        "files": [Row("printed", *(f"{ROOT}/tests/golden/{kind}.safetensors" for kind in ("a_affine_lu", "c_affine_1x1")))],
+    },
+}
+ONE_VALUE = {("interop", "action")}  # a word that is always the same
+
+
+# What a command makes, as a dictionary of what can be looked at
+
+
+class Seen(dict):
+    """What was seen by name. Arrays are kept as their bytes."""
+
+    def note(self, name, value):
+        self.setdefault(name, []).append(value.tobytes() if isinstance(value, np.ndarray) else value)
+
+
+@contextlib.contextmanager
+def watched():
+    """Spies on what takes the options of the machine, and on the passes of a model."""
+    seen = Seen()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def spy(where, name, note, replacement=None):
+            real = getattr(where, name)
+
+            def called(*arguments, **named):
+                result = real(*arguments, **named) if replacement is None else replacement(*arguments, **named)
+                note(result, *arguments, **named)
+                return result
+
+            patch.setattr(where, name, called)
+
+        spy(glowlite.workers, "matmul_of", lambda _, blas: seen.note("products", blas), lambda blas: np.matmul)
+        workers = glowlite.workers.Workers.__init__
+
+        def made(self, *arguments, **named):
+            workers(self, *arguments, **named)
+            seen.note("threads", self.threads)
+            seen.note("tile", self.tile_numbers)
+
+        patch.setattr(glowlite.workers.Workers, "__init__", made)
+        for module in (glowlite.train, glowlite.trained, bench):
+            host = SimpleNamespace() if module is bench else np
+            spy(
+                module, "device_namespace", lambda _, *arguments: seen.note("device", arguments),
+                lambda device, *_, host=host: np if device == "cpu" else host,
+            )  # fmt: skip
+        log_prob = glowlite.models.glow.Glow.log_prob
+
+        def passed(self, x):
+            seen.note("passes", len(x))
+            return log_prob(self, x)
+
+        patch.setattr(glowlite.models.glow.Glow, "log_prob", passed)
+        yield seen, patch, spy
+
+
+def watch_training(words, with_a_bad_step=False):
+    """A training as `glowlite.train` makes it, without its folder."""
+    with watched() as (seen, patch, spy):
+        spy(glowlite.train, "exchange_of", lambda _, kind, *__: seen.note("exchange", kind))
+        spy(glowlite.update, "add_gradients", lambda _, model, x, *__, **___: seen.note("parts", len(x)))
+        noise = glowlite.evaluation.dequantisation_noise
+        spy(glowlite.evaluation, "dequantisation_noise", lambda drawn, *_: seen.note("noise of evaluation", drawn), noise)
+        step = Training.step
+
+        def watched_step(self, batch):
+            seen.note("images", batch.images)
+            seen.note("noise", batch.noise)
+            seen.note("trained", batch.step)
+            return step(self, batch)
+
+        patch.setattr(Training, "step", watched_step)
+        if with_a_bad_step:
+            bad = iter([True])
+
+            def check(*_):
+                if next(bad, False):
+                    raise BadStep("made up")
+
+            patch.setattr(glowlite.update, "check_gradient", check)
+        seen["refused"] = None
+        try:
+            training, data = glowlite.train.make_training(parse_arguments(words), Alone())
+            theta = training.model.store.theta
+            seen.note("first weights", theta.copy())
+            seen.note("memory", str(training.model.levels[0].steps.chain.memory))
+            glowlite.train.train(training, data, [Watcher(seen)])
+            seen.note("weights", theta.copy())
+        except GlowliteError as error:
+            seen["refused"] = str(error)
+        seen["with a bad step"] = seen["refused"]
+    return seen
+
+
+class Watcher:
+    """An Observer of the trainer."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def on_step(self, step, result):
+        pass
+
+    def on_metrics(self, metrics, timing):
+        self.seen.note("logged", metrics.step)
+        if metrics.held_out_bits_per_dim is not None:
+            self.seen.note("evaluated", metrics.step)
+            self.seen.note("held out", metrics.held_out_bits_per_dim)
+
+    def on_checkpoint(self, training):
+        self.seen.note("checkpoints", training.state.step)
+
+    def close(self):
+        pass
+
+
+def watch_command(command, words, capsys):
+    """What the command itself leaves in the current folder, prints, and asks of the machine."""
+    module = importlib.import_module(
+        f"glowlite.{command}" + (".__main__" if command in ("bench", "data", "interop") else "")
+    )
+    with watched() as (seen, patch, spy):
+        for drawing in (glowlite.sample, glowlite.figures, glowlite.interpolate, glowlite.reconstruct, glowlite.edit):
+            patch.setattr(drawing, "enlarged", lambda sheet: sheet)  # as many pixels as there are: that is faster
+        for name, small in {"GRID": 4, "ROW": 2, "SWEEP": (0.5, 1.0), "WALKS": 1, "STEPS": 3, "EDITS": 2}.items():
+            patch.setattr(glowlite.figures, name, small)
+        if command == "train":
+            watch_folder(seen, patch, spy)
+        elif command == "bench":
+            watch_bench(seen, patch)
+        elif command == "evaluate":
+            watch_comparison(seen, patch, spy)
+        patch.setattr(sys, "argv", [command, *words])
+        capsys.readouterr()
+        seen["refused"] = None
+        try:
+            module.main()
+        except GlowliteError as error:
+            seen["refused"] = str(error)
+        seen["printed"] = capsys.readouterr().out.replace(str(Path().resolve().parent), "")
+    seen["files"] = {str(path): content(path) for path in sorted(Path().rglob("*")) if path.is_file()}
+    seen["written"] = [re.sub(r"events\..*", "events", name) for name in seen["files"]]
+    for path in Path().glob("figures/*.png"):
+        seen[path.name] = path.read_bytes()
+    return seen
+
+
+def content(path):
+    """What is in a file, as bytes; of a model the arrays and the header, since their order in the file is by chance."""
+    if path.suffix != ".safetensors":
+        return path.read_bytes()
+    arrays, header = read_arrays(path)
+    return {name: (array.dtype, array.tobytes()) for name, array in arrays.items()}, header
+
+
+def watch_folder(seen, patch, spy):
+    """A training with its folder, but without drawing."""
+    spy(glowlite.train, "communicator", lambda _, patience: seen.note("patience", patience), lambda _: Alone())
+    patch.setattr(glowlite.run_folder, "save_learning_curve", lambda *_: None)
+    patch.setattr(glowlite.run_folder, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
+    normal = glowlite.models.glow.normal
+    spy(glowlite.models.glow, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal)
+    step = Training.step
+    patch.setattr(Training, "step", lambda self, batch: [seen.note("trained", batch.step), step(self, batch)][1])
+
+
+def watch_comparison(seen, patch, spy):
+    """A comparison with other data, without drawing."""
+    score_others = glowlite.evaluate.score_others
+
+    def scored(*arguments):
+        before = len(seen["passes"])
+        results = score_others(*arguments)
+        seen["others in passes"] = seen["passes"][before:]
+        seen.note("others", results)
+        return results
+
+    patch.setattr(glowlite.evaluate, "score_others", scored)
+    patch.setattr(glowlite.evaluate, "save_histograms", lambda path, *_: path.touch())
+
+
+def watch_bench(seen, patch):
+    """A benchmark that measures nothing."""
+
+    def asked(*arguments):
+        seen.note("asked", repr(arguments))
+        return {}
+
+    def draw(found, folder):
+        seen.note("drawn", str(folder))
+        return []
+
+    for place in (bench, bench.device):
+        patch.setattr(place, "report", asked)
+        patch.setattr(place, "table", lambda found: "")
+    patch.setattr(bench, "check_rivals", lambda: None)
+    patch.setattr(glowlite.bench.plots, "draw", draw)
+
+
+# Where the words point to
+
+
+def labelled(path, pictures):
+    """An .npz with three attributes that are read from the pictures."""
+    flat = pictures.reshape(len(pictures), -1).astype(float)
+    numbers = flat.mean(axis=1), flat[:, 0] + flat[:, 50], flat[:, 30] - flat[:, 90]
+    attributes = np.stack([number > np.median(number) for number in numbers], axis=1)
+    np.savez(path, images=pictures, attributes=attributes, attribute_names=np.array(["bright", "wide", "high"]))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with data and two runs: each with weights that differ, raw from averaged, and the last from the best."""
+    here = tmp_path_factory.mktemp("options")
+    labelled(here / "ramps.npz", images(60))
+    labelled(here / "others.npz", images(60, seed=1))
+    np.savez(here / "same.npz", images=np.repeat(images(1, seed=2), 60, axis=0))
+    (here / "damaged").mkdir()
+    for i, picture in enumerate(images(60)):
+        Image.fromarray(picture).save(here / "damaged" / f"{i:02}.png")
+    (here / "damaged" / "05.png").write_bytes(b"no picture")
+    (here / "one.yaml").write_text("average: 0.5\nlr: 0.01\n")
+    (here / "other.yaml").write_text("average: 0.5\nlr: 0.02\n")
+    with pytest.MonkeyPatch.context() as patch:
+        watch_folder(Seen(), patch, lambda *_: None)
+        for name, depth in (("run", 1), ("deeper", 2)):
+            words = f"{TINY} --K {depth} --average 0.9 --checkpoint-every 1 --keep 9 --lr 0.02 --out {here}/{name}"
+            patch.setattr(sys, "argv", ["train", *shlex.split(words.format(here=here))])
+            glowlite.train.main()
+            options = SimpleNamespace(device="cpu", checkpoint="last", weights="averaged", threads=1)
+            glowlite.edit.directions_of(glowlite.trained.load_trained(str(here / name), options))
+            (here / name / "best.safetensors").unlink()
+            (here / name / "best.safetensors").hardlink_to(checkpoints_of(here / name)[0])
+    return here
+
+
+KNOWN: dict[tuple[str, str, bool], Seen] = {}  # by command, words, and whether there was a bad step
+
+
+@pytest.fixture
+def observe(here, tmp_path, monkeypatch, capsys):
+    """A function of a command, what to look at, and the words of a row: what is seen."""
+
+    def look(command, sees, row_words, again=False):
+        bad_step = sees == "with a bad step"
+        key = command, row_words, bad_step
+        if again or key not in KNOWN:
+            KNOWN[key] = see(command, row_words, bad_step, tmp_path / str(len(list(tmp_path.iterdir()))))
+        return KNOWN[key][sees]
+
+    def see(command, row_words, bad_step, folder):
+        (folder / "work").mkdir(parents=True)
+        monkeypatch.chdir(folder / "work")
+        text = f"{BASE[command]} {row_words}"
+        if row_words.startswith("{"):  # other positional arguments than those of the base
+            text = " ".join([row_words, *re.findall("--.*", BASE[command])])
+        if "{fresh}" in text:
+            shutil.copytree(here / "run", folder / "fresh")
+        places = {"here": here, "run": here / "run", "deeper": here / "deeper", "fresh": folder / "fresh"}
+        words = shlex.split(text.format(**places))
+        if command != "train" or "--out" in words:
+            return watch_command(command, words, capsys)
+        return watch_training(words, bad_step)
+
+    return look
+
+
+# The tests
+
+
+def parser_of(command):
+    """The Parser that the command makes."""
+
+    class Found(Exception):
+        pass
+
+    def found(parser, *_, **__):
+        raise Found(parser)
+
+    module = importlib.import_module(
+        f"glowlite.{command}" + (".__main__" if command in ("bench", "data", "interop") else "")
+    )
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Found) as caught:
+        patch.setattr(sys, "argv", [command])
+        patch.setattr(Parser, "parse_args", found)
+        module.main()
+    return caught.value.args[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_row(command):
+    actions = [action for action in parser_of(command)._actions if action.dest != "help"]
+    names = {action.option_strings[0] if action.option_strings else action.dest: action for action in actions}
+    alone = {name for name in names if (command, name) in ONE_VALUE}
+    assert all(len(names[name].choices) == 1 for name in alone)
+    assert set(names) - alone == set(ROWS[command]), "add a row to ROWS that shows what this option does"
+    for name, rows in ROWS[command].items():
+        assert all(name in f"{row.one} {row.other}" or "-" not in name for row in rows), name
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [pytest.param(command, option, id=f"{command} {option}") for command, rows in ROWS.items() for option in rows],
+)
+def test_an_option_acts(command, option, observe):
+    for row in ROWS[command][option]:
+        assert observe(command, row.sees, row.one) != observe(command, row.sees, row.other), row
+
+
+# words whose results, in all that rows look at, are seen twice
+TWICE = {command: {""} for command in COMMANDS if ROWS[command] and command != "interop"}
+TWICE["train"] |= {"--out a --tensorboard", "--out a"}
+TWICE["evaluate"] |= {"--ood {here}/others.npz"}
+
+
+@pytest.mark.parametrize(("command", "words"), [(command, words) for command in TWICE for words in sorted(TWICE[command])])
+def test_what_is_seen_depends_on_the_words_alone(command, words, observe):
+    """Or a difference would show nothing."""
+    looked_at = {row.sees for rows in ROWS[command].values() for row in rows}
+    observe(command, "refused", words)
+    first = KNOWN[command, words, False]
+    observe(command, "refused", words, again=True)
+    second = KNOWN[command, words, False]
+    assert looked_at & set(first) == looked_at & set(second)
+    for sees in looked_at & set(first):
+        assert first[sees] == second[sees], sees
