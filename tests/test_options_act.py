@@ -5,7 +5,6 @@ one, of something that only this option can have changed. What is printed is loo
 """
 
 import contextlib
-import importlib
 import re
 import shlex
 import shutil
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from planted._parsers import COMMANDS, module_of, parser_of
 from small_runs import ROOT, images
 
 import glowlite.bench.__main__ as bench
@@ -34,7 +34,6 @@ import glowlite.train
 import glowlite.trained
 import glowlite.update
 import glowlite.workers
-from glowlite.command_line import Parser
 from glowlite.communicator import Alone
 from glowlite.errors import GlowliteError
 from glowlite.guards import BadStep
@@ -43,7 +42,6 @@ from glowlite.storage import checkpoints_of, read_arrays
 from glowlite.training import Training
 
 TINY = "--data {here}/ramps.npz --K 1 --L 1 --width 4 --batch 8 --steps 3 --log-every 1 --warmup 2 --threads 1 --seed 7"
-COMMANDS = sorted(set(re.findall(r'\bParser\("([\w.]+)"', "".join(p.read_text() for p in ROOT.glob("glowlite/**/*.py")))))
 
 
 @dataclass(frozen=True)
@@ -401,9 +399,6 @@ class Watcher:
 
 def watch_command(command, words, capsys):
     """What the command itself leaves in the current folder, prints, and asks of the machine."""
-    module = importlib.import_module(
-        f"glowlite.{command}" + (".__main__" if command in ("bench", "data", "interop") else "")
-    )
     with watched() as (seen, patch, spy):
         for drawing in (glowlite.sample, glowlite.figures, glowlite.interpolate, glowlite.reconstruct, glowlite.edit):
             patch.setattr(drawing, "enlarged", lambda sheet: sheet)  # as many pixels as there are: that is faster
@@ -419,7 +414,7 @@ def watch_command(command, words, capsys):
         capsys.readouterr()
         seen["refused"] = None
         try:
-            module.main()
+            module_of(command).main()
         except GlowliteError as error:
             seen["refused"] = str(error)
         seen["printed"] = capsys.readouterr().out.replace(str(Path().resolve().parent), "")
@@ -551,25 +546,6 @@ def observe(here, tmp_path, monkeypatch, capsys):
 
 
 # The tests
-
-
-def parser_of(command):
-    """The Parser that the command makes."""
-
-    class Found(Exception):
-        pass
-
-    def found(parser, *_, **__):
-        raise Found(parser)
-
-    module = importlib.import_module(
-        f"glowlite.{command}" + (".__main__" if command in ("bench", "data", "interop") else "")
-    )
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Found) as caught:
-        patch.setattr(sys, "argv", [command])
-        patch.setattr(Parser, "parse_args", found)
-        module.main()
-    return caught.value.args[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -18,7 +18,7 @@ class Bug:
     law: the law that it breaks, in a few words. what: the mistake, in a few words. file: the file that it is made in, under
     glowlite/. old, new: text of that file, which occurs there exactly once, and what stands there instead. tests: the
     tests that must fail then, as pytest names them from the root of the tree, such as
-    `tests/test_draws.py::test_every_draw_is_new[noise]`.
+    `tests/test_draws.py::test_ranks_draw_what_one_process_would[2]`.
     """
 
     law: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -18,11 +19,13 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "
 SECONDS = 300  # a bug may make a test hang
 PASSED, FAILED = 0, 1  # exit codes of pytest
 NOT_RUN = "NOT RUN"
+TIMES = itertools.count(int(time.time()))
 
 
 def run_tests(tree: Path, tests: list[str]) -> tuple[int | None, str, str]:
     """Run tests in a copy of the tree: pytest's exit code, None if the time ran out; the test that failed; the output."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}  # old bytecode may look new
+    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tree.parent / "bytecode")}
+    environment = {**os.environ, "PYTHONPATH": str(tree), **bytecode}
     arguments = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "-rfE", "--tb=line", *tests]
     try:
         done = subprocess.run(
@@ -35,16 +38,23 @@ def run_tests(tree: Path, tests: list[str]) -> tuple[int | None, str, str]:
     return done.returncode, failed[1] if failed else "", done.stdout + done.stderr
 
 
+def write(path: Path, text: str) -> None:
+    """Write a source file, with a time of its own: Python takes bytecode by the second and the size of its source."""
+    path.write_text(text)
+    written = next(TIMES)
+    os.utime(path, (written, written))
+
+
 def verdict(tree: Path, bug: Bug) -> tuple[str, str]:
     """Whether the bug is killed, and by what. The tree is as it was afterwards."""
     path = tree / "glowlite" / bug.file
     text = path.read_text()
     assert text.count(bug.old) == 1, f"{bug.file}: the text of {bug.what!r} does not occur exactly once"
-    path.write_text(text.replace(bug.old, bug.new))
+    write(path, text.replace(bug.old, bug.new))
     try:
         code, test, _ = run_tests(tree, list(bug.tests))
     finally:
-        path.write_text(text)
+        write(path, text)
     if code in (FAILED, None):
         return "killed", test
     return ("SURVIVED", "") if code == PASSED else (NOT_RUN, f"pytest ended with {code}")

@@ -1,4 +1,4 @@
-"""Bugs that make a random draw come twice, or not at all."""
+"""Bugs that make a random draw come twice, or not at all, or that tie one to another."""
 
 from __future__ import annotations
 
@@ -6,13 +6,108 @@ from . import Bug
 
 LAW = "no draw comes twice"
 
+
+def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
+    return Bug(LAW, what, file, old, new, tuple(f"tests/test_draws.py::{test}" for test in tests))
+
+
+NOISE = "test_noise_is_new_for_every_purpose_seed_epoch_step_draw_and_sample"
+ORDER = "test_every_epoch_and_seed_has_an_order_of_its_own"
+AUGMENTED = "test_flips_shifts_and_crops_are_new_and_depend_on_nothing_else"
+SAMPLES = "test_samples_are_new_at_every_level_and_seed_and_the_temperature_is_that_of_every_level"
+WEIGHTS = "test_the_weights_that_a_model_begins_with_are_new_in_every_layer_and_seed"
+SCORES = "test_images_that_are_equal_are_scored_with_noise_of_their_own"
+RANKS = "test_ranks_draw_what_one_process_would"
+PICTURES = "test_the_noise_of_pictures_is_new"
+
+TRAINING = 'dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype)'
+AUGMENT = 'uniform(seed, "augment", step, share.start,'
+EVALUATION = 'dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
+DIRECTIONS = 'dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
+NORMAL = 'temperature * normal(seed, "sample", i, (n, *shape), self.dtype.name)[rows]'
+SHIFTS = "_sources(height, self.shift, draws[:, 1]), _sources(width, self.shift, draws[:, 2])"
+KEY = "np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index])"
+
 BUGS = [
-    Bug(
-        LAW,
-        "the same noise at every step",
-        "batches.py",
-        'dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype)',
-        'dequantisation_noise(seed, "dequantise", 0, share.start, part.shape, dtype)',
-        ("tests/test_draws.py::test_the_noise_of_every_step_is_new",),
+    bug("the same noise at every step", "batches.py", TRAINING, TRAINING.replace("step", "0"), NOISE),
+    bug("the same noise in every epoch", "batches.py", TRAINING, TRAINING.replace("step", "position"), NOISE),
+    bug("one noise for a whole epoch", "batches.py", TRAINING, TRAINING.replace("step", "epoch"), NOISE),
+    bug("noise without the seed", "batches.py", TRAINING, TRAINING.replace("seed", "0"), NOISE),
+    bug("no noise in training", "batches.py", TRAINING, f"0 * {TRAINING}", NOISE),
+    bug("the noise of an evaluation in training", "batches.py", '"dequantise"', '"evaluate"', NOISE),
+    bug("every rank draws the noise of rank 0", "batches.py", TRAINING, TRAINING.replace("share.start", "0"), RANKS),
+    bug("every rank augments as rank 0", "batches.py", AUGMENT, AUGMENT.replace("share.start", "0"), RANKS),
+    bug(
+        "one noise for every sample", "randomness.py",
+        "    return _below_one(numbers.astype(dtype)).reshape(shape)",
+        "    return _below_one(numbers.astype(dtype)).reshape(shape)[:1].repeat(shape[0], axis=0)", NOISE,
     ),
-]
+    bug(
+        "noise that repeats every 256 samples", "randomness.py",
+        "    return _below_one(numbers.astype(dtype)).reshape(shape)",
+        "    return _below_one(numbers.astype(dtype)).reshape(shape)[np.arange(shape[0]) % 256]", NOISE,
+    ),
+    bug("noise from 0 to 1/2", "randomness.py", "numbers.astype(dtype)", "numbers.astype(dtype) / 2", NOISE),
+    bug("samples that share half of their noise", "randomness.py", "start * blocks)", "start * (blocks // 2))", RANKS),
+    bug("streams of all seeds alike", "randomness.py", KEY, KEY.replace("seed,", "0,"), NOISE, ORDER),
+    bug("streams of all purposes alike", "randomness.py", KEY, KEY.replace("zlib.crc32(purpose.encode()), ", ""), NOISE),
+    bug("streams of all indices alike", "randomness.py", KEY, KEY.replace(", *index", ""), NOISE, ORDER, SAMPLES),
+    bug("the same order in every epoch", "batches.py", '"shuffle", epoch)', '"shuffle")', ORDER),
+    bug("order without the seed", "batches.py", 'generator(seed, "shuffle"', 'generator(0, "shuffle"', ORDER),
+    bug(
+        "no shuffling", "batches.py", "            shuffled = epoch\n",
+        "            order, shuffled = np.arange(len(images)), epoch\n", ORDER,
+    ),
+    bug("the same augmentation at every step", "batches.py", AUGMENT, AUGMENT.replace("step", "0"), AUGMENTED),
+    bug("the same augmentation in every epoch", "batches.py", AUGMENT, AUGMENT.replace("step", "position"), AUGMENTED),
+    bug("augmentation without the seed", "batches.py", AUGMENT, AUGMENT.replace("seed", "0"), AUGMENTED),
+    bug("crop tied to shift", "batches.py", "(rows, draws[:, 3:])", "(rows, draws[:, 1:3])", AUGMENTED),
+    bug("crop along the diagonal", "batches.py", "draws[:, 3:]), draws", "draws[:, [3, 3]]), draws", AUGMENTED),
+    bug("no random place of a crop", "batches.py", "images.read(rows, draws[:, 3:])", "images.read(rows)", AUGMENTED),
+    bug("flip tied to the shift down", "batches.py", "draws[:, 0] < 0.5", "draws[:, 1] < 0.5", AUGMENTED),
+    bug("shift along the diagonal", "batches.py", SHIFTS, SHIFTS.replace("draws[:, 2]", "draws[:, 1]"), AUGMENTED),
+    bug("shift down tied to the flip", "batches.py", SHIFTS, SHIFTS.replace("draws[:, 1]", "draws[:, 0]"), AUGMENTED),
+    bug("every image flipped", "batches.py", "draws[:, 0] < 0.5", "draws[:, 0] < 1.5", AUGMENTED),
+    bug("no shift by the most", "batches.py", "draws * (2 * most + 1)", "draws * (2 * most)", AUGMENTED),
+    bug("levels share their noise", "models/glow.py", NORMAL, NORMAL.replace(", i,", ", 0,"), SAMPLES),
+    bug("samples without the seed", "models/glow.py", NORMAL, NORMAL.replace("seed", "0"), SAMPLES),
+    bug("samples of the model's seed", "models/glow.py", NORMAL, NORMAL.replace("seed", "self.seed"), SAMPLES),
+    bug(
+        "temperature at the top only", "models/glow.py", NORMAL,
+        NORMAL.replace("temperature *", "(temperature if i == self.config.L - 1 else 1.0) *"), SAMPLES,
+    ),
+    bug(
+        "no temperature at the top", "models/glow.py", NORMAL,
+        NORMAL.replace("temperature *", "(temperature if i < self.config.L - 1 else 1.0) *"), SAMPLES,
+    ),
+    bug("temperature squared", "models/glow.py", NORMAL, NORMAL.replace("temperature", "temperature**2"), SAMPLES),
+    bug(
+        "samples that repeat every 256", "models/glow.py", NORMAL,
+        NORMAL.replace("[rows]", "[np.arange(n) % 256][rows]"), SAMPLES,
+    ),
+    bug("no noise in samples", "randomness.py", "return generator(seed, purpose, index).standard", "return 0 * generator(seed, purpose, index).standard", SAMPLES),
+    bug("weights without the seed", "models/glow.py", 'generator(seed, "weights")', 'generator(0, "weights")', WEIGHTS),
+    bug(
+        "the same weights in every step", "models/glow.py", "flow_step(config, channels, i, rng, threads) for",
+        'flow_step(config, channels, i, generator(seed, "weights"), threads) for', WEIGHTS,
+    ),
+    bug("every draw of an evaluation alike", "evaluation.py", EVALUATION, EVALUATION.replace("draw,", "0,"), NOISE, SCORES),
+    bug("every block of an evaluation alike", "evaluation.py", EVALUATION, EVALUATION.replace("block.start", "0"), SCORES),
+    bug("evaluation without the seed", "evaluation.py", EVALUATION, EVALUATION.replace("seed", "0"), NOISE, SCORES),
+    bug("evaluation with the noise of training", "evaluation.py", '"evaluate"', '"dequantise"', NOISE),
+    bug("no noise in an evaluation", "evaluation.py", EVALUATION, f"0 * {EVALUATION}", NOISE, SCORES),
+    bug("directions whose noise repeats", "directions.py", DIRECTIONS, DIRECTIONS.replace("start,", "0,"), NOISE),
+    bug("directions without the seed", "directions.py", DIRECTIONS, DIRECTIONS.replace("seed", "0"), NOISE),
+    bug("directions with the noise of training", "directions.py", '"directions", 0', '"dequantise", 0', NOISE),
+    bug("no noise for directions", "directions.py", DIRECTIONS, f"0 * {DIRECTIONS}", NOISE),
+    bug("pictures with the noise of training", "pictures.py", '"pictures", 0', '"dequantise", 0', PICTURES),
+    bug(
+        "the images held out are those evaluated", "evaluation.py", '"evaluated", count', '"held out", count',
+        "test_the_images_held_out_are_not_those_that_an_evaluation_takes",
+    ),
+    bug(
+        "the first images are evaluated", "evaluation.py",
+        ".permutation(count)[:most])", ".permutation(count)[:most].argsort())",
+        "test_the_images_held_out_are_not_those_that_an_evaluation_takes",
+    ),
+]  # fmt: skip
