@@ -350,6 +350,7 @@ def watch_training(words, with_a_bad_step=False):
             seen.note("images", batch.images)
             seen.note("noise", batch.noise)
             seen.note("trained", batch.step)
+            assert batch.step < 20, "a training of 600 steps"
             return step(self, batch)
 
         patch.setattr(Training, "step", watched_step)
@@ -392,6 +393,9 @@ class Watcher:
 
     def on_checkpoint(self, training):
         self.seen.note("checkpoints", training.state.step)
+
+    def after_step(self, training):
+        pass
 
     def close(self):
         pass

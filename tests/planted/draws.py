@@ -24,7 +24,7 @@ TRAINING = 'dequantisation_noise(seed, "dequantise", step, share.start, part.sha
 AUGMENT = 'uniform(seed, "augment", step, share.start,'
 EVALUATION = 'dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
 DIRECTIONS = 'dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
-NORMAL = 'temperature * normal(seed, "sample", i, (n, *shape), self.dtype.name)[rows]'
+NORMAL = 'temperature * normal(seed, "sample", i, (drawn, *shape), self.dtype.name)'
 SHIFTS = "_sources(height, self.shift, draws[:, 1]), _sources(width, self.shift, draws[:, 2])"
 KEY = "np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index])"
 
@@ -81,11 +81,11 @@ BUGS = [
         NORMAL.replace("temperature *", "(temperature if i < self.config.L - 1 else 1.0) *"), SAMPLES,
     ),
     bug("temperature squared", "models/glow.py", NORMAL, NORMAL.replace("temperature", "temperature**2"), SAMPLES),
+    bug("samples that repeat in every pass", "models/glow.py", "z[start : start + size]", "z[:size]", SAMPLES),
     bug(
-        "samples that repeat every 256", "models/glow.py", NORMAL,
-        NORMAL.replace("[rows]", "[np.arange(n) % 256][rows]"), SAMPLES,
+        "no noise in samples", "randomness.py",
+        "return generator(seed, purpose, index).standard", "return 0 * generator(seed, purpose, index).standard", SAMPLES,
     ),
-    bug("no noise in samples", "randomness.py", "return generator(seed, purpose, index).standard", "return 0 * generator(seed, purpose, index).standard", SAMPLES),
     bug("weights without the seed", "models/glow.py", 'generator(seed, "weights")', 'generator(0, "weights")', WEIGHTS),
     bug(
         "the same weights in every step", "models/glow.py", "flow_step(config, channels, i, rng, threads) for",
