@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glowlite.errors import PictureError
+from glowlite.errors import OutputError, PictureError
+from glowlite.outputs import PNG, output
 from glowlite.storage import atomic_path
 from glowlite.terminal import printable
 
@@ -24,11 +25,14 @@ LONGEST_NAME = 40  # characters of a name from outside: a longer one would push 
 
 
 @contextmanager
-def figure_at(path: Path, width: float, height: float, layout: str | None = "constrained", **saving: Any) -> Iterator[Any]:
+def figure_at(
+    path: Path, width: float, height: float, layout: str | None = "constrained", option: str | None = None, **saving: Any
+) -> Iterator[Any]:
     """An empty matplotlib Figure of width x height inches; it is written to `path` as a PNG when the block has drawn it.
 
-    `saving`: further arguments of `Figure.savefig`. Raises PictureError, in one line, for whatever goes wrong: a picture is
-    no reason to lose what it shows.
+    `option`: the one that named `path`, if a user did. `saving`: further arguments of `Figure.savefig`. Raises OutputError for
+    a place where that option must not write, and PictureError, in one line, for whatever else goes wrong: a picture is no
+    reason to lose what it shows.
     """
     try:
         matplotlib = _matplotlib()
@@ -39,8 +43,10 @@ def figure_at(path: Path, width: float, height: float, layout: str | None = "con
             yield figure
             for text in figure.findobj(matplotlib.text.Text):
                 text.set_parse_math(False)
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, format="png", **{"dpi": DPI, **saving})
+            with atomic_path(path) if option is None else output(option, path, PNG) as place:
+                figure.savefig(place, format="png", **{"dpi": DPI, **saving})
+    except OutputError:
+        raise
     except Exception as error:  # a library that draws fails in as many ways as it has settings
         reason = printable(" ".join(str(error).split()) or type(error).__name__)
         raise PictureError(f"{path}: this picture cannot be drawn: {reason[:200]}") from error

@@ -12,10 +12,12 @@ import numpy as np
 from glowlite.backend import to_host
 from glowlite.command_line import Parser, at_least, run
 from glowlite.directions import METHODS, Directions
-from glowlite.errors import GlowliteError
+from glowlite.errors import GlowliteError, OutputError
 from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, directions_file
-from glowlite.sheets import check_place, drawn, enlarged, lost, save_png, tile
+from glowlite.outputs import DIRECTIONS as DIRECTIONS_FILE
+from glowlite.outputs import PNG, check_output, output_path
+from glowlite.sheets import drawn, enlarged, lost, save_png, tile
 from glowlite.storage import read_arrays, write_arrays
 from glowlite.terminal import say, warn
 from glowlite.trained import Trained, add_model_options, load_trained, part_words
@@ -82,9 +84,9 @@ def directions_of(trained: Trained) -> Directions:
     found = Directions.of(trained.model, data.train[:], data.attributes, data.attribute_names)
     if place is not None:
         try:
-            save_directions(found, place, weights, data.source)
-        except OSError as error:
-            warn(f"{place}: cannot be written ({error.strerror}); directions are taken again each time")
+            save_directions(found, output_path("directions", place, DIRECTIONS_FILE), weights, data.source)
+        except OutputError as error:
+            warn(f"{error}; directions are taken again each time")
     return found
 
 
@@ -127,18 +129,26 @@ def strips(
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    check_place("--out", options.out)
     which, words = part_words(options.words)
     names = list(dict.fromkeys(name for group in options.attribute for name in group.split(",") if name))
-    if options.save and options.save.suffix != ".safetensors":
-        raise GlowliteError(f"--save {options.save}: must end in .safetensors")
-    if not (options.list or options.save) and not (names and words):
-        raise GlowliteError("name one image or more, and --attribute; --list shows the attributes")
+    if options.save:
+        check_output("--save", options.save, DIRECTIONS_FILE)
+    elif not options.list:
+        if not (names and words):
+            raise GlowliteError("name one image or more, and --attribute; --list shows the attributes")
+        check_output("--out", options.out, PNG)
+    if words and (options.save or options.list):
+        option = "--save" if options.save else "--list"
+        raise GlowliteError(
+            f"{words[0]}: no folder of a run, model file or pretrained model, and {option} takes no images; leave it out"
+        )
     trained = load_trained(which, options)
     if options.save:
         data = trained.data()
         directions = Directions.of(trained.model, data.train[:], data.attributes, data.attribute_names)
-        save_directions(directions, options.save, fingerprint(trained.model), data.source)
+        save_directions(
+            directions, output_path("--save", options.save, DIRECTIONS_FILE), fingerprint(trained.model), data.source
+        )
         say(f"{options.save}: {len(directions.names)} attributes of {directions.images} images")
         return
     directions = directions_of(trained)

@@ -19,3 +19,7 @@ class DamagedError(GlowliteError):
 
 class PictureError(GlowliteError):
     """A picture that could not be drawn. What it shows is not lost by that."""
+
+
+class OutputError(GlowliteError):
+    """A place where a file cannot be written, or must not be."""

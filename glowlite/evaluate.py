@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,8 @@ from glowlite.data.preparation import Preparation
 from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import scores, some_rows
+from glowlite.outputs import CSV, CSV_HEAD, PNG, check_output, output
 from glowlite.pictures import save_histograms
-from glowlite.sheets import check_place
-from glowlite.storage import atomic_path
 from glowlite.terminal import say, warn
 from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
 
@@ -35,7 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--dequantisation-samples", type=at_least(1), default=1, help="draws of the noise; more give a tighter bound")
     add("--seed", type=at_least(0), default=0, help="of the noise")
     add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
-    add("--csv", metavar="FILE", help="write bits/dim of every image there")
+    add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
     add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
     add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
     add_model_options(parser)
@@ -53,9 +51,11 @@ def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Da
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    if options.ood is not None:
-        check_place("--histogram", options.histogram)
     ranks = communicator()
+    if ranks.leads and options.csv is not None:
+        check_output("--csv", options.csv, CSV)
+    if ranks.leads and options.ood is not None:
+        check_output("--histogram", options.histogram, PNG)
     trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
     model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
     data = data_of(options, trained, ranks.local_size)
@@ -69,13 +69,13 @@ def main(arguments: list[str] | None = None) -> None:
     others = None if options.ood is None else score_others(options, trained, ranks)
     if not ranks.leads:
         return
-    if options.csv is not None:
-        write_csv(Path(options.csv), results)
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     say(
         f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images; {trained.weights}"
         f" weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
+    if options.csv is not None:
+        write_csv(options.csv, results)
     if others is not None:
         compare(options, n_bits, {f"{data.name}, {which}": results, options.ood: others})
 
@@ -117,12 +117,9 @@ def told_apart(own: np.ndarray, others: np.ndarray) -> float:
 
 def write_csv(path: Path, results: np.ndarray) -> None:
     """One line an image: its place in the set, and its bits/dim."""
-    if path.is_dir():
-        raise GlowliteError(f"--csv {path} is a folder; name a file")
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["image", "bits_per_dim"])
-        rows.writerows([i, f"{bits:.6f}"] for i, bits in enumerate(results))
+    rows = [f"{i},{bits:.6f}" for i, bits in enumerate(results)]
+    with output("--csv", path, CSV) as file:
+        file.write("\r\n".join([CSV_HEAD, *rows, ""]).encode())
 
 
 if __name__ == "__main__":

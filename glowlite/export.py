@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from glowlite.command_line import Parser, at_least, run
-from glowlite.errors import GlowliteError
+from glowlite.data import Dataset
 from glowlite.evaluation import scores
 from glowlite.models.glow import Glow
 from glowlite.models.weights import named_arrays, rounded
+from glowlite.outputs import MODEL, check_output, output_path
 from glowlite.terminal import say
 from glowlite.trained import Trained, add_model_options, load_trained, training_command
 
@@ -28,26 +29,28 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def export(trained: Trained, path: Path, dtype: str, batch: int) -> dict[str, Any]:
-    """Round the weights of the model, measure held-out bits/dim with them, and write the file; what was measured.
+def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
+    """Round the weights of the model to `dtype`, and measure held-out bits/dim with them.
 
-    Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command. One draw of the
-    dequantisation noise, of seed 0.
+    One draw of the dequantisation noise, of seed 0.
     """
-    model, data = trained.model, trained.data()
-    round_weights(model, dtype)
-    bits = scores(model, data.held_out, trained.n_bits, batch, seed=0)
-    held_out = {
+    round_weights(trained.model, dtype)
+    bits = scores(trained.model, data.held_out, trained.n_bits, batch, seed=0)
+    return {
         "bits_per_dim": float(bits.mean()),
         "standard_error": float(bits.std(ddof=1) / np.sqrt(len(bits))) if len(bits) > 1 else None,
         "images": len(bits),
         "draws": 1,
         "seed": 0,
     }
+
+
+def export(trained: Trained, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
+    """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command."""
+    model = trained.model
     known: dict[str, Any] = {name: model.facts[name] for name in ("step", "versions") if name in model.facts}
     known |= {"weights": trained.weights, "command": training_command(trained.options)}
     model.save(path, dtype=dtype, held_out=held_out, run={"options": trained.options, "data": data.source}, **known)
-    return held_out
 
 
 def round_weights(model: Glow, dtype: str) -> None:
@@ -58,15 +61,17 @@ def round_weights(model: Glow, dtype: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     path: Path = options.file
-    if path.suffix != ".safetensors" or not path.parent.is_dir():
-        raise GlowliteError(f"{path}: name a file that ends in .safetensors, in a folder that is there")
+    check_output("FILE", path, MODEL)
     trained = load_trained(options.run, options)
-    found = export(trained, path, options.dtype, options.batch)
+    data = trained.data()
+    found = measured(trained, data, options.dtype, options.batch)
     say(
-        f"{path}: {len(trained.model.store):,} parameters in {options.dtype}, {path.stat().st_size / 1e6:.2f} MB;"
-        f" held-out bits/dim {found['bits_per_dim']:.4f} at {trained.n_bits} bits over {found['images']} images with these"
-        " weights"
+        f"held-out bits/dim {found['bits_per_dim']:.4f} at {trained.n_bits} bits over {found['images']} images with weights"
+        f" in {options.dtype}"
     )
+    export(trained, data, output_path("FILE", path, MODEL), options.dtype, found)
+    size = path.stat().st_size / 1e6
+    say(f"{path}: {len(trained.model.store):,} parameters in {options.dtype}, {size:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from glowlite.edit import DEFAULT_ALPHA, directions_of, strips
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
 from glowlite.interpolate import ADVICE, walk
+from glowlite.outputs import PNG, check_folder, make_folder
 from glowlite.sample import GRID, ROW, SWEEP, sweep, tell_lost
 from glowlite.sheets import drawn, enlarged, save_png, tile, titled
 from glowlite.terminal import say, warn
@@ -114,15 +115,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     out: Path = options.out
-    if out.exists() and not out.is_dir():
-        raise GlowliteError(f"--out {out} is a file; name a folder")
+    check_folder("--out", out, PNG, {f"{name}.png" for name in FIGURES}.__contains__)
     trained, *others = (load_trained(which, options) for which in (options.run, *options.depth))
     shape = trained.model.config.image_shape
     for other in others:
         if other.model.config.image_shape != shape:
             raise GlowliteError(f"--depth {other.name}: of {other.model.config.image_shape}, and {trained.name} of {shape}")
     task = Task(trained, others, options.seed, options.temperature)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", out)
     for name, figure in FIGURES.items():
         if figure is depth and not others:
             warn("no figure of depth: name models of other depths with --depth")

@@ -12,7 +12,8 @@ from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.latent import four_corners, interpolate
 from glowlite.models.glow import Glow
-from glowlite.sheets import check_place, drawn, enlarged, lost, save_gif, save_png, tile
+from glowlite.outputs import GIF, PNG, check_output
+from glowlite.sheets import drawn, enlarged, lost, save_gif, save_png, tile
 from glowlite.terminal import say, warn
 from glowlite.trained import add_model_options, load_trained, part_words
 
@@ -61,7 +62,7 @@ def loop(images: np.ndarray) -> np.ndarray:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    check_place("--out", options.out, (".png", ".gif"))
+    kind = check_output("--out", options.out, PNG, GIF)
     which, words = part_words(options.words)
     if len(words) not in (2, 4):
         raise GlowliteError(f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are held-out images")
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     if line is not None:
         warn(line)
     shown = drawn(images.reshape(-1, *images.shape[2:]), trained.n_bits)
-    if options.out.suffix.lower() == ".gif":
+    if kind is GIF:
         frames = loop(shown.reshape(*images.shape[:4], 3))
         save_gif(options.out, enlarged(frames), SECONDS)
         made = f"{len(frames)} frames"

@@ -89,10 +89,13 @@ def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: 
 
 
 def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
-    """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out."""
+    """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out.
+
+    It is the output of --histogram. Raises OutputError.
+    """
     shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
-    with figure_at(path, 6.4, 3.6) as figure:
+    with figure_at(path, 6.4, 3.6, option="--histogram") as figure:
         axes, names = figure.subplots(), []
         for name, bits in shown.items():
             axes.hist(bits, edges, density=True, alpha=0.6, label="shown")

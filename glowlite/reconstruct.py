@@ -13,7 +13,8 @@ from glowlite.errors import GlowliteError
 from glowlite.latent import finite
 from glowlite.models.glow import Glow
 from glowlite.objective import middles, to_pixels
-from glowlite.sheets import check_place, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.outputs import PNG, check_output
+from glowlite.sheets import drawn, enlarged, lost, save_png, tile, titled
 from glowlite.terminal import say, warn
 from glowlite.trained import add_model_options, load_trained, part_words
 
@@ -37,7 +38,7 @@ def rebuilt(model: Glow, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, n
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    check_place("--out", options.out)
+    check_output("--out", options.out, PNG)
     which, words = part_words(options.words)
     if not words:
         raise GlowliteError(f"{which} is a model; name images, too: files, or numbers of held-out images")

@@ -15,8 +15,9 @@ from typing import Any
 from glowlite.command_line import Parser, run
 from glowlite.errors import GlowliteError
 from glowlite.inputs import read_bytes
+from glowlite.outputs import HTML, check_output, output
 from glowlite.run_folder import METRICS, TIMING, read_config
-from glowlite.storage import checkpoints_of, write_text
+from glowlite.storage import checkpoints_of
 from glowlite.terminal import printable, say, warn
 
 STYLE = """
@@ -162,14 +163,15 @@ def _number(value: float | int | None) -> str:
     return f"{value:.4f}" if 0.01 <= abs(value) < 1000 else f"{value:.2e}"
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
     run_folder = Path(options.run)
     out = Path(options.out) if options.out else run_folder / "report.html"
-    if out.is_dir():
-        raise GlowliteError(f"--out {out} is a folder; name a file")
-    text = page(run_folder)
-    write_text(out, text)
+    read_config(run_folder)  # what is no run is said first
+    check_output("--out", out, HTML)
+    text = page(run_folder).encode()
+    with output("--out", out, HTML) as file:
+        file.write(text)
     say(f"{out}: {len(text) / 1e6:.1f} MB, complete in itself")
 
 

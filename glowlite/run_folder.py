@@ -17,10 +17,10 @@ from glowlite.errors import GlowliteError, PictureError
 from glowlite.pictures import samples_at_temperatures, save_learning_curve, save_pictures
 from glowlite.storage import (
     CHECKPOINTS,
-    atomic_path,
     checkpoint_name,
     checkpoints_of,
     remove_temporaries,
+    replace_by_link,
     write_text,
 )
 from glowlite.terminal import warn
@@ -102,12 +102,7 @@ class RunFolder:
             self.picture_failed = True
 
     def _name_best(self, path: Path) -> None:
-        with atomic_path(self.path / BEST) as temporary:
-            temporary.unlink(missing_ok=True)
-            try:
-                os.link(path, temporary)
-            except OSError:  # a file system without hard links
-                temporary.write_bytes(path.read_bytes())
+        replace_by_link(path, self.path / BEST)
 
     def close(self) -> None:
         self.metrics.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
 from glowlite.models.glow import Glow
-from glowlite.sheets import check_place, columns_of, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.outputs import PNG, check_folder, check_output, make_folder
+from glowlite.sheets import columns_of, drawn, enlarged, lost, save_png, tile, titled
 from glowlite.terminal import say, warn
 from glowlite.trained import DEFAULT, MODEL_HELP, add_model_options, load_trained
 from glowlite.workers import available_bytes
@@ -72,7 +74,7 @@ def check_size(n: int, dimensions: int) -> None:
 
 def save_each(folder: Path, images: np.ndarray) -> None:
     """uint8 (N, H, W, 3) as folder/sample-0000.png, ... in their own size."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", folder)
     digits = max(4, len(str(len(images) - 1)))
     for i, image in enumerate(images):
         save_png(folder / f"sample-{i:0{digits}d}.png", image)
@@ -85,9 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise GlowliteError("--temperature-sweep is a sheet; leave out --no-grid")
     out = options.out or Path("samples.png" if options.grid else "samples")
     if options.grid:
-        check_place("--out", out)
-    elif out.exists() and not out.is_dir():
-        raise GlowliteError(f"--out {out} is a file; name a folder, or leave out --no-grid")
+        check_output("--out", out, PNG)
+    else:
+        check_folder("--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None)
     trained = load_trained(options.run, options)
     model, n_bits = trained.model, trained.n_bits
     n = options.n or (ROW if levels else GRID)

@@ -6,22 +6,19 @@ Pillow is imported when one is written.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from glowlite.drawing import shortened
-from glowlite.errors import GlowliteError
 from glowlite.latent import finite
 from glowlite.objective import to_pixels
-from glowlite.storage import atomic_path
+from glowlite.outputs import GIF, PNG, output
 
 MAGENTA = (255, 0, 255)  # of the cross, on black: like no image
 SIDE = 1024  # pixels that the longer side of a sheet is enlarged to, at most
 LARGEST_SCALE = 8
 NAMED = 10  # images that are not finite, in one line
-BEGINNINGS = {".png": (b"\x89PNG\r\n\x1a\n",), ".gif": (b"GIF87a", b"GIF89a")}
 
 
 def drawn(images: np.ndarray, n_bits: int) -> np.ndarray:
@@ -98,37 +95,18 @@ def titled(rows: dict[str, np.ndarray], size: int = 14) -> np.ndarray:
     return np.asarray(page)
 
 
-def check_place(option: str, path: Path, suffixes: Sequence[str] = (".png",)) -> None:
-    """Raise GlowliteError for a place where a picture cannot be written, or where something else than one is."""
-    suffix = path.suffix.lower()
-    if suffix not in suffixes:
-        raise GlowliteError(f"{option} {path}: must end in {' or '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise GlowliteError(f"{option} {path}: no folder {path.parent}; make it, or name another place")
-    if path.exists() or path.is_symlink():
-        beginning = b""
-        if path.is_file():
-            with open(path, "rb") as file:
-                beginning = file.read(8)
-        if not beginning.startswith(BEGINNINGS[suffix]):
-            kind = suffix[1:].upper()
-            raise GlowliteError(f"{option} {path}: exists and is no {kind}, so it is left alone; name another file")
-
-
-def save_png(path: Path, sheet: np.ndarray) -> None:
-    """uint8 (h, w, 3) as a PNG, whole or not at all."""
+def save_png(path: Path, sheet: np.ndarray, option: str = "--out") -> None:
+    """uint8 (h, w, 3) as a PNG, whole or not at all. Raises OutputError, which names the `option` that gave the path."""
     from PIL import Image
 
-    with atomic_path(path) as temporary:
-        Image.fromarray(sheet).save(temporary, format="png", optimize=True)
+    with output(option, path, PNG) as file:
+        Image.fromarray(sheet).save(file, format="png", optimize=True)
 
 
-def save_gif(path: Path, frames: np.ndarray, seconds: float) -> None:
-    """uint8 (frames, h, w, 3) as a GIF that goes on for ever, a frame every `seconds`."""
+def save_gif(path: Path, frames: np.ndarray, seconds: float, option: str = "--out") -> None:
+    """uint8 (frames, h, w, 3) as a GIF that goes on for ever, a frame every `seconds`. Raises OutputError, as `save_png`."""
     from PIL import Image
 
     first, *rest = [Image.fromarray(frame).quantize(dither=Image.Dither.NONE) for frame in frames]
-    with atomic_path(path) as temporary:
-        first.save(
-            temporary, format="gif", save_all=True, append_images=rest, duration=round(1000 * seconds), loop=0, disposal=2
-        )
+    with output(option, path, GIF) as file:
+        first.save(file, format="gif", save_all=True, append_images=rest, duration=round(1000 * seconds), loop=0, disposal=2)

@@ -1,7 +1,8 @@
 """Named arrays on disk: safetensors for the numbers, JSON in its header for the rest, a checksum over both. No pickle.
 
-A file is written beside its place under a temporary name, flushed to the disk, and renamed: whoever reads the place
-finds the old file or the new one, never half of one.
+A file is written beside its place under a temporary name, flushed to the disk, and renamed: a reader finds the old file or
+the new one, never half of one. The temporary name cannot be guessed and is created exclusively, so nothing is followed or
+replaced that somebody has put there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import os
 import re
 import reprlib
+import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,42 +22,85 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.errors import DamagedError, GlowliteError
+from glowlite.errors import DamagedError, GlowliteError, OutputError
 from glowlite.schema import checked, names_to, plain, read_json
 from glowlite.tensor_file import TensorFile, open_tensors
 
 FORMAT = "glowlite-1"
 CHECKPOINTS = "checkpoints"  # the folder of them in the folder of a run
-TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
+# of this version, and of the first, in the folder of a run
+TEMPORARY = re.compile(r"\.glowlite-[0-9a-f]{32}\.tmp|\..+\.(json|jsonl|png|safetensors)\.\d+\.tmp")
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what was written there takes the place of `path` if the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """A new empty file beside `path`; what was written into it takes the place of `path` if the block succeeds.
+
+    Only a regular file is ever replaced. Raises OSError, which names `path` and never the temporary file.
+    """
+    with _temporary_for(path) as temporary:
+        _check_replaceable(path)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o666))
         yield temporary
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
+        _flush(temporary, os.O_RDONLY | NO_FOLLOW)
+        _check_replaceable(path)
         os.replace(temporary, path)
         flush_folder(path.parent)
+
+
+def replace_by_link(source: Path, path: Path) -> None:
+    """Make `path` another name of the file `source`, or a copy of it on a file system without hard links."""
+    with _temporary_for(path) as temporary:
+        _check_replaceable(path)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            with atomic_path(path) as copy:
+                shutil.copyfile(source, copy)
+            return
+        os.replace(temporary, path)
+        flush_folder(path.parent)
+
+
+def _check_replaceable(path: Path) -> None:
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        what = "a symbolic link" if path.is_symlink() else "no regular file"
+        raise OSError(None, f"is {what}, which is not replaced; remove it, or name another place", str(path))
+
+
+@contextmanager
+def _temporary_for(path: Path) -> Iterator[Path]:
+    """A name beside `path`, of no file yet; a file of that name is removed at the end. OSErrors name `path` in its place."""
+    temporary = path.parent / f".glowlite-{os.urandom(16).hex()}.tmp"
+    try:
+        yield temporary
+    except OSError as error:
+        if error.filename is not None and os.fspath(error.filename) == str(temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def flush_folder(folder: Path) -> None:
     """Have the names in a folder on the disk, too, where the system can: a rename is one."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _flush(folder, os.O_RDONLY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_temporaries(folder: Path) -> None:
     """Remove what processes that were killed while they wrote into `folder` have left there."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.iterdir() if folder.is_dir() else ():
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
@@ -62,7 +108,7 @@ def remove_temporaries(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace the file `path` by `text`, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
@@ -77,7 +123,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[s
         with atomic_path(path) as temporary:
             save_file(tensors, str(temporary), {"format": FORMAT, "header": text, "sha256": checksum(tensors, text)})
     except (OSError, SafetensorError) as error:
-        raise GlowliteError(f"cannot write {path}: {_reason(error)}; what was there before is still there") from None
+        reason = (isinstance(error, OSError) and error.strerror) or _reason(error)
+        raise OutputError(f"cannot write {path}: {reason}; what was there before is still there") from None
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -80,7 +80,7 @@ def test_raw_weights_more_draws_other_data_and_the_training_set(home):
         (["run", "--crop", "4"], ["without --data"]),
         (["run", "--dequantisation-samples", "0"], ["at least 1"]),
         (["run", "--csv", "run"], ["--csv run is a folder"]),
-        (["run", "--csv", "no/such/folder.csv"], ["No such file or directory"]),
+        (["run", "--csv", "no/such/folder.csv"], ["no folder no/such; make it"]),
         (["model.safetensors"], ["model.safetensors", "--data"]),
         (["face"], ["face: no such file or folder, nor a pretrained model", "faces"]),
     ],

@@ -16,7 +16,7 @@ FLOORS = {
     "errors": 0, "backend": 0, "shapes": 0, "pixels": 0, "testing": 0, "blas": 0, "schema": 0, "launcher": 0,
     "inputs": 0, "terminal": 0, "start_up": 0, "conversion": 0, "kernels": 1,
     "parameters": 1, "stacks": 1, "staging": 1, "communicator": 1, "workers": 1, "randomness": 1, "exchange": 1,
-    "tensor_file": 1, "storage": 1,
+    "tensor_file": 1, "storage": 1, "outputs": 1,
     "bijectors": 2, "conditioners": 2,
     "models": 3, "objective": 3, "optimizers": 3, "data": 3, "latent": 3,
     "interop": 4, "batches": 4, "evaluation": 4, "guards": 4, "settings": 4, "sheets": 4, "directions": 4, "drawing": 4,

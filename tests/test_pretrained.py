@@ -140,8 +140,8 @@ def test_the_training_command_leaves_defaults_out():
     ("arguments", "said"),
     [
         (["nowhere", "a.safetensors"], "nowhere: no such file or folder, nor a pretrained model"),
-        (["run", "a.npz"], r"a\.npz: name a file that ends in \.safetensors"),
-        (["run", "no/a.safetensors"], "in a folder that is there"),
+        (["run", "a.npz"], r"a\.npz: must end in \.safetensors"),
+        (["run", "no/a.safetensors"], "no folder .*no; make it"),
         (["bare.safetensors", "a.safetensors"], "not how it was trained"),
         (["bits.safetensors", "a.safetensors"], "does not say what it was trained on"),
     ],

@@ -14,7 +14,8 @@ from glowlite.data import load
 from glowlite.evaluate import told_apart
 from glowlite.evaluation import sample_images
 from glowlite.objective import to_pixels
-from glowlite.sheets import MAGENTA, check_place, drawn, lost, tile
+from glowlite.outputs import GIF, PNG, check_output
+from glowlite.sheets import MAGENTA, drawn, lost, tile
 from glowlite.trained import part_words
 from glowlite.workers import Workers
 
@@ -320,9 +321,9 @@ def test_the_first_word_is_a_model_if_it_is_a_folder_a_model_file_or_a_name(home
 
 
 def test_a_place_for_a_picture_is_free_or_holds_one(home):
-    check_place("--out", home / "new.gif", (".png", ".gif"))
+    check_output("--out", home / "new.gif", PNG, GIF)
     Image.new("RGB", (2, 2)).save("old.png")
-    check_place("--out", home / "old.png")
+    check_output("--out", home / "old.png", PNG)
     (home / "old.png").rename(home / "old.gif")
     with pytest.raises(GlowliteError, match="exists and is no GIF"):
-        check_place("--out", home / "old.gif", (".png", ".gif"))
+        check_output("--out", home / "old.gif", PNG, GIF)

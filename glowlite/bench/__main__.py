@@ -22,7 +22,7 @@ from glowlite.bijectors.memory import Memory
 from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.models.config import CHOICES, GlowConfig
-from glowlite.storage import atomic_path
+from glowlite.outputs import BENCHMARK, PNG, check_folder, check_output, output
 from glowlite.terminal import say
 from glowlite.workers import TILE_MB, available_cores
 
@@ -52,8 +52,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"values of K to measure memory at, with commas, or none; auto: {DEPTHS}, {GPU_DEPTHS}",
     )
     add("--against", choices=("torch",), help="also time a plain PyTorch Glow, three ways, and normflows' Glow")
-    add("--json", metavar="FILE", help="write all figures there")
-    add("--plots", metavar="DIR", help="draw step times, shares and memory there, as PNG")
+    add("--json", metavar="FILE", type=Path, help="write all figures there")
+    add("--plots", metavar="DIR", type=Path, help="draw step times, shares and memory there, as PNG")
     add("--device", default="cpu", help="cpu, gpu or gpu:k")
     switch = argparse.BooleanOptionalAction
     add("--tf32", action=switch, default=False, help="on a GPU: products with 10 bits of mantissa, as in training")
@@ -149,8 +149,12 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    if options.json:
+        check_output("--json", options.json, BENCHMARK)
+    if options.plots:
+        check_folder("--plots", options.plots, PNG, ("step-times.png", "shares.png", "memory.png").__contains__)
     xp = device_namespace(options.device, 0, options.tf32, options.gpu_memory)
     depths = depths_of(options.depths, xp is not np)
     policies = list(dict.fromkeys(["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]))
@@ -172,12 +176,12 @@ def main() -> None:
     for line in shown.splitlines():
         say(line)
     if options.json:
-        with atomic_path(Path(options.json)) as path:
-            path.write_text(json.dumps(found, indent=1) + "\n")
+        with output("--json", options.json, BENCHMARK) as file:
+            file.write((json.dumps(found, indent=1) + "\n").encode())
     if options.plots:
         from glowlite.bench.plots import draw  # matplotlib is slow to import
 
-        for path in draw(found, Path(options.plots)):
+        for path in draw(found, options.plots):
             progress(f"wrote {path}")
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from glowlite.drawing import add_legend, figure_at, shortened
+from glowlite.outputs import make_folder
 
-SAVING: dict[str, Any] = {"layout": None, "dpi": 120, "bbox_inches": "tight"}
+SAVING: dict[str, Any] = {"option": "--plots", "layout": None, "dpi": 120, "bbox_inches": "tight"}
 
 
 def draw(report: dict[str, Any], folder: Path) -> list[Path]:
     """step-times.png, shares.png, and memory.png where depths were measured, in `folder`; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder("--plots", folder)
     written = [folder / "step-times.png", folder / "shares.png"]
     _draw_step_times(report, written[0])
     _draw_shares(report, written[1])

@@ -19,8 +19,8 @@ from glowlite.data.images import Images, Rows
 from glowlite.data.preparation import resize
 from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
-from glowlite.sheets import check_place, tile
-from glowlite.storage import atomic_path
+from glowlite.outputs import NPY, PNG, check_output, output
+from glowlite.sheets import save_png, tile
 from glowlite.terminal import bar, say
 from glowlite.workers import available_cores
 
@@ -42,12 +42,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_save(path: Path, data: Dataset, random_crop: bool) -> Rows:
+def rows_to_save(data: Dataset, random_crop: bool) -> Rows:
     """All images in their own order. Raises GlowliteError where an .npy could not stand for the data set."""
-    if path.suffix.lower() != ".npy":
-        raise GlowliteError(f"--save {path}: must end in .npy")
-    if path.exists():
-        raise GlowliteError(f"--save {path}: exists, and is left alone; name another file")
     train, held_out = data.train, data.held_out
     if not (isinstance(train, Rows) and isinstance(held_out, Rows) and train.images is held_out.images):
         raise GlowliteError(f"--save: {data.source} has held-out images of its own, which one .npy cannot tell apart")
@@ -57,15 +53,14 @@ def check_save(path: Path, data: Dataset, random_crop: bool) -> Rows:
 
 
 def save_images(path: Path, images: Rows) -> None:
-    """An .npy of the images (N, H, W, C), written a part at a time: it can be larger than memory."""
+    """An .npy of the images (N, H, W, C), written a part at a time: it can be larger than memory. Raises OutputError."""
     step = max(1, AT_ONCE // prod(images.shape))
-    with atomic_path(path) as temporary:
-        file = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(images), *images.shape))
+    with output("--save", path, NPY) as file:  # not mapped: a disk that is full would end the process without a word
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *images.shape)}
+        np.lib.format.write_array_header_1_0(file, header)
         for start in bar(range(0, len(images), step), "saving", unit="part", leave=False):
             rows = np.arange(start, min(start + step, len(images)))
-            file[rows[0] : rows[-1] + 1] = images.read(rows)
-        file.flush()
-        del file
+            file.write(images.read(rows).data)
 
 
 def read_all(images: Images, progress: Any) -> tuple[np.ndarray, int]:
@@ -118,8 +113,6 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
 
 def save_sheet(path: Path, images: Images, n_bits: int) -> None:
     """A PNG of SHOWN images, evenly spaced over all, with n_bits bits a value, and shrunk where they are large."""
-    from PIL import Image
-
     rows = np.unique(np.linspace(0, len(images) - 1, SHOWN).astype(int))
     height, width, _ = images.shape
     scale = min(1.0, LARGEST / max(height, width))
@@ -129,17 +122,18 @@ def save_sheet(path: Path, images: Images, n_bits: int) -> None:
         shown = [resize(image, *small) for image in shown]
     step = 256 >> n_bits
     pixels = np.stack(shown) // step * step + step // 2 * (n_bits < 8)
-    with atomic_path(path) as temporary:
-        Image.fromarray(tile(pixels.astype(np.uint8), COLUMNS)).save(temporary, format="png")
+    save_png(path, tile(pixels.astype(np.uint8), COLUMNS), "--sheet")
 
 
-def main() -> None:
-    options = parse_arguments()
-    check_place("--sheet", options.sheet)
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    if options.save is not None:
+        check_output("--save", options.save, NPY)
+    check_output("--sheet", options.sheet, PNG)
     asked = preparation_of(options)
     data = load(options.spec, dataclasses.replace(asked, skip_corrupt=True))  # to see all that are damaged
     reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
-    to_save = None if options.save is None else check_save(options.save, data, options.random_crop)
+    to_save = None if options.save is None else rows_to_save(data, options.random_crop)
     for line in describe(data, reader):
         say(line)
     save_sheet(options.sheet, data.train, options.n_bits)
