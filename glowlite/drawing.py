@@ -30,9 +30,9 @@ def figure_at(
 ) -> Iterator[Any]:
     """An empty matplotlib Figure of width x height inches; it is written to `path` as a PNG when the block has drawn it.
 
-    `option`: the one that named `path`, if a user did. `saving`: further arguments of `Figure.savefig`. Raises OutputError for
-    a place where that option must not write, and PictureError, in one line, for whatever else goes wrong: a picture is no
-    reason to lose what it shows.
+    `option`: the one that named `path`, if a user did. `saving`: further arguments of `Figure.savefig`. Raises OutputError
+    for a place where that option must not write, and PictureError, in one line, for whatever else goes wrong: a picture is
+    no reason to lose what it shows.
     """
     try:
         matplotlib = _matplotlib()
