@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.errors import GlowliteError
+from glowlite.terminal import shortened
 
 Array = Any  # numpy.ndarray or cupy.ndarray: both, so neither can be the static type
 Namespace = Any  # the module `numpy` or `cupy`
@@ -39,8 +40,8 @@ def device_namespace(device: str, local_rank: int = 0, tf32: bool = False, gigab
     kind, _, index = device.partition(":")
     if device == "cpu":
         return np
-    if kind != "gpu" or (":" in device and not index.isdecimal()):
-        raise GlowliteError(f"device {device!r}: expected cpu, gpu or gpu:k, such as gpu:0")
+    if kind != "gpu" or (":" in device and not (index.isdecimal() and len(index) < 10)):
+        raise GlowliteError(f"device {shortened(device)!r}: expected cpu, gpu or gpu:k, such as gpu:0")
     if tf32:
         os.environ["CUPY_TF32"] = "1"  # CuPy looks when it is imported
     try:

@@ -20,6 +20,7 @@ from glowlite.start_up import Interrupted, end_on_signals, open_streams, raise_a
 from glowlite.terminal import printable, say, shortened, warn
 
 LONGEST = 400  # characters of an error, which is less unless a name in it is long
+MOST_SEED = 2**64 - 1
 LONGEST_WORD = 60  # of what was typed, where it is no name of a file
 
 
@@ -54,20 +55,19 @@ class Parser(argparse.ArgumentParser):
 
 
 def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[[str], float]:
-    """A type for argparse: a number of `kind` from `minimum` to `most`."""
+    """A type for argparse: a number of `kind`, finite, from `minimum` to `most`."""
     name = "number" if kind is float else "whole number"
+    allowed = f"must be at least {minimum:,} and at most {most:,}"
 
     def parse(text: str) -> float:
         try:
-            value: float = kind(text) if len(text) <= LONGEST_WORD else kind("x")
+            value: float = kind(text if len(text) <= LONGEST_WORD else "")  # thousands of digits are not even read
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no {name}; {allowed}") from None
+            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no {name}: {allowed}") from None
         if not minimum <= value <= most:
-            raise argparse.ArgumentTypeError(f"{shortened(text)} is not allowed: {allowed}")
+            raise argparse.ArgumentTypeError(f"{text} is not allowed: {allowed}")
         return value
 
-    allowed = f"must be at least {minimum:,} and at most {most:,}"
-    parse.__name__ = name
     return parse
 
 

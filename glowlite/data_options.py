@@ -7,6 +7,7 @@ import dataclasses
 
 from glowlite.command_line import Parser, at_least
 from glowlite.data.preparation import Preparation
+from glowlite.models.config import SIDE_MOST
 
 
 def add_data_options(parser: Parser) -> None:
@@ -14,8 +15,9 @@ def add_data_options(parser: Parser) -> None:
     add = parser.add_argument_group("preparation of the images").add_argument
     switch = argparse.BooleanOptionalAction
     add("--grey", action=switch, default=False, help="turn colours to one channel")
-    add("--resize", type=at_least(1), metavar="SIDE", help="shrink or enlarge until the shorter side has so many pixels")
-    add("--crop", type=at_least(1), metavar="SIDE", help="cut a square of so many pixels from the middle")
+    side = at_least(1, int, SIDE_MOST)
+    add("--resize", type=side, metavar="SIDE", help="shrink or enlarge until the shorter side has so many pixels")
+    add("--crop", type=side, metavar="SIDE", help="cut a square of so many pixels from the middle")
     add("--random-crop", action=switch, default=False, help="in training, cut it from anywhere")
     add("--skip-corrupt", action=switch, default=False, help="pass over images that cannot be read, and count them")
 

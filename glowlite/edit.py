@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import sys
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from glowlite.outputs import DIRECTIONS as DIRECTIONS_FILE
 from glowlite.outputs import PNG, check_output, output_path
 from glowlite.sheets import drawn, enlarged, lost, save_png, tile
 from glowlite.storage import read_arrays, write_arrays
-from glowlite.terminal import say, warn
+from glowlite.terminal import say, shortened, warn
 from glowlite.trained import Trained, add_model_options, load_trained, part_words
 
 DIRECTIONS = "directions.safetensors"
+MOST_ALPHA = 1000
 DEFAULT_ALPHA = 1.0  # enough for 9 of 10 faces by method held, see docs/editing.md
 ADVICE = "lower --alpha"
 
@@ -33,9 +35,11 @@ def alpha_range(text: str) -> tuple[float, ...]:
     try:
         ends = (float(first), float(last)) if dots else (float(first),)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number or a range such as -1..1, got {text!r}") from None
-    if not np.isfinite(ends).all():
-        raise argparse.ArgumentTypeError(f"expected finite numbers, got {text!r}")
+        ends = (math.nan,)
+    if not all(abs(end) <= MOST_ALPHA for end in ends):
+        raise argparse.ArgumentTypeError(
+            f"expected a number or a range such as -1..1, from -{MOST_ALPHA} to {MOST_ALPHA}, got {shortened(text)!r}"
+        )
     return ends
 
 
@@ -50,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="how far: a strip from A to B, or before and after at A; negative takes away; 1 is enough by method held;"
         f" default -{DEFAULT_ALPHA:g}..{DEFAULT_ALPHA:g}",
     )  # fmt: skip
-    add("--steps", type=at_least(2), default=7, help="images in a strip")
+    add("--steps", type=at_least(2, int, 1000), default=7, help="images in a strip")
     add(
         "--method",
         choices=METHODS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.command_line import Parser, at_least, run
+from glowlite.command_line import MOST_SEED, Parser, at_least, run
 from glowlite.communicator import Alone, communicator
 from glowlite.data import Dataset, load
 from glowlite.data.own import load_fitted
@@ -30,8 +30,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--data", help="as for train; default: what the run was trained on, with its preparation")
     add_data_options(parser)
     add("--train-set", action="store_true", help="evaluate the training images in place of the held-out ones")
-    add("--dequantisation-samples", type=at_least(1), default=1, help="draws of the noise; more give a tighter bound")
-    add("--seed", type=at_least(0), default=0, help="of the noise")
+    add(
+        "--dequantisation-samples",
+        type=at_least(1, int, 10_000),
+        default=1,
+        help="draws of the noise; more give a tighter bound",
+    )
+    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
     add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
     add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
     add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")

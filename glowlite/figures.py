@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.command_line import Parser, at_least, run
+from glowlite.command_line import MOST_SEED, Parser, at_least, run
 from glowlite.edit import DEFAULT_ALPHA, directions_of, strips
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
@@ -106,8 +106,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     add("--depth", nargs="+", default=[], metavar="RUN", help="models of other depths K, for the figure of depth")
     add("--out", type=Path, default=Path("figures"), help="the folder; pictures of the same names in it are replaced")
-    add("--temperature", type=at_least(0, float), default=0.7, help="of the samples")
-    add("--seed", type=at_least(0), default=0, help="of the noise")
+    add("--temperature", type=at_least(0, float, 100), default=0.7, help="of the samples")
+    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
     add_model_options(parser)
     return parser.parse_args(arguments)
 

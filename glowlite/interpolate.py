@@ -28,7 +28,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     what = "the model, as for sample (default: the pretrained faces), and two or four images: files, or numbers of held-out"
     add("words", nargs="+", metavar="[RUN] A B [C D]", help=f"{what} images; C and D are the lower corners")
-    add("--steps", type=at_least(2), default=9, help="images from A to B, both among them; in a sheet along either side")
+    add(
+        "--steps",
+        type=at_least(2, int, 1000),
+        default=9,
+        help="images from A to B, both among them; in a sheet along either side",
+    )
     add("--spherical", action="store_true", help="along the arc between two latents, in place of the straight line")
     add("--out", type=Path, default=Path("interpolation.png"), help="a PNG, or a GIF: there and back, or round the sheet")
     add_model_options(parser)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glowlite.command_line import Parser
+from glowlite.config_file import read_config_file
 from glowlite.errors import GlowliteError
 from glowlite.options import make_parser
 from glowlite.presets import PRESETS
 from glowlite.run_folder import read_config
+from glowlite.terminal import shortened
 
 TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
 # of the others, those that a resumed run may change: the curve then bends, but the checkpoint still fits
@@ -34,12 +36,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = make_parser()
     typed = parser.parse_args(arguments)
     words: list[str] = []
-    from_file = read_config_file(Path(typed.config)) if typed.config else {}
+    from_file = read_config_file(typed.config) if typed.config else {}
     preset_of_file = from_file.pop("preset", None)
     presets = typed.preset or preset_of_file
     for name in str(presets).split(",") if presets else []:
         if name not in PRESETS:
-            raise GlowliteError(f"--preset {name!r}: no such preset; expected {_one_of(name, PRESETS)}")
+            raise GlowliteError(f"--preset {shortened(name)!r}: no such preset; expected {_one_of(name, PRESETS)}")
         words += as_words(parser, PRESETS[name], f"preset {name}")
     words += as_words(parser, from_file, typed.config)
     if typed.resume and typed.overwrite:
@@ -53,8 +55,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if changed:
         name = changed[0]
         raise GlowliteError(
-            f"--{name.replace('_', '-')} was {begun[name]!r} when {typed.out} began, and cannot become"
-            f" {getattr(options, name)!r} in a run that is resumed; leave it out, or begin a new run"
+            f"--{name.replace('_', '-')} was {shortened(begun[name])!r} when {typed.out} began, and cannot become"
+            f" {shortened(getattr(options, name))!r} in a run that is resumed; leave it out, or begin a new run"
         )
     return options
 
@@ -71,44 +73,22 @@ def _options_of_run(run: Path) -> dict[str, Any]:
     return options
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
-    """Options by name from a YAML or JSON file. Raises GlowliteError for a file that is missing, damaged, or no mapping."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise GlowliteError(f"--config {path}: cannot be read: {reason}; check the path") from None
-    if path.suffix.lower() == ".json":
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise GlowliteError(f"--config {path}: is no JSON: {error}; mend it there") from None
-    else:
-        import yaml
-
-        try:
-            values = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise GlowliteError(f"--config {path}: is no YAML: {' '.join(str(error).split())}; mend it there") from None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise GlowliteError(f"--config {path}: expected lines `option: value`, as --print-config writes them")
-    return {name.replace("-", "_"): value for name, value in values.items()}
-
-
 def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
     """Options by name as words of a command line, each checked; None stands for a default. Errors name `source`."""
     actions = {action.dest: action for action in parser._actions if action.dest not in TYPED_ONLY}
     words: list[str] = []
     for name, value in values.items():
         if name not in actions:
-            raise GlowliteError(f"{source}: unknown option {name!r}; expected {_one_of(name, actions)}")
+            raise GlowliteError(f"{source}: unknown option {shortened(name)!r}; expected {_one_of(name, actions)}")
         option = "--" + name.replace("_", "-")
         if value is None:
             continue
         is_switch = isinstance(actions[name], argparse.BooleanOptionalAction)
         if is_switch != isinstance(value, bool) or not isinstance(value, (bool, int, float, str)):
             expected = "true or false" if is_switch else "a number or a text"
-            raise GlowliteError(f"{source}: {name}: expected {expected}, got {value!r}")
+            raise GlowliteError(f"{source}: {name}: expected {expected}, got {shortened(value)}")
+        if isinstance(value, str) and not _could_be_typed(value):
+            raise GlowliteError(f"{source}: {name}: {shortened(value)!r} holds characters that no file's name can have")
         if is_switch:
             words.append(option if value else "--no-" + option[2:])
         else:
@@ -118,9 +98,19 @@ def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str
     return words
 
 
+def _could_be_typed(text: str) -> bool:
+    """Whether the system could hand over such a word: without zero bytes, and of characters that it can write."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def _one_of(name: str, names: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, names, 1)
-    return f"{close[0]}?" if close else f"one of {', '.join(names)}"
+    if close:
+        return f"{close[0]}?"
+    return f"one of {', '.join(names)}" if len(names) < 20 else "one that --help lists"
 
 
 def effective(options: argparse.Namespace) -> dict[str, Any]:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from typing import Any
 
 from glowlite.batches import Augmentation
-from glowlite.command_line import Parser, at_least
+from glowlite.command_line import MOST_SEED, Parser, at_least
 from glowlite.communicator import PATIENCE
 from glowlite.data_options import add_data_options
 from glowlite.exchange import KINDS
-from glowlite.models.config import CHOICES, PERMUTATIONS, GlowConfig
+from glowlite.models.config import BOUND_MOST, CHOICES, MOST, PERMUTATIONS, GlowConfig
 from glowlite.optimizers import DECAYS, OPTIMIZERS
 from glowlite.presets import PRESETS
 from glowlite.settings import Settings
-from glowlite.workers import TILE_MB
+from glowlite.terminal import shortened
+from glowlite.workers import MOST_THREADS, TILE_MB
 
 DEFAULTS = Settings()
+MOST_STEPS, MOST_EPOCHS = 10**9, 10**6
 
 
 def span(text: str) -> int | str:
     """A type for argparse: a number of steps, `600`, or of epochs, `10ep`."""
-    number = text.removesuffix("ep")
-    if not (number.isdecimal() and int(number) > 0):
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: give a number of steps, or of epochs as in 10ep")
+    number, most = text.removesuffix("ep"), MOST_EPOCHS if text.endswith("ep") else MOST_STEPS
+    if not (number.isdecimal() and len(number) < 20 and 0 < int(number) <= most):
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)} is not allowed: give a number of steps from 1 to {MOST_STEPS:,}, or of epochs to"
+            f" {MOST_EPOCHS:,} as in 10ep"
+        )
     return text if text.endswith("ep") else int(text)
 
 
@@ -37,9 +43,12 @@ def decay_rate(text: str) -> float | str:
     """A type for argparse: a number from 0 up to, but not, 1; or `epoch`, which stands for 1 - 1 / (steps per epoch)."""
     if text == "epoch":
         return text
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed: must be at least 0 and less than 1, or 'epoch'")
+        raise argparse.ArgumentTypeError(f"{shortened(text)} is not allowed: must be at least 0 and less than 1, or 'epoch'")
     return value
 
 
@@ -66,17 +75,19 @@ def make_parser() -> Parser:
     add("--data", default="faces", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
     add_data_options(parser)
     switch(add, "--flip", False, "turn every other training image left to right")
-    add("--augment-shift", type=at_least(0, float), default=0.0, help="shift training images by up to this part of a side")
-    add("--n-bits", type=int, choices=range(1, 9), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
+    part = at_least(0, float, 1)
+    add("--augment-shift", type=part, default=0.0, help="shift training images by up to this part of a side")
+    add("--n-bits", type=at_least(1, int, 8), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
 
     add = parser.add_argument_group("model").add_argument
-    add("--K", type=at_least(1), default=8, help="steps of flow a level")
-    add("--L", type=at_least(1), default=3, help="levels")
-    add("--width", type=at_least(1), default=128, help="hidden channels of the coupling networks")
+    add("--K", type=at_least(1, int, MOST["K"]), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1, int, MOST["L"]), default=3, help="levels")
+    add("--width", type=at_least(1, int, MOST["width"]), default=128, help="hidden channels of the coupling networks")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
     add("--permutation", default="conv1x1", help=f"{', '.join(PERMUTATIONS)}; or one for each level, with commas")
     add("--scale", choices=CHOICES["scale"], default="bounded", help="scale s(h) of an affine coupling")
-    add("--bound", type=at_least(0, float), default=2.0, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
+    nats = at_least(0, float, BOUND_MOST)
+    add("--bound", type=nats, default=2.0, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
     add("--shift", choices=CHOICES["shift"], default="before", help="whether t comes before or after the scale")
     add("--changed", choices=CHOICES["changed"], default="second", help="which half a coupling changes")
     add("--actnorm", choices=CHOICES["actnorm"], default="openai", help="how ActNorm is parametrised")
@@ -99,7 +110,7 @@ def make_parser() -> Parser:
     add("--decay", choices=DECAYS, default=DEFAULTS.decay, help="of the rate after that, down to 0 at the last step")
     add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help="largest norm of a gradient; 0: no limit")
     add("--average", type=decay_rate, default=DEFAULTS.average, help="memory of averaged weights, 0: none; or epoch")
-    add("--seed", type=at_least(0), default=DEFAULTS.seed, help="of weights, order, noise and samples")
+    add("--seed", type=at_least(0, int, MOST_SEED), default=DEFAULTS.seed, help="of weights, order, noise and samples")
     add("--on-bad-step", choices=("stop", "skip"), default="stop", help="what to do where loss or gradient is not finite")
 
     add = parser.add_argument_group("what is written").add_argument
@@ -119,7 +130,7 @@ def make_parser() -> Parser:
     add("--gpu-exchange", choices=KINDS, default="auto", help="how ranks add up gradients on GPUs; mpi: if CUDA-aware")
     add("--mpi-timeout", type=at_least(0, float), default=PATIENCE, help="seconds that ranks wait for one that hangs")
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
-    add("--threads", type=at_least(1), help="default: every core this process may use")
+    add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
     add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
     return parser

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.command_line import Parser, at_least, run
+from glowlite.command_line import MOST_SEED, Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import sample_images
 from glowlite.models.glow import Glow
@@ -21,12 +21,19 @@ from glowlite.trained import DEFAULT, MODEL_HELP, add_model_options, load_traine
 from glowlite.workers import available_bytes
 
 SWEEP = (0.0, 0.25, 0.6, 0.7, 0.8, 0.9, 1.0)  # of figure 8
+MOST_TEMPERATURES = 64
 GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a sweep
+
+
+a_temperature = at_least(0, float, 100)  # a type for argparse
 
 
 def temperatures(text: str) -> tuple[float, ...]:
     """A type for argparse: temperatures with commas between."""
-    return tuple(at_least(0, float)(part) for part in text.split(","))
+    parts = text.split(",")
+    if len(parts) > MOST_TEMPERATURES:
+        raise argparse.ArgumentTypeError(f"{len(parts)} temperatures are too many: at most {MOST_TEMPERATURES}")
+    return tuple(a_temperature(part) for part in parts)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -34,14 +41,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--temperature", type=at_least(0, float), default=0.7, help="spread of the latents; 0: the mode")
+    either.add_argument("--temperature", type=a_temperature, default=0.7, help="spread of the latents; 0: the mode")
     several = ",".join(f"{temperature:g}" for temperature in SWEEP)
     either.add_argument(
         "--temperature-sweep", type=temperatures, nargs="?", const=SWEEP, metavar="T,T,...",
         help=f"a row of the same noise at each of these; alone: {several}",
     )  # fmt: skip
-    add("--n", type=at_least(1), help=f"how many; default {GRID}, in a sweep {ROW} at each temperature")
-    add("--seed", type=at_least(0), default=0, help="of the noise")
+    add("--n", type=at_least(1, int, 10**6), help=f"how many; default {GRID}, in a sweep {ROW} at each temperature")
+    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
     add("--grid", action=argparse.BooleanOptionalAction, default=True, help="all on one sheet, or one PNG each in a folder")
     add("--out", type=Path, help="default: samples.png, or with --no-grid the folder samples")
     add_model_options(parser)

@@ -27,7 +27,7 @@ from glowlite.options import make_parser
 from glowlite.run_folder import BEST, CONFIG, read_config
 from glowlite.storage import resolve
 from glowlite.terminal import warn
-from glowlite.workers import Workers
+from glowlite.workers import MOST_THREADS, Workers
 
 DEFAULT = next(iter(NAMES))
 MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {', '.join(NAMES)}"
@@ -86,7 +86,7 @@ def add_model_options(parser: Parser) -> None:
     add("--checkpoint", choices=("last", "best"), default="last", help="which of a run's")
     add("--weights", choices=("averaged", "raw"), default="averaged", help="averaged ones, where the run has averaged")
     add("--device", default="cpu", help="cpu, gpu or gpu:k")
-    add("--threads", type=at_least(1), help="default: every core this process may use")
+    add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
 
 
 def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None) -> Trained:

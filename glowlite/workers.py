@@ -27,6 +27,7 @@ from glowlite.errors import GlowliteError
 T = TypeVar("T")
 R = TypeVar("R")
 
+MOST_THREADS = 1024
 TILE_MB = 4.0  # of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
 CHUNK = 1 << 17  # of a flat vector: near the cache, and long enough for threads not to wait for each other
 SMALLEST_BLOCK = 1 << 14  # numbers of a hidden map; an image of fewer is not worth two threads
@@ -53,8 +54,8 @@ class Workers:
     """
 
     def __init__(self, threads: int | None = None, tile_mb: float = TILE_MB, blas: str = "numpy") -> None:
-        if threads is not None and threads < 1:
-            raise GlowliteError(f"threads must be at least 1, got {threads}; leave it out to use every core")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise GlowliteError(f"threads must be from 1 to {MOST_THREADS}, got {threads}; leave it out to use every core")
         if not 0 < tile_mb * 2**20 <= available_bytes():
             raise GlowliteError(
                 f"tile must be positive and smaller than this machine's memory, {available_bytes() / 2**20:.0f} MB,"
@@ -98,7 +99,11 @@ class Workers:
                 return [task(item) for item in items]
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.threads, "glowlite")
-            return list(self._pool.map(self._task(task), items))
+            try:
+                results = self._pool.map(self._task(task), items)
+            except RuntimeError as error:  # of the system, which starts no more
+                raise GlowliteError(f"threads {self.threads}: {error}; lower --threads") from None
+            return list(results)
 
     def _task(self, task: Callable[[T], R]) -> Callable[[T], R]:
         def run(item: T) -> R:

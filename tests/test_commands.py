@@ -1,27 +1,32 @@
 """What every command line does with its words, its streams and signals: one line for a mistake, and no traceback."""
 
 import ast
+import functools
 import importlib
 import io
 import os
+import re
 import runpy
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from small_runs import ROOT, environment
 from test_floors import MODULES
 
 from glowlite.__main__ import COMMANDS
-from glowlite.command_line import LONGEST, run
+from glowlite.command_line import LONGEST, Parser, run
 from glowlite.errors import GlowliteError
 from glowlite.start_up import SIGNALS
 from glowlite.storage import atomic_path
 from glowlite.terminal import bar, say, shortened, warn
+from glowlite.workers import Workers
 
 NASTY = os.fsdecode(b"a\nb\r\x1b[31mred \xf6\xff") + "\u202e写\u2028"
 
@@ -278,3 +283,106 @@ def test_a_signal_in_the_middle_of_the_imports(tmp_path, program, number):
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (128 + number, "")
     assert done.stderr == {2: "interrupted\n", 15: "terminated\n"}[number]
+
+
+# --- numbers ---
+
+
+class Found(Exception):
+    """The parser of a command, which goes no further."""
+
+
+@functools.cache
+def parser_of(program):
+    def found(parser, *arguments, **options):
+        raise Found(parser)
+
+    patched = mock.patch.object(Parser, "parse_args", found)
+    with mock.patch.object(sys, "argv", [program]), patched, pytest.raises(Found) as caught:
+        main_of(program)()
+    return caught.value.args[0]
+
+
+def numeric():
+    """(program, option) of every option that takes a number, or several."""
+    for program in sorted(COMMANDS):
+        for action in parser_of(program)._actions:
+            if action.type not in (None, Path):
+                yield program, action.option_strings[-1]
+
+
+# what every number is refused at; an option that may be so is named
+ABSURD = {
+    "1" + 30 * "0": (),
+    "1e400": (),
+    "-1": ("--alpha",),
+    "nan": (),
+    "inf": (),
+    "-inf": (),
+    "": (),
+    5000 * "9": (),
+    "0x10": (),
+    "1:30": (),
+    "²": (),
+    "1" + 30 * "0" + "ep": (),
+}
+
+
+@pytest.mark.parametrize(("program", "option"), list(numeric()))
+def test_an_absurd_number_is_refused_at_once_and_the_range_is_named(program, option, capsys):
+    parser = parser_of(program)
+    for text, allowed in ABSURD.items():
+        if option in allowed:
+            continue
+        started = time.perf_counter()
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args([f"{option}={text}"])
+        assert ended.value.code == 2 and time.perf_counter() - started < 0.5
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and len(err) < 260 and f"argument {option}" in err, err
+        assert re.search(r"at least [\d.,]+ and (at most|less than) [\d.,]+|from -?[\d,]+ to [\d,]+", err), err
+
+
+def test_every_number_is_found():
+    found = {option for program, option in numeric()}
+    assert {"--K", "--steps", "--seed", "--beta2", "--alpha", "--temperature-sweep", "--n-bits", "--crop"} <= found
+    for program, option in (("train", "--lr"), ("bench", "--rounds"), ("evaluate", "--threads"), ("data", "--resize")):
+        assert (program, option) in set(numeric())
+    numbers = re.compile(r"\bnumber|how many|how often|seconds|megabytes|gigabytes")
+    for program in COMMANDS:  # those that a parser does not read as numbers are names, or of the words that are no options
+        for action in parser_of(program)._actions:
+            if action.option_strings and action.type is None and action.nargs is None:
+                assert not numbers.search(action.help or "") and not isinstance(action.default, (int, float)), action
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("train", ["--memory", f"anchored:{5000 * '9'}"]),
+        ("train", ["--device", f"gpu:{5000 * '9'}"]),
+        ("sample", ["--device", f"gpu:{10**30}"]),
+        ("train", ["--permutation", 2000 * "lu,"]),
+        ("train", ["--data", 5000 * "x"]),
+        ("sample", [5000 * "9"]),
+        ("sample", ["--temperature-sweep", 5000 * "1,"]),
+        ("reconstruct", [5000 * "9"]),
+        ("interpolate", ["0", "9" * 5000]),
+        ("bench", ["--depths", str(10**30)]),
+        ("bench", ["--memory", f"anchored:{10**30}"]),
+        ("bench", ["--depths", 5000 * "9"]),
+    ],
+)
+def test_an_absurd_word_is_a_short_line(as_command, capsys, tmp_path, monkeypatch, program, words):
+    monkeypatch.chdir(tmp_path)
+    assert as_command(main_of(program), program, words) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and len(err) <= LONGEST + 1
+
+
+def test_threads_that_the_system_does_not_start(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    with pytest.raises(GlowliteError, match=r"threads 3: can't start new thread; lower --threads"):
+        Workers(3).map(abs, [1, 2])

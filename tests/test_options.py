@@ -1,6 +1,10 @@
 """Options from presets, files and the command line: who wins, and how mistakes are answered."""
 
+import io
+import itertools
 import json
+import os
+import time
 
 import pytest
 import yaml
@@ -80,15 +84,39 @@ def test_what_is_printed_can_be_read_back(tmp_path, kind):
     ("text", "said"),
     [
         ("widht: 3", "unknown option 'widht'; expected width?"),
-        ("zzz: 3", "unknown option 'zzz'; expected one of "),
+        ("zzz: 3", "unknown option 'zzz'; expected one that --help lists"),
         ("out: x", "unknown option 'out'"),
         ("flip: 3", "flip: expected true or false, got 3"),
         ("K: true", "K: expected a number or a text, got True"),
-        ("K: [1, 2]", "K: expected a number or a text, got [1, 2]"),
+        ("K: [1, 2]", "K: expected a number or a text, got a list"),
+        ("K: {a: {b: c}}", "K: expected a number or a text, got a list, a mapping"),
+        ("K: 4\nK: 5", "K comes twice"),
+        ("random-crop: yes\nrandom_crop: no", "random_crop comes twice"),
+        ("data: 2020-99-99", "data: expected a number or a text, got 2020-99-99, a timestamp; put it in quotes"),
+        ("data: 2020-01-01", "got 2020-01-01, a timestamp; put it in quotes"),
+        ("data: !!binary aGk=", "got aGk=, a binary"),
+        ("data: !!set {a, b}", "got a list, a mapping"),
+        ("data: !mine x", "got x, a !mine"),
+        ("data: =", "got =, a value"),
+        ("1: 2", "expected lines `option: value`"),
+        ("null: 2", "expected lines `option: value`"),
+        ("? [a]\n: 2", "expected lines `option: value`"),
+        ("<<: {K: 2}", "expected lines `option: value`"),
+        ("", "expected lines `option: value`"),
+        ("K: 2\n---\nK: 3", "more than one document"),
+        ("K: 2\n\tL: 3", "is no YAML: line 2: found character"),
+        ("K: 2\x00", "is no YAML: special characters are not allowed"),
+        ('data: "a\\0b"', "characters that no file's name can have"),
+        ('data: "\\ud83d"', "characters that no file's name can have"),
+        ("a" * 1000 + ": 3", "unknown option 'aaaaaaaaa"),
+        ("data: " + "[" * 60000, "got a list"),
+        ("K: 2\n" * 20000, "is larger than the 65536 bytes"),
         ("- K\n- L", "expected lines `option: value`"),
-        ("K: {", "is no YAML"),
-        ("a: &a [*a]", "unknown option 'a'"),
-        ("!!python/object/apply:os.system [ls]", "is no YAML"),
+        ('K: "x', "is no YAML"),
+        ("a: &a [*a]", "got a list"),
+        ("width: &w 3\nK: *w", "K: expected a number or a text, got a list, a mapping or an alias"),
+        ("!!python/object/apply:os.system [ls]", "expected lines `option: value`"),
+        ("K: !!python/object/apply:os.system [ls]", "got a list"),
         ("preset: cifar", "no such preset; expected cifar10?"),
     ],
 )
@@ -96,13 +124,28 @@ def test_a_mistake_in_a_file_is_named(tmp_path, text, said):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(GlowliteError) as caught:
         parse_arguments(["--config", str(tmp_path / "c.yaml")])
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert said in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
     assert "c.yaml" in str(caught.value) or "preset" in text
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("K: 0", "--K"), ("coupling: cubic", "--coupling"), ("steps: 3days", "--steps"), ("beta2: 1.5", "--beta2")],
+    [
+        ("K: 0", "--K"),
+        ("coupling: cubic", "--coupling"),
+        ("steps: 3days", "--steps"),
+        ("beta2: 1.5", "--beta2"),
+        ("K: !!float x", "--K: 'x' is no whole number"),
+        ("lr: .nan", "--lr"),
+        ("lr: .inf", "--lr"),
+        ("K: 0x10", "--K"),
+        ("K: 1:30", "--K: '1:30' is no whole number"),
+        ("K: " + 5000 * "9", "--K: '999"),
+        ("K: 1" + 30 * "0", "--K: 1000"),
+        ("lr: 1e400", "--lr"),
+        ("seed: -1", "--seed"),
+        ("steps: 1.5", "--steps"),
+    ],
 )
 def test_a_value_that_is_not_allowed_names_the_file(tmp_path, capsys, text, said):
     (tmp_path / "c.yaml").write_text(text)
@@ -118,6 +161,73 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for name, said in {"none.yaml": "No such file", "binary.yaml": "it is no text", "half.json": "is no JSON"}.items():
         with pytest.raises(GlowliteError, match=f"{name}: .*{said}"):
             parse_arguments(["--config", str(tmp_path / name)])
+
+
+def test_a_bomb_of_aliases_is_refused_at_once(tmp_path):
+    """Nine lists, each of nine of the one before: a thousand million values in 300 bytes."""
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join(9 * [f'*{a}'])}]" for a, b in itertools.pairwise("abcdefghi")]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    started = time.perf_counter()
+    with pytest.raises(
+        GlowliteError, match=r"bomb.yaml: a: expected a number or a text, got a list, a mapping or an alias$"
+    ):
+        parse_arguments(["--config", str(tmp_path / "bomb.yaml")])
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"K": 2, "K": 3}', "a name comes twice"),
+        ('{"random-crop": true, "random_crop": true}', "random_crop comes twice"),
+        ('{"lr": NaN}', "NaN"),
+        ('{"lr": -Infinity}', "-Infinity"),
+        ('{"lr": 1e400}', "1e400"),
+        ('{"K": ' + 5000 * "9" + "}", "a number of 5000 digits"),
+        ('{"K": [1]}', "K: expected a number or a text, got [1]"),
+        ('{"data": {"a": 1}}', "data: expected a number or a text"),
+        ('{"data": "\\ud83d"}', "characters that no file's name can have"),
+        ('{"data": "a\\u0000b"}', "characters that no file's name can have"),
+        ("[1]", "expected lines"),
+        (30000 * "[", "too deep"),
+    ],
+)
+def test_a_mistake_in_a_json_file_is_named(tmp_path, text, said):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(GlowliteError) as caught:
+        parse_arguments(["--config", str(tmp_path / "c.json")])
+    assert "c.json: " in str(caught.value) and said in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_a_configuration_is_a_regular_file_or_standard_input(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in ((tmp_path / "pipe", "a named pipe"), ("/dev/zero", "a device"), ("/dev/urandom", "a device")):
+        with pytest.raises(GlowliteError, match=f"is {said}"):
+            parse_arguments(["--config", str(path)])
+    with pytest.raises(GlowliteError, match="Is a directory"):
+        parse_arguments(["--config", str(tmp_path)])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"K: 5\n")))
+    assert parse_arguments(["--config", "-"]).K == 5
+
+
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+def test_a_mark_of_the_order_of_bytes_is_passed_over_and_utf_16_is_refused(tmp_path, name):
+    text = '{"K": 5}'
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert parse_arguments(["--config", str(tmp_path / name)]).K == 5
+    for encoding in ("utf-16", "utf-16-le", "utf-32"):
+        (tmp_path / name).write_text(text, encoding=encoding)
+        with pytest.raises(GlowliteError, match=f"{name}: "):
+            parse_arguments(["--config", str(tmp_path / name)])
+
+
+def test_a_name_that_is_not_utf_8_is_kept(tmp_path):
+    name = os.fsdecode(b"fot\xf6s")
+    options = parse_arguments(["--data", name])
+    for path, text in ((tmp_path / "c.yaml", as_yaml(options)), (tmp_path / "c.json", json.dumps({"data": name}))):
+        path.write_text(text, encoding="utf-8")
+        assert parse_arguments(["--config", str(path)]).data == name
 
 
 def test_durations_are_steps_or_epochs():

@@ -169,7 +169,7 @@ def test_blas_runs_in_one_thread_inside_and_as_before_outside():
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_fewer_than_one_thread_is_refused(threads):
-    with pytest.raises(GlowliteError, match=f"threads must be at least 1, got {threads}"):
+    with pytest.raises(GlowliteError, match=f"threads must be from 1 to 1024, got {threads}"):
         Workers(threads)
 
 

@@ -21,10 +21,10 @@ from glowlite.bench.rounds import measure
 from glowlite.bijectors.memory import Memory
 from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
-from glowlite.models.config import CHOICES, GlowConfig
+from glowlite.models.config import CHANNELS_MOST, CHOICES, MOST, SIDE_MOST, GlowConfig
 from glowlite.outputs import BENCHMARK, PNG, check_folder, check_output, output
-from glowlite.terminal import say
-from glowlite.workers import TILE_MB, available_cores
+from glowlite.terminal import say, shortened
+from glowlite.workers import MOST_THREADS, TILE_MB, available_cores
 
 DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
 
@@ -33,19 +33,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("bench", "Time a training step, part by part, against what this machine can do at most.")
     add = parser.add_argument
     add("--preset", choices=SHAPES, help="side, channels, K, L, width, coupling, scale and batch of that training job")
-    add("--side", type=at_least(2), default=32, help="height and width of the images")
-    add("--channels", type=at_least(1), default=3, help="of the images")
-    add("--K", type=at_least(1), default=8, help="steps of flow a level")
-    add("--L", type=at_least(1), default=3, help="levels")
-    add("--width", type=at_least(1), default=512, help="hidden channels of the coupling networks")
+    add("--side", type=at_least(2, int, SIDE_MOST), default=32, help="height and width of the images")
+    add("--channels", type=at_least(1, int, CHANNELS_MOST), default=3, help="of the images")
+    add("--K", type=at_least(1, int, MOST["K"]), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1, int, MOST["L"]), default=3, help="levels")
+    add("--width", type=at_least(1, int, MOST["width"]), default=512, help="hidden channels of the coupling networks")
     add("--batch", type=at_least(1), default=16, help="images a step")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
     add("--scale", choices=CHOICES["scale"], default="sigmoid", help="scale of an affine coupling")
     add("--memory", default="reversible,stored", help="memory policies to time, with commas; reversible is always timed")
-    add("--threads", type=at_least(1), default=available_cores(), help="of the machine's cores")
+    add("--threads", type=at_least(1, int, MOST_THREADS), default=available_cores(), help="of the machine's cores")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map of one tile")
     add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
-    add("--rounds", type=at_least(1), default=9, help="how often everything is timed")
+    add("--rounds", type=at_least(1, int, 10_000), default=9, help="how often everything is timed")
     add(
         "--depths",
         default="auto",
@@ -144,9 +144,13 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
         text = GPU_DEPTHS.split()[-1] if on_gpu else DEPTHS
     if text in ("", "none"):
         return []
-    if not all(part.isdecimal() and int(part) > 0 for part in text.split(",")):
-        raise GlowliteError(f"--depths {text!r}: expected whole numbers with commas between, such as 4,16, or none")
-    return [int(part) for part in text.split(",")]
+    parts = text.split(",")
+    if not all(part.isdecimal() and len(part) < 20 and 0 < int(part) <= MOST["K"] for part in parts):
+        raise GlowliteError(
+            f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MOST['K']:,} with commas between, or none;"
+            " such as 4,16"
+        )
+    return [int(part) for part in parts]
 
 
 def main(arguments: list[str] | None = None) -> None:

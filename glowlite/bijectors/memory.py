@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glowlite.errors import GlowliteError
+from glowlite.terminal import shortened
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Memory:
         kind, _, every = text.partition(":")
         if text in ("reversible", "stored"):
             return cls(kind)
-        if kind == "anchored" and every.isdecimal() and int(every) > 0:
+        if kind == "anchored" and every.isdecimal() and len(every) < 10 and int(every) > 0:
             return cls(kind, int(every))
-        raise GlowliteError(f"memory {text!r}: expected reversible, stored or anchored:k, such as anchored:4")
+        raise GlowliteError(f"memory {shortened(text)!r}: expected reversible, stored or anchored:k, such as anchored:4")
 
     def anchors(self, index: int) -> bool:
         """Whether the input of layer `index` of a chain is kept as an anchor."""

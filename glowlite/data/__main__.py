@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.command_line import Parser, run
+from glowlite.command_line import Parser, at_least, run
 from glowlite.data import Dataset, find_reader, load
 from glowlite.data.embedded import NAMES
 from glowlite.data.images import Images, Rows
@@ -38,7 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_data_options(parser)
     add("--sheet", metavar="FILE", type=Path, default=Path("contact-sheet.png"), help=f"{SHOWN} training images go there")
     add("--save", metavar="FILE", type=Path, help="write the prepared images to an .npy, which trains without decoding")
-    add("--n-bits", type=int, choices=range(1, 9), default=8, help="show them as training at so many bits sees them")
+    add("--n-bits", type=at_least(1, int, 8), default=8, help="show them as training at so many bits sees them")
     return parser.parse_args(arguments)
 
 

@@ -20,6 +20,9 @@ CHOICES = {
     "top_prior": ("learned", "unit"),
 }
 PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
+SIDE_MOST, CHANNELS_MOST = 1 << 16, 1 << 12  # of images
+BOUND_MOST = 80.0  # nats: exp of more leaves the range of float32
+MOST = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
 
 
 @dataclass(frozen=True)
