@@ -11,7 +11,8 @@ from typing import Any
 from glowlite.backend import to_device, to_host
 from glowlite.errors import GlowliteError
 from glowlite.guards import check_weights
-from glowlite.models.weights import AVERAGE, STATE
+from glowlite.models.header import config_in
+from glowlite.models.weights import AVERAGE, STATE, check_vector, weights_in
 from glowlite.models.weights import check_weights as check_names
 from glowlite.settings import State
 from glowlite.storage import read_arrays
@@ -53,21 +54,26 @@ def restore(training: Training, path: Path) -> None:
     """Set `training`, made with the configuration of the run, to where it was saved. Raises GlowliteError."""
     model = training.model
     arrays, header = read_arrays(path)
-    if header["config"] != model.config.to_dict() or header["parameters"] != list(model.store.parameters):
-        raise GlowliteError(f"{path} is of another model: {header['config']}; give the options it was trained with")
+    config = config_in(header, path, checkpoint=True)
+    if config != model.config or header["parameters"] != list(model.store.parameters):
+        raise GlowliteError(f"{path} is of another model: {config}; give the options it was trained with")
     if header["optimizer"]["name"] != training.settings.optimizer:
         raise GlowliteError(f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the same")
-    values = {name: array for name, array in arrays.items() if not name.startswith(STATE)}
+    values, _ = weights_in(arrays, path)
     check_names(model.store, values, path)
     if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
         raise GlowliteError(f"{path} is not of {model.dtype}; go on with the --dtype it was trained in")
+    xp, optimizer, average = model.xp, training.optimizer, training.average
+    if (average is None) != (header["average"] is None):
+        raise GlowliteError(f"{path}: header: average must be {'null' if average is None else 'an object'} in this run")
+    for name in (*MOMENTS.values(), *([] if average is None else [AVERAGE])):
+        check_vector(model.store, arrays, name, path)
     model.store.assign(values)
     model.initialized = header["initialized"]
-    xp, optimizer, average = model.xp, training.optimizer, training.average
     for part, name in MOMENTS.items():
         getattr(optimizer, part)[...] = to_device(arrays[name], xp)
     optimizer.steps = header["optimizer"]["steps"]
-    if average is not None and header["average"] is not None:
+    if average is not None:
         average.sum[...] = to_device(arrays[AVERAGE], xp)
         average.updates = header["average"]["updates"]
     training.state = State(**header["state"])

@@ -16,9 +16,11 @@ from glowlite.command_line import Parser, run
 from glowlite.errors import GlowliteError
 from glowlite.inputs import read_bytes
 from glowlite.outputs import HTML, check_output, output
+from glowlite.run_files import read_lines
 from glowlite.run_folder import METRICS, TIMING, read_config
 from glowlite.storage import checkpoints_of
 from glowlite.terminal import printable, say, warn
+from glowlite.trainer import Metrics, Timing
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -43,25 +45,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """The objects of a .jsonl; a last line that is still being written is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text().splitlines()
-    try:
-        return [json.loads(line) for line in lines[:-1]] + ([json.loads(lines[-1])] if lines and _whole(lines[-1]) else [])
-    except ValueError as error:
-        raise GlowliteError(f"{path}: is damaged: {error}; remove the line") from None
-
-
-def _whole(line: str) -> bool:
-    return line.endswith("}")
-
-
 def page(run_folder: Path) -> str:
     """The whole page. Raises GlowliteError for a folder that holds no run, or one that has logged nothing yet."""
     config = read_config(run_folder)
-    metrics, timing = lines_of(run_folder / METRICS), lines_of(run_folder / TIMING)
+    metrics, timing = read_lines(run_folder / METRICS, Metrics), read_lines(run_folder / TIMING, Timing)
     evaluated = [line for line in metrics if line["held_out_bits_per_dim"] is not None]
     if not metrics:
         raise GlowliteError(f"{run_folder}: the run has not written a line of metrics yet; come back later")

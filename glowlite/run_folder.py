@@ -15,6 +15,7 @@ import glowlite.checkpoint as checkpoint
 from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError, PictureError
 from glowlite.pictures import samples_at_temperatures, save_learning_curve, save_pictures
+from glowlite.run_files import read_config_file, read_lines
 from glowlite.storage import (
     CHECKPOINTS,
     checkpoint_name,
@@ -52,8 +53,8 @@ class RunFolder:
         self.steps_per_epoch = len(data.train) // training.settings.batch
         (path / CHECKPOINTS).mkdir(exist_ok=True)
         step = training.state.step
-        self.history = _rewind(path / METRICS, step)
-        _rewind(path / TIMING, step)
+        self.history = _rewind(path / METRICS, Metrics, step)
+        _rewind(path / TIMING, Timing, step)
         self.metrics: TextIO = open(path / METRICS, "a", buffering=1)  # noqa: SIM115  closed by `close`
         self.timing: TextIO = open(path / TIMING, "a", buffering=1)  # noqa: SIM115
         if step and training.state.best_step == step:  # the run may have ended between the two
@@ -138,29 +139,19 @@ def _pictures_are_due(training: Training, every: int) -> bool:
     return training.state.step % every == 0 or training.state.step == training.settings.steps
 
 
-def _rewind(path: Path, step: int) -> list[dict[str, Any]]:
+def _rewind(path: Path, kind: type[Metrics | Timing], step: int) -> list[dict[str, Any]]:
     """Leave the lines of a .jsonl up to `step` and return them: what came after the checkpoint comes again."""
-    lines = []
-    if path.exists():
-        for text in path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # a line that was being written when the run was killed
-                line = json.loads(text)
-                if line["step"] <= step:
-                    lines.append(line)
+    lines = [line for line in read_lines(path, kind) if line["step"] <= step]
     write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
 
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that a run was begun with. Raises GlowliteError."""
-    path = run / CONFIG
     try:
-        config: dict[str, Any] = json.loads(path.read_text())
+        return read_config_file(run / CONFIG)
     except FileNotFoundError:
         raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
-    except (OSError, ValueError) as error:
-        raise GlowliteError(f"{path}: cannot be read: {error}; put the file back, or begin a new run") from None
-    return config
 
 
 def restore_newest(training: Training, run: Path) -> Path | None:

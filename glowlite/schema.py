@@ -99,7 +99,11 @@ def whole(least: int, most: int) -> Form:
 def number(least: float = -math.inf, most: float = math.inf) -> Form:
     """A finite number between the two, both allowed."""
     bounds = "" if math.isinf(least) and math.isinf(most) else f" from {least:g} to {most:g}"
-    return _leaf(f"a finite number{bounds}", lambda v: type(v) in (int, float) and abs(v) < math.inf and least <= v <= most)
+    return _leaf(f"a finite number{bounds}", lambda v: _is_finite(v) and least <= v <= most)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def text(most: int = TEXT) -> Form:
@@ -178,7 +182,10 @@ def names_to(form: Form) -> Form:
     return record(others=form)
 
 
-scalar = either(nothing, flag, number(), text())
+scalar = _leaf(
+    "a finite number, a text, true, false or null",
+    lambda v: v is None or isinstance(v, bool) or _is_finite(v) or (isinstance(v, str) and len(v) <= TEXT and _sound(v)),
+)
 
 
 def plain(value: Any, field: str, depth: int = DEPTH) -> None:

@@ -21,6 +21,7 @@ def trained_alike(shape=(8, 8, 3), dtype="float32", threads=1, **options):
     """A small model whose couplings are not the identity."""
     model = Glow(GlowConfig(shape, **{"K": 2, "L": 2, "width": 16, **options}), dtype=dtype, workers=Workers(threads))
     model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(len(model.store)).astype(dtype)
+    model.initialized = True  # as a file of trained weights says
     return model
 
 

@@ -132,6 +132,7 @@ def test_uint8_images_are_encoded_in_the_middle_of_their_levels(n_bits, module):
     model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module)
     pictures = images(6)
     half = dequantise(pictures, n_bits, np.full(pictures.shape, 0.5), module)
+    model.initialize(half)
     with pytest.raises(GlowliteError, match=r"set model\.n_bits"):
         model.encode(pictures)
     model.n_bits = n_bits
@@ -156,5 +157,6 @@ def test_middles_are_exact_and_in_the_middle():
 
 def test_a_small_model_walks_in_float32():
     model = small_model()
+    model.initialize(middles(images(8, seed=2), 5, "float32"))
     ends = [model.encode(middles(images(2, seed=seed), 5, "float32")) for seed in (0, 1)]
     assert model.decode(interpolate(*ends, 4)).shape == (8, 8, 8, 3)

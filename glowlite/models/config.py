@@ -6,6 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
+from glowlite.arguments import real_number, shown, whole_number
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.shapes import check_even
 
@@ -33,7 +36,8 @@ class GlowConfig:
     coupling; scale, bound: s(h) of an affine coupling and c of `bounded`, nats; shift: t before or after the scale;
     changed: which half a coupling changes. permutation: one name, or one for each level, comma-separated.
     actnorm: how scale and shift are parametrised. hidden_actnorm, output_scale, border: options of the coupling network.
-    split_prior, top_prior: N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed.
+    split_prior, top_prior: N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed;
+    the largest ones are in MOST.
     """
 
     image_shape: tuple[int, int, int]
@@ -68,23 +72,28 @@ class GlowConfig:
         return cls(image_shape, **{**options, **changes})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_shape", tuple(int(side) for side in self.image_shape))
-        if len(self.image_shape) != 3 or min(self.image_shape) < 1:
-            raise ShapeError(f"GlowConfig: image_shape must be (H, W, C), all positive, got {self.image_shape}")
-        for name in ("K", "L", "width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise GlowliteError(f"GlowConfig: {name} must be an integer of at least 1, got {value!r}")
+        where = "GlowConfig"
+        object.__setattr__(self, "image_shape", _image_shape(self.image_shape))
+        for name, most in MOST.items():
+            object.__setattr__(self, name, whole_number(where, name, getattr(self, name), 1, most))
+        object.__setattr__(self, "bound", real_number(where, "bound", self.bound, 0, BOUND_MOST))
+        if self.bound == 0:
+            raise GlowliteError("GlowConfig: bound must be positive, got 0")
+        for name in ("hidden_actnorm", "output_scale"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise GlowliteError(f"GlowConfig: {name} must be True or False, got {shown(getattr(self, name))}")
+            object.__setattr__(self, name, bool(getattr(self, name)))
         for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise GlowliteError(f"GlowConfig: {name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if not self.bound > 0:
-            raise GlowliteError(f"GlowConfig: bound must be positive, got {self.bound!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in allowed:
+                raise GlowliteError(f"GlowConfig: {name} must be one of {', '.join(allowed)}, got {shown(value)}")
+        if not isinstance(self.permutation, str):
+            raise GlowliteError(f"GlowConfig: permutation must be a text, got {shown(self.permutation)}")
         names = self.permutation.split(",")
         if set(names) - set(PERMUTATIONS) or len(names) not in (1, self.L):
             raise GlowliteError(
                 f"GlowConfig: permutation must be one of {', '.join(PERMUTATIONS)}, or L={self.L} of them with commas"
-                f" between, got {self.permutation!r}"
+                f" between, got {shown(self.permutation)}"
             )
         check_even("GlowConfig: image_shape", *self.image_shape[:2], divisor=2**self.L)
 
@@ -104,6 +113,11 @@ class GlowConfig:
         shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.L + 1)]
         return [*shapes[:-1], (*shapes[-1][:2], 2 * shapes[-1][2])]
 
+    def least_parameters(self) -> int:
+        """How many a Glow of this configuration has at the least: the weights of its hidden convolutions."""
+        halves = [self.image_shape[2] << (level + 1) for level in range(self.L)]  # channels that a coupling looks at
+        return self.K * sum((9 * half + self.width) * self.width for half in halves)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
         return {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
@@ -111,10 +125,26 @@ class GlowConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; a GlowliteError names a field that is unknown or missing."""
+        if not isinstance(values, dict):
+            raise GlowliteError(f"GlowConfig: expected fields by name, got {shown(values)}")
         fields = {f.name for f in dataclasses.fields(cls)}
         if set(values) - fields or "image_shape" not in values:
-            raise GlowliteError(
-                f"GlowConfig: unknown or missing fields {sorted((set(values) - fields) or {'image_shape'})};"
-                " was this written by a newer glowlite?"
-            )
+            found = shown(sorted(map(str, set(values) - fields)) or ["image_shape"])
+            raise GlowliteError(f"GlowConfig: unknown or missing fields {found}; was this written by a newer glowlite?")
         return cls(**values)
+
+
+def _image_shape(shape: Any) -> tuple[int, int, int]:
+    """(H, W, C) as plain ints. Raises ShapeError."""
+    try:
+        height, width, channels = shape
+        return (
+            whole_number("", "H", height, 1, SIDE_MOST),
+            whole_number("", "W", width, 1, SIDE_MOST),
+            whole_number("", "C", channels, 1, CHANNELS_MOST),
+        )
+    except (TypeError, ValueError, GlowliteError):
+        raise ShapeError(
+            f"GlowConfig: image_shape must be (H, W, C), whole numbers from 1 to {SIDE_MOST}, C to {CHANNELS_MOST},"
+            f" got {shown(shape)}"
+        ) from None

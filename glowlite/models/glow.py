@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from glowlite.backend import Array, Namespace, namespace, to_device
+from glowlite.arguments import check_seed, shown
+from glowlite.backend import Array, Namespace, to_device
 from glowlite.bijectors.base import Bijector, zero_logdet
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.memory import Memory
@@ -25,17 +26,19 @@ from glowlite.bijectors.top_prior import TopPrior
 from glowlite.communicator import Total, of_one
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
+from glowlite.models.checks import check_array, check_initialized, check_latents, check_range, check_sampling
 from glowlite.models.config import GlowConfig
+from glowlite.models.header import check_size, config_in
 from glowlite.models.level import GlowTrail, Level
 from glowlite.models.pretrained import pretrained_file
 from glowlite.models.steps import flow_step
-from glowlite.models.weights import check_weights, named_arrays, rounded, weights_in
+from glowlite.models.weights import averaged, check_weights, named_arrays, rounded, weights_in
 from glowlite.objective import bits_per_dim, log_normal, middles
 from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
 from glowlite.randomness import generator, normal
 from glowlite.shapes import check_images
 from glowlite.storage import read_arrays, resolve, write_arrays
-from glowlite.workers import Workers
+from glowlite.workers import Workers, available_bytes
 
 HOST_BLOCK = 1 << 13  # pixels of a pass of samples: fewer make slow products, more make a single sample slow
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
@@ -61,8 +64,16 @@ class Glow(Parameterized):
         xp: Namespace = np,
     ) -> None:
         if dtype not in ("float32", "float64"):
-            raise GlowliteError(f"Glow: dtype must be float32 or float64, got {dtype!r}")
-        self.config, self.seed, self.dtype, self.xp = config, seed, np.dtype(dtype), xp
+            raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
+        if not isinstance(config, GlowConfig):
+            raise GlowliteError(f"Glow: expected a GlowConfig, got {shown(config)}")
+        wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
+        if wanted > there:
+            raise GlowliteError(
+                f"Glow: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has {there / 2**30:.1f} GiB;"
+                " lower K or width"
+            )
+        self.config, self.seed, self.dtype, self.xp = config, check_seed("Glow", seed), np.dtype(dtype), xp
         self.initialized = False  # whether ActNorm has seen data; saved with the weights
         self.n_bits: int | None = None  # of the images it was trained on, where that is known; saved, too
         self.facts: dict[str, Any] = {}  # what else the file says that it was loaded from
@@ -151,6 +162,7 @@ class Glow(Parameterized):
         Where processes hold parts of the batch, `total` adds up a vector, float64, over all of them.
         """
         self._check("initialize", x)
+        check_range("Glow.initialize", x)
         with self.workers:
             for level in self.levels:
                 x = level.steps.initialize(level.squeeze.forward(x)[0], total)
@@ -160,12 +172,15 @@ class Glow(Parameterized):
     def log_prob(self, x: Array) -> Array:
         """log p(x), (N,), float64, nats. Cost: one forward pass."""
         latents, logdet = self.forward(x)
+        check_range("Glow.log_prob", x)
         for eps in latents:
             logdet = logdet + log_normal(eps)
         return logdet
 
     def bits_per_dim(self, x: Array, n_bits: int) -> Array:
-        """bits/dim (N,) of images dequantised from n_bits."""
+        """bits/dim (N,) of images dequantised from n_bits: numbers in [-0.5, 0.5). Raises DataError for others."""
+        self._check("bits_per_dim", x)
+        check_range("Glow.bits_per_dim", x, strict=True)
         return bits_per_dim(self.log_prob(x), self.config.dimensions, n_bits)
 
     def step_bytes(self, images: int) -> int:
@@ -186,12 +201,15 @@ class Glow(Parameterized):
 
         x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend, which are taken in the
         middle of their levels of `n_bits` bits: to_pixels(decode(encode(images)), n_bits) has every level again.
-        Raises GlowliteError for uint8 images if `n_bits` is not known; set it.
+        Raises GlowliteError for uint8 images if `n_bits` is not known; set it; and for a model that was never initialised.
         """
-        if x.dtype == "uint8":
+        check_initialized("Glow.encode", self.initialized)
+        if not isinstance(x, np.ma.MaskedArray) and getattr(x, "dtype", None) == "uint8":
             if self.n_bits is None:
                 raise GlowliteError("Glow.encode: uint8 images need n_bits, and this model has none; set model.n_bits")
             x = middles(x, self.n_bits, self.dtype.name, self.xp)
+        self._check("encode", x)
+        check_range("Glow.encode", x)
         return self.forward(x)[0]
 
     def decode(self, latents: list[Array]) -> Array:
@@ -199,6 +217,7 @@ class Glow(Parameterized):
 
         Latents far from those of images can overflow: `glowlite.latent.finite` says which images are whole.
         """
+        check_initialized("Glow.decode", self.initialized)
         return self.inverse(latents)
 
     def sample(self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)) -> Array:
@@ -208,8 +227,8 @@ class Glow(Parameterized):
         n, rows, threads or ranks: to the last bit on one kind of processor, with one NumPy and one size of tiles, since
         it is made at a fixed place in a pass of a fixed size. Cost: passes of `sample_block` images, the last one whole.
         """
-        if n < 1 or not temperature >= 0:
-            raise GlowliteError(f"Glow.sample: need n >= 1 and temperature >= 0, got {n} and {temperature}")
+        n, temperature, seed = check_sampling("Glow.sample", n, temperature, seed, rows, self.config.dimensions)
+        check_initialized("Glow.sample", self.initialized)
         numbers, size = range(n)[rows], self.sample_block
         if not numbers:
             return self.xp.empty((0, *self.config.image_shape), self.dtype)
@@ -236,8 +255,10 @@ class Glow(Parameterized):
         `dtype`: of the weights in the file, if not the model's; `float16` halves it, and is float32 again when loaded.
         """
         own = {"config": self.config.to_dict(), "seed": self.seed, "initialized": self.initialized, "n_bits": self.n_bits}
+        path, header = Path(path), {**own, **header}
+        config_in(header, path)  # what could not be loaded is not written
         values = rounded(named_arrays(self.store), dtype or self.dtype.name)
-        write_arrays(Path(path), {**values, **(arrays or {})}, {**own, **header})
+        write_arrays(path, {**values, **(arrays or {})}, header)
 
     @classmethod
     def load(
@@ -252,13 +273,19 @@ class Glow(Parameterized):
 
         `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. Raises GlowliteError.
         """
+        if weights not in ("raw", "averaged"):
+            raise GlowliteError(f"weights must be 'raw' or 'averaged', got {shown(weights)}")
         path = resolve(path)
         arrays, header = read_arrays(path)
-        values, dtype = weights_in(arrays, header, weights, path)
-        config = GlowConfig.from_dict(header["config"])
+        config = config_in(header, path)
+        values, dtype = weights_in(arrays, path)
+        check_size(config, values, path)
         model = cls(config, header["seed"], dtype, memory, workers, xp)
         check_weights(model.store, values, path)
         model.store.assign(values)
+        theta = averaged(model.store, arrays, header, path) if weights == "averaged" else None
+        if theta is not None:
+            model.store.theta[...] = to_device(theta, xp)
         model.initialized, model.n_bits = header["initialized"], header.get("n_bits")
         model.facts = {name: value for name, value in header.items() if name not in OWN}
         return model
@@ -275,15 +302,12 @@ class Glow(Parameterized):
             return cls.load(path, memory=memory, workers=workers, xp=xp)
 
     def _check(self, where: str, x: Array) -> None:
+        check_array(f"Glow.{where}", x, self.xp)
         check_images(f"Glow.{where}", x, self.config.image_shape[2], self.dtype)
         if x.shape[1:] != self.config.image_shape:
             raise ShapeError(
                 f"Glow.{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize or crop them"
             )
-        if namespace(x) is not self.xp:
-            raise ShapeError(f"Glow.{where}: the model is of {self.xp.__name__}, the images of {namespace(x).__name__}")
 
     def _check_latents(self, where: str, latents: list[Array]) -> None:
-        got = [tuple(eps.shape[1:]) for eps in latents]
-        if got != self.config.latent_shapes():
-            raise ShapeError(f"Glow.{where}: latents must have shapes {self.config.latent_shapes()}, got {got}")
+        check_latents(f"Glow.{where}", latents, self.config.latent_shapes(), self.dtype, self.xp)

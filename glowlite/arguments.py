@@ -1,0 +1,49 @@
+"""Numbers given to public functions: of the right type and within bounds, or one line that says which and what it was."""
+
+from __future__ import annotations
+
+import math
+import operator
+import reprlib
+from typing import Any
+
+import numpy as np
+
+from glowlite.errors import GlowliteError
+
+MOST = 2**63 - 1  # of a whole number; NumPy counts no further
+SEED_MOST = 2**64 - 1
+
+
+def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = MOST) -> int:
+    """`value` as an int, if it is one of Python or NumPy from `least` to `most`. Raises GlowliteError; True is none."""
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not least <= number <= most:
+        bounds = f"of at least {least}" if most >= MOST else f"from {least} to {most}"
+        raise GlowliteError(f"{where}: {name} must be a whole number {bounds}, got {shown(value)}")
+    return number
+
+
+def real_number(where: str, name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
+    """`value` as a float, if it is a finite number of Python or NumPy from `least` to `most`. Raises GlowliteError."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not (is_number and abs(value) < math.inf and least <= value <= min(most, 1e300)):
+        bounds = f"of at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
+        raise GlowliteError(f"{where}: {name} must be a finite number {bounds}, got {shown(value)}")
+    return float(value)
+
+
+def check_seed(where: str, seed: Any) -> int:
+    """A seed as an int. Raises GlowliteError."""
+    return whole_number(where, "seed", seed, 0, SEED_MOST)
+
+
+def shown(value: Any) -> str:
+    """A value that is not what was expected, in a few characters: an array by its type and shape."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and len(shape):
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    return " ".join(reprlib.repr(value).split())
