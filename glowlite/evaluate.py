@@ -10,6 +10,7 @@ import numpy as np
 from glowlite.command_line import MOST_SEED, Parser, at_least, run
 from glowlite.communicator import Alone, communicator
 from glowlite.data import Dataset, load
+from glowlite.data.embedded import check_meaning
 from glowlite.data.own import load_fitted
 from glowlite.data.preparation import Preparation
 from glowlite.data_options import add_data_options, preparation_of
@@ -56,6 +57,8 @@ def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Da
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
+    for spec in (options.data, options.ood):
+        check_meaning(spec or "")
     ranks = communicator()
     if ranks.leads and options.csv is not None:
         check_output("--csv", options.csv, CSV)

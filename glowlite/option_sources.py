@@ -16,6 +16,7 @@ from typing import Any
 
 from glowlite.command_line import Parser
 from glowlite.config_file import read_config_file
+from glowlite.data.embedded import check_meaning
 from glowlite.errors import GlowliteError
 from glowlite.options import make_parser
 from glowlite.presets import PRESETS
@@ -44,6 +45,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             raise GlowliteError(f"--preset {shortened(name)!r}: no such preset; expected {_one_of(name, PRESETS)}")
         words += as_words(parser, PRESETS[name], f"preset {name}")
     words += as_words(parser, from_file, typed.config)
+    for data in (from_file.get("data"), _typed_data(parser, arguments)):
+        check_meaning(str(data))  # of what a person named; never of a default, nor of a run
     if typed.resume and typed.overwrite:
         raise GlowliteError("--resume goes on with the run in --out, and --overwrite replaces it; give one of them")
     if typed.resume and typed.out is None:
@@ -59,6 +62,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             f" {shortened(getattr(options, name))!r} in a run that is resumed; leave it out, or begin a new run"
         )
     return options
+
+
+def _typed_data(parser: Parser, arguments: list[str] | None) -> str | None:
+    """--data as it was typed; None where it was not."""
+    data: str | None = parser.parse_args(_typed_words(arguments), argparse.Namespace(data=None)).data
+    return data
 
 
 def _typed_words(arguments: list[str] | None) -> list[str]:

@@ -25,22 +25,29 @@ EIGHT_BITS = {"n_bits": 8, "coupling": "affine"}
 FIVE_BITS = {"n_bits": 5, "coupling": "additive"}
 LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5ep", "log_every": 50}
 
+BROUGHT = {"data": ""}  # images that are not part of glowlite: --data has to say where they are
+
 PRESETS: dict[str, dict[str, Any]] = {
     "faces": {"data": "faces"},  # the defaults of the command
     "fashion": {"data": "fashion", "n_bits": 8},
-    "mnist": {"n_bits": 8, "L": 2, "augment_shift": 0.1, "steps": "50ep", "warmup": "1ep", "evaluate_every": "1ep"},
-    "cifar10": {
-        **OPENAI, **EIGHT_BITS, **LONG, "K": 32, "L": 3, "batch": 64, "flip": True, "augment_shift": 0.1, "steps": "250ep",
+    "mnist": {
+        **BROUGHT, "n_bits": 8, "L": 2, "augment_shift": 0.1, "steps": "50ep", "warmup": "1ep", "evaluate_every": "1ep",
     },
-    "imagenet32": {**OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 64, "steps": "20ep"},
-    "imagenet64": {**OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 4, "batch": 16, "steps": "20ep"},
+    "cifar10": {
+        **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 32, "L": 3, "batch": 64, "steps": "250ep",
+        "flip": True, "augment_shift": 0.1,
+    },
+    "imagenet32": {**BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 64, "steps": "20ep"},
+    "imagenet64": {**BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 4, "batch": 16, "steps": "20ep"},
     "lsun64": {
-        **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 16, "steps": "10ep",
+        **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 16, "steps": "10ep",
         "resize": 96, "crop": 64, "random_crop": True,
     },
-    "lsun96": {**OPENAI, **FIVE_BITS, **LONG, "K": 64, "L": 5, "batch": 4, "steps": "10ep", "resize": 96, "crop": 96},
+    "lsun96": {
+        **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 64, "L": 5, "batch": 4, "steps": "10ep", "resize": 96, "crop": 96,
+    },
     "celebahq256": {
-        **OPENAI, **FIVE_BITS, **LONG, "K": 32, "L": 6, "batch": 40, "accumulate": 40, "steps": "100ep",
+        **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 32, "L": 6, "batch": 40, "accumulate": 40, "steps": "100ep",
         "resize": 256, "crop": 256,
     },
     "openai": OPENAI,

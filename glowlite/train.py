@@ -117,6 +117,9 @@ def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, 
     """The data and the untrained model that the options ask for. Raises GlowliteError for what cannot be."""
     xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
     memory = Memory.parse(options.memory)
+    if not options.data:
+        which = f" of --preset {options.preset}" if options.preset else ""
+        raise GlowliteError(f"give --data: the images{which} are not part of glowlite; name their folder or file")
     data = load(options.data, preparation_of(options), ranks.local_size)
     settings = settings_of(options, steps_per_epoch(options, data))
     check_settings(settings, data)

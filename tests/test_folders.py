@@ -12,9 +12,14 @@ from PIL import Image
 from small_runs import ROOT, command, environment
 
 from glowlite.data import load
+from glowlite.data.__main__ import main as data_command
 from glowlite.data.own import load_fitted, own_image
 from glowlite.data.pillow import extensions, formats, read_picture
-from glowlite.errors import DataError
+from glowlite.errors import DataError, GlowliteError
+from glowlite.evaluate import main as evaluate
+from glowlite.option_sources import parse_arguments
+from glowlite.presets import PRESETS
+from glowlite.train import main as train
 
 
 def put(folder, numbers, suffix="png"):
@@ -333,6 +338,7 @@ import sys, warnings
 from PIL import Image
 Image.MAX_IMAGE_PIXELS = 40
 from glowlite.data import load
+from glowlite.data.__main__ import main as data_command
 data = load(sys.argv[1])
 print(len(data.train) + len(data.held_out))
 """
@@ -352,6 +358,56 @@ def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatc
     monkeypatch.setattr("glowlite.data.pillow.available_bytes", lambda: 600 * 16)
     with pytest.raises(DataError, match=r"a\.png: takes 0\.0 GiB while it is decoded, and this machine has"):
         read_picture(tmp_path / "a.png")
+
+
+# ------------------------------------------------------------------------------------------------------------------- names
+
+
+def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text("data: faces\n")
+    assert parse_arguments(["--data", "faces"]).data == "faces"
+    put(tmp_path / "faces", range(5))
+    for arguments in (["--data", "faces"], ["--config", "c.yaml"]):
+        with pytest.raises(DataError, match=r"^faces: .* say embedded:faces or \./faces$"):
+            parse_arguments(arguments)
+    for program, arguments in ((evaluate, ["--data", "faces"]), (evaluate, ["--ood", "faces"]), (data_command, ["faces"])):
+        monkeypatch.setattr(sys, "argv", ["glowlite", *arguments])
+        with pytest.raises(DataError, match=r"say embedded:faces or \./faces$"):
+            program()
+    assert parse_arguments([]).data == parse_arguments(["--preset", "faces"]).data == "faces"  # which nobody typed
+    assert load("faces").notes == ["the embedded images are meant; the faces that is here is ./faces"]
+    assert len(load("embedded:faces").train) == 7200 and load("embedded:faces").notes == []
+    assert load("embedded:faces").name == "faces" and len(load_fitted("embedded:faces", (16, 16, 3))[0]) == 8000
+    assert len(both(load("./faces"))) == 5
+    with pytest.raises(DataError, match="embedded:fishes: no such embedded data set; expected faces or fashion"):
+        load("embedded:fishes")
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("faces", "fashion", "openai", "paper")])
+def test_a_preset_of_images_that_are_not_embedded_asks_for_them(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    assert parse_arguments(["--preset", name]).data == "" and parse_arguments(["--preset", f"fashion,{name}"]).data == ""
+    assert parse_arguments(["--preset", name, "--data", "faces"]).data == "faces"
+    assert parse_arguments(["--preset", f"{name},fashion"]).data == "fashion"
+    monkeypatch.setattr(sys, "argv", ["train", "--preset", name])
+    with pytest.raises(GlowliteError, match=f"give --data: the images of --preset {name} are not part of glowlite"):
+        train()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["loop", "loop.npy", "loop_lmdb", "loop.tar.gz", "folder:loop", "npy:loop.npy", "in/loop.npy"]
+)
+def test_a_link_to_itself_is_one_line(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = name.partition(":")[2] or name
+    if name == "in/loop.npy":
+        (tmp_path / "in").symlink_to("in")
+    else:
+        (tmp_path / path).symlink_to(path)
+    with pytest.raises(DataError, match=r"leads nowhere, or to itself|Too many levels of symbolic links"):
+        load(name)
 
 
 # ------------------------------------------------------------------------------------------------------------- the commands

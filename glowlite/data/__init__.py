@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glowlite.data import arrays, celeba, cifar10, folder, hdf5, idx, lsun
 from glowlite.data.dataset import Dataset, Reading, make_dataset
-from glowlite.data.embedded import NAMES, read_embedded
+from glowlite.data.embedded import NAMES, embedded_name, read_embedded
 from glowlite.data.preparation import Preparation
 from glowlite.errors import DataError
 
@@ -39,17 +39,22 @@ READERS = {
 
 
 def load(spec: str, preparation: Preparation | None = None, processes: int = 1) -> Dataset:
-    """The data set of an embedded name (`faces`, `fashion`), of a path whose kind is recognised, or of `reader:path`.
+    """The data set of an embedded name (`faces`, `embedded:faces`), of a path whose kind is recognised, or of `reader:path`.
 
     Raises DataError, in one line, for what is missing, damaged or of the wrong kind.
     `processes`: how many of this machine load it; decoded pictures take the memory that is one's share.
     Cost: arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when they are needed.
     """
-    if spec in NAMES:
-        return make_dataset(spec, read_embedded(spec), f"embedded {spec}", preparation, processes)
+    embedded = embedded_name(spec)
+    if embedded is not None:
+        reading = read_embedded(embedded)
+        if spec in NAMES and Path(spec).exists():
+            reading = replace(reading, notes=(f"the embedded images are meant; the {spec} that is here is ./{spec}",))
+        return make_dataset(embedded, reading, f"embedded {embedded}", preparation, processes)
     try:
         name, path = find_reader(spec)
-        return make_dataset(_name(path), READERS[name].read(path), str(path), preparation, processes)
+        reading = READERS[name].read(path)
+        return make_dataset(_name(path), reading, str(path), preparation, processes)
     except OSError as error:  # no permission to look, or too long for a name
         where = error.filename or spec
         raise DataError(f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions") from None
@@ -59,7 +64,9 @@ def find_reader(spec: str) -> tuple[str, Path]:
     """Which of READERS reads `spec`, a path or `reader:path`, and the path. Raises DataError if none does."""
     name, _, rest = spec.partition(":")
     if name not in READERS or not rest:
+        _check_link(Path(spec))
         return _recognise(spec, Path(spec)), Path(spec)
+    _check_link(Path(rest))
     if not Path(rest).exists():
         raise DataError(f"{rest}: no such file or folder; expected {READERS[name].expects}")
     return name, Path(rest)
@@ -72,6 +79,8 @@ def _recognise(spec: str, path: Path) -> str:
         for name, reader in READERS.items():
             if reader.recognises(path):
                 return name
+    if spec == "":
+        raise DataError(f"data '': no such name; give --data, as {' or '.join(NAMES)} or the path of a file or folder")
     if spec in READERS:
         raise DataError(f"data {spec!r}: where is it? Give the path, as in {spec}:PATH, of {READERS[spec].expects}")
     close = difflib.get_close_matches(spec, [*NAMES, *READERS], 1)
@@ -80,6 +89,11 @@ def _recognise(spec: str, path: Path) -> str:
         + (f" (did you mean {close[0]}?)" if close else "")
         + f"; expected {', '.join(NAMES)}, a path, or reader:path, where reader is {', '.join(READERS)}"
     )  # fmt: skip
+
+
+def _check_link(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path}: is a link that leads nowhere, or to itself; check the path given as data")
 
 
 def _name(path: Path) -> str:

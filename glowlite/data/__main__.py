@@ -14,7 +14,7 @@ import numpy as np
 
 from glowlite.command_line import Parser, at_least, run
 from glowlite.data import Dataset, find_reader, load
-from glowlite.data.embedded import NAMES
+from glowlite.data.embedded import check_meaning, embedded_name
 from glowlite.data.images import Images, Rows
 from glowlite.data.preparation import resize
 from glowlite.data_options import add_data_options, preparation_of
@@ -130,9 +130,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.save is not None:
         check_output("--save", options.save, NPY)
     check_output("--sheet", options.sheet, PNG)
+    check_meaning(options.spec)
     asked = preparation_of(options)
     data = load(options.spec, dataclasses.replace(asked, skip_corrupt=True))  # to see all that are damaged
-    reader = "npz" if options.spec in NAMES else find_reader(options.spec)[0]
+    reader = "npz" if embedded_name(options.spec) else find_reader(options.spec)[0]
     to_save = None if options.save is None else rows_to_save(data, options.random_crop)
     for line in describe(data, reader):
         say(line)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.data import READERS, find_reader
-from glowlite.data.embedded import NAMES, read_embedded
+from glowlite.data.embedded import embedded_name, read_embedded
 from glowlite.data.images import ArrayPictures, Images, Pictures
 from glowlite.data.pillow import read_picture
 from glowlite.data.preparation import resize, to_grey
@@ -91,8 +91,9 @@ def load_fitted(spec: str, shape: Shape) -> tuple[Images, str, list[str]]:
 
     Raises DataError. Cost: pictures are decoded when they are read.
     """
-    if spec in NAMES:
-        read, source = read_embedded(spec).train, f"embedded {spec}"
+    embedded = embedded_name(spec)
+    if embedded is not None:
+        read, source = read_embedded(embedded).train, f"embedded {embedded}"
     else:
         reader, path = find_reader(spec)
         read, source = READERS[reader].read(path).train, str(path)
