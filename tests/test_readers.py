@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from small_runs import command
 
-import glowlite.data.cifar10
+import glowlite.data.cifar
 import glowlite.data.idx
 import glowlite.data.lsun
 from glowlite.data import READERS, Preparation, load
@@ -148,6 +148,98 @@ def test_cifar10_has_its_own_names_of_the_classes(tmp_path):
     assert data.attribute_names[0] == "airplane" and data.attribute_names[9] == "truck" and len(data.attribute_names) == 10
 
 
+COARSE = RNG.integers(0, 20, 12).astype(np.uint8)
+FINE = RNG.integers(0, 100, 12).astype(np.uint8)
+CIFAR100 = {
+    f"{part}.bin": b"".join(bytes([COARSE[i], FINE[i]]) + COLOUR[i].transpose(2, 0, 1).tobytes() for i in rows)
+    for part, rows in (("train", range(8)), ("test", range(8, 12)))
+} | {
+    "coarse_label_names.txt": b"".join(b"c%d\n" % i for i in range(20)),
+    "fine_label_names.txt": b"".join(b"f%d\n" % i for i in range(100)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["cifar-100-binary", "above it", "cifar-100-binary.tar.gz", "renamed.tgz", "cifar10:x.tgz"])
+def test_cifar100(tmp_path, kind):
+    name = kind.partition(":")[2] or kind
+    if name.endswith("gz"):
+        (tmp_path / name).write_bytes(tgz(CIFAR100))
+        path = tmp_path / name
+    else:
+        path = write_files(tmp_path / "x" / "cifar-100-binary", CIFAR100)
+        path = path if kind == "cifar-100-binary" else path.parent
+    data = load(f"cifar10:{path}" if ":" in kind else str(path))
+    assert same(data.train, COLOUR[:8]) and same(data.held_out, COLOUR[8:])
+    assert data.attribute_names == (*(f"c{i}" for i in range(20)), *(f"f{i}" for i in range(100)))
+    labels = np.concatenate((COARSE[:, None] == np.arange(20), FINE[:, None] == np.arange(100)), axis=1)
+    assert np.array_equal(data.attributes, labels[:8]) and np.array_equal(data.held_out_attributes, labels[8:])
+    assert data.notes == ["CIFAR-100's images, of 20 and 100 classes"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["a.png", "c.png", "d.txt", "e"],
+            r"neither CIFAR-10 .* nor CIFAR-100 .*; it has a.png, c.png, d.txt, \.\.\.; .*unpack",
+        ),
+        (
+            ["train", "test", "meta", "file.txt~"],
+            "CIFAR-100, but the Python edition, which is pickled; get .*cifar-100-binary",
+        ),
+        (["data_batch_1", "test_batch", "batches.meta"], "CIFAR-10, but the Python edition, .*cifar-10-binary"),
+        (["train.bin"], "no test.bin, as CIFAR-100's binary edition has"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "tar.gz"])
+def test_an_archive_of_something_else_is_said_to_be_that(tmp_path, names, said, packed):
+    files = {name: bytes(2 + 3072) for name in names}
+    path = write_files(tmp_path / "photos", files)
+    if packed:
+        path = tmp_path / "photos.tar.gz"
+        path.write_bytes(tgz(files))
+    with pytest.raises(DataError, match=rf"photos.*: .*{said}") as caught:
+        load(f"cifar10:{path}")
+    assert "\n" not in str(caught.value) and not (
+        packed and "train.bin" not in names and "Get it again" in str(caught.value)
+    )
+
+
+def test_a_file_of_cifar100_among_pictures_is_no_data_set(tmp_path):
+    path = write_files(tmp_path / "p", {f"{i}.png": png(COLOUR[i]) for i in range(4)} | {"train.bin": b"x", "test": b"x"})
+    assert load(str(path)).notes == ["passed over: .bin (1), files without suffix (1)"]
+
+
+EMNIST = {name.replace("t10k", "test"): content for name, content in MNIST.items()}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
+@pytest.mark.parametrize("where", [".", "raw", "EMNIST/raw"])
+def test_emnist_is_turned_upright_and_has_as_many_classes_as_its_labels_say(tmp_path, where, packed):
+    labels = np.arange(15, 27, dtype=np.uint8)  # letters are 1 to 26
+    files = EMNIST | {"train-labels-idx1-ubyte": idx(labels[:8]), "test-labels-idx1-ubyte": idx(labels[8:])}
+    pack, suffix = (gzip.compress, ".gz") if packed else (bytes, "")
+    write_files(tmp_path / where, {f"emnist-letters-{name}{suffix}": pack(content) for name, content in files.items()})
+    data = load(str(tmp_path))
+    upright = GREY.transpose(0, 2, 1)[..., None]
+    assert same(data.train, upright[:8]) and same(data.held_out, upright[8:])
+    assert data.attribute_names == tuple(map(str, range(27))) and "transposed, and were turned" in data.notes[0]
+    assert np.array_equal(data.attributes, labels[:8, None] == np.arange(27))
+    assert np.array_equal(data.held_out_attributes, labels[8:, None] == np.arange(27))
+    file = tmp_path / where / f"emnist-letters-train-images-idx3-ubyte{suffix}"
+    assert load(str(file)).image_shape == (5, 7, 1)
+    (tmp_path / where / f"emnist-digits-train-images-idx3-ubyte{suffix}").write_bytes(pack(MNIST["train-images-idx3-ubyte"]))
+    with pytest.raises(DataError, match=r"has several sets, .*emnist-digits-\*.*; move one into a folder of its own"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("where", ["raw", "FashionMNIST/raw"])
+def test_torchvisions_folders_of_mnist(tmp_path, where):
+    write_files(tmp_path / where, MNIST | {"._train-images-idx3-ubyte": b"x", "train-images-idx3-ubyte.gz": b"x"})
+    data = load(str(tmp_path))
+    assert same(data.train, GREY[:8, ..., None]) and same(data.held_out, GREY[8:, ..., None]) and data.notes == []
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("mark", ["-", "."])
 def test_mnist(tmp_path, packed, mark):
@@ -180,6 +272,70 @@ def test_celeba(tmp_path, deep):
     assert data.attribute_names == ("Smiling", "Hat", "Young")
     assert np.array_equal(data.attributes, ATTRIBUTES[train])
     assert np.array_equal(data.held_out_attributes, ATTRIBUTES[held_out])
+
+
+KAGGLE = {
+    "list_attr_celeba.csv": "image_id,Smiling,Hat,Young\r\n" + "".join(
+        f"{i + 1:06}.jpg,{','.join('1' if a else '-1' for a in row)}\r\n" for i, row in enumerate(ATTRIBUTES)
+    ),
+    "list_eval_partition.csv": "image_id,partition\n" + PARTITION.replace(" ", ","),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["img_align_celeba", "twice"])
+@pytest.mark.parametrize("lists", ["both", "zeros", "split alone", "marked"])
+def test_celeba_as_kaggle_packs_it(tmp_path, lists, deep):
+    files = {name: content.encode("utf-8-sig" if lists == "marked" else "ascii") for name, content in KAGGLE.items()}
+    if lists == "zeros":
+        files["list_attr_celeba.csv"] = files["list_attr_celeba.csv"].replace(b"-1", b"0")
+    if lists == "split alone":
+        del files["list_attr_celeba.csv"]
+    pictures = {(f"img_align_celeba/{name}" if deep else name): content for name, content in PICTURES.items()}
+    data = load(str(write_files(tmp_path, files | pictures | {"img_align_celeba/._000001.jpg": b"x"})))
+    train, held_out = [0, 1, 4], [2, 5]
+    assert same(data.train, COLOUR[train]) and same(data.held_out, COLOUR[held_out])
+    assert data.notes == ["split: CelebA's own; its test images are left alone (1)"]
+    if lists == "split alone":
+        assert data.attribute_names == ()
+    else:
+        assert data.attribute_names == ("Smiling", "Hat", "Young")
+        assert np.array_equal(data.attributes, ATTRIBUTES[train])
+        assert np.array_equal(data.held_out_attributes, ATTRIBUTES[held_out])
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("list_attr_celeba.csv", "000003.jpg,", "000003.jpg,1,", "csv, line 4: expected the name of a picture"),
+        ("list_attr_celeba.csv", "image_id,Smiling,Hat,Young", "", "csv, line 1: expected a column of pictures"),
+        (
+            "list_eval_partition.csv",
+            "000004.jpg,2",
+            "000004.jpg,3",
+            "csv, line 5: expected the name of a picture and its part",
+        ),
+        ("list_eval_partition.csv", "000004.jpg,2\n", "", "list_attr_celeba.csv, line 5: 000004.jpg is not listed"),
+    ],
+)
+def test_a_damaged_list_of_kaggles_is_one_line(tmp_path, name, old, new, said):
+    files = {other: content.encode() for other, content in KAGGLE.items()}
+    files[name] = KAGGLE[name].replace(old, new).encode()
+    with pytest.raises(DataError, match=said) as caught:
+        load(str(write_files(tmp_path, files | PICTURES)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_count_of_thousands_of_digits_is_one_line(tmp_path):
+    files = CELEBA | {"list_attr_celeba.txt": LIST.replace("6\n", "9" * 5000 + "\n", 1).encode()}
+    with pytest.raises(DataError, match=r"line 1: says 99999999999999999999 pictures, but 6 follow"):
+        load(str(write_files(tmp_path, files)))
+
+
+def test_hidden_folders_are_no_lsun(tmp_path):
+    write_lmdb(tmp_path / "church_train_lmdb", keyed(COLOUR[:9]))
+    (tmp_path / "._church_train_lmdb").write_bytes(b"x")
+    write_lmdb(tmp_path / ".tower_train_lmdb", keyed(COLOUR[:9]))
+    assert len(load(str(tmp_path)).train) == 8
 
 
 def test_celeba_without_a_partition_is_parted_and_keeps_attributes_with_pictures(tmp_path):
@@ -335,7 +491,6 @@ def bad_mnist(path, kind):
         "labels for images": {name: files[labels]},
         "no image": {name: idx(GREY[:0])},
         "huge": {name: struct.pack(">IIII", 0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1)},
-        "label": {labels: idx(np.full(4, 10, np.uint8))},
         "fewer labels": {labels: idx(LABELS[8:11])},
         "sizes": {name: idx(GREY[:8, :6])},
         "gz truncated": {name: None, f"{name}.gz": gzip.compress(whole)[:-30]},
@@ -495,7 +650,6 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("mnist", "labels for images", ["0x00000801", "expected 0x00000803"]),
         ("mnist", "no image", ["at least 2 images"]),
         ("mnist", "huge", ["GiB of memory"]),
-        ("mnist", "label", ["t10k-labels", "0 to 9", "up to 10"]),
         ("mnist", "fewer labels", ["t10k-labels", "expected 4 labels", "got 3"]),
         ("mnist", "sizes", ["(6, 5, 1) in training but (7, 5, 1) held out"]),
         ("mnist", "gz truncated", ["train-images-idx3-ubyte.gz", "complete"]),
@@ -564,7 +718,7 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
 )  # fmt: skip
 def test_bad_input_is_one_line_that_names_it(tmp_path, monkeypatch, reader, kind, said):
     if kind in ("tar other bomb", "tar header bomb"):
-        monkeypatch.setattr(glowlite.data.cifar10, "UNPACKED", 1 << 20)
+        monkeypatch.setattr(glowlite.data.cifar, "UNPACKED", 1 << 20)
     path = BAD[reader](tmp_path, kind)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError) as caught:

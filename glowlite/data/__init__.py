@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glowlite.data import arrays, celeba, cifar10, folder, hdf5, idx, lsun
+from glowlite.data import arrays, celeba, cifar, folder, hdf5, idx, lsun
 from glowlite.data.dataset import Dataset, Reading, make_dataset
 from glowlite.data.embedded import NAMES, embedded_name, read_embedded
 from glowlite.data.preparation import Preparation
@@ -27,7 +27,8 @@ class Reader:
 
 # By name, in the order in which a bare path is tried: a folder of any images comes last
 READERS = {
-    "cifar10": Reader("CIFAR-10's binary edition, a folder or .tar.gz", cifar10.recognises, cifar10.read_cifar10),
+    "cifar100": Reader("CIFAR-100's binary edition, a folder or .tar.gz", cifar.recognises_cifar100, cifar.read_cifar),
+    "cifar10": Reader("CIFAR-10's binary edition, a folder or .tar.gz", cifar.recognises_cifar10, cifar.read_cifar),
     "mnist": Reader("a folder of MNIST's idx files, or one of images", idx.recognises, idx.read_idx),
     "celeba": Reader("CelebA's folder with list_attr_celeba.txt", celeba.recognises, celeba.read_celeba),
     "lsun": Reader("an LMDB of LSUN, or the folder of its two", lsun.recognises, lsun.read_lsun),

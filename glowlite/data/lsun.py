@@ -15,6 +15,7 @@ from glowlite.data.dataset import Reading
 from glowlite.data.images import Pictures
 from glowlite.data.lmdb_pages import check_pages
 from glowlite.data.pillow import read_picture
+from glowlite.data.walk import is_hidden
 from glowlite.errors import DataError
 
 DATA = "data.mdb"
@@ -23,7 +24,7 @@ TRAIN, HELD_OUT = "_train_lmdb", "_val_lmdb"
 
 
 def recognises(path: Path) -> bool:
-    return path.is_dir() and ((path / DATA).is_file() or any(path.glob(f"*{TRAIN}")))
+    return path.is_dir() and ((path / DATA).is_file() or bool(_sets(path)))
 
 
 def read_lsun(path: Path) -> Reading:
@@ -34,7 +35,7 @@ def read_lsun(path: Path) -> Reading:
     """
     train = path
     if not (path / DATA).is_file():
-        found = sorted(path.glob(f"*{TRAIN}"))
+        found = _sets(path)
         if len(found) != 1:
             several = f"{found[0].name} and {found[1].name}: name one" if found else f"no {DATA}, and no NAME{TRAIN}"
             raise DataError(f"{path}: expected a folder of one LMDB, or of one of LSUN's sets; there is {several}")
@@ -43,6 +44,10 @@ def read_lsun(path: Path) -> Reading:
     held_out = train.resolve().with_name(name.removesuffix(TRAIN) + HELD_OUT)
     has_split = name.endswith(TRAIN) and (held_out / DATA).is_file()
     return Reading(LmdbPictures(train), LmdbPictures(held_out) if has_split else None)
+
+
+def _sets(path: Path) -> list[Path]:
+    return sorted(p for p in path.glob(f"*{TRAIN}") if p.is_dir() and not is_hidden(p.name))
 
 
 class LmdbPictures(Pictures):
