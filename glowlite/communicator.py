@@ -1,32 +1,36 @@
 """One process, or many that train one model: who this one is, and how they add up, agree and wait for each other.
 
-`Alone` is one process. `Ranks` is many under mpirun, and this is the only file that imports mpi4py. Every rank calls the
-same methods in the same order. Nothing is pickled: arrays travel as they lie in memory, other values as JSON.
+`Alone` is one process. `Ranks` is many under mpirun, by MPI. Every rank calls the same methods in the same order. Nothing is
+pickled: arrays travel as they lie in memory, other values as JSON. No wait is without end: see `Ranks.wait_until`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import os
-import sys
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import glowlite.mpi as mpi
 from glowlite.backend import Array
 from glowlite.errors import GlowliteError
-from glowlite.launcher import launched_as
+from glowlite.launcher import launched_as, stopped_ranks
+from glowlite.patience import PATIENCE, Patience, guard
 from glowlite.terminal import warn
 from glowlite.workers import available_cores, cut
 
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
-PATIENCE = 600.0  # seconds that ranks wait for one that does not come
-NAP = 5e-5  # seconds between two looks at whether it has
-FORWARDING = 0.15  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
+NAP = 5e-5  # seconds between two looks at whether something has come
+LOOKS, FEW_LOOKS = 1000, 50  # that come before the first nap: where every rank has a core of its own, and where not
+ANSWERING = 2.0  # seconds for a rank that waits, too, to say so: it looks after every nap
+CAUSE_FIRST = 20.0  # seconds for a rank that failed to say so, before another tells what came of it
+MEETING, ROLL_CALL = 1, 2  # tags of messages
 
 Total = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
 
@@ -71,6 +75,15 @@ class Alone:
         """What this rank gives, a value that JSON holds."""
         return value
 
+    def told_by_all(self, value: Any) -> list[Any]:
+        """What every rank gives, a value that JSON holds, in the order of the ranks."""
+        return [value]
+
+    def wait_until(self, done: Callable[[], bool], what: str) -> None:
+        """Return when `done()`, which depends on other ranks. `what`: to name in a message."""
+        while not done():
+            time.sleep(NAP)
+
     def meet(self, values: np.ndarray, what: str) -> np.ndarray:
         """The values, float64 (k,), of every rank, (size, k), when all have come. `what`: where, to name in a message."""
         return values[None]
@@ -79,86 +92,182 @@ class Alone:
         """The rows (n, ...) of all ranks, in their order, on every one."""
         return array
 
+    def finish(self) -> None:
+        """Leave the others, when all have come to their end: the last thing to do."""
+
 
 class Ranks(Alone):
-    """The processes that mpirun started, by MPI. `patience`: seconds to wait for a rank before all are ended."""
+    """The processes that mpirun started, by MPI. `patience`: seconds to wait for a rank before all are ended.
 
-    def __init__(self, mpi: Any, patience: float = PATIENCE) -> None:
-        self.mpi, self.world = mpi, mpi.COMM_WORLD
+    Whatever waits is a request that is looked at again and again, or has a guard beside it. Meetings and roll calls have
+    tags of their own, so that neither is taken for the other.
+    """
+
+    def __init__(self, library: Any, patience: float = PATIENCE) -> None:
+        self.mpi, self.world = library, library.COMM_WORLD
         self.rank, self.size, self.patience = self.world.rank, self.world.size, patience
-        node = self.world.Split_type(mpi.COMM_TYPE_SHARED)
-        self.local_rank, self.local_size = node.rank, node.size
-        self._cores = _cores_of_node(mpi, node)
-        node.Free()
+        self.others = [rank for rank in range(self.size) if rank != self.rank]
+        self.place = "the start"  # of the last meeting
+        self._looks = FEW_LOOKS
+        machines = self.told_by_all([_machine(), _allowed_cores()])
+        local = [rank for rank, (machine, _) in enumerate(machines) if machine == machines[self.rank][0]]
+        self.local_rank, self.local_size = local.index(self.rank), len(local)
+        # a launcher may have given each rank of a machine a few cores of its own
+        self._cores = len(set().union(*(machines[rank][1] for rank in local)))
+        if self.local_size <= self._cores:
+            self._looks = LOOKS
 
     def cores(self) -> int:
         return max(1, self._cores // self.local_size)
 
     def add_up(self, array: Any, in_a_tree: bool = False) -> None:
+        what = f"{self.place}, adding up"
         for part in _chunks(array):
             if in_a_tree:
-                self._add_up_in_a_tree(part)
-            else:
-                self.world.Allreduce(self.mpi.IN_PLACE, part)
+                self._add_up_in_a_tree(part, what)
+            elif isinstance(part, np.ndarray):
+                with self._one_line(what):
+                    self._wait([self.world.Iallreduce(self.mpi.IN_PLACE, part)], what)
+            else:  # an MPI that is CUDA-aware need not be so in calls that return at once
+                with self._one_line(what), self._guarded(what):
+                    self.world.Allreduce(self.mpi.IN_PLACE, part)
 
-    def _add_up_in_a_tree(self, part: Any) -> None:
+    def _add_up_in_a_tree(self, part: Any, what: str) -> None:
         """log2(size) exchanges with the rank whose number differs in one bit. Sums commute, so both get the same."""
         theirs = np.empty_like(part)
         distance = 1
         while distance < self.size:
-            self.world.Sendrecv(part, self.rank ^ distance, recvbuf=theirs, source=self.rank ^ distance)
+            partner = self.rank ^ distance
+            with self._one_line(what):
+                self._wait([self.world.Irecv(theirs, partner), self.world.Isend(part, partner)], what)
             part += theirs
             distance *= 2
 
     def copy_from_first(self, array: Any) -> None:
+        what = f"{self.place}, a copy from rank 0"
         for part in _chunks(array):
-            self.world.Bcast(part)
+            with self._one_line(what):
+                self._wait([self.world.Ibcast(part)], what)
 
     def tell(self, value: Any) -> Any:
         return self.told_by(0, value)
 
     def told_by(self, rank: int, value: Any) -> Any:
-        self.meet(np.zeros(1), f"waiting for what rank {rank} says")
-        text = np.frombuffer(json.dumps(value).encode() if self.rank == rank else b"", np.uint8).copy()
-        length = np.array([text.size])
-        self.world.Bcast(length, rank)
-        text = text if self.rank == rank else np.empty(length[0], np.uint8)
-        self.world.Bcast(text, rank)
+        what = f"{self.place}, what rank {rank} says"
+        text = _as_json(value) if self.rank == rank else np.empty(0, np.uint8)
+        length = int(self._meet(np.array([float(text.size)]), what)[rank, 0])
+        text = text if self.rank == rank else np.empty(length, np.uint8)
+        with self._one_line(what):
+            self._wait([self.world.Ibcast(text, rank)], what)
         return json.loads(text.tobytes())
 
+    def told_by_all(self, value: Any) -> list[Any]:
+        text = _as_json(value)
+        ends = np.cumsum(self._meet(np.array([float(text.size)]), self.place)[:, 0].astype(int))
+        return [json.loads(part.tobytes()) for part in np.split(self.gather(text), ends[:-1])]
+
     def meet(self, values: np.ndarray, what: str) -> np.ndarray:
-        """By a message from each rank to each other: so that, if one does not come, the others know which."""
+        self.place = what
+        return self._meet(values, what)
+
+    def _meet(self, values: np.ndarray, what: str) -> np.ndarray:
         table = np.empty((self.size, len(values)))
         table[self.rank] = values
-        others = [rank for rank in range(self.size) if rank != self.rank]
-        sent = [self.world.Isend(table[self.rank], rank) for rank in others]
-        coming = {rank: self.world.Irecv(table[rank], rank) for rank in others}
-        end = time.monotonic() + self.patience
-        while coming:
-            coming = {rank: request for rank, request in coming.items() if not request.Test()}
-            if coming and time.monotonic() > end:
-                self._give_up(what, sorted(coming))
-            if coming:
-                time.sleep(NAP)
-        self.mpi.Request.Waitall(sent)
+        with self._one_line(what):
+            self._wait(self._exchange(table, MEETING), what)
         return table
 
-    def _give_up(self, what: str, missing: list[int]) -> None:
-        who = f"rank {missing[0]}" if len(missing) == 1 else f"ranks {', '.join(map(str, missing))}"
-        time.sleep(0.2 * self.rank)  # the first to say it ends the others before they do
-        warn(
-            f"rank {self.rank}: {what}: waited {self.patience:g} s for {who}, which did not come; ending all ranks"
-            " (--mpi-timeout sets how long to wait)"
-        )
-        end_all_ranks(1)
+    def _exchange(self, table: np.ndarray, tag: int) -> list[Any]:
+        """A message from each rank to each other: the rows of a table, of which this rank has its own."""
+        sent = [self.world.Isend(table[self.rank], rank, tag) for rank in self.others]
+        return [*sent, *(self.world.Irecv(table[rank], rank, tag) for rank in self.others)]
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         array = np.ascontiguousarray(array)
-        rows = self.meet(np.array([float(len(array))]), "gathering")[:, 0].astype(int)
+        rows = self._meet(np.array([float(len(array))]), self.place)[:, 0].astype(int)
         whole = np.empty((rows.sum(), *array.shape[1:]), array.dtype)
-        numbers = rows * int(np.prod(array.shape[1:])) * array.itemsize
-        self.world.Allgatherv(array.reshape(-1).view(np.uint8), [whole.reshape(-1).view(np.uint8), numbers])
+        sizes = rows * int(np.prod(array.shape[1:])) * array.itemsize
+        mine, all_of_it = (rows.reshape(-1).view(np.uint8) for rows in (array, whole))
+        with self._one_line(self.place):
+            self._wait([self.world.Iallgatherv(mine, [all_of_it, sizes])], self.place)
         return whole
+
+    def finish(self) -> None:
+        self.meet(np.empty(0), "the end")
+        mpi.finish(self.patience)
+
+    # --- waiting ---
+
+    def wait_until(self, done: Callable[[], bool], what: str) -> None:
+        """Return when `done()`; if this rank loses its patience, or another has, end all ranks and name who is missing."""
+        look, looks = self._impatient(what), 0
+        while not done():
+            looks += 1
+            if looks > self._looks:
+                time.sleep(NAP)
+                look()
+
+    def _wait(self, requests: list[Any], what: str) -> None:
+        """Until all of these requests of MPI are done."""
+        self.wait_until(lambda: bool(self.mpi.Request.Testall(requests)), what)
+
+    def _guarded(self, what: str) -> AbstractContextManager[None]:
+        """For a call that returns when it is done, and not before."""
+        if self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE:
+            return guard(self._impatient(what))
+        patience = Patience(self.patience)  # the guard may not call MPI: it knows only what it sees on this machine
+        return guard(lambda: self._end(what, stopped_ranks()) if patience.is_over() else None)
+
+    def _impatient(self, what: str) -> Callable[[], None]:
+        """To be called often while this rank waits: it looks at the time, and whether another rank calls the roll.
+
+        A rank that comes when the roll is called is late, and not missing: the wait goes on, once.
+        """
+        patience, all_came = Patience(self.patience), False
+
+        def look() -> None:
+            nonlocal patience, all_came
+            if patience.is_over() or self._roll_is_called():
+                missing = self._call_the_roll()
+                if missing or all_came:
+                    self._end(what, missing)
+                patience, all_came = Patience(self.patience), True
+
+        return look
+
+    @contextmanager
+    def _one_line(self, what: str) -> Iterator[None]:
+        """Errors of MPI, which are a page long, as one line."""
+        try:
+            yield
+        except self.mpi.Exception as error:
+            kind, why = error.Get_error_class(), "is a rank gone, or out of memory?"
+            if kind == self.mpi.ERR_TRUNCATE:
+                why = "another rank is somewhere else: do all of them run the same command?"
+                time.sleep(CAUSE_FIRST)  # if that one failed, it says so, and ends this one
+            raise GlowliteError(f"{what}: MPI failed: {self.mpi.Get_error_string(kind)}; {why}") from None
+
+    def _roll_is_called(self) -> bool:
+        return bool(self.world.Iprobe(self.mpi.ANY_SOURCE, ROLL_CALL))
+
+    def _call_the_roll(self) -> list[int]:
+        """Every rank that waits, in whatever, says so to every other; those that do not are missing."""
+        table, patience = np.zeros((self.size, 1)), Patience(ANSWERING)
+        table[self.rank] = 1
+        requests = self._exchange(table, ROLL_CALL)
+        while not self.mpi.Request.Testall(requests) and not patience.is_over():
+            time.sleep(NAP)
+        return np.flatnonzero(table[:, 0] == 0).tolist()
+
+    def _end(self, what: str, missing: list[int]) -> None:
+        """The first of those that wait says whom for. The others, who say the same, let it end them."""
+        time.sleep(mpi.speaking_time(self.rank, self.size, missing))
+        who = f"{mpi.waited_for(missing)}, which did not come" if missing else "the other ranks"
+        warn(
+            f"rank {self.rank}: {what}: waited {self.patience:g} s for {who}; ending all ranks"
+            " (--mpi-timeout sets how long to wait)"
+        )
+        end_all_ranks(1)
 
 
 def _chunks(array: Any) -> Iterator[Any]:
@@ -170,13 +279,22 @@ def _chunks(array: Any) -> Iterator[Any]:
         yield flat[start : start + step]
 
 
-def _cores_of_node(mpi: Any, node: Any) -> int:
-    """How many cores the ranks of one machine may use together: a launcher may have given each a few of its own."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(available_cores()))
-    mask = np.zeros(max(4096, max(allowed) + 1), np.uint8)
-    mask[list(allowed)] = 1
-    node.Allreduce(mpi.IN_PLACE, mask, mpi.MAX)
-    return int(mask.sum())
+def _as_json(value: Any) -> np.ndarray:
+    """(bytes,)"""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
+
+
+def _machine() -> list[str]:
+    """What tells this machine from others: its name, and, where containers may share one, when it was started."""
+    started = Path("/proc/sys/kernel/random/boot_id")
+    with suppress(OSError):
+        return [socket.gethostname(), started.read_text().strip()]
+    return [socket.gethostname()]
+
+
+def _allowed_cores() -> list[int]:
+    """The numbers of the cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(available_cores()))
 
 
 def communicator(patience: float = PATIENCE) -> Alone:
@@ -190,21 +308,21 @@ def communicator(patience: float = PATIENCE) -> Alone:
         return Alone()
     launcher, size, _ = launched
     try:
-        mpi = _mpi()
+        library = mpi.start(patience)
     except (ImportError, RuntimeError) as error:
         reason = "mpi4py is not installed" if isinstance(error, ImportError) else "mpi4py finds no MPI library"
         raise GlowliteError(
             f"started as one of {size} processes by {launcher}, but {reason}; run pip install '.[mpi]', or"
             " '.[mpi-system]' for the MPI of this cluster"
         ) from None
-    if mpi.COMM_WORLD.size != size:
-        library = mpi.Get_library_version().split("\n")[0].strip("\0 ")
+    if library.COMM_WORLD.size != size:
+        version, seen = library.Get_library_version().split("\n")[0].strip("\0 "), library.COMM_WORLD.size
         raise GlowliteError(
-            f"started as one of {size} processes by {launcher}, but mpi4py uses {library} and sees {mpi.COMM_WORLD.size};"
+            f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and sees {seen};"
             " use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside python), or pip install"
             " '.[mpi-system]'"
         )
-    return Ranks(mpi, patience)
+    return Ranks(library, patience)
 
 
 def turn_to_speak() -> str | None:
@@ -218,7 +336,7 @@ def turn_to_speak() -> str | None:
         return ""
     _, size, rank = launched
     try:
-        joined = _mpi().COMM_WORLD.size == size
+        joined = mpi.start().COMM_WORLD.size == size
     except (ImportError, RuntimeError):
         joined = False
     if not joined:
@@ -232,14 +350,6 @@ def end_all_ranks(code: int, started_only: bool = False) -> None:
 
     A process that has not joined does so first, to be able to end them; unless `started_only`.
     """
-    if launched_as() is not None and not (started_only and "mpi4py.MPI" not in sys.modules):
-        with contextlib.suppress(ImportError, RuntimeError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-            time.sleep(FORWARDING)
-            _mpi().COMM_WORLD.Abort(code)
-            os._exit(code)  # it may return before the launcher has ended this rank
-
-
-def _mpi() -> Any:
-    return importlib.import_module("mpi4py.MPI")
+    if launched_as() is not None and (mpi.is_started() or not started_only):
+        with suppress(ImportError, RuntimeError):
+            mpi.abort(code)

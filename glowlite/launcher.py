@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 LAUNCHED = {  # how launchers tell a process that it is one of several: (number, rank)
     "MPICH, Intel MPI or srun": ("PMI_SIZE", "PMI_RANK"),
     "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
 }
+STOPPED = ("T", "t")  # states of a process that a signal, or a debugger, holds
 
 
 def launched_as() -> tuple[str, int, int] | None:
@@ -22,3 +24,40 @@ def is_first() -> bool:
     """Whether this process is the only one, or the first that the launcher started."""
     launched = launched_as()
     return launched is None or launched[2] == 0
+
+
+def stopped_ranks() -> list[int]:
+    """The ranks on this machine that are stopped (SIGSTOP, a debugger), as far as the system tells: Linux does."""
+    return sorted(rank for rank, process in _beside().items() if _state_and_parent(process)[0] in STOPPED)
+
+
+def ranks_without(library: str) -> list[int]:
+    """The ranks on this machine that have not loaded a file with `library` in its path, as far as the system tells."""
+    return sorted(rank for rank, process in _beside().items() if library not in _read(process / "maps"))
+
+
+def _beside() -> dict[int, Path]:
+    """The folder in /proc of every process that the launcher started beside this one, by rank."""
+    launched, found = launched_as(), {}
+    if launched is not None:
+        size, rank = LAUNCHED[launched[0]]
+        for process in Path("/proc").glob("[0-9]*"):
+            if _state_and_parent(process)[1] == str(os.getppid()):
+                variables = dict(line.partition("=")[::2] for line in _read(process / "environ").split("\0"))
+                if variables.get(size) == str(launched[1]) and variables.get(rank, "").isdecimal():
+                    found[int(variables[rank])] = process
+    return found
+
+
+def _state_and_parent(process: Path) -> tuple[str, str]:
+    """A letter, as ps shows it, and a number; the command, in brackets before them, may hold anything."""
+    words = _read(process / "stat").rpartition(")")[2].split()
+    return (words[0], words[1]) if len(words) > 1 else ("", "")
+
+
+def _read(path: Path) -> str:
+    """The text of a file of /proc, or none where it is gone or not for us."""
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""

@@ -9,11 +9,11 @@ from typing import Any
 
 from glowlite.batches import Augmentation
 from glowlite.command_line import MOST_SEED, Parser, at_least
-from glowlite.communicator import PATIENCE
 from glowlite.data_options import add_data_options
 from glowlite.exchange import KINDS
 from glowlite.models.config import BOUND_MOST, CHOICES, MOST, PERMUTATIONS, GlowConfig
 from glowlite.optimizers import DECAYS, OPTIMIZERS
+from glowlite.patience import PATIENCE
 from glowlite.presets import PRESETS
 from glowlite.settings import Settings
 from glowlite.terminal import shortened

@@ -88,6 +88,13 @@ def main() -> int:
                 say(line)
         return 0
     ranks = communicator(options.mpi_timeout)
+    code = train_over(ranks, options)
+    ranks.finish()
+    return code
+
+
+def train_over(ranks: Alone, options: argparse.Namespace) -> int:
+    """Train as the options say, and return the exit code. Every rank does this."""
     if options.tensorboard:
         writer_class()
     training, data = make_training(options, ranks)

@@ -1,0 +1,116 @@
+"""MPI itself: how it is started, ended and aborted, each in bounded time. The only file that imports mpi4py.
+
+To start and to end is to wait for all ranks. mpi4py does both while it holds Python's lock, so that no guard could see the
+time go by: here ctypes calls the two functions of the library, and lets go of the lock.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import faulthandler
+import importlib
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from glowlite.launcher import launched_as, ranks_without, stopped_ranks
+from glowlite.patience import PATIENCE, Patience, guard
+from glowlite.terminal import warn
+
+MODULE = "mpi4py.MPI"
+MULTIPLE = 3  # MPI_THREAD_MULTIPLE, of MPICH as of Open MPI: a guard may send messages, too
+TURN = 2.0  # seconds between a rank that speaks, and ends all, and the next one that would
+FORWARDING = 0.15  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
+ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for what hangs
+
+
+def is_started() -> bool:
+    return sys.modules.get(MODULE) is not None
+
+
+def start(seconds: float = PATIENCE) -> Any:
+    """mpi4py.MPI, after every rank has come to this place; all are ended if one does not come in `seconds`.
+
+    Raises ImportError where mpi4py is missing, RuntimeError where it finds no MPI.
+    """
+    if is_started():
+        return sys.modules[MODULE]
+    library = _library()
+    if library is not None:
+        with guard(_give_up_after(seconds, "the start")):
+            library.MPI_Init_thread(None, None, MULTIPLE, ctypes.byref(ctypes.c_int()))
+        atexit.register(finish, seconds)
+    return importlib.import_module(MODULE)
+
+
+def finish(seconds: float = PATIENCE) -> None:
+    """End MPI, which waits for every rank to do so; nothing if it was not started here, or has ended."""
+    if not is_started() or sys.modules[MODULE].Is_finalized():
+        return
+    library = _library()
+    if library is not None:
+        with guard(_give_up_after(seconds, "the end")):
+            library.MPI_Finalize()
+
+
+def abort(code: int) -> None:
+    """End every rank with an exit code, now. A process that has not joined the others does so first, to be able to."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody listens
+            stream.flush()
+    time.sleep(FORWARDING)
+    world = start().COMM_WORLD
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(ABORTING, exit=True, file=nowhere)
+        os.dup2(nowhere.fileno(), 2)  # MPI has lines of its own to say about this
+        world.Abort(code)
+        os._exit(code)  # it may return before the launcher has ended this rank
+
+
+def _library() -> Any:
+    """MPI's functions, of the library that mpi4py is built for; None where they cannot be reached without mpi4py."""
+    found = importlib.util.find_spec(MODULE) if sys.modules.get(MODULE, True) is not None else None
+    if found is None or found.origin is None:
+        return None
+    try:
+        library = ctypes.CDLL(found.origin)
+        return library if library.MPI_Init_thread and library.MPI_Finalize else None
+    except (OSError, AttributeError):
+        return None
+
+
+def _give_up_after(seconds: float, where: str) -> Callable[[], None]:
+    """For a guard: when `seconds` have passed, say who is missing, and end this process.
+
+    That ends the others, by the launcher: MPI itself can be told nothing while it starts or ends.
+    """
+    patience = Patience(seconds)
+
+    def look() -> None:
+        if patience.is_over():
+            _, size, rank = launched_as() or ("", 1, 0)
+            missing = [other for other in stopped_ranks() or ranks_without("mpi4py") if other != rank]
+            time.sleep(speaking_time(rank, size, missing))
+            who = waited_for(missing) if missing else "another rank"
+            warn(f"rank {rank}: {where}: waited {seconds:g} s for {who}, which did not come; ending all ranks")
+            time.sleep(FORWARDING)
+            os._exit(1)
+
+    return look
+
+
+def speaking_time(rank: int, size: int, missing: list[int]) -> float:
+    """In how many seconds a rank says who is missing: the first of the others at once, which ends those with the same."""
+    return TURN * sum(other not in missing for other in range(min(rank, size)))
+
+
+def waited_for(ranks: list[int]) -> str:
+    """As `rank 2`, `ranks 1, 2`; and whether one is stopped."""
+    stopped = set(stopped_ranks())
+    names = [f"{rank} (stopped)" if rank in stopped else str(rank) for rank in ranks]
+    return f"rank {names[0]}" if len(names) == 1 else f"ranks {', '.join(names)}"
