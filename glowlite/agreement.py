@@ -18,7 +18,17 @@ from glowlite.data.images import Images
 from glowlite.errors import DataError, GlowliteError
 from glowlite.training import Training
 
-MAY_DIFFER = ("data", "out", "threads", "mpi_timeout", "gpu_memory", "csv", "histogram")  # options: of a machine
+MAY_DIFFER = (
+    "data",
+    "out",
+    "threads",
+    "mpi_timeout",
+    "gpu_memory",
+    "config",
+    "run",
+    "csv",
+    "histogram",
+)  # options: of a machine
 GLIMPSE = 16  # images of a set that are compared
 LONGEST = 60  # characters of a value that a message shows
 
@@ -28,7 +38,7 @@ def check_same(ranks: Alone, facts: dict[str, Any]) -> None:
     everyone = ranks.told_by_all({name: json.dumps(value) for name, value in facts.items()})
     names = list(dict.fromkeys(name for theirs in everyone for name in theirs))
     for name in names:
-        values = [theirs.get(name, "nothing") for theirs in everyone]
+        values = [theirs.get(name, "null") for theirs in everyone]
         if others := unlike_most(values):
             first, most = values[others[0]], Counter(values).most_common(1)[0][0]
             raise GlowliteError(
@@ -48,6 +58,7 @@ def _ranks(numbers: list[int]) -> str:
 
 
 def _short(text: str) -> str:
+    text = "none" if text == "null" else text
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
@@ -70,14 +81,14 @@ def facts_of_data(data: Dataset) -> dict[str, Any]:
 def glimpse(images: Images) -> int | str:
     """A checksum of GLIMPSE images from the first to the last."""
     try:
-        return zlib.crc32(images.read(np.linspace(0, len(images) - 1, min(GLIMPSE, len(images))).astype(int)))
+        return checksum(images.read(np.linspace(0, len(images) - 1, min(GLIMPSE, len(images))).astype(int)))
     except DataError:
         return "damaged"  # whoever needs that image says so
 
 
 def check_together(training: Training, when: str) -> None:
     """Raise GlowliteError, on every rank, unless all hold the same, to the last bit. Cost: a checksum of what is trained."""
-    mine = {name: _checksum(array) for name, array in _trained(training).items()}
+    mine = {name: checksum(array) for name, array in _trained(training).items()}
     table = training.ranks.meet(np.array(list(mine.values()), float), when)
     for name, column in zip(mine, table.T, strict=True):
         if others := unlike_most(column.tolist()):
@@ -98,10 +109,11 @@ def _trained(training: Training) -> dict[str, Array]:
         "the first moments of the optimizer": optimizer.m,
         "the second moments of the optimizer": optimizer.v,
         **({"the averaged weights": average.sum} if average else {}),
-        **{f"{name}": constant.value for name, constant in constants.items()},
+        **{name: constant.value for name, constant in constants.items()},
         "where the training is": np.frombuffer(json.dumps(numbers).encode(), np.uint8),
     }
 
 
-def _checksum(array: Array) -> int:
+def checksum(array: Array) -> int:
+    """Of the bytes of an array, on the host or a device."""
     return zlib.crc32(np.ascontiguousarray(to_host(array)).reshape(-1).view(np.uint8).data)

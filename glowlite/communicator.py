@@ -27,7 +27,9 @@ from glowlite.workers import available_cores, cut
 
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
 NAP = 5e-5  # seconds between two looks at whether something has come
-LOOKS, FEW_LOOKS = 1000, 50  # that come before the first nap: where every rank has a core of its own, and where not
+LONG_NAP = 1e-3  # after MANY_LOOKS
+LOOKS, FEW_LOOKS = 1000, 10  # that come before the first nap: where every rank has a core of its own, and where not
+MANY_LOOKS = 5000
 ANSWERING = 2.0  # seconds for a rank that waits, too, to say so: it looks after every nap
 CAUSE_FIRST = 20.0  # seconds for a rank that failed to say so, before another tells what came of it
 MEETING, ROLL_CALL = 1, 2  # tags of messages
@@ -204,7 +206,7 @@ class Ranks(Alone):
         while not done():
             looks += 1
             if looks > self._looks:
-                time.sleep(NAP)
+                time.sleep(NAP if looks < MANY_LOOKS else LONG_NAP)
                 look()
 
     def _wait(self, requests: list[Any], what: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glowlite.agreement import check_same, checksum, facts_of_data, facts_of_options
 from glowlite.command_line import MOST_SEED, Parser, at_least, run
 from glowlite.communicator import Alone, communicator
 from glowlite.data import Dataset, load
@@ -17,6 +18,7 @@ from glowlite.data_options import add_data_options, preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import scores, some_rows
 from glowlite.outputs import CSV, CSV_HEAD, PNG, check_output, output
+from glowlite.patience import PATIENCE, TIMEOUT_HELP
 from glowlite.pictures import save_histograms
 from glowlite.terminal import say, warn
 from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
@@ -42,6 +44,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
     add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
     add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
+    add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
     add_model_options(parser)
     return parser.parse_args(arguments)
 
@@ -59,7 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     for spec in (options.data, options.ood):
         check_meaning(spec or "")
-    ranks = communicator()
+    ranks = communicator(options.mpi_timeout)
+    evaluate_over(ranks, options)
+    ranks.finish()
+
+
+def evaluate_over(ranks: Alone, options: argparse.Namespace) -> None:
+    """Evaluate as the options say. Every rank does this, and rank 0 prints."""
     if ranks.leads and options.csv is not None:
         check_output("--csv", options.csv, CSV)
     if ranks.leads and options.ood is not None:
@@ -67,6 +76,15 @@ def main(arguments: list[str] | None = None) -> None:
     trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
     model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
     data = data_of(options, trained, ranks.local_size)
+    check_same(
+        ranks,
+        {
+            "the command": "evaluate",
+            **facts_of_options(options),
+            **facts_of_data(data),
+            "the checksum of the weights": checksum(model.store.theta),
+        },
+    )
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(

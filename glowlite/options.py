@@ -13,7 +13,7 @@ from glowlite.data_options import add_data_options
 from glowlite.exchange import KINDS
 from glowlite.models.config import BOUND_MOST, CHOICES, MOST, PERMUTATIONS, GlowConfig
 from glowlite.optimizers import DECAYS, OPTIMIZERS
-from glowlite.patience import PATIENCE
+from glowlite.patience import PATIENCE, TIMEOUT_HELP
 from glowlite.presets import PRESETS
 from glowlite.settings import Settings
 from glowlite.terminal import shortened
@@ -128,7 +128,7 @@ def make_parser() -> Parser:
     switch(add, "--tf32", False, "on a GPU: products with 10 bits of mantissa, relative error about 1e-3, and faster")
     add("--gpu-memory", type=at_least(0, float), default=0.0, help="most gigabytes to take of a GPU; 0: all it has")
     add("--gpu-exchange", choices=KINDS, default="auto", help="how ranks add up gradients on GPUs; mpi: if CUDA-aware")
-    add("--mpi-timeout", type=at_least(0, float), default=PATIENCE, help="seconds that ranks wait for one that hangs")
+    add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
     add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")

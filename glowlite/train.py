@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from glowlite.agreement import check_same, facts_of_data, facts_of_options
 from glowlite.backend import device_namespace
 from glowlite.bijectors.memory import Memory
 from glowlite.checkpoint import versions
@@ -98,6 +99,7 @@ def train_over(ranks: Alone, options: argparse.Namespace) -> int:
     if options.tensorboard:
         writer_class()
     training, data = make_training(options, ranks)
+    check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
     made = str(make_run_folder(options.out, data.name, options.overwrite, options.resume)) if ranks.leads else ""
     path = Path(ranks.tell(made))
     with alone_in(path) if ranks.leads else nullcontext():
@@ -135,6 +137,18 @@ def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, 
     training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())
     return training, data
+
+
+def facts(training: Training, data: Dataset) -> dict[str, Any]:
+    """What every rank must have as the others have it, beside its options."""
+    store, libraries = training.model.store, versions()
+    return {
+        **facts_of_data(data),
+        "the number of parameters": len(store),
+        "the type of the parameters": str(store.theta.dtype),
+        "the kind of device": training.model.xp.__name__,
+        **{f"the version of {name}": libraries.get(name) for name in ("glowlite", "numpy")},
+    }
 
 
 def steps_per_epoch(options: argparse.Namespace, data: Dataset) -> int:

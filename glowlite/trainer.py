@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from glowlite.backend import to_host
+from glowlite.agreement import check_together
 from glowlite.batches import Batch, ahead, batches
 from glowlite.data.dataset import Dataset
 from glowlite.errors import GlowliteError
@@ -112,6 +111,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
             observer.after_step(training)
     if not model.initialized:
         training.initialize(next(_batches(training, data, None if settings.shards else share)))
+    check_together(training, "the start")
     with closing(ahead(_batches(training, data, share))) as waiting:
         for batch in clock.waiting(waiting):
             lr = training.learning_rate()
@@ -160,7 +160,7 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
     worst = condition(model)
     raw = held_out = error = None
     if evaluates:
-        check_together(training)
+        check_together(training, f"the evaluation after step {state.step}")
         held_out_set = (
             data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images, training.ranks
         )  # fmt: skip
@@ -186,17 +186,6 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
         reconstruction_error=error,
         skipped=state.skipped,
     )
-
-
-def check_together(training: Training) -> None:
-    """Raise GlowliteError unless every rank has the same weights, to the last bit."""
-    mine = zlib.crc32(to_host(training.model.store.theta).data)
-    sums = training.ranks.meet(np.array([float(mine)]), f"the evaluation after step {training.state.step}")[:, 0]
-    if (sums != sums[0]).any():
-        other = int((sums != sums[0]).argmax())
-        raise GlowliteError(
-            f"rank {other} no longer has the weights of rank 0: do all of them run the same NumPy and the same processor?"
-        )
 
 
 class _Clock:

@@ -1,5 +1,6 @@
 """Many processes: n ranks do what one does, and when one fails, all end with one message."""
 
+import ast
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ from small_runs import command, environment, images
 sys.path.insert(0, str(Path(__file__).parent / "mpi"))
 from trainings import WAYS, results
 
+import glowlite.communicator
 from glowlite.communicator import Alone, communicator
 from glowlite.errors import GlowliteError
 from glowlite.launcher import LAUNCHED
+from glowlite.patience import Patience
 from glowlite.settings import Settings, check_parts
 from glowlite.storage import checkpoints_of, read_arrays
 from glowlite.update import TreeSum
@@ -259,6 +262,67 @@ run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", "hangs", "--mpi-timeout", "2", cwd=home, seconds=60)
     assert done.returncode != 0 and time.monotonic() - began < 20
     assert done.stderr.count("step 8: waited 2 s for rank 2, which did not come") == 1, done.stderr
+
+
+# --- what a rank waits in ---
+
+STOPS = {  # where a rank is stopped, and what the others then wait in
+    "start": "the start", "sum": "the middle, adding up", "device": "the middle, adding up", "tree": "the middle, adding up",
+    "copy": "the middle, a copy from rank 0", "tell": "the middle, what rank 0 says", "gather": "the middle", "end": "the end",
+    "finalize": "the end",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stopped():
+    """What becomes of two ranks whose second one is stopped, wherever that is: exit code and stderr, by the place."""
+    begun = {
+        place: subprocess.Popen(
+            [MPIRUN, "-n", "2", sys.executable, str(HERE / "mpi" / "waits.py"), place, "1"],
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        for place in [*STOPS, "nowhere"]
+    }
+    ended = {place: process.communicate(timeout=90)[1] for place, process in begun.items()}
+    return {place: (begun[place].returncode, stderr) for place, stderr in ended.items()}
+
+
+@pytest.mark.parametrize("place", STOPS)
+def test_a_stopped_rank_ends_all_and_is_named(stopped, place):
+    code, stderr = stopped[place]
+    said = [line for line in stderr.splitlines() if line.startswith("rank ")]
+    assert code != 0 and len(said) == 1, stderr
+    assert said[0].startswith(f"rank 0: {STOPS[place]}: waited 1 s for rank 1 (stopped), which did not come"), said
+    assert "Traceback" not in stderr
+
+
+def test_nobody_is_missed_where_all_come(stopped):
+    assert stopped["nowhere"] == (0, "")
+
+
+def test_nothing_that_waits_is_without_a_limit():
+    """What Ranks calls of MPI returns at once, but for a sum of device arrays, which has a guard."""
+    tree = ast.parse(Path(glowlite.communicator.__file__).read_text())
+    called = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "self.world"
+    }
+    assert called == {"Isend", "Irecv", "Iprobe", "Ibcast", "Iallreduce", "Iallgatherv", "Allreduce"}
+
+
+def test_patience_is_counted_while_this_process_runs(monkeypatch):
+    """A job that is suspended as a whole for an hour has not waited for anybody."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    patience = Patience(5.0)
+    for seconds, over in ((0.5, False), (3600.0, False), (0.9, False), (0.9, False), (0.9, False), (0.9, True)):
+        now[0] += seconds
+        assert patience.is_over() is over
 
 
 def test_a_bad_step_of_one_rank_is_skipped_by_all(home):

@@ -1,4 +1,4 @@
-"""Run under mpirun as `waits.py PLACE RANK SECONDS`: that rank stops (SIGSTOP) at a place; the others have some patience."""
+"""Run under mpirun as `waits.py PLACE RANK`: that rank is stopped (SIGSTOP) at a place; the others wait for a second."""
 
 import os
 import signal
@@ -10,12 +10,7 @@ import glowlite.mpi
 from glowlite.command_line import run
 from glowlite.communicator import CHUNK_BYTES, communicator
 
-place, rank, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-
-
-def reach(name):
-    if name == place and rank == int(os.environ["PMI_RANK"]):
-        os.kill(os.getpid(), signal.SIGSTOP)
+PLACE, RANK = sys.argv[1], int(sys.argv[2])
 
 
 class Device:
@@ -32,19 +27,28 @@ class Device:
         return Device(self.array[part])
 
 
+def reach(place):
+    if place == PLACE and int(os.environ["PMI_RANK"]) == RANK:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def main():
     reach("start")
-    world = communicator(patience)
+    world = communicator(1.0 if PLACE == "start" else 60.0)
     world.meet(np.zeros(1), "the middle")
+    world.patience = 1.0
     vector = np.ones(5 * CHUNK_BYTES // 8)
     reach("sum")
     world.add_up(vector)
-    assert (vector == world.size).all()
+    reach("tree")
+    world.add_up(vector, in_a_tree=True)
+    assert (vector == world.size**2).all()
     reach("device")
     world.add_up(Device(vector))
-    assert (vector == world.size**2).all()
+    assert (vector == world.size**3).all()
     reach("copy")
     world.copy_from_first(vector)
+    reach("tell")
     world.tell("a word")
     reach("gather")
     world.gather(vector)
@@ -52,7 +56,7 @@ def main():
     world.finish()
 
 
-if place == "finalize":
+if PLACE == "finalize":
     finish = glowlite.mpi.finish
     glowlite.mpi.finish = lambda seconds: (reach("finalize"), finish(seconds))
 run(main, "waits")
