@@ -87,13 +87,16 @@ def glimpse(images: Images) -> int | str:
 
 
 def check_together(training: Training, when: str) -> None:
-    """Raise GlowliteError, on every rank, unless all hold the same, to the last bit. Cost: a checksum of what is trained."""
+    """Raise GlowliteError, on every rank, unless all hold the same, to the last bit. Cost: a checksum of what is trained.
+
+    `when`: where, to name in a message of a rank that does not come.
+    """
     mine = {name: checksum(array) for name, array in _trained(training).items()}
     table = training.ranks.meet(np.array(list(mine.values()), float), when)
     for name, column in zip(mine, table.T, strict=True):
         if others := unlike_most(column.tolist()):
             raise GlowliteError(
-                f"{when}: {_ranks(others)} and the others differ in {name}: do all ranks run the same NumPy, on the same"
+                f"{_ranks(others)} and the others differ in {name}: do all ranks run the same NumPy, on the same"
                 " kind of processor?"
             )
 

@@ -267,10 +267,16 @@ run(main, 'train')"""
 # --- what a rank waits in ---
 
 STOPS = {  # where a rank is stopped, and what the others then wait in
-    "start": "the start", "sum": "the middle, adding up", "device": "the middle, adding up", "tree": "the middle, adding up",
-    "copy": "the middle, a copy from rank 0", "tell": "the middle, what rank 0 says", "gather": "the middle", "end": "the end",
+    "start": "the start",
+    "sum": "the middle, adding up",
+    "tree": "the middle, adding up",
+    "device": "the middle, adding up",
+    "copy": "the middle, a copy from rank 0",
+    "tell": "the middle, what rank 0 says",
+    "gather": "the middle",
+    "end": "the end",
     "finalize": "the end",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +288,7 @@ def stopped():
             env=environment(),
             stderr=subprocess.PIPE,
             text=True,
-        )  # fmt: skip
+        )
         for place in [*STOPS, "nowhere"]
     }
     ended = {place: process.communicate(timeout=90)[1] for place, process in begun.items()}
