@@ -28,7 +28,7 @@ from glowlite.workers import available_cores, cut
 CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
 NAP = 5e-5  # seconds between two looks at whether something has come
 LONG_NAP = 1e-3  # after MANY_LOOKS
-LOOKS, FEW_LOOKS = 1000, 10  # that come before the first nap: where every rank has a core of its own, and where not
+LOOKS, FEW_LOOKS = 1000, 50  # that come before the first nap: where every rank has a core of its own, and where not
 MANY_LOOKS = 5000
 ANSWERING = 2.0  # seconds for a rank that waits, too, to say so: it looks after every nap
 CAUSE_FIRST = 20.0  # seconds for a rank that failed to say so, before another tells what came of it
