@@ -35,7 +35,7 @@ LONGEST = 60  # characters of a value that a message shows
 
 def check_same(ranks: Alone, facts: dict[str, Any]) -> None:
     """Raise GlowliteError, on every rank, unless all give the same `facts`, JSON values by name: it says who and in what."""
-    everyone = ranks.told_by_all({name: json.dumps(value) for name, value in facts.items()})
+    everyone = ranks.told_by_all({name: json.dumps(value, default=str) for name, value in facts.items()})
     names = list(dict.fromkeys(name for theirs in everyone for name in theirs))
     for name in names:
         values = [theirs.get(name, "null") for theirs in everyone]

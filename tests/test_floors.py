@@ -25,7 +25,6 @@ FLOORS = {
     "command_line": 6, "data_options": 6, "options": 6, "option_sources": 6, "interrupts": 6, "train": 6, "bench": 6,
     "sample": 6, "evaluate": 6, "report": 6, "trained": 6, "export": 6, "interpolate": 6, "reconstruct": 6, "figures": 6,
     "edit": 6, "config_file": 6,
-    
     "patience": 0, "mpi": 1, "agreement": 5,
 }  # fmt: skip
 TOP = max(FLOORS.values())
