@@ -59,7 +59,8 @@ def _looked_at(array: Any) -> Any:
     row = math.prod(array.shape[1:]) * array.dtype.itemsize
     if isinstance(array, np.ndarray) and row * len(array) <= BYTES:
         return array
-    count = min(array.shape[0], ROWS, BYTES // row)
+    chunk = math.prod(getattr(array, "chunks", None) or ()) * array.dtype.itemsize  # of HDF5, unpacked as a whole
+    count = min(array.shape[0], ROWS, BYTES // max(row, chunk))
     return array[np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int))] if count else None
 
 

@@ -1,5 +1,7 @@
 """Files of arrays that are forged, cut short while they are read, or no files at all: one line each, and soon."""
 
+import errno
+import fcntl
 import gzip
 import io
 import os
@@ -441,3 +443,160 @@ def test_no_more_is_unpacked_of_an_npz_than_it_says(tmp_path):
     assert len(load(str(path)).train) == 11
     assert tracemalloc.get_traced_memory()[1] < 1 << 24  # of 64 MiB that are packed in it
     tracemalloc.stop()
+
+
+# ------------------------------------------------------------------------------------------------------------- HDF5
+
+
+def virtual(file, name, source, unlimited=False):
+    most = (None, *COLOUR.shape[1:]) if unlimited else COLOUR.shape
+    layout, other = (
+        h5py.VirtualLayout(COLOUR.shape, "u1", most),
+        h5py.VirtualSource(source, name, COLOUR.shape, maxshape=most),
+    )
+    rows = slice(h5py.h5s.UNLIMITED if unlimited else None)
+    layout[rows] = other[rows]
+    file.create_virtual_dataset(name, layout)
+
+
+def forged_hdf5(path, kind):
+    """In the file of `path`, beside x.h5, which is sound."""
+    save(path.parent / "x.h5", COLOUR)
+    with h5py.File(path, "w") as file:
+        if kind == "virtual, itself":
+            virtual(file, "images", path.name)
+        elif kind == "virtual, itself, growing":
+            virtual(file, "images", path.name, unlimited=True)
+        elif kind == "virtual, missing":
+            virtual(file, "images", "gone.h5")
+        elif kind == "virtual, sound":
+            virtual(file, "images", "x.h5")
+        elif kind == "virtual, of another name":
+            virtual(file, "pixels", path.name)
+        elif kind == "virtual attributes":
+            file["images"], file["attribute_names"] = COLOUR, ["a"]
+            file.create_virtual_dataset("attributes", h5py.VirtualLayout((12, 1), "u1"))
+        elif kind == "external storage":
+            file.create_dataset("images", COLOUR.shape, "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+        elif kind == "link to another file":
+            file["images"] = h5py.ExternalLink("x.h5", "images")
+        elif kind == "link to a device":
+            file["images"] = h5py.ExternalLink("/dev/zero", "images")
+        elif kind == "link through another file":
+            file["a"], file["images"] = h5py.ExternalLink("x.h5", "/"), h5py.SoftLink("/a/images")
+        elif kind == "links in a circle":
+            file["images"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/images")
+        elif kind == "link to nothing":
+            file["images"] = h5py.SoftLink("/gone")
+        elif kind == "deep":
+            group = file
+            for _ in range(1100):
+                group = group.create_group("g")
+        elif kind == "circle of groups":
+            inner = file.create_group("a/b")
+            inner["c"] = file["a"]
+        elif kind == "many groups":
+            for i in range(1100):
+                file.create_group(f"{i}")
+        elif kind == "unknown filter":
+            file.create_dataset("images", data=COLOUR, chunks=(2, 32, 32, 3), compression="gzip")
+        elif kind == "nothing written":
+            file.create_dataset("images", COLOUR.shape, "u1", chunks=(2, 32, 32, 3))
+        elif kind == "texts":
+            file["images"] = ["a", "b", "c"]
+        elif kind == "lists":
+            file.create_dataset("images", (12, 8, 8), h5py.vlen_dtype(np.uint8))
+        elif kind == "references":
+            file["images"] = np.full((12, 8, 8), file.ref, h5py.ref_dtype)
+        elif kind == "records":
+            file["images"] = np.zeros((12, 8, 8), [("r", "u1"), ("g", "u1")])
+        elif kind == "floats in large chunks":
+            file.create_dataset("images", (1000, 1 << 14, 1 << 10), "f8", chunks=(1, 1 << 14, 1 << 10), compression="gzip")
+        elif kind == "long name":
+            file["images"], file["attributes"] = COLOUR, np.ones((12, 1))
+            file["attribute_names"] = np.array([b"x" * 5000])
+        elif kind == "huge attributes":
+            file["images"], file["attribute_names"] = COLOUR, ["a"]
+            file.create_dataset("attributes", (12, 1 << 40), "f8", chunks=(12, 1))
+    if kind == "unknown filter":
+        content = bytearray(path.read_bytes())
+        at = content.index(b"deflate") - 8  # of the name, after the filter's number, flags and lengths
+        content[at : at + 2] = (32123).to_bytes(2, "little")
+        path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("virtual, itself", "its numbers lie in other files"),
+        ("virtual, itself, growing", "its numbers lie in other files"),
+        ("virtual, missing", "its numbers lie in other files"),
+        ("virtual, sound", "its numbers lie in other files"),
+        ("virtual, of another name", "its numbers lie in other files"),
+        ("virtual attributes", "its numbers lie in other files"),
+        ("external storage", "its numbers lie in other files"),
+        ("link to another file", "images is a link to another file"),
+        ("link to a device", "images is a link to another file"),
+        ("link through another file", "a is a link to another file"),
+        ("links in a circle", "or to itself"),
+        ("link to nothing", "found none"),
+        ("deep", "more than 1000 objects"),
+        ("circle of groups", "found none"),
+        ("many groups", "more than 1000 objects"),
+        ("unknown filter", "(filter 32123), which h5py lacks"),
+        ("nothing written", "nothing was ever written"),
+        ("texts", "whole numbers from 0 to 255"),
+        ("lists", "whole numbers from 0 to 255"),
+        ("references", "whole numbers from 0 to 255"),
+        ("records", "whole numbers from 0 to 255"),
+        ("floats in large chunks", "bring them to 0"),
+        ("long name", "texts"),
+        ("huge attributes", "expected attributes"),
+    ],
+)
+def test_a_forged_hdf5_is_one_line(tmp_path, kind, said):
+    """Those that crash the library where they are not refused would take the tests with them: so each has its refusal."""
+    assert said in refused(forged_hdf5(tmp_path / "forged.h5", kind))
+
+
+def test_an_hdf5_with_links_within_it_is_read(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["train/pixels"] = COLOUR
+        file["images"], file["train/others"] = h5py.SoftLink("/train/others/"), h5py.SoftLink("./pixels")
+    assert np.array_equal(READERS["hdf5"].read(tmp_path / "x.h5").train[:], COLOUR)
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["train/pixels"] = COLOUR
+        file["again"] = file["train"]  # the same group twice, as a hard link
+        file["train/in a circle"] = file["/"]
+    assert np.array_equal(READERS["hdf5"].read(tmp_path / "y.h5").train[:], COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (
+            errno.EAGAIN,
+            "another process has it open for writing; wait until that has closed it, or, if none has, set HDF5_USE_F",
+        ),
+        (errno.ENOLCK, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
+        (errno.ENOSYS, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
+        (errno.EACCES, "may not be read; check its permissions"),
+    ],
+)
+def test_an_hdf5_that_is_locked_is_not_made_again(tmp_path, monkeypatch, number, said):
+    def locked(*_, **__):
+        raise OSError(number, "unable to lock file")
+
+    monkeypatch.setattr(h5py, "File", locked)
+    (tmp_path / "x.h5").touch()
+    message = refused(tmp_path / "x.h5")
+    assert said in message and "Make it again" not in message
+
+
+def test_an_hdf5_that_another_process_writes_is_said_to_be_open(tmp_path):
+    path = save(tmp_path / "x.h5", COLOUR)
+    with open(path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does where it writes
+        assert "another process has it open for writing" in refused(path)
+    assert len(load(str(path)).train) == 11
