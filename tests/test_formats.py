@@ -268,6 +268,7 @@ def test_what_wants_uint8_or_floats_gives_the_same_advice():
             dequantise(x, 8, UNITS)
         assert np.array_equal(followed(str(caught.value), x), COLOUR), kind
     model = Glow(GlowConfig((32, 32, 3), K=1, L=1, width=8))
+    model.initialize(dequantise(COLOUR, 8, UNITS.astype(np.float32)))
     with pytest.raises(ShapeError, match=r"use x\.astype\('uint8'\); then convert .* after .*\.dequantise"):
         model.encode(COLOUR.astype(np.int64))
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from glowlite.arguments import MOST, check_seed, real_number, shown, whole_number
 from glowlite.backend import Array, Namespace, namespace
+from glowlite.conversion import value_advice
 from glowlite.errors import DataError, GlowliteError, ShapeError
 from glowlite.workers import available_bytes
 
@@ -43,8 +44,8 @@ def check_range(where: str, x: Array, strict: bool = False) -> None:
         raise DataError(f"{where}: the images hold numbers that are not finite")
     if (low >= 0 and high > 0.5 + ROUNDING) or (strict and max(-low, high) > 0.5 + ROUNDING):
         raise DataError(
-            f"{where}: images must be in [-0.5, 0.5), and these go from {low:.3g} to {high:.3g}; take uint8 images through"
-            " glowlite.objective.dequantise or middles, or move and scale yours, such as x / 255 - 0.5"
+            f"{where}: images must be in [-0.5, 0.5), as dequantise and middles of glowlite.objective make them of uint8;"
+            f" for that, {value_advice(x)}"
         )
 
 
