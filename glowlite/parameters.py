@@ -7,7 +7,7 @@ operations. The order is that of registration, which is the order of the forward
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -55,8 +55,24 @@ class Parameter:
 
     def bind(self, value: Array, grad: Array, home: tuple[ParameterStore, slice]) -> None:
         """Move to other memory, as a ParameterStore does; the contents of `value` and `grad` are taken as they are."""
-        assert value.shape == grad.shape == self._value.shape
-        self._value, self._grad, self.home = value, grad, home
+        before: Array = getattr(self, "_value", value)  # a copy has none yet
+        assert value.shape == grad.shape == before.shape
+        self._value, self._grad, self._fresh, self.home = value, grad, False, home
+
+    def __copy__(self) -> Parameter:
+        """Another Parameter of the same arrays."""
+        twin = Parameter(self._value, self._grad, self._fresh)
+        twin.home = self.home
+        return twin
+
+    def __getstate__(self) -> tuple[Array | None, Array | None, bool, ParameterStore | None]:
+        """A view of a store is one of the store's copy afterwards: so the store comes along, and binds it."""
+        return (self._value, self._grad, self._fresh, None) if self.home is None else (None, None, False, self.home[0])
+
+    def __setstate__(self, state: tuple[Array | None, Array | None, bool, ParameterStore | None]) -> None:
+        value, grad, fresh, store = state
+        if store is None:
+            self._value, self._grad, self._fresh, self.home = value, grad, fresh, None
 
 
 class Constant:
@@ -134,6 +150,7 @@ class ParameterStore:
     """Moves the parameters of a module into one flat `theta` and one flat `grad`, as arrays of `xp` and `dtype`.
 
     `theta`, `grad`: (P,). `offsets[name]` is the slice of a parameter. Constants of floating type are cast, too.
+    A copy (`copy.deepcopy`, `pickle`) has vectors of its own, and the parameters that are copied with it are views of them.
     """
 
     def __init__(self, module: Parameterized, dtype: str = "float32", xp: Namespace = np) -> None:
@@ -147,12 +164,27 @@ class ParameterStore:
         for name, p in self.parameters.items():
             where = self.offsets[name] = slice(start, start + p.value.size)
             start = where.stop
-            shape = p.value.shape
             self.theta[where] = to_device(p.value, xp).ravel()
-            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape), (self, where))
+        self._bind({name: p.value.shape for name, p in self.parameters.items()})
         for c in self.constants.values():
             value = to_device(c.value, xp)
             c.value = value.astype(dtype) if value.dtype.kind == "f" else value
+
+    def _bind(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make every parameter a view of `theta` and `grad`."""
+        for name, p in self.parameters.items():
+            where, shape = self.offsets[name], shapes[name]
+            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape), (self, where))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "shapes": {name: p.value.shape for name, p in self.parameters.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shapes = state.pop("shapes")
+        self.__dict__.update(state)
+        if not getattr(self.theta.flags, "writeable", True):  # a buffer that another process lends
+            self.theta, self.grad = self.theta.copy(), self.grad.copy()
+        self._bind(shapes)
 
     def clear_gradients(self, workers: Workers) -> None:
         """grad = 0, before a step adds to it."""

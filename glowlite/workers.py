@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -62,13 +62,26 @@ class Workers:
                 f" got {tile_mb:g} MB; the default is {TILE_MB:g}"
             )
         self.threads = threads or available_cores()
-        self.matmul = matmul_of(blas)
         self.tile_numbers = max(1, int(tile_mb * 2**18))
+        self._begin(blas)
+
+    def _begin(self, blas: str) -> None:
+        """What belongs to this process, and is made anew in another, or in a copy."""
+        self.blas, self.matmul = blas, matmul_of(blas)
         self._pool: ThreadPoolExecutor | None = None
+        self._process = os.getpid()  # whose threads those of the pool are
         self._blas: ThreadpoolController | None = None
         self._limits = ExitStack()
         self._depth = 0
         self._local = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy` and `pickle`: a copy has a pool of its own, of as many threads."""
+        return {"threads": self.threads, "tile_numbers": self.tile_numbers, "blas": self.blas}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.threads, self.tile_numbers = state["threads"], state["tile_numbers"]
+        self._begin(state["blas"])
 
     def __enter__(self) -> Self:
         """Inside `with workers:` every BLAS call runs in one thread, whatever `threads` is.
@@ -97,8 +110,8 @@ class Workers:
         with self:
             if self.threads == 1 or len(items) < 2:
                 return [task(item) for item in items]
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, "glowlite")
+            if self._pool is None or self._process != os.getpid():  # a forked process has no threads but the one that forked
+                self._pool, self._process = ThreadPoolExecutor(self.threads, "glowlite"), os.getpid()
             try:
                 results = self._pool.map(self._task(task), items)
             except RuntimeError as error:  # of the system, which starts no more

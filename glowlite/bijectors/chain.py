@@ -42,6 +42,9 @@ class Chain(Bijector):
         self.memory = memory or Memory("stored")
         self.memo: Any = None  # of Fused: its layers side by side
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "memo": None}  # views of a store: a copy has another
+
     def children(self) -> Iterator[tuple[str, Bijector]]:
         yield from self.layers.items()
 

@@ -95,6 +95,14 @@ class Glow(Parameterized):
         self.top = TopPrior(channels, border, scaled) if config.top_prior == "learned" else None
         self.store = ParameterStore(self, dtype, xp)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy` and `pickle`: a copy has parameters and gradients of its own, on the same kind of device."""
+        return {name: value for name, value in self.__dict__.items() if name != "xp"}  # a module cannot be copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.xp = namespace(self.store.theta)
+
     def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
         for i, level in enumerate(self.levels):
             yield f"level{i}", level
