@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from glowlite.backend import Array, namespace, to_host
+from glowlite.bijectors.actnorm import FEWEST
 from glowlite.bijectors.chain import END, Chain
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import ChannelMixing
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
+from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.objective import loss_gradients
 from glowlite.parameters import ParameterStore
@@ -17,12 +19,31 @@ from glowlite.parameters import ParameterStore
 DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
 CONDITION_DIGITS = 0.1  # an inverse may lose all but this part of the digits: condition number times rounding
 EPS = float(np.finfo(np.float64).eps)  # of the singular values: those below C EPS of the largest are zero but for rounding
+FEW = 16  # values a channel from which ActNorm starts well
 HELD_OUT_RISE = 3.0  # bits/dim above the best so far
 ADVICE = "lower --lr, clip with --clip 100, or warm up for longer"
 
 
 class BadStep(GlowliteError):
     """A step whose update would do harm; the weights are as they were before it."""
+
+
+def check_start(config: GlowConfig, batch: int) -> str | None:
+    """What to say before ActNorm starts from a batch that has few values a channel at the top level; None if it has enough.
+
+    Raises GlowliteError where they are too few: see `channel_statistics`, whose factor of (n + 1) / (n - 3) comes from every
+    ActNorm on the way.
+    """
+    height, width, _ = (side >> config.L for side in config.image_shape)
+    values = batch * height * width
+    said = f"ActNorm starts from the first batch, {values} values a channel at the top level ({height}x{width} pixels)"
+    if values < FEWEST:
+        raise GlowliteError(f"{said}, and needs at least {FEWEST}, better {FEW}; raise --batch, or lower --L")
+    return (
+        f"{said}: with fewer than {FEW}, bits/dim can begin far too high; raise --batch, or lower --L"
+        if values < FEW
+        else None
+    )
 
 
 def check_loss(model: Glow, x: Array, loss: float) -> None:

@@ -17,6 +17,7 @@ from glowlite.data import Dataset, load
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.exchange import exchange_of
+from glowlite.guards import check_start
 from glowlite.interrupts import Interrupts
 from glowlite.launcher import is_first
 from glowlite.models.glow import Glow
@@ -136,6 +137,10 @@ def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, 
     model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
     training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())
+    if not options.resume:
+        line = check_start(model.config, settings.batch)
+        if line is not None and ranks.leads:
+            warn(line)
     return training, data
 
 

@@ -74,6 +74,22 @@ def test_what_is_held_is_what_shows_where_the_other_holds(monkeypatch):
         found.changes(states, {"hat": 1.0}, "best")
 
 
+def test_two_edits_among_three_attributes_hold_the_third_once():
+    """Each edit moves what is held by its own direction, half as far as alone; none holds what the other changes."""
+    rng = np.random.default_rng(0)
+    mean, given = rng.standard_normal((3, 5)), rng.standard_normal((3, 2, 3, 5))
+    reach, counts = np.array([2.0, 3.0, 5.0]), np.full(3, 4)
+    found = Directions(("a", "b", "c"), mean, given, reach, np.zeros((1, 3)), counts, 9)
+    states = np.array([[1, -1, 1], [1, 1, -1]], np.float32)
+    held = states[:, 1:2] * (0.5 * 0.7 * given[0, 1, 1] + 0.5 * 0.4 * given[2, 0, 1])
+    expected = 0.7 * 2 * mean[0] - 0.4 * 5 * mean[2] + held
+    np.testing.assert_allclose(found.changes(states, {"a": 0.7, "c": -0.4}), expected, rtol=1e-5, atol=1e-6)
+    alone = 0.7 * 2 * mean[0] + 0.7 * (states[:, 1:2] * given[0, 1, 1] + states[:, 2:] * given[0, 1, 2])
+    np.testing.assert_allclose(found.changes(states, {"a": 0.7}), alone, rtol=1e-5, atol=1e-6)
+    both = np.tile(0.7 * mean[0] - 0.4 * mean[2], (2, 1))
+    np.testing.assert_allclose(found.changes(states, {"a": 0.7, "c": -0.4}, "mean"), both, rtol=1e-5, atol=1e-6)
+
+
 def test_an_edit_is_the_same_on_the_device():
     pictures = images(30)
     attributes = np.random.default_rng(0).random((30, 3)) < 0.5

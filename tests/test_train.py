@@ -4,17 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import SMALL, command, environment, images, small_model
+from small_runs import SMALL, command, dataset, environment, images, small_model
 
+import glowlite.train
 import glowlite.trainer
 from glowlite import Glow, GlowliteError, Memory
+from glowlite.communicator import Alone
+from glowlite.option_sources import parse_arguments
+from glowlite.settings import Settings
 from glowlite.storage import read_header, resolve
 from glowlite.trainer import check_memory
+from glowlite.training import Training
 from glowlite.workers import available_bytes
 
 
@@ -147,6 +153,29 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatc
     monkeypatch.setattr(glowlite.trainer, "available_bytes", lambda: 1e6)
     with pytest.raises(GlowliteError, match=r"needs at least \d+\.\d GiB, and this machine has .* --memory reversible"):
         check_memory(model, 1000)
+
+
+@pytest.mark.parametrize(("parts", "most"), [({}, 30), ({"accumulate": 4}, 8), ({"shards": 8}, 4)], ids=str)
+def test_the_memory_of_a_step_is_that_of_the_images_it_takes_at_once(monkeypatch, parts, most):
+    """A batch of 30 in parts: where the largest part fits, training begins; with one byte less it does not."""
+    model = small_model(memory=Memory.parse("stored"))
+    training = Training(model, Settings(steps=1, batch=30, evaluate_images=2, **parts))
+    assert training.images_at_once() == most
+    for spare, begins in ((0, True), (-1, False)):
+        monkeypatch.setattr(glowlite.trainer, "available_bytes", lambda spare=spare: model.step_bytes(most) + spare)
+        with nullcontext() if begins else pytest.raises(GlowliteError, match=r"needs at least .* raise --accumulate"):
+            glowlite.trainer.train(training, dataset(), [])
+        training.state.step = 0
+
+
+def test_the_command_looks_at_the_memory_of_a_part_of_the_batch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--K", "1", "--L", "1", "--width", "8", "--batch", "64", "--steps", "1", "--out", "run"]
+    asked = []
+    monkeypatch.setattr(glowlite.train, "check_memory", lambda model, images: asked.append(images))
+    for more in ([], ["--accumulate", "5"]):
+        glowlite.train.make_training(parse_arguments([*options, *more]), Alone())
+    assert asked == [64, 13]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="sparse files and the peak of memory as Linux has them")

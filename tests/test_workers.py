@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_info
 import glowlite.randomness
 import glowlite.workers
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.tiled import Tiled
@@ -36,6 +37,65 @@ def test_tiles_cover_every_image_once_and_in_order(images, pixels, width):
     assert max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
     assert len(cut) >= min(2, images)  # a batch is always shared, and one image never is
     assert max(sizes) == 1 or (images // len(cut)) * pixels * width <= workers.tile_numbers
+
+
+@pytest.mark.parametrize("megabytes", [0.3, 0.75, 3, 5, 6.5, 8])
+def test_a_tile_is_of_the_size_that_is_asked_for(megabytes):
+    """Of any size: as few tiles as hold the batch, in a power of two; and as few blocks as hold an image."""
+    workers, width = Workers(1, megabytes), 128
+    most = megabytes * 2**18  # numbers of float32
+    assert abs(workers.tile_numbers - most) < 1
+    for images, pixels in ((48, 1024), (100, 256), (513, 64), (31, 4096)):
+        count = len(workers.tiles(images, pixels, width))
+        assert count == images or (count & (count - 1) == 0 and images * pixels * width <= count * most)
+        assert count == 2 or images * pixels * width > count / 2 * most
+    for pixels in (1 << 14, 1 << 16):
+        blocks = len(workers.blocks(1, pixels, width))
+        assert pixels * width <= blocks * most and (blocks == 2 or pixels * width > (blocks - 1) * most)
+
+
+@pytest.mark.parametrize("images", [1, 7])
+def test_tiles_of_any_size_change_a_model_by_rounding_only(images):
+    """Against a batch in as few tiles as can be: latents, log-determinants, images, and gradients, in float64."""
+    rng, results = np.random.default_rng(0), []
+    x, config = rng.random((images, 8, 8, 3)) - 0.5, GlowConfig((8, 8, 3), K=1, L=2, width=12)
+    for numbers in (1 << 20, 500, 333, 100):
+        model = Glow(config, dtype="float64", workers=Workers(2, numbers / 2**18))
+        model.store.theta[...] += 0.05 * np.random.default_rng(1).standard_normal(len(model.store))
+        latents, logdet, kept = model.forward_keeping(x)
+        rebuilt, dx = model.backward(latents, *loss_gradients(latents, images), kept)
+        results.append([*latents, logdet, rebuilt, dx, model.store.grad, model.inverse(latents)])
+    for other in results[1:]:
+        for got, expected in zip(other, results[0], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("between", ["an ActNorm", "another width", "a step of its own store"])
+@pytest.mark.parametrize("permutation", ["conv1x1", "lu"])
+def test_steps_that_do_not_lie_side_by_side_are_as_one_by_one(permutation, between):
+    """Steps of a level are run as one array where their parameters lie at equal distances, and only there."""
+    rng = np.random.default_rng(3)
+
+    def a_step(width=8):
+        return flow_step(GlowConfig((8, 8, 3), width=width, permutation=permutation), 6, 0, rng)
+
+    middle = {"an ActNorm": lambda: ActNorm(6), "another width": lambda: a_step(12), "a step of its own store": a_step}[
+        between
+    ]
+    plain = Chain({"step0": a_step(), "step1": a_step(), "middle": middle(), "step2": a_step()})
+    store = ParameterStore(plain, "float64")
+    store.theta[...] += 0.1 * rng.standard_normal(len(store))
+    own = ParameterStore(plain.layers["middle"], "float64") if between == "a step of its own store" else None
+    x, dy, dlogdet = rng.standard_normal((5, 4, 4, 6)), rng.standard_normal((5, 4, 4, 6)), rng.standard_normal(5)
+    results = []
+    for layer in (plain, Tiled(plain, Workers(1, SMALL_TILE), 8)):
+        for vector in (store.grad, *([own.grad] if own else [])):
+            vector[...] = 1.0
+        y, logdet = layer.forward(x)
+        results.append([y, logdet, layer.inverse(y), *layer.backward(y, dy, dlogdet)])
+        results[-1] += [store.grad.copy(), *([own.grad.copy()] if own else [])]
+    for expected, got in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
 
 
 @given(st.integers(1, 20), PIXELS, WIDTHS)

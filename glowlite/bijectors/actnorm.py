@@ -21,6 +21,7 @@ from glowlite.shapes import check_images
 
 LOGS_FACTOR = 3.0  # the original code multiplies every stored log-scale by this, so that it learns faster
 STD_FLOOR = 1e-6
+FEWEST = 4  # values of which a channel's mean and standard deviation are taken
 
 
 class ActNorm(Bijector):
@@ -112,7 +113,11 @@ SCALE_AND_SHIFT = (
 
 
 def channel_statistics(where: str, x: Array, total: Total = of_one) -> tuple[Array, Array]:
-    """Mean and standard deviation, (C,), float64, over all but the last axis; a constant channel raises, by number."""
+    """Mean and standard deviation, (C,), float64, over all but the last axis.
+
+    Raises GlowliteError for a constant channel, by number, and for fewer than FEWEST values a channel: by statistics of n
+    values of a Gaussian, another value comes to a variance of (n + 1) / (n - 3) in place of 1, which is finite from 4 on.
+    """
     xp = namespace(x)
     axes = tuple(range(x.ndim - 1))
     count = total(xp.full(1, float(x.size // x.shape[-1])))
@@ -123,5 +128,10 @@ def channel_statistics(where: str, x: Array, total: Total = of_one) -> tuple[Arr
         raise GlowliteError(
             f"{where}: channel {dead[0]} has zero variance (or NaN) over the first batch of {x.shape[0]};"
             " use a larger batch, or data that vary"
+        )
+    if count < FEWEST:
+        raise GlowliteError(
+            f"{where}: {int(count[0])} values a channel in the first batch, and fewer than {FEWEST} give no deviation;"
+            " use a larger batch, or fewer levels L"
         )
     return mean, std

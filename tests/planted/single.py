@@ -1,0 +1,203 @@
+"""Bugs in sums, tiles, stacks of layers, edits, the memory check, samples, copies and guards."""
+
+from __future__ import annotations
+
+from . import Bug
+
+SUMS = "sums are taken in float64"
+TILES = "tiles of any size"
+BETWEEN = "layers between steps"
+EDITS = "two edits among three attributes"
+MEMORY = "the memory of a step in parts"
+SAMPLES = "a sample is of the seed and its number"
+COPIES = "a copy is the same and on its own"
+GUARDS = "a guard does not fail itself"
+
+PIXELS = "tests/test_sums.py::test_a_log_determinant_of_many_pixels"
+CHANNELS = "tests/test_sums.py::test_a_log_determinant_of_many_channels"
+ANY_SIZE = "tests/test_workers.py::test_a_tile_is_of_the_size_that_is_asked_for"
+BY_ROUNDING = "tests/test_workers.py::test_tiles_of_any_size_change_a_model_by_rounding_only"
+SIDE_BY_SIDE = "tests/test_workers.py::test_steps_that_do_not_lie_side_by_side_are_as_one_by_one"
+TWO_EDITS = "tests/test_directions.py::test_two_edits_among_three_attributes_hold_the_third_once"
+AT_ONCE = "tests/test_train.py::test_the_memory_of_a_step_is_that_of_the_images_it_takes_at_once"
+SAME_SAMPLE = "tests/test_bits.py::test_a_sample_is_the_same_however_many_are_made"
+COPY = "tests/test_copies.py::test_a_copy_of_a_model_is_the_same_and_on_its_own"
+
+BUGS = [
+    Bug(
+        SUMS,
+        "log-determinant of a coupling in float32",
+        "bijectors/affine_coupling.py",
+        "return y, log_s.sum(axis=(1, 2, 3), dtype=namespace(x).float64)",
+        "return y, log_s.sum(axis=(1, 2, 3)).astype(namespace(x).float64)",
+        (PIXELS,),
+    ),
+    Bug(
+        SUMS,
+        "log-determinant of a split in float32",
+        "bijectors/split.py",
+        "-logs.sum(axis=(1, 2, 3), dtype=xp.float64)",
+        "-logs.sum(axis=(1, 2, 3)).astype(xp.float64)",
+        (PIXELS,),
+    ),
+    Bug(
+        SUMS,
+        "log-determinant of the top prior in float32",
+        "bijectors/top_prior.py",
+        "- logs.sum(dtype=xp.float64)",
+        "- logs.sum()",
+        (PIXELS,),
+    ),
+    Bug(
+        SUMS,
+        "log-determinant of an ActNorm in float32",
+        "bijectors/actnorm.py",
+        "x.shape[1] * x.shape[2] * log_s.sum(dtype=xp.float64)",
+        "x.shape[1] * x.shape[2] * log_s.sum().astype(xp.float64)",
+        (CHANNELS,),
+    ),
+    Bug(
+        SUMS,
+        "log-determinant of an LU convolution in float32",
+        "bijectors/invertible_conv.py",
+        "self.log_s.value.sum(axis=-1, dtype=namespace(self.log_s.value).float64)",
+        "self.log_s.value.sum(axis=-1).astype(namespace(self.log_s.value).float64)",
+        (CHANNELS,),
+    ),
+    Bug(
+        SUMS,
+        "log-determinant of the ActNorms of a level in float32",
+        "bijectors/flow_step.py",
+        "log_s.sum(axis=1, dtype=xp.float64)",
+        "log_s.sum(axis=1)",
+        ("tests/test_sums.py::test_a_log_determinant_of_a_level",),
+    ),
+    Bug(
+        SUMS,
+        "log-likelihood of a latent in float32",
+        "objective.py",
+        "xp.square(z).sum(axis=1, dtype=xp.float64)",
+        "xp.square(z).sum(axis=1)",
+        ("tests/test_sums.py::test_a_log_likelihood",),
+    ),
+    Bug(
+        TILES,
+        "the size of a tile is rounded to a power of two",
+        "workers.py",
+        "max(1, int(tile_mb * 2**18))",
+        "1 << int(math.log2(max(1, tile_mb * 2**18)))",
+        (ANY_SIZE,),
+    ),
+    Bug(
+        TILES,
+        "the images that are left over are in no tile",
+        "workers.py",
+        "pairwise(i * length // count for",
+        "pairwise(i * (length // count) for",
+        (BY_ROUNDING,),
+    ),
+    Bug(
+        BETWEEN,
+        "steps with another layer between them count as side by side",
+        "stacks.py",
+        " or end not in (None, p.home[1].start):",
+        ":",
+        (SIDE_BY_SIDE,),
+    ),
+    Bug(
+        EDITS,
+        "every edit holds the others in full",
+        "directions.py",
+        "np.float32(abs(alpha) / len(edited))",
+        "np.float32(abs(alpha))",
+        (TWO_EDITS,),
+    ),
+    Bug(
+        EDITS,
+        "an edit holds what the other one changes",
+        "directions.py",
+        "if k not in edited]",
+        "if k != j]",
+        (TWO_EDITS,),
+    ),
+    Bug(
+        MEMORY,
+        "--accumulate is left out, in training",
+        "trainer.py",
+        "check_memory(model, training.images_at_once())",
+        "check_memory(model, settings.batch)",
+        (AT_ONCE,),
+    ),
+    Bug(
+        MEMORY,
+        "--accumulate is left out, before training",
+        "train.py",
+        "check_memory(model, training.images_at_once())",
+        "check_memory(model, settings.batch)",
+        ("tests/test_train.py::test_the_command_looks_at_the_memory_of_a_part_of_the_batch",),
+    ),
+    Bug(
+        MEMORY,
+        "the smallest part counts",
+        "training.py",
+        "return max(part.stop - part.start",
+        "return min(part.stop - part.start",
+        (AT_ONCE,),
+    ),
+    Bug(
+        SAMPLES,
+        "the last block is as long as it has to be",
+        "models/glow.py",
+        "drawn = -(-n // size) * size",
+        "drawn = n",
+        (SAME_SAMPLE,),
+    ),
+    Bug(
+        SAMPLES,
+        "rows begin a block of their own",
+        "models/glow.py",
+        "starts = range(low // size * size, high + 1, size)",
+        "starts = range(low, high + 1, size)",
+        (SAME_SAMPLE,),
+    ),
+    Bug(
+        COPIES,
+        "a copy keeps views of the original's weights",
+        "bijectors/chain.py",
+        'return {**self.__dict__, "memo": None}',
+        "return dict(self.__dict__)",
+        (COPY,),
+    ),
+    Bug(
+        COPIES,
+        "the parameters of a copy are no views of its vectors",
+        "parameters.py",
+        "None) if self.home is None else (None, None, False, self.home[0])",
+        "None)",
+        (COPY,),
+    ),
+    Bug(
+        GUARDS,
+        "the worst of several singular matrices is named",
+        "guards.py",
+        "conditions[conditions > 1 / (len(matrices[0]) * EPS)] = np.inf",
+        "pass",
+        ("tests/test_training.py::test_of_several_singular_matrices_the_first_is_named",),
+    ),
+    Bug(
+        GUARDS,
+        "drift of a model of one step is looked for in its steps alone",
+        "guards.py",
+        "place, worst = max(kept.drift.items(),",
+        "place, worst = max({k: v for k, v in kept.drift.items() if not k.endswith(END)}.items(),",
+        ("tests/test_training.py::test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it",),
+    ),
+    Bug(
+        GUARDS,
+        "the memory policy stays changed after an error",
+        "guards.py",
+        "    finally:\n        for chain, policy",
+        "    except KeyboardInterrupt:\n        raise\n    else:\n        for chain, policy",
+        ("tests/test_training.py::test_the_memory_policy_is_as_before_after_drift_was_looked_for",),
+    ),
+]

@@ -1,0 +1,154 @@
+"""Bugs in how a model starts."""
+
+from __future__ import annotations
+
+from . import Bug
+
+LAW = "the start"
+
+ACTNORMS = "tests/test_start.py::test_every_actnorm_starts_with_mean_0_and_deviation_1"
+IDENTITY = "tests/test_start.py::test_couplings_start_as_the_identity"
+HAAR = "tests/test_start.py::test_rotations_are_haar_distributed"
+WEIGHTS = "tests/test_start.py::test_weights_start_with_their_deviation"
+CONSTANT = "tests/test_start.py::test_a_constant_channel_is_refused"
+FEW = "tests/test_start.py::test_statistics_of_fewer_than_four_values_are_refused"
+REFUSED = "tests/test_start.py::test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written"
+
+BUGS = [
+    Bug(
+        LAW,
+        "an ActNorm of the paper's kind is not divided by the deviation",
+        "bijectors/actnorm.py",
+        "self.bias.value[...] = -mean / (std + STD_FLOOR)",
+        "self.bias.value[...] = -mean",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "an ActNorm of the original code's kind forgets its factor of 3",
+        "bijectors/actnorm.py",
+        "self.logs.value[...] = -namespace(std).log(std + STD_FLOOR) / LOGS_FACTOR",
+        "self.logs.value[...] = -namespace(std).log(std + STD_FLOOR)",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "the floor of a deviation is felt",
+        "bijectors/actnorm.py",
+        "STD_FLOOR = 1e-6",
+        "STD_FLOOR = 1e-3",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "the mean of the squares is taken for the variance",
+        "bijectors/actnorm.py",
+        "xp.square(x - mean).sum(axis=axes)",
+        "xp.square(x).sum(axis=axes)",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "a hidden ActNorm that is started again adds to the first start",
+        "conditioners/pixel_mlp.py",
+        "        self.conv1.reset()\n",
+        "",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "the first hidden ActNorm is not started",
+        "conditioners/pixel_mlp.py",
+        '        self.conv1.initialize("PixelMLP.initialize, conv1", (self._first().T @ patches).T, total)\n',
+        "",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "the second hidden ActNorm is started from the wrong input",
+        "conditioners/pixel_mlp.py",
+        "        h1 = relu(self._first().T @ patches)\n",
+        "        h1 = self._first().T @ patches\n",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "a hidden ActNorm takes its mean with the wrong sign",
+        "conditioners/scaled_linear.py",
+        "self.bias.value[...] = -mean",
+        "self.bias.value[...] = mean",
+        (ACTNORMS,),
+    ),
+    Bug(
+        LAW,
+        "couplings do not start as the identity",
+        "conditioners/zero_conv.py",
+        "np.zeros((in_channels + border, 9, out_channels))",
+        "np.full((in_channels + border, 9, out_channels), 1e-6)",
+        (IDENTITY,),
+    ),
+    Bug(
+        LAW,
+        "the signs of a rotation are those of the decomposition",
+        "bijectors/invertible_conv.py",
+        "q * np.sign(np.diag(r))",
+        "q",
+        (HAAR,),
+    ),
+    Bug(
+        LAW,
+        "a rotation comes from numbers that are no Gaussian ones",
+        "bijectors/invertible_conv.py",
+        "np.linalg.qr(rng.standard_normal((channels, channels)))",
+        "np.linalg.qr(rng.uniform(-1, 1, (channels, channels)))",
+        (HAAR,),
+    ),
+    Bug(
+        LAW,
+        "weights are half as large again",
+        "conditioners/pixel_mlp.py",
+        "WEIGHT_STD = 0.05",
+        "WEIGHT_STD = 0.075",
+        (WEIGHTS,),
+    ),
+    Bug(
+        LAW,
+        "the weights of the second hidden layer are uniform",
+        "conditioners/pixel_mlp.py",
+        "WEIGHT_STD * rng.standard_normal((width, width))",
+        "WEIGHT_STD * 12**0.5 * (rng.random((width, width)) - 0.5)",
+        (WEIGHTS,),
+    ),
+    Bug(
+        LAW,
+        "a constant channel is taken",
+        "bijectors/actnorm.py",
+        "if not value > 0.0]",
+        "if value != value]",
+        (CONSTANT,),
+    ),
+    Bug(
+        LAW,
+        "statistics of two values are taken",
+        "bijectors/actnorm.py",
+        "FEWEST = 4",
+        "FEWEST = 2",
+        (FEW, REFUSED),
+    ),
+    Bug(
+        LAW,
+        "training does not look at the size of the first batch",
+        "train.py",
+        "line = check_start(model.config, settings.batch)",
+        "line = None",
+        (REFUSED,),
+    ),
+    Bug(
+        LAW,
+        "the pixels of the first level are counted",
+        "guards.py",
+        "(side >> config.L for side in config.image_shape)",
+        "(side >> 1 for side in config.image_shape)",
+        (REFUSED,),
+    ),
+]
