@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from glowlite.arguments import check_seed, shown
-from glowlite.backend import Array, Namespace, to_device
+from glowlite.backend import Array, Namespace, namespace, to_device
 from glowlite.bijectors.base import Bijector, zero_logdet
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.memory import Memory
