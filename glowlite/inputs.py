@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -41,6 +42,31 @@ def read_bytes(path: Path, most: int, error: type[GlowliteError] = GlowliteError
         if size > most or len(content) > most:
             raise error(f"{path}: is larger than the {most} bytes that such a file may have; is it the right one?")
         return content
+
+
+class RandomAccess:
+    """A regular file that stays open, and is read in places, from any thread; never mapped, for that ends with SIGBUS
+    where the file is cut short. What is put in its place meanwhile is not mistaken for it. Raises as `open_regular`.
+    """
+
+    def __init__(self, path: Path, error: type[GlowliteError] = GlowliteError) -> None:
+        with open_regular(path, error) as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def read_into(self, buffer: memoryview, at: int) -> bool:
+        """Fill a buffer of bytes from byte `at` on; False where the file ends before."""
+        done = 0
+        while done < len(buffer):
+            read = os.preadv(self._descriptor, [buffer[done:]], at + done)
+            if not read:
+                return False
+            done += read
+        return True
 
 
 def _kind(mode: int) -> str:

@@ -15,12 +15,15 @@ import zlib
 from contextlib import contextmanager
 
 import h5py
+import lmdb
 import numpy as np
 import pytest
+from PIL import Image
 
 import glowlite.data.arrays
 from glowlite import Glow, GlowConfig
 from glowlite.data import READERS, load
+from glowlite.data.lmdb_pages import Lmdb
 from glowlite.errors import DataError, ShapeError
 from glowlite.objective import dequantise
 
@@ -601,3 +604,107 @@ def test_an_hdf5_that_another_process_writes_is_said_to_be_open(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does where it writes
         assert "another process has it open for writing" in refused(path)
     assert len(load(str(path)).train) == 11
+
+
+# ------------------------------------------------------------------------------------------------------------- LMDB
+
+
+def write_lmdb(path, values):
+    path.mkdir(parents=True)
+    with lmdb.open(str(path), map_size=1 << 26) as environment, environment.begin(write=True) as transaction:
+        for key, value in values.items():
+            transaction.put(key, value)
+    return path
+
+
+def png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def test_an_lmdb_is_what_its_library_reads(tmp_path):
+    """Three levels of pages, values in a page or in pages of their own, some of exactly a page, some empty, some deleted."""
+    sizes = RNG.integers(0, 300, 3000)
+    sizes[::50] = [0, 1, 2000, 4080, 4081, 9000] * 10
+    values = {RNG.bytes(RNG.integers(1, 60)): RNG.bytes(size) for size in sizes}
+    path = write_lmdb(tmp_path / "x", values)
+    with lmdb.open(str(path), map_size=1 << 26) as environment:
+        with environment.begin(write=True) as transaction:
+            for key in list(values)[::7]:
+                transaction.delete(key)
+        with environment.begin() as transaction:
+            expected = list(transaction.cursor())
+            assert transaction.stat()["depth"] == 3
+    found = Lmdb(path / "data.mdb")
+    assert len(found) == len(expected)
+    assert [(found.key(row), found.value(row)) for row in range(len(found))] == expected
+    assert [found.size(row) for row in range(len(found))] == [len(value) for _, value in expected]
+
+
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The file of an LMDB of two levels; its root; the leaves below it; a leaf with a value in pages of its own."""
+    values = {f"{i:04}".encode(): png(COLOUR[i % 12]) for i in range(300)}
+    content = (write_lmdb(tmp_path_factory.mktemp("lmdb") / "x", values) / "data.mdb").read_bytes()
+    newer = max((0, PAGE), key=lambda at: content[at + 144 : at + 152][::-1])
+    root = int.from_bytes(content[newer + 128 : newer + 136], "little")
+    assert content[newer + 94] == 2
+    node = root * PAGE + int.from_bytes(content[root * PAGE + 16 : root * PAGE + 18], "little")
+    return content, newer, root, node
+
+
+def number(value, size=8):
+    return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("a branch of itself", "page"), ("a leaf far away", "a page is out of place"),
+        ("a leaf at a description", "out of place"),
+        ("huge count", "is truncated"), ("depth", "of another kind"), ("deeper", "out of order"),
+        ("value far away", "points out of the file"), ("value at a description", "points out of the file"),
+        ("huge value", "points out of the file"), ("huge key", "out of order"), ("flags", "out of order"),
+        ("other version", "of version 2"),
+    ],
+)  # fmt: skip
+def test_a_forged_lmdb_is_one_line(tmp_path, pages, kind, said):
+    content, newer, root, node = pages
+    leaf = int.from_bytes(content[node : node + 4], "little") * PAGE
+    entry = leaf + int.from_bytes(content[leaf + 16 : leaf + 18], "little")
+    assert content[entry + 4] == 1  # a large value
+    at, value = {
+        "a branch of itself": (node, number(root, 4)),
+        "a leaf far away": (node, number(-1, 4)),
+        "a leaf at a description": (node, number(1, 4)),
+        "huge count": (newer + 136, number(-2)),
+        "depth": (newer + 94, number(999, 2)),
+        "deeper": (newer + 94, number(3, 2)),
+        "value far away": (entry + 8 + 4, number(-1)),
+        "value at a description": (entry + 8 + 4, number(0)),
+        "huge value": (entry, number(-1, 4)),
+        "huge key": (entry + 6, number(-1, 2)),
+        "flags": (entry + 4, number(7, 2)),
+        "other version": (newer + 20, number(2, 4)),
+    }[kind]
+    forged = bytearray(content)
+    forged[at : at + len(value)] = value
+    if kind == "other version":
+        forged[PAGE - newer + 20] = 2
+    (tmp_path / "x_lmdb").mkdir()
+    (tmp_path / "x_lmdb" / "data.mdb").write_bytes(forged)
+    assert said in refused(tmp_path / "x_lmdb")
+
+
+def test_an_lmdb_that_is_cut_short_while_it_is_read_is_one_line(tmp_path):
+    path = write_lmdb(tmp_path / "x_lmdb", {f"{i}".encode(): png(COLOUR[i]) for i in range(12)})
+    pictures = READERS["lsun"].read(path).train
+    assert len(pictures) == 12
+    os.truncate(path / "data.mdb", 2 * PAGE)
+    with pytest.raises(DataError, match=r"data\.mdb: is truncated: it has 8192 bytes"):
+        for row in range(12):
+            pictures.picture(row)

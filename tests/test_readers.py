@@ -415,11 +415,10 @@ def test_no_heavy_library_before_it_is_needed():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("library", ["h5py", "lmdb"])
-def test_a_missing_library_is_one_line_that_says_how_to_get_it(tmp_path, monkeypatch, library):
-    path = write_hdf5(tmp_path / "x.h5", images=COLOUR) if library == "h5py" else write_lmdb(tmp_path / "x", keyed(COLOUR))
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(DataError, match=rf"{path}: .*needs the library {library}: pip install '\.\[data\]'$"):
+def test_a_missing_library_is_one_line_that_says_how_to_get_it(tmp_path, monkeypatch):
+    path = write_hdf5(tmp_path / "x.h5", images=COLOUR)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(DataError, match=rf"{path}: .*needs the library h5py: pip install '\.\[data\]'$"):
         load(str(path))
 
 
@@ -686,11 +685,11 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("lsun", "garbage", ["data.mdb: is no LMDB"]),
         ("lsun", "magic", ["data.mdb: is no LMDB"]),
         ("lsun", "second magic", ["data.mdb: is damaged"]),
-        ("lsun", "version", ["cannot be read as LMDB"]),
+        ("lsun", "version", ["data.mdb: is an LMDB of version 99"]),
         ("lsun", "page size", ["data.mdb: is no LMDB"]),
         ("lsun", "root", ["data.mdb: is damaged"]),
-        ("lsun", "root of another kind", ["data.mdb: page 3 is damaged"]),
-        ("lsun", "pointers", ["data.mdb: page", "is damaged"]),
+        ("lsun", "root of another kind", ["data.mdb: is damaged", "page 3"]),
+        ("lsun", "pointers", ["data.mdb: is damaged", "page"]),
         ("lsun", "last page", ["data.mdb: is truncated"]),
         ("hdf5", "float", ["float64", "uint8", "(255 * x)"]),
         ("hdf5", "float of another name", ["/photos", "float64", "(255 * x)"]),

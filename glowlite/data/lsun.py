@@ -1,19 +1,15 @@
-"""LSUN: pictures as encoded files in an LMDB, a memory-mapped database of keys and values."""
+"""LSUN: pictures as encoded files in an LMDB, a database of keys and values."""
 
 from __future__ import annotations
 
 import io
-import threading
-from array import array
 from pathlib import Path
-from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
 from glowlite.data.dataset import Reading
 from glowlite.data.images import Pictures
-from glowlite.data.lmdb_pages import check_pages
+from glowlite.data.lmdb_pages import Lmdb
 from glowlite.data.pillow import read_picture
 from glowlite.data.walk import is_hidden
 from glowlite.errors import DataError
@@ -51,71 +47,24 @@ def _sets(path: Path) -> list[Path]:
 
 
 class LmdbPictures(Pictures):
-    """The values of an LMDB as pictures. Keys lie end to end in one array: 3 million Python objects would be 200 MB."""
+    """The values of an LMDB as pictures, named by their keys."""
 
     channels = 3
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        check_pages(path / DATA)
-        self.lmdb = _library(path)
-        joined, ends = bytearray(), array("q", [0])
-        try:
-            self.environment = _open(self.lmdb, path)
-            with self.environment.begin() as transaction:
-                for key in transaction.cursor().iternext(keys=True, values=False):
-                    joined += key
-                    ends.append(len(joined))
-        except self.lmdb.Error as error:
-            raise self._unreadable(error) from None
-        if not joined:
+        self.path, self.values = path, Lmdb(path / DATA)
+        if not len(self.values):
             raise DataError(f"{path}: this LMDB is empty; get it again")
-        self.keys, self.ends = np.frombuffer(joined, np.uint8), np.frombuffer(ends, np.int64)
 
     def __len__(self) -> int:
-        return len(self.ends) - 1
-
-    def key(self, row: int) -> bytes:
-        return self.keys[self.ends[row] : self.ends[row + 1]].tobytes()
+        return len(self.values)
 
     def name(self, row: int) -> str:
-        return f"{self.path}, key {self.key(row)!r}"
+        return f"{self.path}, key {self.values.key(row)!r}"
 
     def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
-        try:
-            with self.environment.begin(buffers=True) as transaction:
-                value = transaction.get(self.key(row))
-                if value is None or len(value) > LARGEST:
-                    raise DataError(f"{self.name(row)}: is gone, or too large for a picture; get the LMDB again")
-                content = bytes(value)
-        except self.lmdb.Error as error:
-            raise self._unreadable(error) from None
-        return read_picture(io.BytesIO(content), self.name(row), keep_alpha=keep_alpha)
-
-    def _unreadable(self, error: Exception) -> DataError:
-        return DataError(
-            f"{self.path}: cannot be read as LMDB: {' '.join(str(error).split())}; is it complete? Get it again"
-        )
-
-
-_environments: WeakValueDictionary[tuple[int, int], Any] = WeakValueDictionary()  # the library opens one only once
-_lock = threading.Lock()
-
-
-def _open(lmdb: Any, path: Path) -> Any:
-    """The environment of a folder, opened for reading, or the one that is open already."""
-    status = (path / DATA).stat()
-    with _lock:
-        environment = _environments.get((status.st_dev, status.st_ino))
-        if environment is None:
-            environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, create=False)
-            _environments[status.st_dev, status.st_ino] = environment
-    return environment
-
-
-def _library(path: Path) -> Any:
-    try:
-        import lmdb
-    except ImportError:
-        raise DataError(f"{path}: reading an LMDB needs the library lmdb: pip install '.[data]'") from None
-    return lmdb
+        if self.values.size(row) > LARGEST:
+            raise DataError(
+                f"{self.name(row)}: has {self.values.size(row)} bytes, too many for a picture; get the LMDB again"
+            )
+        return read_picture(io.BytesIO(self.values.value(row)), self.name(row), keep_alpha=keep_alpha)

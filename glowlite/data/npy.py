@@ -6,9 +6,7 @@ error like any other. Nor is the header run as Python: it is matched, and what i
 
 from __future__ import annotations
 
-import os
 import re
-import weakref
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import IO
 import numpy as np
 
 from glowlite.errors import DataError
-from glowlite.inputs import open_regular
+from glowlite.inputs import RandomAccess, open_regular
 
 MAGIC = b"\x93NUMPY"
 MOST_HEADER, MOST_AXES = 1 << 14, 32  # bytes; NumPy itself writes no longer ones
@@ -101,10 +99,9 @@ class FileArray:
         self.path = path
         with open_regular(path, DataError) as file:
             self.header = read_header(file, str(path))
-            self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
+        self._file = RandomAccess(path, DataError)
         self.shape, self.dtype, self.ndim = self.header.shape, self.header.dtype, len(self.header.shape)
-        self._check_size(os.fstat(self._descriptor).st_size)
+        self._check_size()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -126,16 +123,12 @@ class FileArray:
         return in_order(numbers, self.header)
 
     def _read(self, into: memoryview, start: int) -> None:
-        at, done = self.header.offset + start, 0
-        while done < len(into):
-            read = os.preadv(self._descriptor, [into[done:]], at + done)
-            if not read:
-                self._check_size(os.fstat(self._descriptor).st_size)
-                raise _damaged(str(self.path), "it ends early")
-            done += read
+        if not self._file.read_into(into, self.header.offset + start):
+            self._check_size()
+            raise _damaged(str(self.path), "it ended while it was read")
 
-    def _check_size(self, size: int) -> None:
-        expected = self.header.offset + self.header.nbytes
+    def _check_size(self) -> None:
+        size, expected = self._file.size, self.header.offset + self.header.nbytes
         if size < expected:
             raise DataError(
                 f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, and it ends after {size};"
