@@ -55,8 +55,8 @@ class RunFolder:
         step = training.state.step
         self.history = _rewind(path / METRICS, Metrics, step)
         _rewind(path / TIMING, Timing, step)
-        self.metrics: TextIO = open(path / METRICS, "a", buffering=1)  # noqa: SIM115  closed by `close`
-        self.timing: TextIO = open(path / TIMING, "a", buffering=1)  # noqa: SIM115
+        self.metrics: TextIO = open(path / METRICS, "a", 1, "utf-8")  # noqa: SIM115  closed by `close`
+        self.timing: TextIO = open(path / TIMING, "a", 1, "utf-8")  # noqa: SIM115
         if step and training.state.best_step == step:  # the run may have ended between the two
             self._name_best(path / CHECKPOINTS / checkpoint_name(step))
 

@@ -23,6 +23,7 @@ from threadpoolctl import ThreadpoolController
 from glowlite.backend import Array, Namespace
 from glowlite.blas import matmul_of
 from glowlite.errors import GlowliteError
+from glowlite.limits import core_limit, memory_limit
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,16 +35,18 @@ SMALLEST_BLOCK = 1 << 14  # numbers of a hidden map; an image of fewer is not wo
 
 
 def available_cores() -> int:
-    """The cores this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores this process may use, which can be fewer than the machine has; a container's share is rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, core_limit())))
 
 
 def available_bytes() -> float:
-    """The memory of this machine, or infinity where it cannot be asked."""
+    """The memory of this machine, or what a container or a limit of the process leaves of it; infinity if unknown."""
     try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        machine = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
-        return float("inf")
+        machine = math.inf
+    return min(machine, memory_limit())
 
 
 class Workers:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "glowlite"
 # A file or a folder of glowlite/ and its floor; a module imports from its own floor or from below
 FLOORS = {
     "errors": 0, "backend": 0, "shapes": 0, "pixels": 0, "testing": 0, "blas": 0, "arguments": 0, "schema": 0, "launcher": 0,
-    "inputs": 0, "terminal": 0, "start_up": 0, "conversion": 0, "kernels": 1,
+    "inputs": 0, "terminal": 0, "start_up": 0, "limits": 0, "conversion": 0, "kernels": 1,
     "parameters": 1, "stacks": 1, "staging": 1, "communicator": 1, "workers": 1, "randomness": 1, "exchange": 1,
     "tensor_file": 1, "storage": 1, "outputs": 1,
     "bijectors": 2, "conditioners": 2,
