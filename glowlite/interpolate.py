@@ -13,6 +13,7 @@ from glowlite.errors import GlowliteError
 from glowlite.latent import four_corners, interpolate
 from glowlite.models.glow import Glow
 from glowlite.outputs import GIF, PNG, check_output
+from glowlite.sample import check_size
 from glowlite.sheets import drawn, enlarged, lost, save_gif, save_png, tile
 from glowlite.terminal import say, warn
 from glowlite.trained import add_model_options, load_trained, part_words
@@ -72,6 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
     if len(words) not in (2, 4):
         raise GlowliteError(f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are held-out images")
     trained = load_trained(which, options)
+    check_size("--steps", options.steps ** (len(words) // 2), trained.model.config.dimensions)
     images = walk(trained.model, trained.images(words), options.steps, options.spherical)
     line = lost(images.reshape(-1, *images.shape[2:]), "images on the way", ADVICE)
     if line is not None:

@@ -62,7 +62,7 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
 
 def _paths(text: str) -> dict[str, PurePosixPath]:
     """The group of each controller, and under "" that of version 2, from lines such as `4:cpu,memory:/a` and `0::/a`."""
-    found = {}
+    found: dict[str, PurePosixPath] = {}
     for line in text.splitlines():
         fields = line.split(":", 2)
         if len(fields) == 3:

@@ -210,7 +210,7 @@ def alone_in(path: Path) -> Iterator[None]:
     except ImportError:  # not on this system
         yield
         return
-    with open(path / ".lock", "w") as file:
+    with open(path / ".lock", "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

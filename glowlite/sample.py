@@ -72,11 +72,13 @@ def tell_lost(images: np.ndarray, what: str = "samples", advice: str = "lower --
         warn(line)
 
 
-def check_size(n: int, dimensions: int) -> None:
-    """Raise GlowliteError for more samples than this machine can hold, noise and all."""
+def check_size(option: str, n: int, dimensions: int) -> None:
+    """Raise GlowliteError for more images than this machine can hold, noise and all."""
     most = int(available_bytes() / (32 * dimensions)) if math.isfinite(available_bytes()) else n
     if n > most:
-        raise GlowliteError(f"--n {n}: more than this machine's memory holds at once, about {most}; draw fewer a call")
+        raise GlowliteError(
+            f"{option}: {n} images are more than this machine's memory holds at once, about {most}; lower it"
+        )
 
 
 def save_each(folder: Path, images: np.ndarray) -> None:
@@ -100,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     trained = load_trained(options.run, options)
     model, n_bits = trained.model, trained.n_bits
     n = options.n or (ROW if levels else GRID)
-    check_size(n, model.config.dimensions)
+    check_size("--n", n, model.config.dimensions)
     if levels:
         save_png(out, sweep(model, n_bits, n, levels, options.seed))
         at = "temperatures " + ", ".join(f"{temperature:g}" for temperature in levels)

@@ -65,6 +65,35 @@ def programs():
     return {name.removeprefix("glowlite.").removesuffix(".__main__") for name in named} - {"__main__"}
 
 
+# --- text in files ---
+
+
+def without_encoding(tree):
+    """Where a text is read or written in whatever encoding the system happens to have."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+            continue
+        called, name = ast.unparse(node.func), node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if name in ("read_text", "write_text"):
+            yield node.lineno
+        if called == "open":
+            modes = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+            if "b" not in "".join(map(ast.unparse, modes)) and len(node.args) < 4:
+                yield node.lineno
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_text_in_files_is_of_a_named_encoding(name):
+    assert list(without_encoding(ast.parse(MODULES[name].read_text(encoding="utf-8")))) == []
+
+
+def test_the_search_for_encodings_finds_those_that_are_missing():
+    code = (
+        "open(p)\nopen(p, 'w')\np.read_text()\np.write_text(t)\nopen(p, mode='a')\nopen(p, 'rb')\nopen(p, encoding='utf-8')"
+    )
+    assert list(without_encoding(ast.parse(code))) == [1, 2, 3, 4, 5]
+
+
 # --- streams ---
 
 WRITERS = {"print", "print_exception", "print_exc", "print_stack"}
@@ -370,9 +399,18 @@ def test_every_number_is_found():
         ("bench", ["--depths", str(10**30)]),
         ("bench", ["--memory", f"anchored:{10**30}"]),
         ("bench", ["--depths", 5000 * "9"]),
+        ("bench", ["--batch", "1000000000"]),
+        ("bench", ["--width", "65536", "--K", "4096", "--rounds", "1"]),
+        ("interpolate", ["0", "1", "2", "3", "--steps", "1000"]),
+        ("sample", ["--n", "1000000"]),
+        ("train", ["--width", "65536", "--K", "4096"]),
+        ("train", ["--resize", "65536"]),
+        ("data", ["faces", "--resize", "65536"]),
     ],
 )
 def test_an_absurd_word_is_a_short_line(as_command, capsys, tmp_path, monkeypatch, program, words):
+    """On a machine of 2 GiB."""
+    monkeypatch.setattr("glowlite.limits._address_space", lambda: 2.0**31)
     monkeypatch.chdir(tmp_path)
     assert as_command(main_of(program), program, words) == 2
     err = capsys.readouterr().err

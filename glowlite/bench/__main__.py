@@ -22,7 +22,9 @@ from glowlite.bijectors.memory import Memory
 from glowlite.command_line import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.models.config import CHANNELS_MOST, CHOICES, MOST, SIDE_MOST, GlowConfig
+from glowlite.models.glow import check_room
 from glowlite.outputs import BENCHMARK, PNG, check_folder, check_output, output
+from glowlite.sample import check_size
 from glowlite.terminal import say, shortened
 from glowlite.workers import MOST_THREADS, TILE_MB, available_cores
 
@@ -167,6 +169,8 @@ def main(arguments: list[str] | None = None) -> None:
     if xp is np:
         job = Job(config, options.batch, options.threads, options.tile, options.blas)
         job.workers()  # refuses what cannot be, before anything is timed
+        check_size("--batch", options.batch, config.dimensions)
+        check_room(config)
         if options.against:
             check_rivals()
         found = report(job, policies, options.rounds, depths, RIVALS if options.against else ())

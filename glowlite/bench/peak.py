@@ -64,7 +64,7 @@ def measure(job: Job, memory: str) -> dict[str, int]:
 def _reset_peak() -> int:
     """Bytes in use now; where it can be done, the peak is set back to that."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return _peak()
     return _peak()
@@ -73,7 +73,7 @@ def _reset_peak() -> int:
 def _peak() -> int:
     """The most bytes this process has had in memory."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     except OSError:

@@ -47,6 +47,16 @@ SMALLEST_IMAGE = 256  # pixels: smaller images do not make a pass of more images
 OWN = ("config", "seed", "initialized", "n_bits")  # of a file's header: what becomes of the model itself
 
 
+def check_room(config: GlowConfig, dtype: str = "float32") -> None:
+    """Raise GlowliteError if the parameters of such a Glow alone are more than this machine's memory."""
+    wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
+    if wanted > there:
+        raise GlowliteError(
+            f"Glow: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has {there / 2**30:.1f} GiB;"
+            " lower K or width"
+        )
+
+
 class Glow(Parameterized):
     """A Glow of `config` with random weights of `seed`; couplings start as the identity, so `initialize` comes first.
 
@@ -67,12 +77,7 @@ class Glow(Parameterized):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
         if not isinstance(config, GlowConfig):
             raise GlowliteError(f"Glow: expected a GlowConfig, got {shown(config)}")
-        wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
-        if wanted > there:
-            raise GlowliteError(
-                f"Glow: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has {there / 2**30:.1f} GiB;"
-                " lower K or width"
-            )
+        check_room(config, dtype)
         self.config, self.seed, self.dtype, self.xp = config, check_seed("Glow", seed), np.dtype(dtype), xp
         self.initialized = False  # whether ActNorm has seen data; saved with the weights
         self.n_bits: int | None = None  # of the images it was trained on, where that is known; saved, too
