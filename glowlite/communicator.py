@@ -290,7 +290,7 @@ def _machine() -> list[str]:
     """What tells this machine from others: its name, and, where containers may share one, when it was started."""
     started = Path("/proc/sys/kernel/random/boot_id")
     with suppress(OSError):
-        return [socket.gethostname(), started.read_text().strip()]
+        return [socket.gethostname(), started.read_text(encoding="utf-8").strip()]
     return [socket.gethostname()]
 
 
