@@ -65,7 +65,7 @@ def abort(code: int) -> None:
             stream.flush()
     time.sleep(FORWARDING)
     world = start().COMM_WORLD
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "wb") as nowhere:
         faulthandler.dump_traceback_later(ABORTING, exit=True, file=nowhere)
         os.dup2(nowhere.fileno(), 2)  # MPI has lines of its own to say about this
         world.Abort(code)
