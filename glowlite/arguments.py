@@ -22,7 +22,7 @@ def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = 
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
-        bounds = f"of at least {least}" if most >= MOST else f"from {least} to {most}"
+        bounds = f"of at least {least}" if most == MOST else f"from {least} to {most}"
         raise GlowliteError(f"{where}: {name} must be a whole number {bounds}, got {shown(value)}")
     return number
 
@@ -30,10 +30,15 @@ def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = 
 def real_number(where: str, name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
     """`value` as a float, if it is a finite number of Python or NumPy from `least` to `most`. Raises GlowliteError."""
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not (is_number and abs(value) < math.inf and least <= value <= min(most, 1e300)):
-        bounds = f"of at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
-        raise GlowliteError(f"{where}: {name} must be a finite number {bounds}, got {shown(value)}")
-    return float(value)
+    try:
+        number = float(value) if is_number else math.nan
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and least <= number <= most):
+        bounds = f" of at least {least:g}" if math.isinf(most) else f" from {least:g} to {most:g}"
+        bounds = "" if math.isinf(least) else bounds
+        raise GlowliteError(f"{where}: {name} must be a finite number{bounds}, got {shown(value)}")
+    return number
 
 
 def check_seed(where: str, seed: Any) -> int:

@@ -44,14 +44,18 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         said = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: shortened(word[0], LONGEST_WORD), printable(message))
-        self.exit(2, shortened(f"{self.prog}: error: {self._source}{said}; see --help", LONGEST) + "\n")
+        if self._source:  # nothing that was typed: the command that reads it says so
+            raise GlowliteError(shortened(f"{self._source}{said}", LONGEST))
+        self.exit(2, shortened(f"{self.prog}: error: {said}; see --help", LONGEST) + "\n")
 
     @contextmanager
     def blaming(self, source: str) -> Iterator[None]:
-        """Inside, errors begin with the name of the file or the like that the words come from."""
+        """Inside, errors are GlowliteErrors that begin with the name of the file or the like that the words come from."""
         self._source = f"{source}: "
-        yield
-        self._source = ""
+        try:
+            yield
+        finally:
+            self._source = ""
 
 
 def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[[str], float]:

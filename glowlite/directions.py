@@ -18,14 +18,16 @@ linear least squares. docs/editing.md has what each part gains, and what else wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from glowlite.arguments import real_number, shown
 from glowlite.backend import namespace, to_device, to_host
-from glowlite.errors import GlowliteError
+from glowlite.errors import GlowliteError, ShapeError
 from glowlite.latent import Latents, attribute_direction, flatten, unflatten
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
@@ -61,6 +63,13 @@ class Directions:
 
         Images are dequantised with noise, as in training: directions of the middles of levels are worse.
         """
+        images = check_pixels("Directions.of", images)
+        attributes = np.asarray(attributes)
+        if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
+            raise ShapeError(
+                f"Directions.of: attributes must be bool {(len(images), len(names))}, a row an image, a column a name, got"
+                f" {attributes.dtype} {attributes.shape}"
+            )
         if not names:
             raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
         counts = attributes.sum(axis=0)
@@ -88,7 +97,10 @@ class Directions:
 
     def states(self, images: np.ndarray) -> np.ndarray:
         """+1 where an attribute is read from uint8 images (N, H, W, C), else -1: float32 (N, A)."""
-        return np.where(_features(images) @ self.reader > 0, 1, -1).astype(np.float32)
+        features = _features(check_pixels("Directions.states", images))
+        if features.shape[1] != len(self.reader):
+            raise ShapeError(f"Directions.states: these directions are of images of another size than {images.shape[1:]}")
+        return np.where(features @ self.reader > 0, 1, -1).astype(np.float32)
 
     def index(self, name: str) -> int:
         if name not in self.names:
@@ -104,7 +116,12 @@ class Directions:
             raise GlowliteError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         if method == "held" and not self.given.shape[2]:
             raise GlowliteError(f"method held is for at most {HELD_MOST} attributes, here are {len(self.names)}; use mean")
-        edited = {self.index(name): alpha for name, alpha in alphas.items()}
+        edited = {
+            self.index(name): real_number("Directions.changes", f"alpha of {name}", alpha, -math.inf)
+            for name, alpha in alphas.items()
+        }
+        if states.shape[1:] != (len(self.names),):
+            raise ShapeError(f"Directions.changes: states must be (N, {len(self.names)}), got {states.shape}")
         total = np.zeros((len(states), self.mean.shape[1]), np.float32)
         for j, alpha in edited.items():
             reach = self.reach[j] if method == "held" else 1.0
@@ -125,7 +142,8 @@ class Directions:
 
 def encoded(model: Glow, images: np.ndarray, seed: int = 0) -> np.ndarray:
     """The latents of uint8 images, dequantised with noise of `seed`, as vectors on the host: float32 (N, D)."""
-    assert model.n_bits is not None
+    if model.n_bits is None:
+        raise GlowliteError("Directions: uint8 images need n_bits, and this model has none; set model.n_bits")
     parts = []
     for start in range(0, len(images), AT_ONCE):
         part = images[start : start + AT_ONCE]
@@ -133,6 +151,13 @@ def encoded(model: Glow, images: np.ndarray, seed: int = 0) -> np.ndarray:
         latents, _ = model.forward(dequantise(part, model.n_bits, noise, model.xp))
         parts.append(to_host(flatten(latents)).astype(np.float32))
     return np.concatenate(parts)
+
+
+def check_pixels(where: str, images: Any) -> np.ndarray:
+    """The images, if they are uint8 (N, H, W, C) on the host. Raises ShapeError."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+        raise ShapeError(f"{where}: expected uint8 images (N, H, W, C) on the host, got {shown(images)}")
+    return images
 
 
 def _difference(z: np.ndarray, labels: np.ndarray) -> np.ndarray:

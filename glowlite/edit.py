@@ -12,12 +12,13 @@ import numpy as np
 
 from glowlite.backend import to_host
 from glowlite.command_line import Parser, at_least, run
-from glowlite.directions import METHODS, Directions
+from glowlite.directions import HELD_MOST, METHODS, Directions
 from glowlite.errors import GlowliteError, OutputError
 from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, directions_file
 from glowlite.outputs import DIRECTIONS as DIRECTIONS_FILE
 from glowlite.outputs import PNG, check_output, output_path
+from glowlite.schema import STEPS, checked, list_of, record, text, whole
 from glowlite.sheets import drawn, enlarged, lost, save_png, tile
 from glowlite.storage import read_arrays, write_arrays
 from glowlite.terminal import say, shortened, warn
@@ -25,6 +26,8 @@ from glowlite.trained import Trained, add_model_options, load_trained, part_word
 
 DIRECTIONS = "directions.safetensors"
 MOST_ALPHA = 1000
+HEADER = record({"names": list_of(text(), least=1), "images": whole(1, STEPS), "weights": text(), "data": text()})
+SIZES = (("mean", 1), ("reader", 0))  # the arrays whose axes say how long a latent is, and how many pixels are read
 DEFAULT_ALPHA = 1.0  # enough for 9 of 10 faces by method held, see docs/editing.md
 ADVICE = "lower --alpha"
 
@@ -113,10 +116,26 @@ def load_directions(path: Path, weights: str) -> Directions:
     arrays, header = read_arrays(path)
     if header.get("weights") != weights:
         raise GlowliteError(f"{path}: directions of other weights")
+    checked(HEADER, header, f"{path}: header")
+    check_directions(arrays, len(header["names"]), path)
     mean, given = (arrays[name].astype(np.float32) for name in ("mean", "given"))
     return Directions(
         tuple(header["names"]), mean, given, arrays["reach"], arrays["reader"], arrays["counts"], header["images"]
     )
+
+
+def check_directions(arrays: dict[str, np.ndarray], attributes: int, path: Path) -> None:
+    """Raise GlowliteError unless the arrays have the shapes that Directions says, for so many attributes, and are finite."""
+    latent, pixels = (arrays[name].shape[axis] if name in arrays and arrays[name].ndim == 2 else 0 for name, axis in SIZES)
+    pairs = attributes if attributes <= HELD_MOST else 0
+    shapes = {
+        "mean": (attributes, latent), "given": (attributes, 2, pairs, latent), "reach": (attributes,),
+        "reader": (pixels, attributes), "counts": (attributes,),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        array = arrays.get(name)
+        if array is None or array.shape != shape or array.dtype.kind not in "fi" or not np.isfinite(array).all():
+            raise GlowliteError(f"{path}: {name} must hold finite numbers {shape}")
 
 
 def strips(

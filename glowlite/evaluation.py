@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from glowlite.arguments import whole_number
 from glowlite.backend import to_host
 from glowlite.communicator import Alone
 from glowlite.data.images import Images
@@ -37,6 +38,7 @@ def scores(
     Cost: `draws` forward passes; `ranks` take a share each, and all of them get the whole result.
     """
     ranks = ranks or Alone()
+    batch, draws = whole_number("scores", "batch", batch, 1), whole_number("scores", "draws", draws, 1)
     rows = np.arange(len(images)) if rows is None else rows
     blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
     results = [np.empty(0)]

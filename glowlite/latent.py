@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
+from glowlite.arguments import shown, whole_number
 from glowlite.backend import Array, Namespace, namespace
 from glowlite.errors import GlowliteError, ShapeError
 
@@ -27,7 +29,7 @@ def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> 
     Raises ShapeError for latents of different shapes, GlowliteError for fewer than 2 steps. Cost: `steps` copies of a.
     """
     check_pair(a, b)
-    if steps < 2:
+    if whole_number("interpolate", "steps", steps) < 2:
         raise GlowliteError(f"interpolate: steps must be at least 2, the two ends, got {steps}")
     xp = namespace(a[0])
     t = xp.linspace(0.0, 1.0, steps)[None]  # (1, steps)
@@ -51,7 +53,12 @@ def attribute_direction(latents: Latents, labels: Array) -> Latents:
 
     labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are there.
     """
-    xp = namespace(latents[0])
+    xp = check_latents("attribute_direction", latents)
+    is_bool = getattr(getattr(labels, "dtype", None), "kind", "") == "b"
+    if not is_bool or labels.shape != (len(latents[0]),) or namespace(labels) is not xp:
+        raise ShapeError(
+            f"attribute_direction: labels must be a bool array ({len(latents[0])},) of {xp.__name__}, got {shown(labels)}"
+        )
     positive = labels.sum()
     if not 0 < int(positive) < len(labels):
         raise GlowliteError(
@@ -63,7 +70,7 @@ def attribute_direction(latents: Latents, labels: Array) -> Latents:
 
 def flatten(latents: Latents) -> Array:
     """(N, D): every latent as one vector, level after level."""
-    return namespace(latents[0]).concatenate([z.reshape(len(z), -1) for z in latents], axis=1)
+    return check_latents("flatten", latents).concatenate([z.reshape(len(z), -1) for z in latents], axis=1)
 
 
 def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents:
@@ -72,6 +79,8 @@ def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents
     Raises ShapeError if D is not the sum of their sizes.
     """
     sizes = [prod(shape) for shape in shapes]
+    if not hasattr(vectors, "ndim"):
+        raise ShapeError(f"unflatten: expected an array (N, {sum(sizes)}), got {shown(vectors)}")
     if vectors.ndim != 2 or vectors.shape[1] != sum(sizes):
         raise ShapeError(f"unflatten: expected vectors (N, {sum(sizes)}) for latents {list(shapes)}, got {vectors.shape}")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
@@ -88,13 +97,25 @@ def finite(images: Array) -> Array:
 
 def check_pair(a: Latents, b: Latents) -> None:
     """Raise ShapeError unless a and b have the same levels, shapes and backend."""
+    for latents in (a, b):
+        check_latents("interpolate", latents)
     shapes = [[tuple(z.shape) for z in latents] for latents in (a, b)]
-    if not a or shapes[0] != shapes[1]:
+    if shapes[0] != shapes[1]:
         raise ShapeError(f"interpolate: expected two latents of the same shapes, got {shapes[0]} and {shapes[1]}")
     if namespace(a[0]) is not namespace(b[0]):
         raise ShapeError(
             f"interpolate: one latent is of {namespace(a[0]).__name__}, the other of {namespace(b[0]).__name__}"
         )
+
+
+def check_latents(where: str, latents: Any) -> Namespace:
+    """The backend of latents. Raises ShapeError unless they are a list of arrays (N, ...), one a level, of one N."""
+    is_list = isinstance(latents, (list, tuple)) and len(latents) > 0
+    if not is_list or not all(hasattr(z, "shape") and getattr(z, "ndim", 0) for z in latents):
+        raise ShapeError(f"{where}: expected latents, a list of arrays (N, h, w, c), one a level, got {shown(latents)}")
+    if len({len(z) for z in latents}) != 1:
+        raise ShapeError(f"{where}: expected as many images in every level, got {[len(z) for z in latents]}")
+    return namespace(latents[0])
 
 
 def _arcs(a: Latents, b: Latents, t: Array, xp: Namespace) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from glowlite.arguments import shown
 from glowlite.backend import Array, Namespace, namespace, to_device
 from glowlite.conversion import value_advice
 from glowlite.errors import GlowliteError, ShapeError
@@ -24,13 +25,15 @@ from glowlite.randomness import uniform
 
 def check_n_bits(n_bits: int) -> int:
     """n_bits, or a GlowliteError unless it is 1 to 8."""
-    if not 1 <= n_bits <= 8:
-        raise GlowliteError(f"n_bits must be 1 to 8, got {n_bits}")
-    return n_bits
+    if isinstance(n_bits, bool) or not isinstance(n_bits, (int, np.integer)) or not 1 <= n_bits <= 8:
+        raise GlowliteError(f"n_bits must be 1 to 8, got {shown(n_bits)}")
+    return int(n_bits)
 
 
 def quantise(images: Array, n_bits: int) -> Array:
     """uint8 images -> their level 0 .. 2^n_bits - 1, uint8. Raises ShapeError for another dtype."""
+    if not hasattr(images, "dtype"):
+        raise ShapeError(f"quantise: expected an array of uint8 images, got {shown(images)}")
     if images.dtype != "uint8":
         raise ShapeError(f"quantise: expected uint8 images 0..255, got {images.dtype}; {value_advice(images)}")
     return images >> (8 - check_n_bits(n_bits))
@@ -42,6 +45,8 @@ def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
     Arrays of the host give one of `xp`, by one upload. Arrays of a GPU stay there.
     """
     n_bins = 2 ** check_n_bits(n_bits)
+    if getattr(noise, "shape", None) != getattr(images, "shape", None) or noise.dtype not in ("float32", "float64"):
+        raise ShapeError(f"dequantise: expected noise of the shape of the images, float32 or float64, got {shown(noise)}")
     below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
     device = namespace(images)
     if device is not np:
@@ -76,6 +81,8 @@ def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape:
 
 def to_pixels(x: Array, n_bits: int) -> Array:
     """x (...) -> uint8 pixels: the level that holds x, clipped, at the middle of its 2^(8 - n_bits) values."""
+    if getattr(getattr(x, "dtype", None), "kind", "") != "f":
+        raise ShapeError(f"to_pixels: expected floating images, about [-0.5, 0.5), got {shown(x)}")
     xp = namespace(x)
     n_bins = 2 ** check_n_bits(n_bits)
     level = xp.clip(xp.floor((x + 0.5) * n_bins), 0, n_bins - 1)
@@ -85,7 +92,7 @@ def to_pixels(x: Array, n_bits: int) -> Array:
 
 def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int) -> Array:
     """log_prob (N,) nats, of dequantised x -> bits/dim (N,) of the discrete images, an upper bound in expectation."""
-    return -(log_prob - dimensions * math.log(2**n_bits)) / (dimensions * math.log(2))
+    return -(log_prob - dimensions * math.log(2 ** check_n_bits(n_bits))) / (dimensions * math.log(2))
 
 
 def log_normal(z: Array) -> Array:

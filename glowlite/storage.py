@@ -177,6 +177,8 @@ def checkpoints_of(run: Path) -> list[Path]:
 
 def resolve(path: str | Path) -> Path:
     """The file that a path means: itself, or, of the folder of a run, the newest checkpoint."""
+    if not isinstance(path, (str, os.PathLike)) or "\0" in os.fsdecode(path):
+        raise GlowliteError(f"expected the path of a model, which has no zero bytes, got {reprlib.repr(path)}")
     path = Path(path)
     if not path.is_dir():
         return path

@@ -21,8 +21,10 @@ from glowlite.data.own import own_image
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.guards import condition
+from glowlite.models.checks import check_initialized
 from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, pretrained_file
+from glowlite.option_sources import as_words
 from glowlite.options import make_parser
 from glowlite.run_folder import BEST, CONFIG, read_config
 from glowlite.storage import resolve
@@ -56,8 +58,8 @@ class Trained:
         """The data it was trained on, prepared as they were for that. Raises GlowliteError if nobody knows which."""
         if not self.options:
             raise GlowliteError(f"{self.name}: does not say what it was trained on; name the folder of a run, or say --data")
-        trained = make_parser().parse_args([])
-        vars(trained).update(self.options)
+        parser = make_parser()
+        trained = parser.parse_args(as_words(parser, self.options, f"options of {self.name}"))
         return load(trained.data, preparation_of(trained), processes)
 
     def images(self, words: Sequence[str]) -> np.ndarray:
@@ -99,6 +101,7 @@ def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cor
         model = Glow.load(file, options.weights, workers=Workers(options.threads or cores), xp=xp)
     if model.n_bits is None:
         raise GlowliteError(f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run")
+    check_initialized(run, model.initialized)
     condition(model)  # a matrix that is singular, or weights that are not finite, are said here in one line
     found = model.facts.get("run", {}).get("options", {})
     if (Path(run) / CONFIG).exists() and run not in NAMES:

@@ -23,6 +23,16 @@ class Memory:
     kind: str = "reversible"
     every: int = 0
 
+    def __post_init__(self) -> None:
+        every = self.every
+        is_whole = isinstance(every, int) and not isinstance(every, bool)
+        is_sound = is_whole and (every > 0 if self.kind == "anchored" else every == 0)
+        if self.kind not in ("reversible", "anchored", "stored") or not is_sound:
+            raise GlowliteError(
+                "Memory: expected 'reversible', 'stored', or 'anchored' and a whole number, as in Memory('anchored', 4);"
+                f" got {shortened(repr(self.kind))} and {shortened(repr(every))}"
+            )
+
     @classmethod
     def parse(cls, text: str) -> Memory:
         """From `reversible`, `anchored:k` or `stored`; else a GlowliteError that says so."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from glowlite.arguments import shown
 from glowlite.data import arrays, celeba, cifar, folder, hdf5, idx, lsun
 from glowlite.data.dataset import Dataset, Reading, make_dataset
 from glowlite.data.embedded import NAMES, embedded_name, read_embedded
@@ -39,13 +42,16 @@ READERS = {
 }
 
 
-def load(spec: str, preparation: Preparation | None = None, processes: int = 1) -> Dataset:
+def load(spec: str | os.PathLike[str], preparation: Preparation | None = None, processes: int = 1) -> Dataset:
     """The data set of an embedded name (`faces`, `embedded:faces`), of a path whose kind is recognised, or of `reader:path`.
 
     Raises DataError, in one line, for what is missing, damaged or of the wrong kind.
     `processes`: how many of this machine load it; decoded pictures take the memory that is one's share.
     Cost: arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when they are needed.
     """
+    spec = _as_text(spec)
+    if preparation is not None and not isinstance(preparation, Preparation):
+        raise DataError(f"load: expected a Preparation, got {shown(preparation)}")
     embedded = embedded_name(spec)
     if embedded is not None:
         reading = read_embedded(embedded)
@@ -59,6 +65,16 @@ def load(spec: str, preparation: Preparation | None = None, processes: int = 1) 
     except OSError as error:  # no permission to look, or too long for a name
         where = error.filename or spec
         raise DataError(f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions") from None
+
+
+def _as_text(spec: Any) -> str:
+    """What names data, as text; a Path is a path, even where an embedded set has the same name. Raises DataError."""
+    if not isinstance(spec, (str, os.PathLike)):
+        raise DataError(f"load: expected a name or a path, got {shown(spec)}")
+    text = os.fsdecode(spec)
+    if "\0" in text:
+        raise DataError(f"data {shown(text)}: a path has no zero bytes")
+    return os.path.join(".", text) if text in NAMES and not isinstance(spec, str) else text
 
 
 def find_reader(spec: str) -> tuple[str, Path]:

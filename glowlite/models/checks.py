@@ -8,9 +8,10 @@ import numpy as np
 
 from glowlite.arguments import MOST, check_seed, real_number, shown, whole_number
 from glowlite.backend import Array, Namespace, namespace
+from glowlite.bijectors.memory import Memory
 from glowlite.conversion import value_advice
 from glowlite.errors import DataError, GlowliteError, ShapeError
-from glowlite.workers import available_bytes
+from glowlite.workers import Workers, available_bytes
 
 ROUNDING = 1e-3  # beyond [-0.5, 0.5): a level of 8 bits is four times as wide
 
@@ -56,6 +57,14 @@ def check_initialized(where: str, initialized: bool) -> None:
             f"{where}: this model was never initialised: its weights are random, and its ActNorms have seen no data; call"
             " initialize(x) with a batch of images, or load a trained model"
         )
+
+
+def check_parts(memory: Any, workers: Any) -> None:
+    """Raise GlowliteError unless these are a Memory and Workers, or None."""
+    if memory is not None and not isinstance(memory, Memory):
+        raise GlowliteError(f"Glow: memory must be a Memory, such as Memory('stored'), got {shown(memory)}")
+    if workers is not None and not isinstance(workers, Workers):
+        raise GlowliteError(f"Glow: workers must be Workers, such as Workers(2), got {shown(workers)}")
 
 
 def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int) -> tuple[int, float, int]:

@@ -26,14 +26,14 @@ from glowlite.bijectors.top_prior import TopPrior
 from glowlite.communicator import Total, of_one
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
-from glowlite.models.checks import check_array, check_initialized, check_latents, check_range, check_sampling
+from glowlite.models.checks import check_array, check_initialized, check_latents, check_parts, check_range, check_sampling
 from glowlite.models.config import GlowConfig
 from glowlite.models.header import check_size, config_in
 from glowlite.models.level import GlowTrail, Level
 from glowlite.models.pretrained import pretrained_file
 from glowlite.models.steps import flow_step
 from glowlite.models.weights import averaged, check_weights, named_arrays, rounded, weights_in
-from glowlite.objective import bits_per_dim, log_normal, middles
+from glowlite.objective import bits_per_dim, check_n_bits, log_normal, middles
 from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
 from glowlite.randomness import generator, normal
 from glowlite.shapes import check_images
@@ -77,6 +77,7 @@ class Glow(Parameterized):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
         if not isinstance(config, GlowConfig):
             raise GlowliteError(f"Glow: expected a GlowConfig, got {shown(config)}")
+        check_parts(memory, workers)
         check_room(config, dtype)
         self.config, self.seed, self.dtype, self.xp = config, check_seed("Glow", seed), np.dtype(dtype), xp
         self.initialized = False  # whether ActNorm has seen data; saved with the weights
@@ -184,14 +185,16 @@ class Glow(Parameterized):
 
     def log_prob(self, x: Array) -> Array:
         """log p(x), (N,), float64, nats. Cost: one forward pass."""
-        latents, logdet = self.forward(x)
+        self._check("forward", x)
         check_range("Glow.log_prob", x)
+        latents, logdet = self.forward(x)
         for eps in latents:
             logdet = logdet + log_normal(eps)
         return logdet
 
     def bits_per_dim(self, x: Array, n_bits: int) -> Array:
         """bits/dim (N,) of images dequantised from n_bits: numbers in [-0.5, 0.5). Raises DataError for others."""
+        check_n_bits(n_bits)
         self._check("bits_per_dim", x)
         check_range("Glow.bits_per_dim", x, strict=True)
         return bits_per_dim(self.log_prob(x), self.config.dimensions, n_bits)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from glowlite.arguments import shown
 from glowlite.errors import GlowliteError
 
 NAMES = {"faces": "faces-glow.safetensors"}  # written by `python -m glowlite.export`
@@ -17,6 +18,8 @@ DIRECTIONS = {"faces": "faces-directions.safetensors"}  # and by `python -m glow
 @contextmanager
 def pretrained_file(name: str) -> Iterator[Path]:
     """The file of a model by name. Raises GlowliteError, in one line, for a name that is none."""
+    if not isinstance(name, str):
+        raise GlowliteError(f"pretrained model {shown(name)}: expected a name; there are: {', '.join(NAMES)}")
     if name not in NAMES:
         close = difflib.get_close_matches(name, NAMES, 1)
         meant = f" (did you mean {close[0]}?)" if close else ""
