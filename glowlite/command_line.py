@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,10 +16,12 @@ from typing import Any, NoReturn
 
 from glowlite.communicator import end_all_ranks, turn_to_speak
 from glowlite.errors import GlowliteError
-from glowlite.launcher import is_first
+from glowlite.launcher import is_first, rank
+from glowlite.mpi import is_started
 from glowlite.start_up import Interrupted, end_on_signals, open_streams, raise_again, raise_on_signals
 from glowlite.terminal import printable, say, shortened, warn
 
+JOINING = 3.0  # seconds for ranks to come together that a signal ends; most often it ends all of them anyway
 LONGEST = 400  # characters of an error, which is less unless a name in it is long
 MOST_SEED = 2**64 - 1
 LONGEST_WORD = 60  # of what was typed, where it is no name of a file
@@ -87,11 +90,14 @@ def run(main: Callable[[], int | None], program: str = "") -> NoReturn:
         end_on_signals()
     except SystemExit as error:  # of --help; or of a rank in the middle of its work, which ends them all
         end_on_signals()
-        end_all_ranks(error.code if isinstance(error.code, int) else 1, started_only=True)
+        end_all_ranks(error.code if isinstance(error.code, int) and error.code else 1, started_only=True)
         raise
     except KeyboardInterrupt as error:
         code = error.exit_code if isinstance(error, Interrupted) else 130
-        end_all_ranks(code)
+        if not is_first() and is_started():
+            time.sleep(JOINING / 3)  # most often rank 0 has the signal, too, says so, and ends this one
+            warn(f"rank {rank()}: {error or 'interrupted'}")
+        end_all_ranks(code, seconds=JOINING)
         os._exit(code)  # threads that are in the middle of something are not waited for
     if failed:
         end_all_ranks(code)

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,10 @@ class Alone:
         while not done():
             time.sleep(NAP)
 
+    def guarded(self, what: str) -> AbstractContextManager[None]:
+        """Around a call that waits for other ranks, and that nobody can look at meanwhile."""
+        return nullcontext()
+
     def meet(self, values: np.ndarray, what: str) -> np.ndarray:
         """The values, float64 (k,), of every rank, (size, k), when all have come. `what`: where, to name in a message."""
         return values[None]
@@ -131,7 +135,7 @@ class Ranks(Alone):
                 with self._one_line(what):
                     self._wait([self.world.Iallreduce(self.mpi.IN_PLACE, part)], what)
             else:  # an MPI that is CUDA-aware need not be so in calls that return at once
-                with self._one_line(what), self._guarded(what):
+                with self._one_line(what), self.guarded(what):
                     self.world.Allreduce(self.mpi.IN_PLACE, part)
 
     def _add_up_in_a_tree(self, part: Any, what: str) -> None:
@@ -211,10 +215,10 @@ class Ranks(Alone):
 
     def _wait(self, requests: list[Any], what: str) -> None:
         """Until all of these requests of MPI are done."""
-        self.wait_until(lambda: bool(self.mpi.Request.Testall(requests)), what)
+        done = requests[0].Test if len(requests) == 1 else lambda: self.mpi.Request.Testall(requests)
+        self.wait_until(done, what)
 
-    def _guarded(self, what: str) -> AbstractContextManager[None]:
-        """For a call that returns when it is done, and not before."""
+    def guarded(self, what: str) -> AbstractContextManager[None]:
         if self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE:
             return guard(self._impatient(what))
         patience = Patience(self.patience)  # the guard may not call MPI: it knows only what it sees on this machine
@@ -243,11 +247,14 @@ class Ranks(Alone):
         try:
             yield
         except self.mpi.Exception as error:
-            kind, why = error.Get_error_class(), "is a rank gone, or out of memory?"
-            if kind == self.mpi.ERR_TRUNCATE:
-                why = "another rank is somewhere else: do all of them run the same command?"
-                time.sleep(CAUSE_FIRST)  # if that one failed, it says so, and ends this one
-            raise GlowliteError(f"{what}: MPI failed: {self.mpi.Get_error_string(kind)}; {why}") from None
+            kind = error.Get_error_class()
+            if kind in (self.mpi.ERR_TRUNCATE, self.mpi.ERR_IN_STATUS):  # of one message, and of one among several
+                time.sleep(CAUSE_FIRST)  # if a rank failed half-way, it says so, and ends this one
+                raise GlowliteError(
+                    f"{what}: a message of another kind came; do all ranks run the same command, in the same version?"
+                ) from None
+            why = self.mpi.Get_error_string(kind)
+            raise GlowliteError(f"{what}: MPI failed: {why}; is a rank gone, or out of memory?") from None
 
     def _roll_is_called(self) -> bool:
         return bool(self.world.Iprobe(self.mpi.ANY_SOURCE, ROLL_CALL))
@@ -347,11 +354,12 @@ def turn_to_speak() -> str | None:
     return f"rank {rank}: " if rank else ""
 
 
-def end_all_ranks(code: int, started_only: bool = False) -> None:
+def end_all_ranks(code: int, started_only: bool = False, seconds: float = PATIENCE) -> None:
     """End every rank with an exit code, now; returns if this process is alone, or has not joined the others yet.
 
-    A process that has not joined does so first, to be able to end them; unless `started_only`.
+    A process that has not joined does so first, to be able to end them, unless `started_only`; if they do not come in
+    `seconds`, it ends alone.
     """
     if launched_as() is not None and (mpi.is_started() or not started_only):
         with suppress(ImportError, RuntimeError):
-            mpi.abort(code)
+            mpi.abort(code, seconds)

@@ -7,6 +7,8 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from glowlite.launcher import is_first
+
 
 class Interrupts:
     """Inside `with Interrupts() as interrupts:` these signals only set `interrupts.signal`, which `bool` asks for."""
@@ -42,5 +44,6 @@ class Interrupts:
 
 
 def _say(text: str) -> None:
-    """To stderr, past Python's buffers, which a signal may have interrupted half-way."""
-    os.write(2, f"\n{text}\n".encode())
+    """To stderr, past Python's buffers, which a signal may have interrupted half-way. Of several ranks, the first does."""
+    if is_first():
+        os.write(2, f"\n{text}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 LAUNCHED = {  # how launchers tell a process that it is one of several: (number, rank)
@@ -20,10 +21,15 @@ def launched_as() -> tuple[str, int, int] | None:
     return None
 
 
+def rank() -> int:
+    """The number of this process among those that the launcher started; 0 of one on its own."""
+    launched = launched_as()
+    return 0 if launched is None else launched[2]
+
+
 def is_first() -> bool:
     """Whether this process is the only one, or the first that the launcher started."""
-    launched = launched_as()
-    return launched is None or launched[2] == 0
+    return rank() == 0
 
 
 def stopped_ranks() -> list[int]:
@@ -36,16 +42,35 @@ def ranks_without(library: str) -> list[int]:
     return sorted(rank for rank, process in _beside().items() if library not in _read(process / "maps"))
 
 
+class Watch:
+    """Looks now and then at the ranks on this machine. Cost: a millisecond or some, every SECONDS_BETWEEN."""
+
+    SECONDS_BETWEEN = 1.0
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._looked = -float("inf")
+
+    def gone(self) -> list[int]:
+        """Those that were there before and have ended, as far as the system tells."""
+        if time.monotonic() < self._looked + self.SECONDS_BETWEEN:
+            return []
+        self._looked = time.monotonic()
+        there = set(_beside())
+        self._seen |= there
+        return sorted(self._seen - there)
+
+
 def _beside() -> dict[int, Path]:
     """The folder in /proc of every process that the launcher started beside this one, by rank."""
     launched, found = launched_as(), {}
     if launched is not None:
-        size, rank = LAUNCHED[launched[0]]
+        size, number = LAUNCHED[launched[0]]
         for process in Path("/proc").glob("[0-9]*"):
             if _state_and_parent(process)[1] == str(os.getppid()):
                 variables = dict(line.partition("=")[::2] for line in _read(process / "environ").split("\0"))
-                if variables.get(size) == str(launched[1]) and variables.get(rank, "").isdecimal():
-                    found[int(variables[rank])] = process
+                if variables.get(size) == str(launched[1]) and variables.get(number, "").isdecimal():
+                    found[int(variables[number])] = process
     return found
 
 

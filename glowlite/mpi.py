@@ -1,7 +1,7 @@
 """MPI itself: how it is started, ended and aborted, each in bounded time. The only file that imports mpi4py.
 
 To start and to end is to wait for all ranks. mpi4py does both while it holds Python's lock, so that no guard could see the
-time go by: here ctypes calls the two functions of the library, and lets go of the lock.
+time go by, and no signal is answered: here ctypes calls the two functions of the library, in a thread of their own.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from glowlite.launcher import launched_as, ranks_without, stopped_ranks
-from glowlite.patience import PATIENCE, Patience, guard
+from glowlite.launcher import Watch, launched_as, ranks_without, stopped_ranks
+from glowlite.patience import LOOK, PATIENCE, Patience
 from glowlite.terminal import warn
 
 MODULE = "mpi4py.MPI"
@@ -29,22 +30,26 @@ FORWARDING = 0.15  # seconds for the launcher to pass on what was printed: on a 
 ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for what hangs
 
 
+_joining: list[threading.Thread] = []  # the thread that starts MPI, if it was begun: a signal may come in between
+
+
 def is_started() -> bool:
+    """Whether this process has joined the others."""
     return sys.modules.get(MODULE) is not None
 
 
-def start(seconds: float = PATIENCE) -> Any:
-    """mpi4py.MPI, after every rank has come to this place; all are ended if one does not come in `seconds`.
+def start(seconds: float = PATIENCE, otherwise: int | None = None) -> Any:
+    """mpi4py.MPI, after every rank has come to this place. If one does not come in `seconds`, that is said, and all end.
 
-    Raises ImportError where mpi4py is missing, RuntimeError where it finds no MPI.
+    `otherwise`: the exit code of this process then, where there is nothing left to say. Raises ImportError where mpi4py is
+    missing, RuntimeError where it finds no MPI.
     """
-    if is_started():
-        return sys.modules[MODULE]
-    library = _library()
+    library = None if is_started() else _library()
     if library is not None:
-        with guard(_give_up_after(seconds, "the start")):
-            library.MPI_Init_thread(None, None, MULTIPLE, ctypes.byref(ctypes.c_int()))
-        atexit.register(finish, seconds)
+        if not _joining:
+            _joining.append(_begin(lambda: library.MPI_Init_thread(None, None, MULTIPLE, ctypes.byref(ctypes.c_int()))))
+            atexit.register(finish, seconds)
+        _wait(_joining[0], seconds, "the start", otherwise)
     return importlib.import_module(MODULE)
 
 
@@ -54,22 +59,57 @@ def finish(seconds: float = PATIENCE) -> None:
         return
     library = _library()
     if library is not None:
-        with guard(_give_up_after(seconds, "the end")):
+        try:
+            ending = _begin(library.MPI_Finalize)
+        except RuntimeError:  # no new thread while Python itself ends: without a limit
             library.MPI_Finalize()
+        else:
+            _wait(ending, seconds, "the end")
 
 
-def abort(code: int) -> None:
-    """End every rank with an exit code, now. A process that has not joined the others does so first, to be able to."""
+def abort(code: int, seconds: float = PATIENCE) -> None:
+    """End every rank with an exit code, now. A process that has not joined the others does so first, to be able to.
+
+    If they do not come in `seconds`, this one ends alone.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody listens
             stream.flush()
     time.sleep(FORWARDING)
-    world = start().COMM_WORLD
+    world = start(seconds, code).COMM_WORLD
     with open(os.devnull, "wb") as nowhere:
         faulthandler.dump_traceback_later(ABORTING, exit=True, file=nowhere)
         os.dup2(nowhere.fileno(), 2)  # MPI has lines of its own to say about this
         world.Abort(code)
         os._exit(code)  # it may return before the launcher has ended this rank
+
+
+def _begin(call: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=call, name="glowlite-mpi", daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait(thread: threading.Thread, seconds: float, where: str, otherwise: int | None = None) -> None:
+    """Until a thread is done, in this one, which signals can reach; when `seconds` have passed, end this process.
+
+    That ends the others, by the launcher: MPI itself can be told nothing while it starts or ends.
+    """
+    patience, watch = Patience(seconds), Watch()
+    while thread.is_alive():
+        thread.join(LOOK)
+        gone = watch.gone() if where == "the start" else []
+        if not gone and not patience.is_over():
+            continue
+        _, size, rank = launched_as() or ("", 1, 0)
+        missing = gone or [other for other in stopped_ranks() or ranks_without("mpi4py") if other != rank]
+        if otherwise is None:
+            time.sleep(speaking_time(rank, size, missing))
+            who = waited_for(missing) if missing else "another rank"
+            why = f"{who} has ended" if gone else f"waited {seconds:g} s for {who}, which did not come"
+            warn(f"rank {rank}: {where}: {why}; ending all ranks")
+            time.sleep(FORWARDING)
+        os._exit(1 if otherwise is None else otherwise)
 
 
 def _library() -> Any:
@@ -82,26 +122,6 @@ def _library() -> Any:
         return library if library.MPI_Init_thread and library.MPI_Finalize else None
     except (OSError, AttributeError):
         return None
-
-
-def _give_up_after(seconds: float, where: str) -> Callable[[], None]:
-    """For a guard: when `seconds` have passed, say who is missing, and end this process.
-
-    That ends the others, by the launcher: MPI itself can be told nothing while it starts or ends.
-    """
-    patience = Patience(seconds)
-
-    def look() -> None:
-        if patience.is_over():
-            _, size, rank = launched_as() or ("", 1, 0)
-            missing = [other for other in stopped_ranks() or ranks_without("mpi4py") if other != rank]
-            time.sleep(speaking_time(rank, size, missing))
-            who = waited_for(missing) if missing else "another rank"
-            warn(f"rank {rank}: {where}: waited {seconds:g} s for {who}, which did not come; ending all ranks")
-            time.sleep(FORWARDING)
-            os._exit(1)
-
-    return look
 
 
 def speaking_time(rank: int, size: int, missing: list[int]) -> float:

@@ -12,6 +12,8 @@ import sys
 import threading
 from types import FrameType
 
+from glowlite.launcher import is_first
+
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):
     SIGNALS[signal.SIGHUP] = "hung up"
@@ -92,8 +94,11 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _tell(number: int) -> None:
-    """Say once why the program ends; past Python's buffers, which the signal may have found half-way through a line."""
-    if not _told:
+    """Say once why the program ends; past Python's buffers, which the signal may have found half-way through a line.
+
+    Of several ranks, which most often have the signal together, the first one says it.
+    """
+    if not _told and is_first():
         _told.append(number)
         with contextlib.suppress(OSError):  # a bar may stand where the line should begin
             os.write(2, b"\n" * os.isatty(2) + f"{SIGNALS[signal.Signals(number)]}\n".encode())

@@ -186,6 +186,9 @@ run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", out, cwd=home)
     assert time.monotonic() - began < 30 and done.returncode == code, done.stderr
     assert done.stderr.count(said) == 1 or not said, done.stderr
+    assert len(done.stderr.splitlines()) == 2 or fault not in ("a mistake", "out of memory"), (
+        done.stderr
+    )  # and where it writes
     assert ("rank 1: " in done.stderr) == bool(said)
     assert "Traceback" not in done.stderr or fault == "an exception"
     assert not list((home / out).rglob("*.tmp"))
@@ -281,15 +284,15 @@ STOPS = {  # where a rank is stopped, and what the others then wait in
 
 @pytest.fixture(scope="module")
 def stopped():
-    """What becomes of two ranks whose second one is stopped, wherever that is: exit code and stderr, by the place."""
+    """What becomes of two ranks whose second one is stopped, or worse: exit code and stderr, by what and where."""
     begun = {
         place: subprocess.Popen(
-            [MPIRUN, "-n", "2", sys.executable, str(HERE / "mpi" / "waits.py"), place, "1"],
+            [MPIRUN, "-n", "2", sys.executable, str(HERE / "mpi" / "waits.py"), place],
             env=environment(),
             stderr=subprocess.PIPE,
             text=True,
         )
-        for place in [*STOPS, "nowhere"]
+        for place in [*STOPS, "nowhere", "late", "leave", "crash", "elsewhere", "memory"]
     }
     ended = {place: process.communicate(timeout=90)[1] for place, process in begun.items()}
     return {place: (begun[place].returncode, stderr) for place, stderr in ended.items()}
@@ -304,8 +307,27 @@ def test_a_stopped_rank_ends_all_and_is_named(stopped, place):
     assert "Traceback" not in stderr
 
 
-def test_nobody_is_missed_where_all_come(stopped):
-    assert stopped["nowhere"] == (0, "")
+@pytest.mark.parametrize("place", ["nowhere", "late"])
+def test_nobody_is_missed_where_all_come(stopped, place):
+    assert stopped[place] == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("memory", "error: rank 1: out of memory: Unable to allocate 3 TiB"),
+        ("elsewhere", "error: the middle: a message of another kind came; do all ranks run the same command"),
+    ],
+)
+def test_a_rank_that_leaves_a_meeting_is_one_line(stopped, what, said):
+    code, stderr = stopped[what]
+    assert code == 2 and len(stderr.splitlines()) == 1 and said in stderr, stderr
+
+
+@pytest.mark.parametrize("what", ["leave", "crash"])
+def test_a_rank_that_is_gone_without_a_word_ends_all(stopped, what):
+    code, stderr = stopped[what]
+    assert code == {"leave": 3, "crash": 11}[what] and "Traceback" not in stderr, stderr
 
 
 def test_nothing_that_waits_is_without_a_limit():

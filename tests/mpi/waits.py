@@ -1,16 +1,18 @@
-"""Run under mpirun as `waits.py PLACE RANK`: that rank is stopped (SIGSTOP) at a place; the others wait for a second."""
+"""Run under mpirun as `waits.py PLACE`: rank 1 is stopped (SIGSTOP) there, or does what PLACE says; others wait a second."""
 
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 
+import glowlite.communicator
 import glowlite.mpi
 from glowlite.command_line import run
-from glowlite.communicator import CHUNK_BYTES, communicator
+from glowlite.communicator import CHUNK_BYTES, MEETING, communicator
 
-PLACE, RANK = sys.argv[1], int(sys.argv[2])
+PLACE, RANK = sys.argv[1], int(os.environ["PMI_RANK"])
 
 
 class Device:
@@ -28,8 +30,24 @@ class Device:
 
 
 def reach(place):
-    if place == PLACE and int(os.environ["PMI_RANK"]) == RANK:
+    if place == PLACE and RANK == 1:
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def misbehave(world):
+    """What rank 1 does in the middle, if it is asked to."""
+    if PLACE == "late":
+        time.sleep(1.5)  # longer than the other waits, but there when the roll is called
+    elif PLACE == "leave":
+        os._exit(3)
+    elif PLACE == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif PLACE == "elsewhere":
+        world.meet(np.zeros(2), "another place")
+    elif PLACE == "memory":  # the other hears something that it cannot understand, before this one says what it is
+        world.world.Isend(np.zeros(2), 0, MEETING)
+        time.sleep(0.5)
+        raise MemoryError("Unable to allocate 3 TiB")
 
 
 def main():
@@ -37,6 +55,9 @@ def main():
     world = communicator(1.0 if PLACE == "start" else 60.0)
     world.meet(np.zeros(1), "the middle")
     world.patience = 1.0
+    if RANK == 1:
+        misbehave(world)
+    world.meet(np.zeros(1), "the middle")
     vector = np.ones(5 * CHUNK_BYTES // 8)
     reach("sum")
     world.add_up(vector)
@@ -56,6 +77,8 @@ def main():
     world.finish()
 
 
+if PLACE == "elsewhere":
+    glowlite.communicator.CAUSE_FIRST = 0.5
 if PLACE == "finalize":
     finish = glowlite.mpi.finish
     glowlite.mpi.finish = lambda seconds: (reach("finalize"), finish(seconds))
