@@ -294,7 +294,11 @@ def stopped():
         )
         for place in [*STOPS, "nowhere", "late", "leave", "crash", "elsewhere", "memory"]
     }
-    ended = {place: process.communicate(timeout=90)[1] for place, process in begun.items()}
+    try:
+        ended = {place: process.communicate(timeout=90)[1] for place, process in begun.items()}
+    finally:
+        for process in begun.values():
+            process.kill()
     return {place: (begun[place].returncode, stderr) for place, stderr in ended.items()}
 
 

@@ -1,0 +1,97 @@
+"""Bugs that let ranks differ, or wait for ever."""
+
+from __future__ import annotations
+
+from . import Bug
+
+LAW = "ranks that began different are equal after the broadcast, and a planted difference is noticed"
+EQUAL = "tests/test_agreement.py::test_ranks_that_began_different_are_equal_after_the_broadcast"
+NOTICED = "tests/test_agreement.py::test_a_planted_difference_is_noticed"
+COMPARED = "tests/test_agreement.py::test_ranks_are_compared_at_the_start_and_at_every_evaluation"
+WAITING = "whatever a rank waits in ends in time, and names whom it waited for"
+STOPPED = "tests/test_communicator.py::test_a_stopped_rank_ends_all_and_is_named"
+
+BUGS = [
+    Bug(LAW, "averaged weights are not broadcast", "checkpoint.py", "vectors.append(average.sum)", "pass", (EQUAL,)),
+    Bug(
+        LAW,
+        "permutations are not broadcast",
+        "checkpoint.py",
+        "optimizer.v, *(constant.value for constant in store.constants.values())]",
+        "optimizer.v]",
+        (EQUAL,),
+    ),
+    Bug(
+        LAW,
+        "second moments are not broadcast",
+        "checkpoint.py",
+        "vectors = [store.theta, optimizer.m, optimizer.v,",
+        "vectors = [store.theta, optimizer.m,",
+        (EQUAL,),
+    ),
+    Bug(
+        LAW,
+        "the steps of the optimizer are not told",
+        "checkpoint.py",
+        "state, optimizer.steps, updates, training.model.initialized = ranks.tell(",
+        "state, _, updates, training.model.initialized = ranks.tell(",
+        (EQUAL,),
+    ),
+    Bug(
+        LAW,
+        "a check of equality that never fires",
+        "agreement.py",
+        "if others := unlike_most(column.tolist()):",
+        "if others := unlike_most(column.tolist()[:1]):",
+        (NOTICED,),
+    ),
+    Bug(
+        LAW,
+        "the averaged weights are not compared",
+        "agreement.py",
+        '{"the averaged weights": average.sum} if average else {}',
+        "{}",
+        (NOTICED,),
+    ),
+    Bug(
+        LAW,
+        "permutations are not compared",
+        "agreement.py",
+        "**{name: constant.value for name, constant in constants.items()},",
+        "",
+        (NOTICED,),
+    ),
+    Bug(LAW, "a start without a check", "trainer.py", '    check_together(training, "the start")\n', "", (COMPARED,)),
+    Bug(
+        LAW,
+        "an evaluation without a check",
+        "trainer.py",
+        'check_together(training, f"the evaluation after step {state.step}")',
+        "pass",
+        (COMPARED,),
+    ),
+    Bug(
+        WAITING,
+        "no limit",
+        "communicator.py",
+        "if patience.is_over() or self._roll_is_called():",
+        "if self._roll_is_called():",
+        (f"{STOPPED}[sum]",),
+    ),
+    Bug(
+        WAITING,
+        "the start without a limit",
+        "mpi.py",
+        "if not gone and not patience.is_over():",
+        "if not gone:",
+        (f"{STOPPED}[start]",),
+    ),
+    Bug(
+        WAITING,
+        "a stopped job loses its patience",
+        "patience.py",
+        "min(now - self._looked, GAP)",
+        "now - self._looked",
+        ("tests/test_communicator.py::test_patience_is_counted_while_this_process_runs",),
+    ),
+]
