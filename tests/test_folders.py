@@ -124,6 +124,15 @@ def test_links_to_folders_are_followed_and_each_folder_counts_once(tmp_path):
     assert len(both(load(str(tmp_path / "links")))) == 10 and len(both(load(str(tmp_path / "whole")))) == 10
 
 
+def test_a_folder_comes_before_the_links_to_it(tmp_path):
+    """Else `all`, a link to train, would have its pictures, and there would be nothing to train on."""
+    put(tmp_path / "p" / "train", range(5))
+    put(tmp_path / "p" / "val", range(10, 13))
+    (tmp_path / "p" / "all").symlink_to("train")
+    data = load(str(tmp_path / "p"))
+    assert red(data.train) == list(range(5)) and red(data.held_out) == [10, 11, 12]
+
+
 def test_links_in_a_split_leak_nothing(tmp_path):
     put(tmp_path / "p" / "train", range(5))
     put(tmp_path / "p" / "val", range(10, 13))

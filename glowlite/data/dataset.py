@@ -89,8 +89,9 @@ def make_dataset(
 ) -> Dataset:
     """Prepare what was read, and part it unless it comes in two parts. Raises DataError. `processes`: see `load`."""
     preparation = preparation or Preparation()
-    images, sound = _prepare(reading.train, preparation, source, processes)
     attributes = reading.attributes
+    labelled = len(attributes) > 0
+    images, sound = _prepare(reading.train, preparation, source, processes, labelled)
     if reading.held_out is None:
         if len(sound) < 2:
             raise DataError(f"{source}: expected at least 2 images, got {len(sound)}")
@@ -99,11 +100,11 @@ def make_dataset(
         keep[held_out] = False
         train_rows, held_out_rows = sound[keep], sound[held_out]
         parts: tuple[Images, Images] = Rows(images, train_rows), Rows(images, held_out_rows)
-        labels = (attributes[train_rows], attributes[held_out_rows]) if len(attributes) else (attributes, attributes)
+        labels = (attributes[train_rows], attributes[held_out_rows]) if labelled else (attributes, attributes)
     else:
-        others, sound_others = _prepare(reading.held_out, preparation, source, processes)
+        others, sound_others = _prepare(reading.held_out, preparation, source, processes, labelled)
         parts = Rows(images, sound), Rows(others, sound_others)
-        labels = (attributes[sound], reading.held_out_attributes[sound_others]) if len(attributes) else (attributes,) * 2
+        labels = (attributes[sound], reading.held_out_attributes[sound_others]) if labelled else (attributes,) * 2
         if not (len(sound) and len(sound_others)):
             raise DataError(f"{source}: expected at least 1 image for training and 1 held out")
         if others.shape != images.shape:
@@ -111,8 +112,10 @@ def make_dataset(
     return Dataset(name, *parts, source, reading.attribute_names, labels[0], labels[1], reading.notes)
 
 
-def _prepare(read: Images | Pictures, preparation: Preparation, source: str, processes: int) -> tuple[Images, np.ndarray]:
-    """As images of one shape, and the rows of the sound ones."""
+def _prepare(
+    read: Images | Pictures, preparation: Preparation, source: str, processes: int, labelled: bool
+) -> tuple[Images, np.ndarray]:
+    """As images of one shape, and the rows of the sound ones: of all of them where labels have to follow."""
     if isinstance(read, Images):
         if not preparation.changes_pixels:
             return read, np.arange(len(read))
@@ -120,7 +123,7 @@ def _prepare(read: Images | Pictures, preparation: Preparation, source: str, pro
     if len(read) == 0:
         raise DataError(f"{source}: expected at least 2 images, got none")
     prepared = Prepared(read, preparation, ROOM * available_bytes() / processes)
-    return prepared, prepared.preload()
+    return prepared, prepared.preload(to_the_end=labelled)
 
 
 def array_images(array: Any, source: str) -> ArrayImages:

@@ -92,13 +92,16 @@ class Prepared(Images):
     def done(self) -> Counter[str]:
         return Counter({what: len(rows) for what, rows in self._done.items()})
 
-    def preload(self) -> np.ndarray:
+    def preload(self, to_the_end: bool = False) -> np.ndarray:
         """Decode all, over threads, if there is room for them; the rows that are sound, or all rows if there is not.
 
         So that training does not share its cores with decoding, and damaged pictures are known before it begins.
+        `to_the_end`: with skip_corrupt, decode all in any case. A picture that stands in for a damaged one has not its
+        labels, so pictures with labels need that.
         """
         rows = np.arange(len(self))
-        if len(self) * int(np.prod(self.picture_shape())) > self._room:
+        fits = len(self) * int(np.prod(self.picture_shape())) <= self._room
+        if not fits and not (to_the_end and self.preparation.skip_corrupt):
             return rows
         with ThreadPoolExecutor(available_cores()) as pool:
             done = pool.map(lambda row: self._sound(row) is not None, range(len(self)))

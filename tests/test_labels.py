@@ -1,0 +1,114 @@
+"""Labels follow their pictures: from every reader that has them, in either split, with damaged pictures passed over."""
+
+import gzip
+import io
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import glowlite.data.dataset
+from glowlite.data import Preparation, load
+from glowlite.data.dataset import Reading, make_dataset
+from glowlite.data.images import ArrayImages
+
+COUNT = 30
+BITS = 3  # labels of picture i: the bits of i, so that neighbours differ
+LABELS = np.arange(COUNT)[:, None] >> np.arange(BITS) & 1
+IMAGES = np.arange(COUNT, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+VALUES = {"0 and 1": LABELS, "-1 and 1": 2 * LABELS - 1, "floats": (2.0 * LABELS - 1) / 3, "bools": LABELS > 0}
+
+
+def check(data, numbers):
+    """Every image of `numbers` is there once, and beside each stand the labels of its number."""
+    seen = []
+    for images, attributes in ((data.train, data.attributes), (data.held_out, data.held_out_attributes)):
+        red = images[:][:, 0, 0, 0].astype(int)
+        assert attributes.dtype == bool and np.array_equal(attributes, LABELS[red] > 0)
+        seen += red.tolist()
+    assert sorted(seen) == sorted(numbers) and len(data.held_out) > 0
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+@pytest.mark.parametrize("cropped", [False, True])
+def test_labels_of_arrays_follow(tmp_path, kind, values, cropped):
+    path, names = tmp_path / f"x.{kind}", [f"bit {i}" for i in range(BITS)]
+    if kind == "npz":
+        np.savez(path, images=IMAGES, attributes=VALUES[values], attribute_names=names)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, array in (("images", IMAGES), ("attributes", VALUES[values]), ("attribute_names", names)):
+                file.create_dataset(name, data=array)
+    check(load(str(path), Preparation(crop=2) if cropped else None), range(COUNT))
+
+
+def celeba(folder, damaged, partition, values):
+    """CelebA with these lists; picture 1 is the first of training, and where there is a partition, every third is test."""
+    (folder / "img_align_celeba").mkdir(parents=True)
+    lines, parts = [str(COUNT), " ".join(f"bit{i}" for i in range(BITS))], []
+    for i in range(COUNT):
+        buffer = io.BytesIO()
+        Image.fromarray(IMAGES[i]).save(buffer, format="png")
+        whole = buffer.getvalue()
+        (folder / "img_align_celeba" / f"{i:06}.png").write_bytes(whole[:40] if i in damaged else whole)
+        lines.append(f"{i:06}.jpg " + " ".join(str(v) for v in VALUES[values][i]))
+        parts.append(f"{i:06}.jpg {i % 3}")
+    (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
+    if partition:
+        (folder / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
+    return str(folder)
+
+
+@pytest.mark.parametrize("values", ["0 and 1", "-1 and 1"])
+@pytest.mark.parametrize("partition", [False, True], ids=["a tenth", "two parts"])
+@pytest.mark.parametrize("damaged", [(), (0, 1), (3, 4, 9, 10, 27, 28), (29,)])
+@pytest.mark.parametrize("room", [True, False], ids=["decoded", "as it is needed"])
+def test_labels_of_pictures_follow_where_damaged_ones_are_passed_over(
+    tmp_path, monkeypatch, damaged, partition, values, room
+):
+    if not room:
+        monkeypatch.setattr(glowlite.data.dataset, "ROOM", 0)
+    numbers = [i for i in range(COUNT) if i not in damaged and not (partition and i % 3 == 2)]
+    data = load(celeba(tmp_path / "c", damaged, partition, values), Preparation(skip_corrupt=True))
+    check(data, numbers)
+    if partition:
+        assert sorted(data.train[:][:, 0, 0, 0]) == [i for i in numbers if i % 3 == 0]
+
+
+def test_labels_of_a_split_of_its_own_follow():
+    train, held_out = slice(0, 20), slice(20, None)
+    reading = Reading(
+        ArrayImages(IMAGES[train]), ArrayImages(IMAGES[held_out]), ("a", "b", "c"), LABELS[train] > 0, LABELS[held_out] > 0
+    )
+    for preparation in (None, Preparation(crop=2)):
+        check(make_dataset("x", reading, "here", preparation), range(COUNT))
+
+
+@pytest.mark.parametrize("kind", ["cifar10", "cifar100", "mnist"])
+def test_labels_of_classes_follow(tmp_path, kind):
+    classes = np.arange(COUNT, dtype=np.uint8) % 10
+    split = {"train": range(20), "test": range(20, COUNT)}
+    if kind == "mnist":
+        for part, rows in (("train", split["train"]), ("t10k", split["test"])):
+            header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (len(rows), 4, 4))
+            images = gzip.compress(header + IMAGES[list(rows), :, :, 0].tobytes())
+            (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(images)
+            labels = bytes([0, 0, 8, 1]) + len(rows).to_bytes(4, "big") + classes[list(rows)].tobytes()
+            (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    else:
+        names = {"train": "data_batch_1.bin", "test": "test_batch.bin"} if kind == "cifar10" else {}
+        for part, rows in split.items():
+            coarse = [b"\x07"] if kind == "cifar100" else []
+            records = (b"".join([*coarse, bytes([classes[i]]), bytes([i]) * 3072]) for i in rows)
+            (tmp_path / names.get(part, f"{part}.bin")).write_bytes(b"".join(records))
+    data = load(str(tmp_path))
+    fine = slice(20, 30) if kind == "cifar100" else slice(0, 10)
+    for images, attributes, rows in (
+        (data.train, data.attributes, split["train"]), (data.held_out, data.held_out_attributes, split["test"]),
+    ):  # fmt: skip
+        assert images[:][:, 0, 0, 0].tolist() == list(rows)
+        assert np.array_equal(attributes[:, fine], classes[list(rows), None] == np.arange(10))
+        if kind == "cifar100":
+            assert (attributes[:, :20] == (np.arange(20) == 7)).all() and not attributes[:, 30:].any()
