@@ -529,10 +529,10 @@ def test_the_command_counts_attributes_and_the_values_of_many_images(tmp_path):
         (["p", "--random-crop"], "random crops need a size"),
         (["p", "--crop", "0"], "must be at least 1"),
         (["p", "--sheet", "notes.png"], "notes.png: exists and is no PNG, so it is left alone"),
-        (["p", "--sheet", "p.png"], "p.png: exists and is no PNG"),
+        (["p", "--sheet", "p.png"], "--sheet p.png is a folder"),
         (["p", "--sheet", "sheet.jpg"], "must end in .png"),
         (["p", "--sheet", "no/sheet.png"], "no folder no"),
-        (["p", "--n-bits", "9"], "invalid choice"),
+        (["p", "--n-bits", "9"], "must be at least 1 and at most 8"),
         ([], "required: spec"),
     ],
 )

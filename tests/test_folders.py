@@ -157,7 +157,7 @@ def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path
     data = load(str(tmp_path))
     assert sorted(both(data)) == list(range(20))
     assert data.notes == [f"passed over: hidden or of the system ({2 * len(left) + 3})"]
-    assert sorted(both(load(str(tmp_path / ".ipynb_checkpoints")))) == [100, 150]  # whoever names it, means it
+    assert sorted(both(load(str(tmp_path / ".ipynb_checkpoints")))) == [100, 150]  # who names it means it
 
 
 def test_suffixes_that_pillow_reads_are_read_and_the_others_counted(tmp_path):
