@@ -40,6 +40,20 @@ class Parser(argparse.ArgumentParser):
         self._source = ""
         self.color = False  # newer Pythons colour the help
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """A word, or the value of an option, that begins with ~ means a home folder, quoted for the shell or not."""
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._at_home(word) for word in words], namespace)
+
+    def _at_home(self, word: str) -> str:
+        found = re.fullmatch(r"(--[\w-]+=|)([a-z0-9]+:|)(~.*)", word, re.DOTALL)
+        if found is None:
+            return word
+        path = os.path.expanduser(found[3])
+        if path.startswith("~"):
+            self.error(f"{found[3]}: no such home folder; write ./{found[3]} for a name that begins with ~")
+        return f"{found[1]}{found[2]}{path}"
+
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and is_first():  # all ranks are given the same words
             for line in message.splitlines():

@@ -22,7 +22,7 @@ from glowlite.schema import STEPS, checked, list_of, record, text, whole
 from glowlite.sheets import drawn, enlarged, lost, save_png, tile
 from glowlite.storage import read_arrays, write_arrays
 from glowlite.terminal import say, shortened, warn
-from glowlite.trained import Trained, add_model_options, load_trained, part_words
+from glowlite.trained import Trained, add_model_options, add_place_of_data, load_trained, part_words
 
 DIRECTIONS = "directions.safetensors"
 MOST_ALPHA = 1000
@@ -68,6 +68,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("edit.png"), help="a PNG: a row an image")
     add("--save", type=Path, metavar="FILE", help="take the directions from the data again, and write them there")
     add_model_options(parser)
+    add_place_of_data(parser)
     words = list(sys.argv[1:] if arguments is None else arguments)
     for i in range(len(words) - 1, 0, -1):  # "-1..1" is no option, though it looks like one to argparse
         if words[i - 1] == "--alpha":

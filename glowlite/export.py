@@ -10,12 +10,13 @@ import numpy as np
 
 from glowlite.command_line import Parser, at_least, run
 from glowlite.data import Dataset
+from glowlite.data.fingerprint import fingerprint
 from glowlite.evaluation import scores
 from glowlite.models.glow import Glow
 from glowlite.models.weights import named_arrays, rounded
 from glowlite.outputs import MODEL, check_output, output_path
 from glowlite.terminal import say
-from glowlite.trained import Trained, add_model_options, load_trained, training_command
+from glowlite.trained import Trained, add_model_options, add_place_of_data, load_trained, training_command
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,6 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--dtype", choices=("float16", "float32"), default="float16", help="of the weights in the file")
     add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
     add_model_options(parser)
+    add_place_of_data(parser)
     return parser.parse_args(arguments)
 
 
@@ -48,9 +50,10 @@ def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[st
 def export(trained: Trained, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
     """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command."""
     model = trained.model
+    run = {"options": trained.options, "data": data.source, "fingerprint": fingerprint(data)}
     known: dict[str, Any] = {name: model.facts[name] for name in ("step", "versions") if name in model.facts}
     known |= {"weights": trained.weights, "command": training_command(trained.options)}
-    model.save(path, dtype=dtype, held_out=held_out, run={"options": trained.options, "data": data.source}, **known)
+    model.save(path, dtype=dtype, held_out=held_out, run=run, **known)
 
 
 def round_weights(model: Glow, dtype: str) -> None:

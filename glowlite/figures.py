@@ -18,7 +18,7 @@ from glowlite.outputs import PNG, check_folder, make_folder
 from glowlite.sample import GRID, ROW, SWEEP, sweep, tell_lost
 from glowlite.sheets import drawn, enlarged, save_png, tile, titled
 from glowlite.terminal import say, warn
-from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
+from glowlite.trained import DEFAULT, MODEL_HELP, Trained, add_model_options, add_place_of_data, load_trained
 
 WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
 EDITS, MOST_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
@@ -109,6 +109,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--temperature", type=at_least(0, float, 100), default=0.7, help="of the samples")
     add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
     add_model_options(parser)
+    add_place_of_data(parser)
     return parser.parse_args(arguments)
 
 

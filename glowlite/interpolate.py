@@ -16,7 +16,7 @@ from glowlite.outputs import GIF, PNG, check_output
 from glowlite.sample import check_size
 from glowlite.sheets import drawn, enlarged, lost, save_gif, save_png, tile
 from glowlite.terminal import say, warn
-from glowlite.trained import add_model_options, load_trained, part_words
+from glowlite.trained import add_model_options, add_place_of_data, load_trained, part_words
 
 SECONDS = 0.12  # a frame of an animation is shown
 AT_ONCE = 256  # images decoded at once
@@ -38,6 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--spherical", action="store_true", help="along the arc between two latents, in place of the straight line")
     add("--out", type=Path, default=Path("interpolation.png"), help="a PNG, or a GIF: there and back, or round the sheet")
     add_model_options(parser)
+    add_place_of_data(parser)
     return parser.parse_args(arguments)
 
 

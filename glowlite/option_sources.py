@@ -1,7 +1,8 @@
 """Where the options of training come from: presets, a YAML or JSON file, a run that is resumed, and the command line.
 
-All become words of one command line, the later ones winning over the earlier: preset, file, run, and what was typed. So
-every value goes through the same checks, and an error names where it came from.
+All become words of one command line, the later ones winning over the earlier: run, preset, file, and what was typed. So
+every value goes through the same checks, and an error names where it came from. What a preset or a file says of a run that
+is resumed counts as if it were typed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from glowlite.command_line import Parser
 from glowlite.config_file import read_config_file
+from glowlite.data import is_there
 from glowlite.data.embedded import check_meaning
 from glowlite.errors import GlowliteError
 from glowlite.options import make_parser
@@ -25,6 +27,7 @@ from glowlite.terminal import shortened
 
 TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
 # of the others, those that a resumed run may change: the curve then bends, but the checkpoint still fits
+# (--data may name another place, where the same images are: see train.py)
 MAY_CHANGE = (
     "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every", "keep",
     "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate",
@@ -37,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = make_parser()
     typed = parser.parse_args(arguments)
     words: list[str] = []
+    given: dict[str, Any] = {}
     from_file = read_config_file(typed.config) if typed.config else {}
     preset_of_file = from_file.pop("preset", None)
     presets = typed.preset or preset_of_file
@@ -44,22 +48,29 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         if name not in PRESETS:
             raise GlowliteError(f"--preset {shortened(name)!r}: no such preset; expected {_one_of(name, PRESETS)}")
         words += as_words(parser, PRESETS[name], f"preset {name}")
+        given |= PRESETS[name]
     words += as_words(parser, from_file, typed.config)
     for data in (from_file.get("data"), _typed_data(parser, arguments)):
         check_meaning(str(data))  # of what a person named; never of a default, nor of a run
+    given |= from_file
     if typed.resume and typed.overwrite:
         raise GlowliteError("--resume goes on with the run in --out, and --overwrite replaces it; give one of them")
     if typed.resume and typed.out is None:
         raise GlowliteError("--resume needs --out, the folder of the run to go on with")
+    if typed.out == "":
+        raise GlowliteError("--out is empty; name a folder")
     begun = _options_of_run(Path(typed.out)) if typed.resume else {}
-    words += as_words(parser, begun, f"{typed.out}/config.json")
+    kept = {name: value for name, value in begun.items() if given.get(name, value) is not None}  # None: its default again
+    words = as_words(parser, kept, f"{typed.out}/config.json") + words
     options = parser.parse_args([*words, *_typed_words(arguments)])
-    changed = [name for name in begun if name not in MAY_CHANGE and getattr(options, name) != begun[name]]
+    if begun and not is_there(options.data):
+        raise GlowliteError(f"{typed.out}: its data, {options.data}, are not there; say where they are now with --data")
+    changed = [name for name in begun if name not in (*MAY_CHANGE, "data") and getattr(options, name) != begun[name]]
     if changed:
         name = changed[0]
         raise GlowliteError(
-            f"--{name.replace('_', '-')} was {shortened(begun[name])!r} when {typed.out} began, and cannot become"
-            f" {shortened(getattr(options, name))!r} in a run that is resumed; leave it out, or begin a new run"
+            f"--{name.replace('_', '-')} was {shortened(repr(begun[name]))} when {typed.out} began, and cannot become"
+            f" {shortened(repr(getattr(options, name)))} in a run that is resumed; leave it out, or begin a new run"
         )
     return options
 

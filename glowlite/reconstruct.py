@@ -16,7 +16,7 @@ from glowlite.objective import middles, to_pixels
 from glowlite.outputs import PNG, check_output
 from glowlite.sheets import drawn, enlarged, lost, save_png, tile, titled
 from glowlite.terminal import say, warn
-from glowlite.trained import add_model_options, load_trained, part_words
+from glowlite.trained import add_model_options, add_place_of_data, load_trained, part_words
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -27,6 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
     add("--out", type=Path, default=Path("reconstruction.png"), help="originals, reconstructions, and their difference")
     add_model_options(parser)
+    add_place_of_data(parser)
     return parser.parse_args(arguments)
 
 

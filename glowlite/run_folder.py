@@ -6,21 +6,20 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 import glowlite.checkpoint as checkpoint
 from glowlite.data.dataset import Dataset
-from glowlite.errors import GlowliteError, PictureError
+from glowlite.errors import DamagedError, GlowliteError, PictureError
 from glowlite.pictures import samples_at_temperatures, save_learning_curve, save_pictures
 from glowlite.run_files import read_config_file, read_lines
 from glowlite.storage import (
     CHECKPOINTS,
     checkpoint_name,
     checkpoints_of,
-    remove_temporaries,
+    flush_folder,
     replace_by_link,
     write_text,
 )
@@ -29,11 +28,8 @@ from glowlite.trainer import Metrics, Timing
 from glowlite.training import Training
 from glowlite.update import StepResult
 
+SAVED = "saved"  # in config.json: whether the run has written a checkpoint; a run of the first version does not say
 CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
-OURS = (
-    CONFIG, METRICS, TIMING, BEST, "learning-curve.png", "latents.png", "reconstruction.png", "samples-*.png", "report.html",
-    f"{CHECKPOINTS}/step-*.safetensors", "tensorboard/events.*",
-)  # fmt: skip
 
 
 class RunFolder:
@@ -52,6 +48,7 @@ class RunFolder:
         self.picture_failed = False
         self.steps_per_epoch = len(data.train) // training.settings.batch
         (path / CHECKPOINTS).mkdir(exist_ok=True)
+        flush_folder(path)
         step = training.state.step
         self.history = _rewind(path / METRICS, Metrics, step)
         _rewind(path / TIMING, Timing, step)
@@ -76,6 +73,9 @@ class RunFolder:
         checkpoint.save(training, path, self.steps_per_epoch, run=self.source)
         if training.state.best_step == training.state.step:
             self._name_best(path)
+        if not self.source.get(SAVED):
+            self.source[SAVED] = True
+            write_config(self.path, self.source)
         for old in checkpoints_of(self.path)[: -self.keep]:
             old.unlink()
 
@@ -154,75 +154,43 @@ def read_config(run: Path) -> dict[str, Any]:
         raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
 
 
-def restore_newest(training: Training, run: Path) -> Path | None:
-    """Set `training` to the newest checkpoint that is sound, and return it; None if there is none yet.
+def write_config(run: Path, config: dict[str, Any]) -> None:
+    write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
 
-    A damaged one is said on stderr and removed, so that the run can write it again. Rank 0 reads, and tells the others.
+
+def restore_newest(training: Training, run: Path) -> Path | None:
+    """Set `training` to the newest checkpoint that is whole, and return it; None if there is no checkpoint.
+
+    Damaged ones before it are said on stderr and set aside, so that the run can write them again. Rank 0 reads, and tells
+    the others. Raises GlowliteError, and changes nothing, for one that cannot be read or is of another model, and where
+    all are damaged.
     """
     found = _restore_newest(training, run) if training.ranks.leads else None
     return checkpoint.tell(training, found)
 
 
 def _restore_newest(training: Training, run: Path) -> Path | None:
+    damaged: list[Path] = []
     for path in reversed(checkpoints_of(run)):
         try:
             checkpoint.restore(training, path)
-            return path
-        except GlowliteError as error:
-            if not any(word in str(error) for word in ("damaged", "cannot read")):
-                raise
+        except DamagedError as error:
             warn(f"{error}; trying the one before it")
-            path.unlink()
+            damaged.append(path)
+            continue
+        for other in damaged:
+            _set_aside(other)
+        return path
+    if damaged:
+        raise GlowliteError(
+            f"{run}: every checkpoint is damaged, {damaged[-1]} the last; put back a copy, or begin a new run"
+        )
     return None
 
 
-def make_run_folder(out: str | None, name: str, overwrite: bool, resume: bool) -> Path:
-    """The folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ...
-
-    A named folder that holds a run already is refused, unless it is to be resumed or overwritten.
-    """
-    if out is None:
-        taken = [
-            int(m[1]) for p in Path("runs").glob(f"{name}-*") if (m := re.fullmatch(rf"{re.escape(name)}-(\d+)", p.name))
-        ]
-        path = Path("runs") / f"{name}-{max(taken, default=0) + 1}"
-    else:
-        path = Path(out)
-        if path.exists() and not path.is_dir():
-            raise GlowliteError(f"--out {path} is a file; name a folder")
-        if (path / CONFIG).exists() and not (resume or overwrite):
-            raise GlowliteError(
-                f"--out {path} holds a run already; name another folder, or add --resume to go on with it, or"
-                " --overwrite to replace it"
-            )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GlowliteError(f"--out {path}: cannot make the folder: {error.strerror}") from None
-    return path
-
-
-@contextlib.contextmanager
-def alone_in(path: Path) -> Iterator[None]:
-    """Hold the folder of a run for this process alone: two that write one run would spoil it."""
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        yield
-        return
-    with open(path / ".lock", "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise GlowliteError(f"{path}: another process is writing this run; wait for it, or name another --out") from None
-        for folder in (path, path / CHECKPOINTS):
-            remove_temporaries(folder)
-        yield
-
-
-def begin(path: Path, config: dict[str, Any], fresh: bool = True) -> None:
-    """Write the configuration of a run; a fresh one first empties the folder of an older run's files, and of no others."""
-    for pattern in OURS if fresh else ():  # the configuration first: half a run is none
-        for file in path.glob(pattern):
-            file.unlink(missing_ok=True)
-    write_text(path / CONFIG, json.dumps(config, indent=2) + "\n")
+def _set_aside(path: Path) -> None:
+    """Give a damaged checkpoint a name that none has, under which it is left alone."""
+    number, place = 1, path.with_name(f"{path.name}.damaged")
+    while os.path.lexists(place):
+        number, place = number + 1, path.with_name(f"{path.name}.damaged-{number + 1}")
+    path.rename(place)

@@ -30,6 +30,7 @@ FORMAT = "glowlite-1"
 CHECKPOINTS = "checkpoints"  # the folder of them in the folder of a run
 # of this version, and of the first, in the folder of a run
 TEMPORARY = re.compile(r"\.glowlite-[0-9a-f]{32}\.tmp|\..+\.(json|jsonl|png|safetensors)\.\d+\.tmp")
+CHECKPOINT = re.compile(r"step-(\d{8,18})\.safetensors")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -171,8 +172,15 @@ def checkpoint_name(step: int) -> str:
 
 
 def checkpoints_of(run: Path) -> list[Path]:
-    """The checkpoints of the folder of a run, oldest first."""
-    return sorted((run / CHECKPOINTS).glob("step-" + "[0-9]" * 8 + ".safetensors"))
+    """The checkpoints of the folder of a run, oldest first. Raises GlowliteError where the system refuses to look."""
+    folder = run / CHECKPOINTS
+    try:
+        found = {int(m[1]): folder / m[0] for m in map(CHECKPOINT.fullmatch, os.listdir(folder)) if m}
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise GlowliteError(f"cannot read {folder}: {error.strerror}") from None
+    return [found[step] for step in sorted(found)]
 
 
 def resolve(path: str | Path) -> Path:

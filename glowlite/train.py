@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,8 @@ from glowlite.bijectors.memory import Memory
 from glowlite.checkpoint import versions
 from glowlite.command_line import run
 from glowlite.communicator import Alone, communicator
-from glowlite.data import Dataset, load
+from glowlite.data import Dataset, load, located
+from glowlite.data.fingerprint import fingerprint
 from glowlite.data_options import preparation_of
 from glowlite.errors import GlowliteError
 from glowlite.exchange import exchange_of
@@ -23,12 +27,15 @@ from glowlite.launcher import is_first
 from glowlite.models.glow import Glow
 from glowlite.option_sources import as_yaml, effective, parse_arguments
 from glowlite.options import config_of, settings_of, steps_in
-from glowlite.run_folder import Companion, RunFolder, alone_in, begin, make_run_folder, read_config, restore_newest
+from glowlite.outputs import PNG, check_folder
+from glowlite.run_folder import CONFIG, SAVED, Companion, RunFolder, read_config, restore_newest
+from glowlite.run_place import RUNS, alone_in, begin, check_nothing_to_restore, check_run_folder, make_run_folder
 from glowlite.storage import checkpoints_of
 from glowlite.tensorboard import TensorBoard, writer_class
 from glowlite.terminal import bar, say, warn
 from glowlite.trainer import Metrics, Observer, Timing, check_memory, check_settings, train
 from glowlite.training import Training
+from glowlite.typed import typed
 from glowlite.update import StepResult
 from glowlite.workers import Workers
 
@@ -82,8 +89,8 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
 
 
-def main() -> int:
-    options = parse_arguments()
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
     if options.print_config:
         if is_first():
             for line in as_yaml(options).splitlines():
@@ -99,9 +106,11 @@ def train_over(ranks: Alone, options: argparse.Namespace) -> int:
     """Train as the options say, and return the exit code. Every rank does this."""
     if options.tensorboard:
         writer_class()
+    if ranks.leads:  # before any work
+        check_place(options)
     training, data = make_training(options, ranks)
     check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
-    made = str(make_run_folder(options.out, data.name, options.overwrite, options.resume)) if ranks.leads else ""
+    made = str(make_run_folder(options.out, data.name)) if ranks.leads else ""
     path = Path(ranks.tell(made))
     with alone_in(path) if ranks.leads else nullcontext():
         source = take_up(training, data, options, path)
@@ -110,17 +119,40 @@ def train_over(ranks: Alone, options: argparse.Namespace) -> int:
                 _train(training, data, make_observers(training, data, options, source, path), interrupts, path)
             if training.state.step < training.settings.steps:
                 if ranks.leads:
-                    again = f"python -m glowlite.train --resume --out {path}"
-                    warn(f"stopped after step {training.state.step}, which is saved; go on with {again}")
+                    warn(f"stopped after step {training.state.step}, which is saved; go on with {going_on(path)}")
                 return interrupts.exit_code
     if ranks.leads:
         for line in data.skipped[:3]:
             warn(f"skipped: {line}")
         if data.skipped:
             warn(f"{len(data.skipped)} images were damaged and skipped")
-        last = f"samples-{training.settings.steps:06d}.png"
-        say(f"held-out bits/dim {training.state.held_out:.3f} at {training.settings.n_bits} bits; samples in {path}/{last}")
+        say(outcome(training, path))
     return 0
+
+
+def check_place(options: argparse.Namespace) -> None:
+    """Raise GlowliteError unless the run can be written where these options ask."""
+    if options.out is None:
+        check_folder("--out", Path(RUNS), PNG, lambda name: False)
+    else:
+        check_run_folder(options.out, options.overwrite, options.resume)
+
+
+def going_on(path: Path) -> str:
+    """The command that goes on with the run in a folder, as it is typed."""
+    return f"python -m glowlite.train --resume {typed('out', path)}"
+
+
+def outcome(training: Training, path: Path) -> str:
+    """How the run ended, in one line. It may have gone further than --steps, or not so far as to an evaluation."""
+    state, steps = training.state, training.settings.steps
+    past = f"the run is at step {state.step} already, and --steps is {steps}; " if state.step > steps else ""
+    if state.held_out is None:
+        return f"{past}not evaluated yet"
+    numbers = [int(m[1]) for there in os.listdir(path) if (m := re.fullmatch(r"samples-(\d{6,})\.png", there))]
+    newest = max((number for number in numbers if number <= state.step), default=None)
+    samples = "" if newest is None else f"; samples in {path}/samples-{newest:06d}.png"
+    return f"{past}held-out bits/dim {state.held_out:.3f} at {training.settings.n_bits} bits{samples}"
 
 
 def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, Dataset]:
@@ -163,15 +195,24 @@ def steps_per_epoch(options: argparse.Namespace, data: Dataset) -> int:
 def take_up(training: Training, data: Dataset, options: argparse.Namespace, path: Path) -> dict[str, Any]:
     """Restore the run in the folder `path`, or begin a new one there; what its config.json says."""
     ranks, images = training.ranks, [len(data.train), len(data.held_out)]
-    resumed = restore_newest(training, path) if options.resume else None
-    if ranks.leads and resumed is not None and read_config(path)["images"] != images:
-        raise GlowliteError(
-            f"{data.source} has {images[0]} training and {images[1]} held-out images, but {path} began with"
-            f" {' and '.join(map(str, read_config(path)['images']))}; bring the same data, or begin a new run"
-        )
-    source = {"options": effective(options), "data": data.source, "images": images, "versions": versions()}
+    source: dict[str, Any] = {
+        "options": {**effective(options), "data": located(options.data)},
+        "data": data.source,
+        "images": images,
+        "versions": versions(),
+    }
     if ranks.leads:
-        begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
+        check_run_folder(str(path), options.overwrite, options.resume)  # another process may have been here meanwhile
+        source["fingerprint"] = fingerprint(data)
+        if options.resume and (path / CONFIG).exists():
+            check_same_data(source, read_config(path), path)
+    resumed = restore_newest(training, path) if options.resume else None
+    if ranks.leads:
+        if resumed is None and options.resume:
+            check_nothing_to_restore(path)
+        source[SAVED] = resumed is not None
+        if resumed is None or training.state.step < training.settings.steps:
+            begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
         over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
         where = "writing to" if resumed is None else f"going on from {resumed} in"
         warn(
@@ -181,6 +222,26 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
         for note in data.notes:
             warn(f"{data.name}: {note}")
     return source
+
+
+def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -> None:
+    """Raise GlowliteError unless a run has the images that it began with: as many, the same ones, in the same order."""
+    if source["images"] != begun["images"]:
+        raise GlowliteError(
+            f"{source['data']} has {source['images'][0]} training and {source['images'][1]} held-out images, but {path}"
+            f" began with {' and '.join(map(str, begun['images']))}; bring the same data, or begin a new run"
+        )
+    if "fingerprint" not in begun:  # of the first version: only the place can tell
+        place, before = source["options"]["data"], located(begun["options"]["data"])
+        if place != before:
+            raise GlowliteError(
+                f"--data was {before} when {path} began, without a fingerprint, and cannot become {place}; put the data back"
+            )
+    elif source["fingerprint"] != begun["fingerprint"]:
+        raise GlowliteError(
+            f"{source['data']} has as many images as {path} began with, but others, or in another order; bring the same"
+            " data, or begin a new run"
+        )
 
 
 def make_observers(
@@ -201,8 +262,10 @@ def _train(training: Training, data: Dataset, observers: list[Observer], interru
         train(training, data, observers, stop=lambda: bool(interrupts))
     except (GlowliteError, OSError) as error:
         said = str(error) if isinstance(error, GlowliteError) else f"{error.filename or path}: {error.strerror}"
-        good = checkpoints_of(path)
-        kept = f"; the last good checkpoint is {good[-1]}: go on from it with --resume --out {path}" if good else ""
+        good: list[Path] = []
+        with contextlib.suppress(GlowliteError):
+            good = checkpoints_of(path)
+        kept = f"; the last good checkpoint is {good[-1]}: go on from it with --resume {typed('out', path)}" if good else ""
         raise GlowliteError(f"{said}{kept}") from None
     finally:
         for observer in observers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ import numpy as np
 
 from glowlite.backend import device_namespace
 from glowlite.command_line import Parser, at_least
-from glowlite.data import Dataset, load
+from glowlite.data import Dataset, is_there, load
+from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
 from glowlite.data.own import own_image
 from glowlite.data_options import preparation_of
@@ -29,6 +29,7 @@ from glowlite.options import make_parser
 from glowlite.run_folder import BEST, CONFIG, read_config
 from glowlite.storage import resolve
 from glowlite.terminal import warn
+from glowlite.typed import typed
 from glowlite.workers import MOST_THREADS, Workers
 
 DEFAULT = next(iter(NAMES))
@@ -39,7 +40,8 @@ MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {',
 class Trained:
     """A model, the bits of its images, what to call it in print, and the options of its training, {} if unknown.
 
-    `weights`: `averaged` or `raw`. `run`: the word that named it.
+    `weights`: `averaged` or `raw`. `run`: the word that named it. `fingerprint`: of its data, where it is known. `place`:
+    where its data are now, if that was said.
     """
 
     model: Glow
@@ -48,6 +50,8 @@ class Trained:
     options: dict[str, Any]
     weights: str
     run: str
+    fingerprint: str | None = None
+    place: str | None = None
 
     @cached_property
     def held_out(self) -> Images:
@@ -55,12 +59,24 @@ class Trained:
         return self.data().held_out
 
     def data(self, processes: int = 1) -> Dataset:
-        """The data it was trained on, prepared as they were for that. Raises GlowliteError if nobody knows which."""
+        """The data it was trained on, prepared as they were for that.
+
+        Raises GlowliteError where it is not known which, where they are not there any more, and where they are others now.
+        """
         if not self.options:
             raise GlowliteError(f"{self.name}: does not say what it was trained on; name the folder of a run, or say --data")
         parser = make_parser()
         trained = parser.parse_args(as_words(parser, self.options, f"options of {self.name}"))
-        return load(trained.data, preparation_of(trained), processes)
+        place = self.place or trained.data
+        if not is_there(place):
+            raise GlowliteError(f"{self.name}: its data, {place}, are not there; say where they are now with --data")
+        data = load(place, preparation_of(trained), processes)
+        if self.fingerprint is not None and fingerprint(data) != self.fingerprint:
+            raise GlowliteError(
+                f"{data.source}: not the images that {self.name} was trained on, or in another order; say with --data where"
+                " those are"
+            )
+        return data
 
     def images(self, words: Sequence[str]) -> np.ndarray:
         """The images that words name, uint8 (N, H, W, C): files, or numbers of held-out images, from 0.
@@ -91,6 +107,11 @@ def add_model_options(parser: Parser) -> None:
     add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
 
 
+def add_place_of_data(parser: Parser) -> None:
+    """--data, for a command that reads the data of a run."""
+    parser.add_argument("--data", help="where the images of its training are now, if they were moved")
+
+
 def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None) -> Trained:
     """The model that `run` names, as the options of `add_model_options` ask for it. Raises GlowliteError.
 
@@ -103,11 +124,12 @@ def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cor
         raise GlowliteError(f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run")
     check_initialized(run, model.initialized)
     condition(model)  # a matrix that is singular, or weights that are not finite, are said here in one line
-    found = model.facts.get("run", {}).get("options", {})
+    known = model.facts.get("run", {})
     if (Path(run) / CONFIG).exists() and run not in NAMES:
-        found = read_config(Path(run))["options"]
+        known = read_config(Path(run))
     weights = model.facts.get("weights") or (options.weights if model.facts.get("average") else "raw")
-    return Trained(model, model.n_bits, f"pretrained {run}" if run in NAMES else run, found, weights, run)
+    name, place = f"pretrained {run}" if run in NAMES else run, getattr(options, "data", None)
+    return Trained(model, model.n_bits, name, known.get("options", {}), weights, run, known.get("fingerprint"), place)
 
 
 @contextmanager
@@ -145,5 +167,5 @@ def training_command(options: dict[str, Any]) -> str:
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
-            words.append(f"--{option} {shlex.quote(str(value))}")
+            words.append(typed(name, value))
     return " ".join(words)

@@ -14,14 +14,14 @@ PACKAGE = ROOT / "glowlite"
 # A file or a folder of glowlite/ and its floor; a module imports from its own floor or from below
 FLOORS = {
     "errors": 0, "backend": 0, "shapes": 0, "pixels": 0, "testing": 0, "blas": 0, "arguments": 0, "schema": 0, "launcher": 0,
-    "inputs": 0, "terminal": 0, "start_up": 0, "limits": 0, "conversion": 0, "kernels": 1,
+    "inputs": 0, "terminal": 0, "typed": 0, "start_up": 0, "limits": 0, "conversion": 0, "kernels": 1,
     "parameters": 1, "stacks": 1, "staging": 1, "communicator": 1, "workers": 1, "randomness": 1, "exchange": 1,
     "tensor_file": 1, "storage": 1, "outputs": 1,
     "bijectors": 2, "conditioners": 2,
     "models": 3, "objective": 3, "optimizers": 3, "data": 3, "latent": 3,
     "interop": 4, "batches": 4, "evaluation": 4, "guards": 4, "settings": 4, "sheets": 4, "directions": 4, "drawing": 4,
     "update": 5, "training": 5,
-    "checkpoint": 5, "trainer": 5, "tensorboard": 5, "pictures": 5, "run_folder": 5, "run_files": 5, "presets": 5,
+    "checkpoint": 5, "trainer": 5, "tensorboard": 5, "pictures": 5, "run_folder": 5, "run_place": 5, "run_files": 5, "presets": 5,
     "command_line": 6, "data_options": 6, "options": 6, "option_sources": 6, "interrupts": 6, "train": 6, "bench": 6,
     "sample": 6, "evaluate": 6, "report": 6, "trained": 6, "export": 6, "interpolate": 6, "reconstruct": 6, "figures": 6,
     "edit": 6, "config_file": 6,

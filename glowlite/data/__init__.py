@@ -77,6 +77,20 @@ def _as_text(spec: Any) -> str:
     return os.path.join(".", text) if text in NAMES and not isinstance(spec, str) else text
 
 
+def located(spec: str) -> str:
+    """`spec` with its path made absolute, so that it means the same in any working folder. Nothing is looked up."""
+    name, _, rest = spec.partition(":")
+    if embedded_name(spec) is not None:
+        return spec
+    return f"{name}:{os.path.abspath(rest)}" if name in READERS and rest else os.path.abspath(spec)
+
+
+def is_there(spec: str) -> bool:
+    """Whether the path in `spec` leads to something, or none is needed."""
+    name, _, rest = spec.partition(":")
+    return embedded_name(spec) is not None or os.path.exists(rest if name in READERS and rest else spec)
+
+
 def find_reader(spec: str) -> tuple[str, Path]:
     """Which of READERS reads `spec`, a path or `reader:path`, and the path. Raises DataError if none does."""
     name, _, rest = spec.partition(":")

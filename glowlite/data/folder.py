@@ -12,7 +12,8 @@ from glowlite.data.images import Pictures
 from glowlite.data.pillow import is_grey, read_mode, read_picture
 from glowlite.data.split import split
 from glowlite.data.walk import Walk
-from glowlite.errors import DataError
+from glowlite.errors import DataError, GlowliteError
+from glowlite.inputs import open_regular
 
 
 class FilePictures(Pictures):
@@ -30,6 +31,28 @@ class FilePictures(Pictures):
 
     def name(self, row: int) -> str:
         return str(self.files[row])
+
+    def content(self, rows: np.ndarray) -> bytes:
+        return b"".join(_bytes_of(self.files[row]) for row in rows)
+
+    def file_sizes(self) -> list[int]:
+        return [_size_of(file) for file in self.files]
+
+
+def _bytes_of(file: Path) -> bytes:
+    """None of a file that cannot be read."""
+    try:
+        with open_regular(file) as opened:
+            return opened.read()
+    except (OSError, GlowliteError):
+        return b""
+
+
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _may_be_grey(file: Path) -> bool:

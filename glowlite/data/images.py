@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any
 
 import numpy as np
+
+from glowlite.errors import DataError
 
 
 class Images(ABC):
@@ -26,6 +29,14 @@ class Images(ABC):
 
         `places`, (n, 2) in [0, 1]: where random crops lie, from top left to bottom right; by default in the middle.
         """
+
+    def content(self, rows: np.ndarray) -> bytes:
+        """What tells the images of `rows` from others, one after the other: the bytes of their files, or their pixels."""
+        return self.read(rows).tobytes()
+
+    def file_sizes(self) -> list[int]:
+        """The bytes of the file of each image, where each has one; else none."""
+        return []
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         return self.read(np.arange(len(self))[rows])
@@ -67,6 +78,13 @@ class Rows(Images):
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
         return self.images.read(self.rows[rows], places)
 
+    def content(self, rows: np.ndarray) -> bytes:
+        return self.images.content(self.rows[rows])
+
+    def file_sizes(self) -> list[int]:
+        sizes = self.images.file_sizes()
+        return [sizes[row] for row in self.rows] if sizes else []
+
     @property
     def skipped(self) -> list[str]:
         return self.images.skipped
@@ -96,6 +114,18 @@ class Pictures(ABC):
     def name(self, row: int) -> str:
         """How to call it in a message: a path, a key."""
 
+    def content(self, rows: np.ndarray) -> bytes:
+        """As that of Images. One that cannot be read has none."""
+        found = []
+        for row in rows:
+            with contextlib.suppress(DataError):
+                found.append(self.picture(int(row))[0].tobytes())
+        return b"".join(found)
+
+    def file_sizes(self) -> list[int]:
+        """As that of Images."""
+        return []
+
 
 class ArrayPictures(Pictures):
     """Images seen as pictures, to be resized or cropped."""
@@ -111,3 +141,6 @@ class ArrayPictures(Pictures):
 
     def name(self, row: int) -> str:
         return f"image {row} of {self.source}"
+
+    def content(self, rows: np.ndarray) -> bytes:
+        return self.images.content(rows)

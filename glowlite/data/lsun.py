@@ -68,3 +68,6 @@ class LmdbPictures(Pictures):
                 f"{self.name(row)}: has {self.values.size(row)} bytes, too many for a picture; get the LMDB again"
             )
         return read_picture(io.BytesIO(self.values.value(row)), self.name(row), keep_alpha=keep_alpha)
+
+    def content(self, rows: np.ndarray) -> bytes:
+        return b"".join(self.values.value(int(row)) for row in rows)

@@ -84,6 +84,12 @@ class Prepared(Images):
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def content(self, rows: np.ndarray) -> bytes:
+        return self.pictures.content(rows)
+
+    def file_sizes(self) -> list[int]:
+        return self.pictures.file_sizes()
+
     @property
     def skipped(self) -> list[str]:
         return [self._damaged[row] for row in sorted(self._damaged)]
