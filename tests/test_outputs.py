@@ -98,7 +98,7 @@ def test_a_model_file_is_replaced_only_by_its_kind(here):
     model = small_model()
     model.save("exported.safetensors", held_out={}, command="")
     model.save("plain.safetensors")
-    model.save("checkpoint.safetensors", held_out={}, command="", optimizer={})
+    model.save("checkpoint.safetensors", held_out={}, command="", optimizer={"name": "adam", "steps": 1})
     write_arrays(here / "directions.safetensors", {"a": np.zeros(2)}, {"names": [], "images": 3, "weights": ""})
     allowed = {MODEL: "exported", DIRECTIONS: "directions"}
     for kind, own in allowed.items():
