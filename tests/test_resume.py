@@ -130,7 +130,7 @@ import json
 dumps = json.dumps
 def half(value, **options):
     text = dumps(value, **options)
-    if 'drift' in value and again(13):
+    if isinstance(value, dict) and 'drift' in value and again(13):
         os.write(os.open('RUN/metrics.jsonl', os.O_WRONLY | os.O_APPEND), text[:25].encode())
         die()
     return text
