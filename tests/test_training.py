@@ -200,9 +200,11 @@ def test_the_memory_policy_is_as_before_after_drift_was_looked_for(monkeypatch):
 def test_of_several_singular_matrices_the_first_is_named():
     """Which of them is worst is decided by rounding, and another processor rounds otherwise."""
     model = small_model()
+    rng = np.random.default_rng(0)
     for name in ("level0/step1", "level1/step0", "level1/step1"):
         weight = model.store.parameters[f"{name}/permutation/weight"].value
-        for value in (30.0, 0.3, 0.0):
+        u, v = rng.integers(1, 10, (2, len(weight)))  # their products are exact in float32
+        for value in (30.0, 0.0, np.outer(u, v)):
             weight[...] = value
             with pytest.raises(GlowliteError, match=r"level0/step1/permutation is nearly singular.* inf "):
                 condition(model)

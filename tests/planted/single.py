@@ -172,8 +172,8 @@ BUGS = [
         COPIES,
         "the parameters of a copy are no views of its vectors",
         "parameters.py",
-        "None) if self.home is None else (None, None, False, self.home[0])",
-        "None)",
+        "        self._bind(shapes)\n\n    def clear",
+        "\n    def clear",
         (COPY,),
     ),
     Bug(
