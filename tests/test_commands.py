@@ -16,8 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
-from small_runs import ROOT, environment
+from PIL import Image
+from small_runs import ROOT, environment, images
 from test_floors import MODULES
 
 from glowlite.__main__ import COMMANDS
@@ -424,3 +426,34 @@ def test_threads_that_the_system_does_not_start(monkeypatch):
     monkeypatch.setattr("threading.Thread.start", refuse)
     with pytest.raises(GlowliteError, match=r"threads 3: can't start new thread; lower --threads"):
         Workers(3).map(abs, [1, 2])
+
+
+# --- names that are no UTF-8, on streams that cannot say them ---
+
+
+def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monkeypatch):
+    """From the data to the report, and again from a run that is resumed; the streams refuse what is not of 256 letters."""
+    monkeypatch.chdir(tmp_path)
+    narrow = {name: io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict") for name in ("stdout", "stderr")}
+    for stream in narrow:
+        monkeypatch.setattr(f"sys.{stream}", narrow[stream])
+    name = os.fsdecode(b"fot\xf6s \xff") + " 写真"
+    data, out, picture = f"{name}.npy", f"run {name}", f"{name}.png"
+    np.save(data, images(12))
+    Image.fromarray(images(1)[0]).save(picture)
+    tiny = ["--K", "1", "--L", "1", "--width", "4", "--batch", "4", "--evaluate-every", "2", "--threads", "1"]
+    for program, words in {
+        "data": [data, "--sheet", f"sheet {picture}", "--save", f"saved {data}"],
+        "train": [*tiny, "--steps", "2", "--data", data, "--out", out],
+        "evaluate": [out, "--csv", f"{name}.csv", "--ood", data, "--histogram", f"ood {picture}"],
+        "sample": [out, "--n", "2", "--out", f"samples {picture}"],
+        "reconstruct": [out, "0", picture, "--out", f"again {picture}"],
+        "interpolate": [out, "0", picture, "--steps", "2", "--out", f"way {picture}"],
+        "export": [out, f"{name}.safetensors"],
+        "report": [out],
+    }.items():
+        assert as_command(main_of(program), program, words) == 0, narrow["stderr"].buffer.getvalue()
+    assert as_command(main_of("train"), "train", [*tiny, "--steps", "4", "--resume", "--out", out]) == 0
+    assert as_command(main_of("evaluate"), "evaluate", [f"{name}.safetensors"]) == 0
+    said = b"".join(stream.buffer.getvalue() for stream in narrow.values())
+    assert b"fot\\xf6s" in said and b"Traceback" not in said
