@@ -63,7 +63,15 @@ class Parser(argparse.ArgumentParser):
         said = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: shortened(word[0], LONGEST_WORD), printable(message))
         if self._source:  # nothing that was typed: the command that reads it says so
             raise GlowliteError(shortened(f"{self._source}{said}", LONGEST))
-        self.exit(2, shortened(f"{self.prog}: error: {said}; see --help", LONGEST) + "\n")
+        self.exit(2, shortened(f"{self.prog}: error: {said}; {self._advice()}", LONGEST) + "\n")
+
+    def _advice(self) -> str:
+        """What to do about an error: how the command is called, where words belong to it that are no options."""
+        words = [_shown_word(action) for action in self._actions if not action.option_strings]
+        if not words:
+            return "see --help"
+        usual = f"%(prog)s {' '.join(words)} [options]"
+        return "usage: " + (self.usage or usual) % {"prog": self.prog}
 
     @contextmanager
     def blaming(self, source: str) -> Iterator[None]:
@@ -73,6 +81,11 @@ class Parser(argparse.ArgumentParser):
             yield
         finally:
             self._source = ""
+
+
+def _shown_word(action: argparse.Action) -> str:
+    word = str(action.metavar or action.dest.upper())
+    return f"[{word}]" if action.nargs == "?" else word
 
 
 def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[[str], float]:

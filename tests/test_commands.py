@@ -457,3 +457,62 @@ def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monke
     assert as_command(main_of("evaluate"), "evaluate", [f"{name}.safetensors"]) == 0
     said = b"".join(stream.buffer.getvalue() for stream in narrow.values())
     assert b"fot\\xf6s" in said and b"Traceback" not in said
+
+
+# --- errors that help ---
+
+
+def messages(tree):
+    """(line, characters that stand in the code) of the message of every error that is made."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error") and node.args:
+            parts = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+            yield node.lineno, sum(len(part) for part in parts if isinstance(part, str))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_error_is_no_longer_than_one_reads(name):
+    for line, length in messages(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        assert length <= 180, f"line {line}: {length} characters, and names come on top"
+
+
+def ordinary_mistakes(program):
+    """Words that are wrong in an ordinary way, for every option of a command and for the words that are none."""
+    yield ["--no-such-option"]
+    yield ["no-such-thing", "no-other", "third", "fourth", "fifth"]
+    for action in parser_of(program)._actions:
+        if action.option_strings and action.nargs is None:
+            yield [action.option_strings[-1]]
+        if action.option_strings and (action.choices or action.type not in (None, Path)):
+            yield [f"{action.option_strings[-1]}=wrong"]
+        if action.option_strings and action.nargs == 0:
+            yield [f"{action.option_strings[-1]}=wrong"]
+    for option, value in (("--device", "gup"), ("--memory", "sorted"), ("--preset", "cifar"), ("--data", "fases")):
+        if option in parser_of(program)._option_string_actions:
+            yield [option, value]
+
+
+@pytest.mark.parametrize("program", sorted(COMMANDS))
+def test_an_ordinary_mistake_is_a_short_line(as_command, capsys, tmp_path, monkeypatch, program):
+    monkeypatch.chdir(tmp_path)
+    for words in ordinary_mistakes(program):
+        assert as_command(main_of(program), program, words) == 2, words
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and len(err) <= 240, err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("export", "required: run, file; usage: python -m glowlite.export RUN FILE [options]"),
+        ("interpolate", "usage: python -m glowlite.interpolate [RUN] A B [C D] [options]"),
+        ("reconstruct", "usage: python -m glowlite.reconstruct [RUN] IMAGE [IMAGE ...] [options]"),
+        ("report", "usage: python -m glowlite.report RUN [options]"),
+        ("data", "usage: python -m glowlite.data SPEC [options]"),
+        ("interop", "required: action, FILE; usage: python -m glowlite.interop"),
+    ],
+)
+def test_a_command_without_its_words_says_how_it_is_called(as_command, capsys, program, said):
+    assert as_command(main_of(program), program) == 2
+    assert said in capsys.readouterr().err
