@@ -41,7 +41,7 @@ def alpha_range(text: str) -> tuple[float, ...]:
         ends = (math.nan,)
     if not all(abs(end) <= MOST_ALPHA for end in ends):
         raise argparse.ArgumentTypeError(
-            f"expected a number or a range such as -1..1, from -{MOST_ALPHA} to {MOST_ALPHA}, got {shortened(text)!r}"
+            f"expected a number or a range such as -1..1, from -{MOST_ALPHA} to {MOST_ALPHA}, got {shortened(text, 30)!r}"
         )
     return ends
 
