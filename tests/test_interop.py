@@ -11,11 +11,13 @@ from safetensors.numpy import load_file, save_file
 
 from glowlite import Glow, GlowliteError, Memory
 from glowlite.interop import from_weights, their_gradients
+from glowlite.interop.__main__ import main
 from glowlite.interop.golden import LIMITS, before_priors, check, relative_error, round_log_dets
 from glowlite.interop.reading import KINDS
 from glowlite.objective import loss_gradients
 
 GOLDEN = Path(__file__).parent / "golden"
+GRADIENT_OF_A = "grad/flow.layers.5.block.2.conv.weight"
 # how many trainable tensors each code has, so that none is passed over
 FILES = {
     "a_additive_shuffle": 105, "a_affine_invconv": 54, "a_affine_lu": 62, "b_additive_invconv": 73,
@@ -112,6 +114,96 @@ def test_every_rule_is_a_linear_map_with_its_adjoint():
                 assert forth == pytest.approx(back, rel=1e-9, abs=1e-12), rule.ours
 
 
+@pytest.fixture(scope="module")
+def reversed_channels(tmp_path_factory):
+    """A golden file of a model that reverses its channels, in the names and layouts of code C: no tensor tells of that."""
+    golden = contents("c_additive_shuffle")
+    golden = {name: t for name, t in golden.items() if "shuffle" not in name and not name.startswith(("ddi/", "init/"))}
+    del golden["x_init"]
+    x, tensors = golden["x"].astype(np.float64), {name[6:]: t for name, t in golden.items() if name.startswith("param/")}
+    model = from_weights(tensors, "C", x.shape[1:3], dtype="float64", permutation="reverse")
+    latents, _ = model.forward(x)
+    _, golden["grad_x"] = model.backward(latents, *loss_gradients(latents, len(x)))
+    golden |= {f"eps/{i}": eps for i, eps in enumerate(latents)} | {"log_prob": model.log_prob(x)}
+    golden |= {f"grad/{name}": g for name, g in their_gradients(model, tensors, "C").items()}
+    for name in [name for name in golden if name.startswith("z")]:
+        del golden[name]
+    return {name: np.ascontiguousarray(t) for name, t in golden.items()}
+
+
+@pytest.mark.parametrize("said", [{"flow_permutation": "0"}, {"permutation": "reverse"}, {"permutation": " Reverse "}])
+def test_a_reversal_is_read_from_the_metadata(reversed_channels, tmp_path, said, capsys):
+    save_file(reversed_channels, tmp_path / "golden.safetensors", said)
+    assert main(["check", str(tmp_path / "golden.safetensors")]) == 0
+    assert "all within tolerance" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("said", [None, {"flow_permutation": "2"}, {"permutation": "shuffle"}])
+def test_a_reversal_that_no_metadata_tell_of_is_an_option(reversed_channels, tmp_path, said, capsys):
+    path = tmp_path / "golden.safetensors"
+    save_file(reversed_channels, path, said)
+    with pytest.raises(GlowliteError, match=r"golden.safetensors: .*no tensor tells the permutation"):
+        main(["check", str(path)])
+    for permutation in ("reverse", "reverse,reverse,reverse"):
+        assert main(["check", str(path), "--permutation", permutation]) == 0
+    for permutation, expected in [("shuffle", "shuffle/indices, .* is missing"), ("turn", "permutation must be one of")]:
+        with pytest.raises(GlowliteError, match=expected):
+            main(["check", str(path), "--permutation", permutation])
+
+
+def golden_with(changes):
+    golden = contents("a_affine_lu")
+    return {name: t for name, t in {**golden, **changes}.items() if t is not None}
+
+
+CONV2 = "param/flow.layers.1.block.2.conv.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"x": None}, "holds no x"),
+        ({"log_prob": None}, "holds no log_prob"),
+        ({"log_prob": np.zeros(7)}, "log_prob must have shape"),
+        ({"log_prob": np.zeros((0,))}, "log_prob must have shape"),
+        ({"x": np.zeros((2, 3, 8))}, "x must have four axes"),
+        ({"x": np.zeros((0, 3, 8, 8))}, "x must have four axes"),
+        ({"x": np.zeros((2, 3, 7, 8))}, "divisible"),
+        ({"x": np.zeros((2, 5, 8, 8))}, "expected an array"),
+        ({"x": np.zeros((2, 3, 8, 8), int)}, "expected float64"),
+        ({"x": np.zeros((1, 3, 1 << 17, 8), np.float16)}, "image_shape must be"),
+        ({"z": np.zeros(3)}, "z must have four axes"),
+        (dict.fromkeys(["z", "z_top", *(f"{kind}/{i}" for kind in ("eps", "z") for i in range(3))]), "no latents"),
+        ({GRADIENT_OF_A: None}, "is missing or surplus"),
+        ({"grad/more": np.zeros(3)}, "grad/more is missing or surplus"),
+        ({CONV2: np.zeros((1, 1))}, "must have shape"),
+        ({CONV2: np.full((16, 16, 1, 1), np.nan)}, "must hold finite numbers"),
+        ({"param/flow.layers.99999.actnorm.bias": np.zeros((1, 12, 1, 1))}, "is missing|no place"),
+        ({"x_init": np.full((2, 3, 8, 8), 0.5)}, "ActNorm|no ActNorm in ddi"),
+    ],
+)  # fmt: skip
+def test_a_forged_golden_file_is_one_line(tmp_path, changes, said):
+    save_file(golden_with(changes), tmp_path / "golden.safetensors")
+    with pytest.raises(GlowliteError, match=said) as caught:
+        check(tmp_path / "golden.safetensors")
+    assert "golden.safetensors" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_no_pipe_is_a_golden_file(tmp_path):
+    os.mkfifo(tmp_path / "golden.safetensors")
+    with pytest.raises(GlowliteError, match="a named pipe"):
+        check(tmp_path / "golden.safetensors")
+
+
+def test_huge_values_are_said_by_the_result_alone(tmp_path):
+    golden = golden_with({})
+    golden["x"] = golden["x"] * 1e200
+    golden["param/flow.layers.1.actnorm.logs"] = np.full_like(golden["param/flow.layers.1.actnorm.logs"], 300.0)
+    save_file(golden, tmp_path / "huge.safetensors")
+    done = command(tmp_path / "huge.safetensors")
+    assert done.returncode == 1 and not done.stderr and "inf of" in done.stdout and "ABOVE" in done.stdout
+
+
 # the command
 
 
@@ -132,7 +224,7 @@ def test_the_command_checks_all_files():
     assert "all within tolerance" in done.stdout and "ABOVE" not in done.stdout
 
 
-GRADIENT = "grad/flow.layers.5.block.2.conv.weight"
+GRADIENT = GRADIENT_OF_A
 
 
 @pytest.mark.parametrize("name", ["log_prob", "z", "grad_x", GRADIENT])
@@ -275,7 +367,14 @@ def test_both_factors_of_a_product_and_flags_are_checked():
         ({"kind": "B"}, "kind B: no tensor with a name like blocks"),
         ({"kind": "C"}, "kind C: no tensor with a name like model"),
         ({"border": "all"}, "border cannot be overridden"),
-        ({"K": 0}, "K must be an integer"),
+        ({"K": 0}, "K must be a whole number from 1"),
+        ({"K": 10**9}, "K must be a whole number"),
+        ({"K": True}, "K must be a whole number"),
+        ({"K": 4000}, "no tensor tells the permutation of level 1"),
+        ({"L": 10**9}, "L must be a whole number from 1 to 16"),
+        ({"permutation": 5}, "permutation must be a text"),
+        ({"image_size": 8}, "image_size must be"),
+        ({"image_size": (8.0, 8)}, "image_shape must be"),
         ({"K": 1}, r"flow\.layers\.4\.invconv"),
         ({"width": 32}, "must have shape"),
         ({"depth": 3}, "unknown"),

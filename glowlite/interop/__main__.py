@@ -6,16 +6,22 @@ from pathlib import Path
 
 from glowlite.command_line import Parser, run
 from glowlite.interop.golden import check
+from glowlite.models.config import PERMUTATIONS
 from glowlite.terminal import say
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = Parser("interop", "Compare models imported from other Glow codes with what those codes computed.")
     parser.add_argument("action", choices=("check",), help="what to do")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="golden files, safetensors")
-    above = 0
-    for path in parser.parse_args().files:
-        report = check(path)
+    parser.add_argument(
+        "--permutation",
+        metavar="NAME",
+        help=f"of the models: {', '.join(PERMUTATIONS)}, or one for each level, with commas (default: as each file says)",
+    )
+    options, above = parser.parse_args(arguments), 0
+    for path in options.files:
+        report = check(path, options.permutation)
         say(f"{path}: kind {report.kind.name}{report.note}")
         for quantity, errors in report.errors.items():
             name, error = max(errors.items(), key=lambda item: item[1])

@@ -4,13 +4,16 @@ A safetensors file with `param/NAME` (and `buffer/NAME`) in the names and layout
 in nats, its latents, and `grad/NAME`, `grad_x`: the gradients of the mean of -log_prob / (D ln 2), D = H W C. Latents:
 `eps/i` of level i; `z/i`, before the prior has whitened them; `z` or `z_top`, the same of the last level.
 Files of kind C also hold `init/NAME`, weights before ActNorm has seen data; `x_init`; and `ddi/NAME`, ActNorm thereafter.
-Everything is computed in float64; the error of a tensor is max|a - b| / max|b|.
+A reversal of the channels leaves no tensor: a file says of it in its metadata, `permutation`: `reverse`, or
+`flow_permutation`: `0`, as the options of those codes are called. Everything is computed in float64; the error of a tensor
+is max|a - b| / max|b|.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +23,7 @@ from glowlite.interop.rules import Kind, Tensors
 from glowlite.interop.weights import fill, from_weights, their_gradients
 from glowlite.models.glow import Glow
 from glowlite.objective import log_normal, loss_gradients
+from glowlite.tensor_file import open_tensors
 
 IN_FLOAT64 = {"log_prob": 1e-10, "latents": 1e-10, "gradients": 1e-8, "grad_x": 1e-8}
 IN_FLOAT32 = {"log_prob": 1e-5, "latents": 1e-5, "gradients": 1e-4, "grad_x": 1e-4, "initialisation": 1e-5}
@@ -52,36 +56,40 @@ def relative_error(name: str, ours: np.ndarray, theirs: np.ndarray, least_scale:
     return difference / scale if scale else (np.inf if difference else 0.0)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a golden file, floats as float64; GlowliteError for any other file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        contents = load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise GlowliteError(f"cannot read {path}: {reason}") from None
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of a golden file, floats as float64, and its metadata; GlowliteError for any other file."""
+    with open_tensors(path) as file:
+        contents, metadata = file.read(), file.metadata
     for needed in ("param/", "x", "log_prob", "grad/", "grad_x"):
         if not any(name.startswith(needed) if needed.endswith("/") else name == needed for name in contents):
             raise GlowliteError(f"{path} is no golden file: it holds no {needed}")
-    return {name: t.astype(np.float64) if t.dtype.kind == "f" else t for name, t in contents.items()}
+    return {name: t.astype(np.float64) if t.dtype.kind == "f" else t for name, t in contents.items()}, metadata
 
 
-def check(path: Path) -> Report:
-    """The error of every tensor that a golden file allows to compare."""
-    contents = read(path)
+def check(path: Path, permutation: str | None = None) -> Report:
+    """The error of every tensor that a golden file allows to compare. `permutation`: of the model, if not as the file says.
+
+    Raises GlowliteError for a file that is none, or whose tensors make no model.
+    """
+    contents, metadata = read(path)
     try:
-        return _check(contents)
+        return _check(contents, permutation or _reversal(metadata))
     except GlowliteError as error:
         raise GlowliteError(f"{path}: {error}") from None
 
 
-def _check(contents: Tensors) -> Report:
+def _reversal(metadata: dict[str, str]) -> str | None:
+    """`reverse`, if the metadata say so; other permutations are told by their tensors."""
+    said = (metadata.get("permutation", "").strip().lower(), metadata.get("flow_permutation", "").strip())
+    return "reverse" if said[0] in ("reverse", "0") or said[1] == "0" else None
+
+
+def _check(contents: Tensors, permutation: str | None) -> Report:
     tensors = {**_under("param/", contents), **_under("buffer/", contents)}
     kind = kind_of(tensors)
     x = _images(kind, "x", contents)
-    model = from_weights(tensors, kind.name, (x.shape[1], x.shape[2]), dtype="float64")
+    told: dict[str, Any] = {} if permutation is None else {"permutation": permutation}
+    model = from_weights(tensors, kind.name, (x.shape[1], x.shape[2]), dtype="float64", **told)
     latents, logdet = model.forward(x)
     dlatents, dlogdet = loss_gradients(latents, len(x))
     _, dx = model.backward(latents, dlatents, dlogdet)
@@ -109,6 +117,8 @@ def _check(contents: Tensors) -> Report:
         raise GlowliteError("there are no latents, neither eps/0 nor z/0 nor z")
     if "x_init" in contents:
         errors["initialisation"] = _initialisation(model, kind, contents)
+        if not errors["initialisation"]:
+            raise GlowliteError("there is x_init, and no ActNorm in ddi/ to compare with")
     return Report(kind, errors, LIMITS[kind.name], note)
 
 
@@ -149,7 +159,7 @@ def _initialisation(model: Glow, kind: Kind, contents: Tensors) -> dict[str, flo
     others = [rule for rule in kind.rules(model.config) if rule not in actnorm]
     twin = Glow(model.config, dtype="float64")
     fill(twin, kind, {name: before[name] for rule in others for name in rule.theirs if name in before}, others)
-    twin.initialize(_images(kind, "x_init", contents))
+    twin.initialize_layers(_images(kind, "x_init", contents))  # whatever their range: those codes take x as it is
     values = twin.store.parameters
     return {
         rule.theirs[0]: relative_error(rule.theirs[0], values[rule.ours].value, rule.load(after), NOTHING_BUT_ROUNDING)

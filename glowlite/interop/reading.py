@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from statistics import mode
 from typing import Any
 
+from glowlite.arguments import shown, whole_number
 from glowlite.errors import GlowliteError
 from glowlite.interop.openai import KIND as OPENAI
 from glowlite.interop.rosinality import KIND as ROSINALITY
 from glowlite.interop.rules import Kind, Rule, Tensors
 from glowlite.interop.y0ast import KIND as Y0AST
-from glowlite.models.config import GlowConfig
+from glowlite.models.config import MOST, GlowConfig
 
 KINDS = (Y0AST, ROSINALITY, OPENAI)
 NAMED_IN_THE_TENSORS = {"output_scale": True, "split_prior": "learned"}  # of every kind
@@ -51,8 +52,9 @@ def read_config(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
     if refused := sorted({"image_shape", *given} & set(overrides)):
         raise GlowliteError(f"{where}: {refused[0]} cannot be overridden, it follows from the kind and the tensors")
     for name in {"K", "L"} & set(overrides):
-        if not isinstance(overrides[name], int) or overrides[name] < 1:
-            raise GlowliteError(f"{where}: {name} must be an integer of at least 1, got {overrides[name]!r}")
+        overrides = {**overrides, name: whole_number(where, name, overrides[name], 1, MOST[name])}
+    if not isinstance(overrides.get("permutation", ""), str):
+        raise GlowliteError(f"{where}: permutation must be a text, got {shown(overrides['permutation'])}")
     steps = _parts(tensors, kind.step_at, kind.step("affine"))
     if not steps:
         example = kind.step_prefix(0, 0, 1) + kind.step("affine")[0].theirs[0]
@@ -76,7 +78,9 @@ def read_config(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
         zeros = tensors.get(kind.top_input or "")
         if zeros is None or zeros.ndim != 4:
             raise GlowliteError(f"{where}: the weights do not tell the size of the images; give image_size=(H, W)")
-        image_size = tuple(side << L for side in zeros.shape[2:])
+        image_size = (zeros.shape[2] << L, zeros.shape[3] << L)
+    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
+        raise GlowliteError(f"{where}: image_size must be (H, W) in pixels, got {shown(image_size)}")
     read = {
         "image_shape": (*image_size, channels),
         "K": K,
@@ -111,7 +115,7 @@ def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
             missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
             raise GlowliteError(
                 f"from_weights, kind {kind.name}: no tensor tells the permutation of level {level}; expected one of"
-                f" {', '.join(missing)}, or permutation='reverse'"
+                f" {', '.join(missing)}, or permutation='reverse', which `interop check` calls --permutation reverse"
             )
         names.append(found[0])
     return names[0] if len(set(names)) == 1 else ",".join(names)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from glowlite.arguments import shown
 from glowlite.backend import Namespace, to_host
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
@@ -35,6 +36,12 @@ def from_weights(
     source = kind_called(kind)
     arrays = _arrays(tensors)
     config = read_config(source, arrays, image_size, overrides)
+    numbers = sum(array.size for array in arrays.values())
+    if numbers < config.least_parameters():
+        raise GlowliteError(
+            f"from_weights, kind {source.name}: tensors of {numbers} numbers in all, and a Glow read as K={config.K},"
+            f" L={config.L}, width={config.width} has at least {config.least_parameters()}; tensors are missing or misshapen"
+        )
     model = Glow(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
     fill(model, source, arrays, source.rules(config))
     model.initialized = True
@@ -92,4 +99,8 @@ def _prefix(tensors: Mapping[str, Any]) -> str:
 
 def _arrays(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
     prefix = _prefix(tensors)
-    return {name.removeprefix(prefix): np.asarray(tensor) for name, tensor in tensors.items()}
+    arrays = {name.removeprefix(prefix): np.asarray(tensor) for name, tensor in tensors.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise GlowliteError(f"from_weights: {name} must be an array of numbers, got {shown(tensors[prefix + name])}")
+    return arrays

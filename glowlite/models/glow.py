@@ -177,6 +177,11 @@ class Glow(Parameterized):
         """
         self._check("initialize", x)
         check_range("Glow.initialize", x)
+        self.initialize_layers(x, total)
+
+    def initialize_layers(self, x: Array, total: Total = of_one) -> None:
+        """`initialize` with any x of floating type, whatever its range."""
+        self._check("initialize", x)
         with self.workers:
             for level in self.levels:
                 x = level.steps.initialize(level.squeeze.forward(x)[0], total)
