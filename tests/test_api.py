@@ -76,7 +76,12 @@ def test_what_are_no_images_is_said_in_one_line(take, x, said, model):
         "bits_per_dim": lambda: model.bits_per_dim(x, 5),
         "log_prob": lambda: model.log_prob(x),
     }[take]
-    if take == "log_prob" and ("go from" in said or "not finite" in said):
+    of_values = "go from" in said or "not finite" in said
+    if take == "encode" and of_values:  # a model of another code may be of another range
+        with pytest.warns(UserWarning, match=f"Glow.encode: .*{said}"):
+            call()
+        return
+    if take == "log_prob" and of_values:
         assert call().shape == (8,)  # a density has no range
         return
     with pytest.raises(GlowliteError, match=said) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -38,16 +39,31 @@ def check_range(where: str, x: Array, strict: bool = False) -> None:
     Decoded latents leave that range a little, so an image is refused only if no number is below 0, as in images of 0..1;
     with `strict` if any number is outside.
     """
+    line = what_is_wrong(x, strict)
+    if line is not None:
+        raise DataError(f"{where}: {line}")
+
+
+def warn_of_range(where: str, x: Array) -> None:
+    """`check_range` for models that may have been trained on another range, such as imported ones: a warning, no error."""
+    line = what_is_wrong(x)
+    if line is not None:
+        warnings.warn(f"{where}: {line}", stacklevel=3)
+
+
+def what_is_wrong(x: Array, strict: bool = False) -> str | None:
+    """What `check_range` says of these images; None if nothing."""
     if not isinstance(x, np.ndarray):
-        return
+        return None
     low, high = float(x.min()), float(x.max())
     if not np.isfinite(high - low):
-        raise DataError(f"{where}: the images hold numbers that are not finite")
+        return "the images hold numbers that are not finite"
     if (low >= 0 and high > 0.5 + ROUNDING) or (strict and max(-low, high) > 0.5 + ROUNDING):
-        raise DataError(
-            f"{where}: images must be in [-0.5, 0.5), as dequantise and middles of glowlite.objective make them of uint8;"
+        return (
+            "images must be in [-0.5, 0.5), as dequantise and middles of glowlite.objective make them of uint8;"
             f" for that, {value_advice(x)}"
         )
+    return None
 
 
 def check_initialized(where: str, initialized: bool) -> None:

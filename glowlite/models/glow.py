@@ -26,7 +26,15 @@ from glowlite.bijectors.top_prior import TopPrior
 from glowlite.communicator import Total, of_one
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
-from glowlite.models.checks import check_array, check_initialized, check_latents, check_parts, check_range, check_sampling
+from glowlite.models.checks import (
+    check_array,
+    check_initialized,
+    check_latents,
+    check_parts,
+    check_range,
+    check_sampling,
+    warn_of_range,
+)
 from glowlite.models.config import GlowConfig
 from glowlite.models.header import check_size, config_in
 from glowlite.models.level import GlowTrail, Level
@@ -220,6 +228,7 @@ class Glow(Parameterized):
 
         x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend, which are taken in the
         middle of their levels of `n_bits` bits: to_pixels(decode(encode(images)), n_bits) has every level again.
+        Images that are not finite, or of another range, such as 0..1, are taken with a warning.
         Raises GlowliteError for uint8 images if `n_bits` is not known; set it; and for a model that was never initialised.
         """
         check_initialized("Glow.encode", self.initialized)
@@ -228,7 +237,7 @@ class Glow(Parameterized):
                 raise GlowliteError("Glow.encode: uint8 images need n_bits, and this model has none; set model.n_bits")
             x = middles(x, self.n_bits, self.dtype.name, self.xp)
         self._check("encode", x)
-        check_range("Glow.encode", x)
+        warn_of_range("Glow.encode", x)
         return self.forward(x)[0]
 
     def decode(self, latents: list[Array]) -> Array:
