@@ -2,9 +2,11 @@
 
 import errno
 import fcntl
+import functools
 import gzip
 import io
 import os
+import random
 import re
 import signal
 import struct
@@ -708,3 +710,63 @@ def test_an_lmdb_that_is_cut_short_while_it_is_read_is_one_line(tmp_path):
     with pytest.raises(DataError, match=r"data\.mdb: is truncated: it has 8192 bytes"):
         for row in range(12):
             pictures.picture(row)
+
+
+# ---------------------------------------------------------------------------------------------------- damage of any kind
+
+NUMBERS = (b"\xff" * 8, bytes(8), b"\x7f" + b"\xff" * 7, b"\x01" + bytes(7), b"99999999")
+
+
+def damaged(content, draw):
+    """Bits flipped, numbers made huge, bytes removed and put in, the end cut off; near the beginning more than elsewhere."""
+    content = bytearray(content)
+    for _ in range(draw.choice([1, 1, 2, 4])):
+        at = draw.randrange(min(len(content), draw.choice([130, 600, 9000, len(content)])))
+        kind, size = draw.randrange(8), draw.choice([1, 2, 4, 8])
+        if kind < 3:
+            content[at] ^= 1 << draw.randrange(8)
+        elif kind < 5:
+            content[at : at + size] = draw.choice(NUMBERS)[:size]
+        elif kind == 5:
+            del content[at : at + size]
+        elif kind == 6:
+            content[at:at] = draw.randbytes(size)
+        else:
+            content = content[: max(1, at)]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npy of floats", "npz", "packed npz", "idx", "idx.gz", "tar", "tar.gz", "lmdb"])
+def test_damage_of_any_kind_leaves_one_line_or_images(tmp_path, kind):
+    small, pack = COLOUR[:, :8, :8], bytes
+    if kind in ("npy", "npy of floats"):
+        path = file = save(tmp_path / "x.npy", small if kind == "npy" else small / 255)
+    elif kind == "npz":
+        path = file = tmp_path / "x.npz"
+        np.savez(file, images=small, attributes=np.ones((12, 2)), attribute_names=["a", "b"])
+    elif kind == "packed npz":
+        path = file = tmp_path / "x.npz"
+        np.savez_compressed(file, images=small)
+    elif kind.startswith("idx"):
+        path = file = tmp_path / ("x-idx3-ubyte.gz" if kind == "idx.gz" else "x-idx3-ubyte")
+        content = struct.pack(">IIII", 0x803, 12, 8, 8) + small[..., 0].tobytes()
+        file.write_bytes(gzip.compress(content) if kind == "idx.gz" else content)
+    elif kind.startswith("tar"):
+        path = file = archive(tmp_path / "x.tar.gz", [])
+        if kind == "tar":  # damage within, and a checksum that holds
+            file.write_bytes(gzip.decompress(file.read_bytes()))
+            pack = functools.partial(gzip.compress, compresslevel=1)
+    else:
+        path = write_lmdb(tmp_path / "x_lmdb", {f"{i}".encode(): png(small[i % 12, :2, :2]) for i in range(80)})
+        file = path / "data.mdb"
+    content, draw, read = file.read_bytes(), random.Random(kind), 0
+    with at_most(60):
+        for _ in range(30):
+            file.write_bytes(pack(damaged(content, draw)))
+            try:
+                data = load(str(path))
+                data.train[:], data.held_out[:]
+                read += 1
+            except DataError as error:
+                assert "\n" not in str(error)
+    assert read < 30
