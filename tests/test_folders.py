@@ -293,6 +293,13 @@ def test_the_number_of_channels_that_a_file_has_is_said(tmp_path, kind, model, h
         own_image(tmp_path / "a.png", (8, 8, model))
 
 
+def test_four_channels_of_ink_are_said_to_be_that(tmp_path):
+    Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg \(4 channels of ink turned to colours\): has 3 channels and the model 4"):
+        own_image(tmp_path / "a.jpg", (8, 8, 4))
+    assert own_image(tmp_path / "a.jpg", (8, 8, 3))[1] == ["4 channels of ink turned to colours"]
+
+
 def test_greys_of_16_bits_are_rounded_in_training_as_in_use(tmp_path):
     values = np.random.default_rng(0).integers(0, 65536, (5, 8, 8), dtype=np.uint16)
     for i, image in enumerate(values):

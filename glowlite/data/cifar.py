@@ -7,6 +7,7 @@ class an image, CIFAR-100 two: one of 20 coarse ones, and one of 100 fine ones.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import zlib
 from dataclasses import dataclass
@@ -84,9 +85,9 @@ def recognises_cifar100(path: Path) -> bool:
 
 def _has(folder: Path, edition: Edition) -> bool:
     """Whether there are at least two files of the edition, pickled ones count, or its folder."""
-    names = _regular(folder)
-    pickled = [name for name in names if re.fullmatch(edition.pickled, name)]
-    ours = [name for name in names if edition.is_ours(name)]
+    names = os.listdir(folder)  # a folder of pictures may have millions: few of them are looked at
+    pickled = [name for name in names if re.fullmatch(edition.pickled, name) and (folder / name).is_file()]
+    ours = [name for name in names if edition.is_ours(name) and (folder / name).is_file()]
     return max(len(ours), len(pickled)) > 1 or any((folder / name).is_dir() for name in edition.folders)
 
 
@@ -115,17 +116,13 @@ def read_cifar(path: Path) -> Reading:
     return Reading(ArrayImages(images), ArrayImages(held_out), tuple(names), labels, held_out_labels, notes)
 
 
-def _regular(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir() if p.is_file() and not is_hidden(p.name)]
-
-
 def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:
     """The edition, and its files by name."""
     named = [path / name for edition in EDITIONS for name in edition.folders if (path / name).is_dir()]
     if len(named) > 1:
         raise DataError(f"{path}: has both {named[0].name} and {named[1].name}; name one of them")
     folder = named[0] if named else path
-    names = _regular(folder)
+    names = [p.name for p in folder.iterdir() if p.is_file() and not is_hidden(p.name)]
     edition, found = _edition(path, names), {}
     for name in filter(edition.is_ours, names):
         _check_size(path, edition, name, (folder / name).stat().st_size)

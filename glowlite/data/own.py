@@ -29,7 +29,7 @@ def own_image(path: Path, shape: Shape) -> tuple[np.ndarray, list[str]]:
     as the last one; then as `fit`. Raises DataError for what is missing, no image, damaged, too large, or floating point.
     """
     picture, notes = read_own(path, shape[2] not in (1, 3))
-    image, done = fit(picture, shape, str(path))
+    image, done = fit(picture, shape, f"{path} ({', '.join(notes)})" if notes else str(path))
     return image, notes + done
 
 

@@ -22,6 +22,7 @@ SKIP = "fix or remove it (python -m glowlite.data lists all), or pass over such 
 WHITE = "what is transparent laid on white"
 SIXTEEN = "16 bits a value, rounded to 8"
 FRAMES = "the first of its frames"
+FOUR_INKS = "4 channels of ink turned to colours"
 UNTURNED = "EXIF cannot be read, so not turned"
 
 SEE_THROUGH = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -151,6 +152,8 @@ def _decoded(image: Any, name: str, keep_alpha: bool) -> tuple[np.ndarray, list[
         if picture.getchannel("A").getextrema()[0] < 255:
             notes.append(WHITE)
         picture = on_white(picture)
+    if picture.mode == "CMYK":
+        notes.append(FOUR_INKS)
     pixels = np.asarray(picture.convert("L" if grey else "RGB"))
     if _has_frames(image):
         notes.append(FRAMES)
