@@ -115,10 +115,15 @@ def _recognise(spec: str, path: Path) -> str:
     if spec in READERS:
         raise DataError(f"data {spec!r}: where is it? Give the path, as in {spec}:PATH, of {READERS[spec].expects}")
     close = difflib.get_close_matches(spec, [*NAMES, *READERS], 1)
-    unknown = "a file of unknown kind (of pictures, name a folder; unpack an archive)"
+    what = (
+        "a file of unknown kind (of pictures, name a folder; unpack an archive)"
+        if exists
+        else "no such name, file or folder"
+    )
+    hint = f" (did you mean {close[0]}?)" if close else ""
     raise DataError(
-        f"data {spec!r}: {unknown if exists else 'no such name, file or folder'}{f' (did you mean {close[0]}?)' if close else ''}"
-        f"; expected {', '.join(NAMES)}, a path, or reader:path, where reader is {', '.join(READERS)}"
+        f"data {spec!r}: {what}{hint}; expected {', '.join(NAMES)}, a path, or reader:path, where reader is"
+        f" {', '.join(READERS)}"
     )
 
 
