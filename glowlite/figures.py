@@ -122,6 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
     for other in others:
         if other.model.config.image_shape != shape:
             raise GlowliteError(f"--depth {other.name}: of {other.model.config.image_shape}, and {trained.name} of {shape}")
+    if trained.held_out.shape != shape:  # looked at before anything is written
+        raise GlowliteError(f"{trained.name}: its held-out images are {trained.held_out.shape}, and it is for {shape}")
     task = Task(trained, others, options.seed, options.temperature)
     make_folder("--out", out)
     for name, figure in FIGURES.items():

@@ -1,6 +1,7 @@
 """What a command sees to before anything else, its imports among it: its streams, and what a signal does.
 
-A signal that comes while Python itself starts, before the first line of glowlite is read, is answered by Python.
+A signal that comes while Python itself starts, before the first line of glowlite is read, is answered by Python. So this
+file imports next to nothing before it listens.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from types import FrameType
-
-from glowlite.launcher import is_first
 
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):
@@ -67,6 +65,8 @@ def raise_on_signals() -> None:
 
 def raise_again(error: Interrupted) -> None:
     """Raise a little later what was lost where Python passes over exceptions, as in a destructor."""
+    import threading
+
     signal.signal(error.number, _raise)
     later = threading.Timer(0.01, os.kill, (os.getpid(), error.number))
     later.daemon = True
@@ -98,6 +98,8 @@ def _tell(number: int) -> None:
 
     Of several ranks, which most often have the signal together, the first one says it.
     """
+    from glowlite.launcher import is_first
+
     if not _told and is_first():
         _told.append(number)
         with contextlib.suppress(OSError):  # a bar may stand where the line should begin
