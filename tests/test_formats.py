@@ -115,9 +115,6 @@ def archive(path, members):
         "device": [("data_batch_2.bin", b"", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5})],
         "folder": [("data_batch_2.bin", b"", {"type": tarfile.DIRTYPE})],
         "sparse": [("data_batch_2.bin", bytes(512), {"type": tarfile.GNUTYPE_SPARSE})],
-        "names of names of names": [("long", b"x" * 200 + b"\0", {"type": tarfile.GNUTYPE_LONGNAME})] * 3000,
-        "digits": [("pax", b"9" * 300_000, {"type": tarfile.XHDTYPE})],
-        "a number of digits": [("pax", b"27 size=" + b"9" * 5000 + b"\n", {"type": tarfile.XHDTYPE})],
     }.items(),
     ids=lambda item: item[0],
 )
@@ -125,6 +122,21 @@ def test_what_is_no_regular_file_of_an_archive_is_passed_over(tmp_path, members)
     with at_most(20):
         data = load(str(archive(tmp_path / "c.tar.gz", members[1])))
     assert np.array_equal(data.train[:], COLOUR) and np.array_equal(data.held_out[:], COLOUR[:2])
+
+
+@pytest.mark.parametrize(
+    "members",
+    {
+        "names of names of names": [("long", b"x" * 200 + b"\0", {"type": tarfile.GNUTYPE_LONGNAME})] * 3000,
+        "digits": [("pax", b"9" * 300_000, {"type": tarfile.XHDTYPE})],
+        "a number of digits": [("pax", b"27 size=" + b"9" * 5000 + b"\n", {"type": tarfile.XHDTYPE})],
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_an_archive_whose_headers_lead_nowhere_is_one_line(tmp_path, members):
+    with at_most(20):
+        said = refused(archive(tmp_path / "c.tar.gz", members[1]))
+    assert "is it complete? Get it again" in said
 
 
 @pytest.mark.parametrize("at", [0, 124, 130, 148, 156])

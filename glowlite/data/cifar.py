@@ -9,15 +9,15 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import tarfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from glowlite.data.dataset import Reading
 from glowlite.data.images import ArrayImages
-from glowlite.data.tar import members
 from glowlite.data.walk import is_hidden
 from glowlite.errors import DataError
 from glowlite.inputs import open_regular, read_bytes
@@ -27,6 +27,7 @@ LARGEST_META = 1 << 12  # bytes of a file of names; the true ones have up to 1.2
 UNPACKED = 1 << 29  # bytes of a whole archive; the true ones have 185 MB
 SHOWN = 3  # files that a message names
 DAMAGED = (zlib.error, EOFError, OSError, MemoryError)
+DAMAGED_TAR = (tarfile.TarError, ValueError, OverflowError, RecursionError)  # a header that leads to others has no end
 
 
 @dataclass(frozen=True)
@@ -131,17 +132,30 @@ def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:
 
 
 def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
-    """The same from a .tar.gz, which is read from one end to the other, and never unpacked to the disk."""
+    """The same from a .tar.gz, which is read from one end to the other, and never unpacked to the disk.
+
+    Links, pipes, devices and sparse files in it are passed over.
+    """
     found, names = {}, []
     with open_regular(path, DataError) as file, Limited(fileobj=file, filename=path) as stream:
-        for name, size, content in members(stream, str(path)):
-            if is_hidden(name):
-                continue
-            names.append(name)
-            edition = next((edition for edition in EDITIONS if edition.is_ours(name)), None)
-            if edition is not None:
-                _check_size(path, edition, name, size)
-                found[name] = content.read(size)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    name = PurePosixPath(member.name).name
+                    if not member.isreg() or member.issparse() or is_hidden(name):
+                        continue
+                    names.append(name)
+                    edition = next((edition for edition in EDITIONS if edition.is_ours(name)), None)
+                    content = archive.extractfile(member)
+                    if edition is not None and content is not None:
+                        _check_size(path, edition, name, member.size)
+                        found[name] = content.read()
+        except DataError:
+            raise  # it is a ValueError, too
+        except DAMAGED_TAR:
+            raise DataError(
+                f"{path}: cannot be read: no tar archive, or a damaged one; is it complete? Get it again"
+            ) from None
         while stream.read(1 << 20):
             pass  # up to its end, where the checksum is
     return _edition(path, names), found
