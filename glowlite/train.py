@@ -109,7 +109,8 @@ def train_over(ranks: Alone, options: argparse.Namespace) -> int:
     if ranks.leads:  # before any work
         check_place(options)
     training, data = make_training(options, ranks)
-    check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
+    if ranks.size > 1:
+        check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
     made = str(make_run_folder(options.out, data.name)) if ranks.leads else ""
     path = Path(ranks.tell(made))
     with alone_in(path) if ranks.leads else nullcontext():

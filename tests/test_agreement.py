@@ -183,7 +183,7 @@ def test_data_are_compared_by_number_shape_and_content():
     assert facts == facts_of_data(dataset(40))
     data.train.array[-1, 0, 0, 0] ^= 1
     changed = facts_of_data(data)
-    assert [name for name in facts if changed[name] != facts[name]] == ["the checksum of training images"]
+    assert [name for name in facts if changed[name] != facts[name]] == ["the fingerprint of the images"]
     assert facts_of_data(dataset(39))["the number of training images"] == facts["the number of training images"] - 1
     assert facts_of_data(dataset(40, h=16))["the shape of images"] == [16, 8, 3]
 
