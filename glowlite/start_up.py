@@ -6,7 +6,6 @@ file imports next to nothing before it listens.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -98,6 +97,8 @@ def _tell(number: int) -> None:
 
     Of several ranks, which most often have the signal together, the first one says it.
     """
+    import contextlib
+
     from glowlite.launcher import is_first
 
     if not _told and is_first():
