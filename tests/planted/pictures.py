@@ -15,6 +15,9 @@ OF_A_TRAINING = "the_samples_of_a_training_are_of_averaged_weights_at_the_temper
 LATENTS = "the_latents_of_a_training_are_those_of_held_out_images"
 RECONSTRUCTION = "the_reconstruction_of_a_training_is_that_of_held_out_images"
 ROWS = "a_reconstruction_has_its_rows_under_their_titles"
+SWAPPED = """        "held_out_raw_bits_per_dim": (".-", "held out, raw weights"),
+        "held_out_bits_per_dim": ("o-", "held out"),
+"""
 CURVES = "the_curves_of_a_training_are_those_of_its_metrics"
 HISTOGRAMS = "histograms_are_of_the_data_that_their_legend_names"
 COMPARISON = "a_comparison_draws_its_own_data_and_the_others"
@@ -126,8 +129,8 @@ BUGS = [
     bug(
         "curves swapped",
         "pictures.py",
-        '"held_out_raw_bits_per_dim": (".-", "held out, raw weights"),\n        "held_out_bits_per_dim": ("o-", "held out"),',
-        '"held_out_raw_bits_per_dim": (".-", "held out"),\n        "held_out_bits_per_dim": ("o-", "held out, raw weights"),',
+        SWAPPED,
+        SWAPPED.replace(", raw weights", "").replace('"o-", "held out"', '"o-", "held out, raw weights"'),
         CURVES,
     ),
     bug(
