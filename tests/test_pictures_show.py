@@ -19,6 +19,7 @@ from small_runs import images
 
 import glowlite.bench.plots
 import glowlite.data.__main__
+import glowlite.drawing
 import glowlite.edit
 import glowlite.evaluate
 import glowlite.figures
@@ -95,14 +96,18 @@ def scale_of(rows, columns):
 @contextmanager
 def drawing():
     """Inside, matplotlib draws nothing: what it would have drawn, by the name of the file."""
-    figures = {}
+    figures, real = {}, glowlite.drawing.figure_at
 
-    def keep(figure, path, **_):
-        figures[re.sub(r"^\.?(.+\.png).*", r"\1", str(path).rpartition("/")[2])] = figure
-        Image.new("RGB", (1, 1)).save(path, format="png")
+    @contextmanager
+    def figure_at(path, *size, **options):
+        with real(path, *size, **options) as figure:
+            figures[path.name] = figure
+            yield figure
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", keep)
+        for module in (glowlite.pictures, glowlite.bench.plots):
+            patch.setattr(module, "figure_at", figure_at)
+        patch.setattr(Figure, "savefig", lambda figure, path, **_: Image.new("RGB", (1, 1)).save(path, format="png"))
         yield figures
 
 
