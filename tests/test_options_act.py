@@ -181,6 +181,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         ],
         "--csv": [Row("files", "--csv a.csv", "--csv b.csv")],
         "--ood": [Row("others", "--ood {here}/others.npz", "--ood {here}/same.npz")],
+        "--mpi-timeout": [Row("patience", "--mpi-timeout 50", "--mpi-timeout 60")],
         "--histogram": [Row("files", *(f"--ood {{here}}/others.npz --histogram {name}.png" for name in "ab"))],
         **model_options(),
     },
@@ -215,9 +216,9 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--alpha": [Row("files", "--alpha 2", "--alpha 3"), Row("files", "--alpha -2..3", "--alpha -2..1")],
         "--steps": [Row("files", "--steps 4", "--steps 5")],
         "--method": [Row("files", "--method held", "--method mean")],
-        "--list": [Row("printed", "--list")],
+        "--list": [Row("printed", "{fresh} --list", "{fresh} 0")],
         "--out": [Row("files", "--out a.png", "--out b.png")],
-        "--save": [Row("files", "--save a.safetensors", "--save b.safetensors")],
+        "--save": [Row("files", "{fresh} --save a.safetensors", "{fresh} --save b.safetensors")],
         **model_options(),
     },
     "figures": {
@@ -408,6 +409,8 @@ def watch_command(command, words, capsys):
             patch.setattr(drawing, "enlarged", lambda sheet: sheet)  # as many pixels as there are: that is faster
         for name, small in {"GRID": 4, "ROW": 2, "SWEEP": (0.5, 1.0), "WALKS": 1, "STEPS": 3, "EDITS": 2}.items():
             patch.setattr(glowlite.figures, name, small)
+        for alone in (glowlite.train, glowlite.evaluate):
+            spy(alone, "communicator", lambda _, patience: seen.note("patience", patience), lambda _: Alone())
         if command == "train":
             watch_folder(seen, patch, spy)
         elif command == "bench":
@@ -439,7 +442,6 @@ def content(path):
 
 def watch_folder(seen, patch, spy):
     """A training with its folder, but without drawing."""
-    spy(glowlite.train, "communicator", lambda _, patience: seen.note("patience", patience), lambda _: Alone())
     patch.setattr(glowlite.run_folder, "save_learning_curve", lambda *_: None)
     patch.setattr(glowlite.run_folder, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
     normal = glowlite.models.glow.normal
