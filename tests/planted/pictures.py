@@ -320,8 +320,8 @@ BUGS = [
     bug(
         "edits of another attribute",
         "directions.py",
-        "edited = {self.index(name): alpha",
-        "edited = {self.index(name) - 1: alpha",
+        "for j, alpha in edited.items():",
+        "for j, alpha in ((j - 1, alpha) for j, alpha in edited.items()):",
         EDITS,
     ),
     bug(
