@@ -62,6 +62,10 @@ def model_options(sees: str = "files") -> dict[str, list[Row]]:
     }
 
 
+MOVED = {"--data": [Row("refused", "--data {here}/others.npz", "--data {here}/ramps.npz")]}  # others are not its own
+
+GOLDEN = f"{ROOT}/tests/golden"
+
 # the words that every row of a command begins with
 BASE = {
     "train": TINY,
@@ -203,11 +207,13 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--steps": [Row("files", "--steps 4", "--steps 5")],
         "--spherical": [Row("files", "--spherical")],
         "--out": [Row("files", "--out a.png", "--out a.gif")],
+        **MOVED,
         **model_options(),
     },
     "reconstruct": {
         "words": [Row("files", "{run} 1", "{run} 2"), Row("files", "{run} 1", "{deeper} 1")],
         "--out": [Row("files", "--out a.png", "--out b.png")],
+        **MOVED,
         **model_options(),
     },
     "edit": {
@@ -219,6 +225,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--list": [Row("printed", "{fresh} --list", "{fresh} 0")],
         "--out": [Row("files", "--out a.png", "--out b.png")],
         "--save": [Row("files", "{fresh} --save a.safetensors", "{fresh} --save b.safetensors")],
+        **MOVED,
         **model_options(),
     },
     "figures": {
@@ -230,6 +237,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("depth.png", "--temperature 0.5", "--temperature 0.9"),
         ],
         "--seed": [Row(f"{name}.png", "--seed 1", "--seed 2") for name in ("samples", "temperature", "depth")],
+        **MOVED,
         **model_options("interpolation.png"),
     },
     "export": {
@@ -237,6 +245,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "file": [Row("written", "{run} a.safetensors", "{run} b.safetensors")],
         "--dtype": [Row("files", "--dtype float16", "--dtype float32")],
         "--batch": [Row("passes", "--batch 2", "--batch 3")],
+        **MOVED,
         **model_options(),
     },
     "report": {
@@ -281,7 +290,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
     "bench.exchange": {},
     "bench.plan": {},
     "interop": {
-        "files": [Row("printed", *(f"{ROOT}/tests/golden/{kind}.safetensors" for kind in ("a_affine_lu", "c_affine_1x1")))],
+        "files": [Row("printed", f"{GOLDEN}/a_affine_lu.safetensors", f"{GOLDEN}/c_affine_1x1.safetensors")],
+        "--permutation": [
+            Row("printed", *(f"{GOLDEN}/a_affine_lu.safetensors --permutation {p}" for p in ("reverse", "lu")))
+        ],
     },
 }
 ONE_VALUE = {("interop", "action")}  # a word that is always the same
