@@ -91,13 +91,18 @@ def evaluate_over(ranks: Alone, options: argparse.Namespace) -> None:
         return
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     say(
-        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images; {trained.weights}"
-        f" weights of step {step}, {draws} draw{many} of the dequantisation noise"
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images{not_finite(results)};"
+        f" {trained.weights} weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
     if options.csv is not None:
         write_csv(options.csv, results)
     if others is not None:
         compare(options, n_bits, {f"{data.name}, {which}": results, options.ood: others})
+
+
+def not_finite(results: np.ndarray) -> str:
+    lost = int((~np.isfinite(results)).sum())
+    return f"; {lost} of them not finite" if lost else ""
 
 
 def mean_and_error(results: np.ndarray) -> str:
@@ -120,9 +125,7 @@ def score_others(options: argparse.Namespace, trained: Trained, ranks: Alone) ->
 def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:
     """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
     own, others = results.values()
-    lost = int((~np.isfinite(others)).sum())
-    missing = f"; {lost} of them not finite" if lost else ""
-    say(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{missing}")
+    say(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{not_finite(others)}")
     told = told_apart(own, others)
     say(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
     save_histograms(options.histogram, results, n_bits)

@@ -11,6 +11,7 @@ import numpy as np
 from glowlite.command_line import Parser, at_least, run
 from glowlite.data import Dataset
 from glowlite.data.fingerprint import fingerprint
+from glowlite.errors import GlowliteError
 from glowlite.evaluation import scores
 from glowlite.models.glow import Glow
 from glowlite.models.weights import named_arrays, rounded
@@ -38,6 +39,9 @@ def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[st
     """
     round_weights(trained.model, dtype)
     bits = scores(trained.model, data.held_out, trained.n_bits, batch, seed=0)
+    if not np.isfinite(bits).all():
+        lost = int((~np.isfinite(bits)).sum())
+        raise GlowliteError(f"bits/dim with weights in {dtype} are not finite for {lost} of {len(bits)} held-out images")
     return {
         "bits_per_dim": float(bits.mean()),
         "standard_error": float(bits.std(ddof=1) / np.sqrt(len(bits))) if len(bits) > 1 else None,

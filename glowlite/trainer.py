@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -34,7 +35,8 @@ class Metrics:
 
     train_bits_per_dim: mean since the last line, None if every step was skipped; held_out_bits_per_dim: where evaluated,
     of the averaged weights if there are any, and then held_out_raw_bits_per_dim of the raw ones; drift: of the last step;
-    condition: largest condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits.
+    condition: largest condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits. Those of raw
+    weights and of a reconstruction are None where they are not finite; of the others none is written then.
     """
 
     step: int
@@ -165,10 +167,10 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
             data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images, training.ranks
         )  # fmt: skip
         if training.average is not None:
-            raw = evaluate(model, *held_out_set)
+            raw = _if_finite(evaluate(model, *held_out_set))
         with training.averaged():
             held_out = evaluate(model, *held_out_set)
-            error = reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits)
+            error = _if_finite(reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits))
         check_held_out(held_out, state.best)
         state.held_out = held_out
         if state.best is None or held_out < state.best:
@@ -186,6 +188,11 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
         reconstruction_error=error,
         skipped=state.skipped,
     )
+
+
+def _if_finite(value: float) -> float | None:
+    """The number; None for one that JSON has no word for."""
+    return value if math.isfinite(value) else None
 
 
 class _Clock:

@@ -1,0 +1,158 @@
+"""Bugs in what is done about numbers that are not finite."""
+
+from __future__ import annotations
+
+from . import Bug
+
+LAW = "not finite, anywhere"
+
+STEP = "tests/test_not_finite.py::test_a_step_that_is_not_finite_changes_nothing_and_is_said"
+SKIPPED = "tests/test_not_finite.py::test_a_skipped_step_leaves_no_trace"
+IN_A_ROW = "tests/test_not_finite.py::test_bad_steps_that_are_not_in_a_row_never_end_a_run"
+RANKS = "tests/test_not_finite.py::test_a_gradient_of_another_rank_that_is_not_finite_changes_nothing_here"
+PROBLEM = "tests/test_not_finite.py::test_a_problem_of_another_rank_is_everybodys"
+GUARDS = "tests/test_not_finite.py::test_every_guard_knows_what_is_not_finite"
+NORM = "tests/test_not_finite.py::test_the_norm_of_a_gradient_that_is_not_finite_is_not"
+SCALE = "tests/test_not_finite.py::test_a_device_takes_no_step_whose_scale_is_nan"
+METRICS = "tests/test_not_finite.py::test_scores_and_reconstructions_that_are_not_finite_stay_out_of_metrics"
+EVALUATION = "tests/test_not_finite.py::test_an_evaluation_says_how_many_scores_are_not_finite"
+
+BUGS = [
+    Bug(
+        LAW,
+        "a loss that is NaN is taken for a good one",
+        "guards.py",
+        "    if not np.isfinite(loss):",
+        "    if np.isinf(loss):",
+        (STEP, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "a NaN gradient is applied to the weights",
+        "guards.py",
+        "    if not np.isfinite(norm):",
+        "    if np.isinf(norm):",
+        (STEP, RANKS, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "an infinite gradient is applied to the weights",
+        "guards.py",
+        "    if not np.isfinite(norm):",
+        "    if np.isnan(norm):",
+        (STEP, RANKS, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "a gradient is looked at after the weights have moved",
+        "update.py",
+        "        check_gradient(model, norm)\n        optimizer.step(store.grad, lr, clip_factor(norm, clip), workers)\n",
+        "        optimizer.step(store.grad, lr, clip_factor(norm, clip), workers)\n        check_gradient(model, norm)\n",
+        (STEP, SKIPPED, RANKS),
+    ),
+    Bug(
+        LAW,
+        "a drift that is NaN is taken for a small one",
+        "guards.py",
+        "    if not drift <= DRIFT_LIMIT:",
+        "    if drift > DRIFT_LIMIT:",
+        (STEP, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "held-out scores that are NaN are taken for good ones",
+        "guards.py",
+        "    if not np.isfinite(bits) or",
+        "    if np.isinf(bits) or",
+        (GUARDS,),
+    ),
+    Bug(
+        LAW,
+        "on a device a NaN gradient counts as good",
+        "update.py",
+        "(abs(norm) < np.inf)",
+        "~(abs(norm) == np.inf)",
+        (STEP, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "on a device a NaN loss counts as good",
+        "update.py",
+        "(abs(loss) < np.inf)",
+        "~(abs(loss) == np.inf)",
+        (STEP, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "on a device a NaN drift counts as good",
+        "update.py",
+        "(drift <= DRIFT_LIMIT)",
+        "~(drift > DRIFT_LIMIT)",
+        (STEP, GUARDS),
+    ),
+    Bug(
+        LAW,
+        "on a device a bad step moves the weights",
+        "optimizers.py",
+        "  if (scale[0] != scale[0]) return;\n",
+        "",
+        (SCALE, STEP),
+    ),
+    Bug(
+        LAW,
+        "steps after a bad one on a device move the weights",
+        "update.py",
+        "        good = good & is_good(*table)\n",
+        "        good = is_good(*table)\n",
+        (STEP,),
+    ),
+    Bug(
+        LAW,
+        "skipped steps far apart end a run",
+        "training.py",
+        "            state.skipped_in_a_row = 0\n",
+        "            pass\n",
+        (IN_A_ROW, SKIPPED),
+    ),
+    Bug(
+        LAW,
+        "a skipped step moves the average",
+        "training.py",
+        "            state.skipped += 1\n",
+        "            state.skipped += 1\n"
+        "            if self.average is not None:\n                self.average.update(model.store.theta, model.workers)\n",
+        (SKIPPED,),
+    ),
+    Bug(
+        LAW,
+        "what another rank found is not listened to",
+        "update.py",
+        "        if table[:, -1].any():",
+        "        if table[ranks.rank, -1]:",
+        (PROBLEM,),
+    ),
+    Bug(
+        LAW,
+        "the norm of a gradient passes over NaN",
+        "optimizers.py",
+        "            return xp.dot(g, g).astype(xp.float64)",
+        "            return xp.dot(xp.nan_to_num(g, nan=0.0), g).astype(xp.float64)",
+        (NORM,),
+    ),
+    Bug(
+        LAW,
+        "a reconstruction that is not finite makes a line of metrics that is no JSON",
+        "trainer.py",
+        "    return value if math.isfinite(value) else None",
+        "    return value",
+        (METRICS,),
+    ),
+    Bug(
+        LAW,
+        "scores that are infinite are not counted",
+        "evaluate.py",
+        "    lost = int((~np.isfinite(results)).sum())",
+        "    lost = int(np.isnan(results).sum())",
+        (EVALUATION,),
+    ),
+]
