@@ -46,7 +46,10 @@ TINY = "--data {here}/ramps.npz --K 1 --L 1 --width 4 --batch 8 --steps 3 --log-
 
 @dataclass(frozen=True)
 class Row:
-    """`one` and `other`: words of the command line, beside those of BASE. They must make a difference in `sees`."""
+    """`one` and `other`: words of the command line. They must make a difference in `sees`.
+
+    The words of BASE come before them; of those, only options where the row has positional arguments; after `alone:` none.
+    """
 
     sees: str
     one: str
@@ -88,7 +91,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--preset": [Row("weights", "--preset paper", "--preset openai")],
         "--config": [Row("weights", "--config {here}/one.yaml", "--config {here}/other.yaml")],
         "--print-config": [Row("written", "--out a --print-config", "--out a")],
-        "--resume": [Row("trained", "--out {fresh} --steps 5 --resume", "--out {fresh} --steps 5 --overwrite")],
+        "--resume": [
+            Row("trained", "--out {fresh} --steps 5 --resume", "--out {fresh} --steps 5 --overwrite"),
+            Row("trained", "alone: --out {fresh} --steps 5 --resume", "alone: --out {fresh} --steps 6 --resume"),
+        ],
         "--overwrite": [Row("refused", "--out {fresh} --overwrite", "--out {fresh}")],
         "--data": [Row("images", "--data {here}/others.npz")],
         "--grey": [Row("images", "--grey", "--no-grey")],
@@ -121,7 +127,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--split-prior": [Row("weights", "--L 2 --split-prior learned", "--L 2 --split-prior unit")],
         "--top-prior": [Row("weights", "--top-prior learned", "--top-prior unit")],
         "--steps": [Row("trained", "--steps 2", "--steps 1ep")],
-        "--batch": [Row("images", "--batch 6")],
+        "--batch": [Row("images", "--batch 6"), Row("trained", "--batch 6 --steps 1ep", "--batch 12 --steps 1ep")],
         "--accumulate": [Row("parts", "--accumulate 2", "--accumulate 4")],
         "--shards": [Row("parts", "--shards 2", "--shards 4")],
         "--optimizer": [Row("weights", "--optimizer adam", "--optimizer adamax")],
@@ -188,6 +194,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--mpi-timeout": [Row("patience", "--mpi-timeout 50", "--mpi-timeout 60")],
         "--histogram": [Row("files", *(f"--ood {{here}}/others.npz --histogram {name}.png" for name in "ab"))],
         **model_options(),
+        "--weights": [Row(sees, "--weights raw", "--weights averaged") for sees in ("files", "weights said")],
     },
     "sample": {
         "run": [Row("files", "{run}", "{deeper}")],
@@ -206,7 +213,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "words": [Row("files", "{run} 1 2", "{run} 0 1 2 3"), Row("files", "{run} 1 2", "{deeper} 1 2")],
         "--steps": [Row("files", "--steps 4", "--steps 5")],
         "--spherical": [Row("files", "--spherical")],
-        "--out": [Row("files", "--out a.png", "--out a.gif")],
+        "--out": [Row("files", *(f"--out {name}" for name in names)) for names in (("a.png", "b.png"), ("a.gif", "b.gif"))],
         **MOVED,
         **model_options(),
     },
@@ -219,7 +226,12 @@ ROWS: dict[str, dict[str, list[Row]]] = {
     "edit": {
         "words": [Row("files", "{fresh} 1", "{fresh} 2"), Row("files", "{fresh} 1", "{deeper} 1")],
         "--attribute": [Row("files", "--attribute wide", "--attribute high")],
-        "--alpha": [Row("files", "--alpha 2", "--alpha 3"), Row("files", "--alpha -2..3", "--alpha -2..1")],
+        "--alpha": [
+            Row("files", "--alpha 2", "--alpha 3"),
+            Row("files", "--alpha -2..3", "--alpha -2..1"),
+            Row("files", "--alpha -2..1", "--alpha -1..1"),
+            Row("files", "--alpha 2", "--alpha 2..2"),
+        ],
         "--steps": [Row("files", "--steps 4", "--steps 5")],
         "--method": [Row("files", "--method held", "--method mean")],
         "--list": [Row("printed", "{fresh} --list", "{fresh} 0")],
@@ -436,7 +448,8 @@ def watch_command(command, words, capsys):
             module_of(command).main()
         except GlowliteError as error:
             seen["refused"] = str(error)
-        seen["printed"] = capsys.readouterr().out.replace(str(Path().resolve().parent), "")
+        seen["printed"] = capsys.readouterr().out
+    seen["weights said"] = re.findall(r"\w+ weights", seen["printed"])
     seen["files"] = {str(path): content(path) for path in sorted(Path().rglob("*")) if path.is_file()}
     seen["written"] = [re.sub(r"events\..*", "events", name) for name in seen["files"]]
     for path in Path().glob("figures/*.png"):
@@ -550,15 +563,21 @@ def observe(here, tmp_path, monkeypatch, capsys):
         (folder / "work").mkdir(parents=True)
         monkeypatch.chdir(folder / "work")
         text = f"{BASE[command]} {row_words}"
-        if row_words.startswith("{"):  # other positional arguments than those of the base
+        if row_words.startswith("alone: "):
+            text = row_words.removeprefix("alone: ")
+        elif row_words.startswith("{"):
             text = " ".join([row_words, *re.findall("--.*", BASE[command])])
         if "{fresh}" in text:
             shutil.copytree(here / "run", folder / "fresh")
         places = {"here": here, "run": here / "run", "deeper": here / "deeper", "fresh": folder / "fresh"}
         words = shlex.split(text.format(**places))
         if command != "train" or "--out" in words:
-            return watch_command(command, words, capsys)
-        return watch_training(words, bad_step)
+            seen = watch_command(command, words, capsys)
+        else:
+            seen = watch_training(words, bad_step)
+        for name in ("refused", "printed", "with a bad step"):
+            seen[name] = (seen.get(name) or "").replace(str(folder), "")  # the same, wherever it is said
+        return seen
 
     return look
 
