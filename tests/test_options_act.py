@@ -126,8 +126,16 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--border": [Row("weights", "--border all", "--border last"), Row("weights", "--border last", "--border none")],
         "--split-prior": [Row("weights", "--L 2 --split-prior learned", "--L 2 --split-prior unit")],
         "--top-prior": [Row("weights", "--top-prior learned", "--top-prior unit")],
-        "--steps": [Row("trained", "--steps 2", "--steps 1ep")],
-        "--batch": [Row("images", "--batch 6"), Row("trained", "--batch 6 --steps 1ep", "--batch 12 --steps 1ep")],
+        "--steps": [
+            Row("trained", "--steps 2", "--steps 1ep"),
+            Row("second rate", *(f"--warmup 0 --decay linear --steps {steps}" for steps in (3, 5))),
+        ],
+        "--batch": [
+            Row("images", "--batch 6"),
+            Row("trained", "--batch 6 --steps 1ep", "--batch 12 --steps 1ep"),
+            Row("parts", "--batch 6 --accumulate 2", "--batch 12 --accumulate 2"),
+            Row("parts", "--batch 6 --shards 2", "--batch 12 --shards 2"),
+        ],
         "--accumulate": [Row("parts", "--accumulate 2", "--accumulate 4")],
         "--shards": [Row("parts", "--shards 2", "--shards 4")],
         "--optimizer": [Row("weights", "--optimizer adam", "--optimizer adamax")],
@@ -139,7 +147,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--warmup 0 --decay constant", f"--warmup 0 --decay {decay}") for decay in ("linear", "cosine")
         ],
         "--clip": [Row("weights", "--clip 1e-3", "--clip 0")],
-        "--average": [Row("held out", "--average 0.9", "--average 0.5"), Row("held out", "--average 0.9", "--average 0")],
+        "--average": [Row("held out", "--average 0.9", "--average 0.5"), Row("raw", "--average 0.9", "--average 0")],
         "--seed": [
             Row("first weights", "--seed 1", "--seed 2"),
             Row("images", "--seed 1", "--seed 2"),
@@ -282,14 +290,14 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--K": [Row("asked", "--K 2", "--K 3")],
         "--L": [Row("asked", "--L 1", "--L 2")],
         "--width": [Row("asked", "--width 8", "--width 9")],
-        "--batch": [Row("asked", "--batch 2", "--batch 3")],
+        "--batch": [Row("asked", f"{device} --batch 2", f"{device} --batch 3") for device in ("", "--device gpu")],
         "--coupling": [Row("asked", "--coupling affine", "--coupling additive")],
         "--scale": [Row("asked", "--scale exp", "--scale sigmoid")],
         "--memory": [Row("asked", "--memory stored", "--memory anchored:2")],
         "--threads": [Row("threads", "--threads 2", "--threads 3")],
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
-        "--rounds": [Row("asked", "--rounds 2", "--rounds 3")],
+        "--rounds": [Row("asked", f"{device} --rounds 2", f"{device} --rounds 3") for device in ("", "--device gpu")],
         "--depths": [Row("asked", "--depths 2,3", "--depths none")],
         "--against": [Row("asked", "--against torch")],
         "--json": [Row("files", "--json a.json", "--json b.json")],
@@ -412,9 +420,12 @@ class Watcher:
 
     def on_metrics(self, metrics, timing):
         self.seen.note("logged", metrics.step)
+        if metrics.step == 2:
+            self.seen.note("second rate", metrics.learning_rate)
         if metrics.held_out_bits_per_dim is not None:
             self.seen.note("evaluated", metrics.step)
             self.seen.note("held out", metrics.held_out_bits_per_dim)
+            self.seen.note("raw", metrics.held_out_raw_bits_per_dim)
 
     def on_checkpoint(self, training):
         self.seen.note("checkpoints", training.state.step)
