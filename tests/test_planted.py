@@ -43,3 +43,9 @@ def test_every_test_that_is_named_exists(name):
             function, bracket, _ = rest.partition("[")
             assert function in named_tests(file), f"{bug.what}: no {test}"
             assert not bracket or named_tests(file)[function], f"{bug.what}: {function} takes no parameters"
+
+
+def test_what_the_table_of_options_leaves_out_is_still_there():
+    for file, name, beginning in planted.options.NO_DIFFERENCE:
+        lines = [line.strip() for line in (ROOT / "glowlite" / file).read_text().splitlines()]
+        assert any(line.startswith(beginning) and name in line for line in lines), f"{file}: {beginning}"
