@@ -138,22 +138,33 @@ def titled_sheets(page, titles, rows, columns):
     return found
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """By the number of channels: the folder of a run, its model, and the figures that were drawn at its last step."""
-    folder, found = tmp_path_factory.mktemp("pictures"), {}
-    for channels in CHANNELS:
+class Runs(dict):
+    """By the number of channels: the folder of a run, its data, its model, and the figures of its last step; made when asked.
+
+    Their pictures have two attributes, which are read from them.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, channels):
         pictures = images(60, *SIDES, channels)
         flat = pictures.reshape(60, -1).astype(float)
         attributes = np.stack([n > np.median(n) for n in (flat.mean(axis=1), flat[:, 0] - flat[:, -1])], axis=1)
-        data, run = folder / f"ramps{channels}.npz", folder / f"run{channels}"
+        data, run = self.folder / f"ramps{channels}.npz", self.folder / f"run{channels}"
         np.savez(data, images=pictures, attributes=attributes, attribute_names=np.array(["bright", "falling"]))
         words = f"--data {data} --out {run} --K 1 --L 2 --width 8 --batch 8 --steps 8 --average 0.5 --lr 0.01 --seed 3"
         with drawing() as figures, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["train", *words.split(), "--evaluate-every", "4", "--log-every", "1"])
             glowlite.train.main()
-        found[channels] = SimpleNamespace(path=run, data=load(str(data)), figures=figures, model=Glow.load(run))
-    return found
+        self[channels] = SimpleNamespace(path=run, data=load(str(data)), figures=figures, model=Glow.load(run))
+        return self[channels]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return Runs(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(params=CHANNELS)
@@ -272,7 +283,7 @@ def test_histograms_are_of_the_data_that_their_legend_names(tmp_path):
 def test_a_comparison_draws_its_own_data_and_the_others(runs, tmp_path, monkeypatch, capsys):
     run, seen = runs[3], []
     monkeypatch.setattr(glowlite.evaluate, "save_histograms", lambda path, results, n_bits: seen.append((results, n_bits)))
-    data = run.path.parent / "ramps1.npz"
+    data = runs[1].data.source
     glowlite.evaluate.main([str(run.path), "--ood", str(data), "--histogram", str(tmp_path / "h.png")])
     ((results, n_bits),) = seen
     (own, ours), (other, theirs) = results.items()
