@@ -139,7 +139,7 @@ def titled_sheets(page, titles, rows, columns):
 
 
 class Runs(dict):
-    """By the number of channels: the folder of a run, its data, its model, and the figures of its last step; made when asked.
+    """By the number of channels: the folder of a run, its data, model, and figures of its last step; made when asked for.
 
     Their pictures have two attributes, which are read from them.
     """
