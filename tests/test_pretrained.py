@@ -120,7 +120,7 @@ def test_export_writes_averaged_rounded_weights_and_measures_those(home, monkeyp
     assert model.n_bits == 4 and model.facts["step"] == 6 and model.facts["weights"] == "averaged"
     assert model.facts["held_out"]["bits_per_dim"] == pytest.approx(bits.mean(), abs=1e-6)
     assert model.facts["held_out"]["images"] == len(bits) == 6
-    assert "'my ramps.npz'" in model.facts["command"] and "--flip" in model.facts["command"]
+    assert "my ramps.npz'" in model.facts["command"] and "--flip" in model.facts["command"]
     said = capsys.readouterr().out
     assert f"held-out bits/dim {bits.mean():.4f} at 4 bits over 6 images" in said and "float16" in said
     export(["run", "raw.safetensors", "--weights", "raw", "--dtype", "float32"])
