@@ -148,8 +148,10 @@ def test_the_training_command_leaves_defaults_out():
 )
 def test_a_mistake_in_exporting_is_one_line(home, monkeypatch, arguments, said):
     monkeypatch.chdir(home)
-    small_model().save("bare.safetensors")
-    small_model().save("bits.safetensors", n_bits=5)
+    model = small_model()
+    model.initialized = True
+    model.save("bare.safetensors")
+    model.save("bits.safetensors", n_bits=5)
     with pytest.raises(GlowliteError, match=said) as caught:
         export(arguments)
     assert "\n" not in str(caught.value) and not re.search("Traceback", str(caught.value))
