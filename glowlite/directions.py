@@ -63,6 +63,8 @@ class Directions:
 
         Images are dequantised with noise, as in training: directions of the middles of levels are worse.
         """
+        if not names:
+            raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
         images = check_pixels("Directions.of", images)
         attributes = np.asarray(attributes)
         if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
@@ -70,8 +72,6 @@ class Directions:
                 f"Directions.of: attributes must be bool {(len(images), len(names))}, a row an image, a column a name, got"
                 f" {attributes.dtype} {attributes.shape}"
             )
-        if not names:
-            raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
         counts = attributes.sum(axis=0)
         for name, count in zip(names, counts, strict=True):
             if not 0 < count < len(images):
