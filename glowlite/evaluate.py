@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Dataset:
     """The data asked for, or those of the run, as they were prepared for training."""
     if options.data is not None:
+        if trained.fingerprint is not None and preparation_of(options) == Preparation():
+            with contextlib.suppress(GlowliteError):  # those of the run, which were moved: prepared as in training
+                return trained.data(processes)
         return load(options.data, preparation_of(options), processes)
     if preparation_of(options) != Preparation():
         raise GlowliteError("without --data the images are prepared as in training; leave such options out")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.command_line import Parser, at_least, run
-from glowlite.data import Dataset
+from glowlite.data import READERS, Dataset
 from glowlite.data.fingerprint import fingerprint
 from glowlite.errors import GlowliteError
 from glowlite.evaluation import scores
@@ -56,8 +56,17 @@ def export(trained: Trained, data: Dataset, path: Path, dtype: str, held_out: di
     model = trained.model
     run = {"options": trained.options, "data": data.source, "fingerprint": fingerprint(data)}
     known: dict[str, Any] = {name: model.facts[name] for name in ("step", "versions") if name in model.facts}
-    known |= {"weights": trained.weights, "command": training_command(trained.options)}
+    known |= {"weights": trained.weights, "command": training_command(named(trained.options))}
     model.save(path, dtype=dtype, held_out=held_out, run=run, **known)
+
+
+def named(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a training, its data by their name alone: a model that is passed on tells nobody's folders."""
+    if "data" not in options:
+        return options
+    name, colon, path = options["data"].partition(":")
+    reader = name + colon if colon and name in READERS else ""
+    return {**options, "data": reader + Path(path if reader else options["data"]).name}
 
 
 def round_weights(model: Glow, dtype: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from small_runs import images, small_model
 
-from glowlite import GlowliteError, edit, evaluate, export, interpolate, reconstruct, sample
+from glowlite import GlowliteError, edit, evaluate, export, figures, interpolate, reconstruct, report, sample
+from glowlite.bench import __main__ as bench
 from glowlite.data import __main__ as data
 from glowlite.errors import OutputError
 from glowlite.outputs import (
@@ -303,3 +304,38 @@ def test_a_full_disk_is_one_line_after_the_result_and_loses_nothing(at_home, com
     assert f"new{suffix}" in str(caught.value) and ".tmp" not in str(caught.value) and "\n" not in str(caught.value)
     assert bool(capsys.readouterr().out) == prints
     assert set(everything(at_home)) - set(before) <= {"new-sheet.png"} and not list(at_home.glob(".*"))
+
+
+@pytest.mark.parametrize(("main", "words", "name"), [(sample.main, ["--no-grid", "--n", "2"], "sample-0001.png"),
+                                                     (figures.main, [], "samples.png")])  # fmt: skip
+def test_a_folder_of_pictures_is_looked_at_before_any_work(at_home, main, words, name, monkeypatch):
+    for module in (sample, figures):
+        monkeypatch.setattr(module, "load_trained", no_work)
+    (at_home / "out").mkdir()
+    (at_home / "out" / name).write_text("mine")
+    (at_home / "a-file").write_text("mine")
+    for place, said in {"out": rf"out/{name}: exists and is no PNG", "a-file": "is a file", "a-file/x": "no folder"}.items():
+        with pytest.raises(OutputError, match=said):
+            main(["model.safetensors", *words, "--out", place])
+    assert (at_home / "out" / name).read_text() == "mine"
+
+
+def test_a_benchmark_looks_at_its_places_first(at_home, monkeypatch):
+    monkeypatch.setattr(bench, "report", no_work)
+    (at_home / "config.json").write_text('{"options": {}}')
+    with pytest.raises(OutputError, match=r"--json config\.json: exists and is no benchmark"):
+        bench.main(["--json", "config.json"])
+    (at_home / "plots").write_text("mine")
+    with pytest.raises(OutputError, match="--plots plots is a file"):
+        bench.main(["--plots", "plots"])
+
+
+def test_a_report_replaces_reports_alone(at_home):
+    run = at_home / "run"
+    run.mkdir()
+    options = {"data": "faces", "n_bits": 5, "steps": 6}
+    config = {"options": options, "data": "faces", "images": [2, 2], "versions": {}}
+    (run / "config.json").write_text(json.dumps(config))
+    for place in ("run/config.json", "model.safetensors", "no/r.html"):
+        with pytest.raises(OutputError, match="--out"):
+            report.main(["run", "--out", place])

@@ -562,3 +562,14 @@ def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatc
 def test_a_run_that_another_process_began_meanwhile_is_left_alone(home):
     with pytest.raises(GlowliteError, match="holds a run already"):
         check_run_folder("run", overwrite=False, resume=False)
+
+
+def test_the_data_of_a_run_are_prepared_as_in_training_where_they_were_moved_to(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("large.npz", images=images(20, h=16, w=16))
+    assert main(["--data", "large.npz", *SMALL, "--resize", "8", "--out", "run"]) == 0
+    evaluate.main(["run"])
+    Path("large.npz").rename("moved.npz")
+    evaluate.main(["run", "--data", "moved.npz"])
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert first.partition(": ")[2] == second.partition(": ")[2]

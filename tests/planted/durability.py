@@ -48,7 +48,10 @@ BUGS = [
         PLACE, "a file of another kind is replaced", "outputs.py", "and not kind.is_ours(place)", "and False",
         "test_outputs.py::test_a_file_is_replaced_by_its_kind_alone",
     ),
-    bug(PLACE, "a folder that is no run is taken", "run_place.py", "    if not names:\n", "    if CONFIG not in names:\n", FOREIGN),
+    bug(
+        PLACE, "a folder that is no run is taken", "run_place.py",
+        "    if not names:\n", "    if CONFIG not in names:\n", FOREIGN,
+    ),
     bug(
         PLACE, "damage is told by words", "run_folder.py", "except DamagedError as error:",
         "except GlowliteError as error:", RESUME,
