@@ -67,6 +67,7 @@ def model_options(sees: str = "files") -> dict[str, list[Row]]:
 
 MOVED = {"--data": [Row("refused", "--data {here}/others.npz", "--data {here}/ramps.npz")]}  # others are not its own
 
+COUPLINGS, UNIT = ("--coupling affine", "--coupling additive"), "--split-prior unit --top-prior unit"
 GOLDEN = f"{ROOT}/tests/golden"
 
 # the words that every row of a command begins with
@@ -119,11 +120,18 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--scale": [Row("weights", "--scale exp", "--scale sigmoid"), Row("weights", "--scale exp", "--scale bounded")],
         "--bound": [Row("weights", "--bound 1", "--bound 3")],
         "--shift": [Row("weights", "--shift before", "--shift after")],
-        "--changed": [Row("weights", "--changed first", "--changed second")],
+        "--changed": [Row("weights", *(f"{kind} --changed {half}" for half in ("first", "second"))) for kind in COUPLINGS],
         "--actnorm": [Row("weights", "--actnorm paper", "--actnorm openai")],
         "--hidden-actnorm": [Row("weights", "--hidden-actnorm", "--no-hidden-actnorm")],
-        "--output-scale": [Row("weights", "--output-scale", "--no-output-scale")],
-        "--border": [Row("weights", "--border all", "--border last"), Row("weights", "--border last", "--border none")],
+        "--output-scale": [
+            Row("weights", f"{UNIT} --output-scale", f"{UNIT} --no-output-scale"),
+            Row("priors", "--output-scale", "--no-output-scale"),
+        ],
+        "--border": [
+            Row("weights", "--border all", "--border last"),
+            Row("weights", "--border last", "--border none"),
+            Row("priors", "--border all", "--border none"),
+        ],
         "--split-prior": [Row("weights", "--L 2 --split-prior learned", "--L 2 --split-prior unit")],
         "--top-prior": [Row("weights", "--top-prior learned", "--top-prior unit")],
         "--steps": [
@@ -400,6 +408,8 @@ def watch_training(words, with_a_bad_step=False):
             training, data = glowlite.train.make_training(parse_arguments(words), Alone())
             theta = training.model.store.theta
             seen.note("first weights", theta.copy())
+            shapes = {name: value.shape for name, value in training.model.store.named_values().items()}
+            seen.note("priors", {name: shape for name, shape in shapes.items() if "/step" not in name})
             seen.note("memory", str(training.model.levels[0].steps.chain.memory))
             glowlite.train.train(training, data, [Watcher(seen)])
             seen.note("weights", theta.copy())

@@ -55,6 +55,7 @@ NO_DIFFERENCE = {
     ("training.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
     ("trainer.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
     ("trainer.py", "shards", "training.initialize(next("): RANKS,
+    ("models/glow.py", "width", "chain = Tiled("): "of rounding only",
     ("trainer.py", "batch", "data.held_out, settings.n_bits, settings.batch"): "of rounding only",
 }
 # Tests that look closer than at a difference
@@ -74,6 +75,8 @@ ALSO = {
     ("bench/__main__.py", "side"): ("tests/test_bench.py::test_the_command_on_the_stand_in",),
     ("evaluate.py", "ood"): ("tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",),
 }
+for _name in ("K", "width"):
+    ALSO["models/glow.py", _name] = ("tests/test_train.py::test_what_a_step_needs_is_estimated_from_what_the_policy_keeps",)
 for _name in ("K", "L", "width", "coupling", "scale"):
     ALSO["bench/__main__.py", _name] = (
         "tests/test_bench.py::test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins",
