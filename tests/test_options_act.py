@@ -380,9 +380,14 @@ def watched():
 
 def watch_training(words, with_a_bad_step=False):
     """A training as `glowlite.train` makes it, without its folder."""
+
+    def taken(x):
+        assert len(x) > 0, "a part without an image"
+        seen.note("parts", len(x))
+
     with watched() as (seen, patch, spy):
         spy(glowlite.train, "exchange_of", lambda _, kind, *__: seen.note("exchange", kind))
-        spy(glowlite.update, "add_gradients", lambda _, model, x, *__, **___: seen.note("parts", len(x)))
+        spy(glowlite.update, "add_gradients", lambda _, model, x, *__, **___: taken(x))
         noise = glowlite.evaluation.dequantisation_noise
         spy(glowlite.evaluation, "dequantisation_noise", lambda drawn, *_: seen.note("noise of evaluation", drawn), noise)
         step = Training.step

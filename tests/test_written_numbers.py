@@ -35,7 +35,7 @@ from glowlite.update import training_step
 from glowlite.workers import Workers, cut
 
 STEPS, EPOCH, STOPPED, SKIPPED, WORSE = 14, 4, 8, 10, 9  # steps of the run, of an epoch; after which something happens
-N_BITS, SEED, DECAY, LR, WARMUP = 5, 3, 0.5, 2e-3, 5
+N_BITS, SEED, DECAY, LR, WARMUP = 4, 3, 0.5, 2e-3, 5  # none of them a default
 SETTINGS = Settings(
     steps=STEPS, batch=8, accumulate=3, lr=LR, warmup=WARMUP, decay="cosine", average=DECAY, n_bits=N_BITS, seed=SEED,
     log_every=2, evaluate_every=4, evaluate_images=5, checkpoint_every=3, on_bad_step="skip",
