@@ -583,6 +583,8 @@ def observe(here, tmp_path, monkeypatch, capsys):
         key = command, row_words, bad_step
         if again or key not in KNOWN:
             KNOWN[key] = see(command, row_words, bad_step, tmp_path / str(len(list(tmp_path.iterdir()))))
+        if command == "train" and sees not in ("refused", "with a bad step"):
+            assert not KNOWN[key]["refused"], KNOWN[key]["refused"]
         return KNOWN[key][sees]
 
     def see(command, row_words, bad_step, folder):
