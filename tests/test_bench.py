@@ -129,10 +129,10 @@ def test_the_command_prints_writes_and_draws(tmp_path):
     ("arguments", "message"),
     [
         (("--threads", "0"), "argument --threads: 0 is not allowed: must be at least 1"),
-        (("--tile", "1e12"), "tile must be positive and smaller than this machine's memory"),
+        (("--tile", "1e8"), "tile must be positive and smaller than this machine's memory"),
         (("--tile", "0"), "tile must be positive"),
         (("--memory", "all"), "expected reversible, stored or anchored:k"),
-        (("--depths", "4,x"), "expected whole numbers with commas between"),
+        (("--depths", "4,x"), "expected whole numbers from 1 to 4,096 with commas between"),
         (("--side", "20"), "H and W must be divisible by 8"),
         (("--device", "tpu"), "device 'tpu': expected cpu, gpu or gpu:k, such as gpu:0"),
     ],

@@ -49,3 +49,8 @@ def test_what_the_table_of_options_leaves_out_is_still_there():
     for file, name, beginning in planted.options.NO_DIFFERENCE:
         lines = [line.strip() for line in (ROOT / "glowlite" / file).read_text().splitlines()]
         assert any(line.startswith(beginning) and name in line for line in lines), f"{file}: {beginning}"
+
+
+def test_the_overview_in_the_docs_is_that_of_the_tables():
+    said = "docs/contributing.md: put in what `python -m tests.planted --overview` prints"
+    assert planted.overview() in (ROOT / "docs" / "contributing.md").read_text(), said

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from dataclasses import dataclass
+
+SHOWN = 5  # bugs of a law in the overview
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,15 @@ def tables() -> dict[str, list[Bug]]:
     """The bugs of every module of this package, by the name of the module."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
     return {name: importlib.import_module(f"{__name__}.{name}").BUGS for name in names}
+
+
+def overview() -> str:
+    """A Markdown table of the laws: how many bugs break each, some of them, and the files of the tests that kill them."""
+    lines = ["| law | bugs | for instance | killed by |", "|---|---|---|---|"]
+    for name, bugs in tables().items():
+        for law in dict.fromkeys(bug.law for bug in bugs):
+            rows = [bug for bug in bugs if bug.law == law]
+            some = "; ".join(re.sub(r" at \d+:\d+", "", bug.what) for bug in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]).replace("|", "\\|")
+            files = sorted({test.partition("::")[0].removeprefix("tests/") for bug in rows for test in bug.tests})
+            lines.append(f"| {law} (`{name}`) | {len(rows)} | {some} | {', '.join(f'`{file}`' for file in files)} |")
+    return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""python -m tests.planted [MODULE ...]: plant every bug of the tables, or of those named, and see a test fail for each."""
+"""python -m tests.planted [MODULE ...]: plant every bug of the tables, or of those named, and see a test fail for each.
+
+python -m tests.planted --overview: print the laws, how many bugs break each, and what kills them, as docs/contributing.md has it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import Bug, tables
+from . import Bug, overview, tables
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "build", "_build", "runs")
@@ -61,6 +64,9 @@ def verdict(tree: Path, bug: Bug) -> tuple[str, str]:
 
 
 def main(chosen: list[str]) -> int:
+    if chosen == ["--overview"]:
+        print(overview())
+        return 0
     found = tables()
     if unknown := [name for name in chosen if name not in found]:
         print(f"no table {', '.join(unknown)}; there are {', '.join(found)}", file=sys.stderr)
