@@ -44,7 +44,8 @@ def overview() -> str:
     for name, bugs in tables().items():
         for law in dict.fromkeys(bug.law for bug in bugs):
             rows = [bug for bug in bugs if bug.law == law]
-            some = "; ".join(re.sub(r" at \d+:\d+", "", bug.what) for bug in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]).replace("|", "\\|")
+            examples = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
+            some = "; ".join(re.sub(r" at \d+:\d+", "", bug.what) for bug in examples).replace("|", "\\|")
             files = sorted({test.partition("::")[0].removeprefix("tests/") for bug in rows for test in bug.tests})
             lines.append(f"| {law} (`{name}`) | {len(rows)} | {some} | {', '.join(f'`{file}`' for file in files)} |")
     return "\n".join(lines)

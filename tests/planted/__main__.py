@@ -1,6 +1,7 @@
 """python -m tests.planted [MODULE ...]: plant every bug of the tables, or of those named, and see a test fail for each.
 
-python -m tests.planted --overview: print the laws, how many bugs break each, and what kills them, as docs/contributing.md has it.
+python -m tests.planted --overview: print the laws, how many bugs break each, and what kills them, for
+docs/contributing.md.
 """
 
 from __future__ import annotations
