@@ -12,12 +12,12 @@ def floors() -> Canvas:
     c = Canvas(74, 50)
     rows = [
         ("6  commands", "train   sample   edit   evaluate   interpolate   reconstruct   figures   report   bench", LIGHT),
-        ("5  training", "update   training   trainer   checkpoint   run_folder   pictures   presets", LIGHT),
-        ("4  around it", "interop   batches   evaluation   guards   settings   sheets   directions", LIGHT),
+        ("5  training", "update   training   trainer   checkpoint   agreement   run_folder   run_place   pictures", LIGHT),
+        ("4  around it", "interop   batches   evaluation   guards   settings   sheets   drawing   directions", LIGHT),
         ("3  the model", "models/ (Glow, GlowConfig)   objective   optimizers   data/   latent", "#cfe5f2"),
         ("2  the layers", "bijectors/   conditioners/", "#cfe5f2"),
-        ("1  one vector, many cores", "parameters   stacks   workers   communicator   exchange   staging   kernels", LIGHT),
-        ("0  the ground", "backend   shapes   pixels   errors   storage   blas   testing/", LIGHT),
+        ("1  one vector, many cores", "parameters   stacks   workers   communicator   mpi   exchange   kernels   storage   outputs", LIGHT),
+        ("0  the ground", "backend   shapes   errors   terminal   inputs   schema   limits   blas   testing/", LIGHT),
     ]
     for i, (name, modules, color) in enumerate(rows):
         y = 42 - 6.5 * i
