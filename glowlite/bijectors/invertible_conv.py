@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
-import scipy.linalg
 
 from glowlite.backend import Array, namespace
 from glowlite.bijectors.base import Bijector, Kept
@@ -107,6 +106,8 @@ class Invertible1x1ConvLU(ChannelMixing):
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
         self.channels = channels
+        import scipy.linalg  # takes longer to import than all of glowlite, and is needed here alone
+
         permutation, lower, upper = scipy.linalg.lu(random_rotation(channels, rng))
         s = np.diag(upper)
         self.rows = Constant(permutation.argmax(axis=1))
