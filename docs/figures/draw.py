@@ -16,7 +16,7 @@ def floors() -> Canvas:
         ("4  around it", "interop   batches   evaluation   guards   settings   sheets   drawing   directions", LIGHT),
         ("3  the model", "models/ (Glow, GlowConfig)   objective   optimizers   data/   latent", "#cfe5f2"),
         ("2  the layers", "bijectors/   conditioners/", "#cfe5f2"),
-        ("1  one vector, many cores", "parameters   stacks   workers   communicator   mpi   exchange   storage   outputs", LIGHT),
+        ("1  one vector, many cores", "parameters   stacks   workers   communicator   mpi   storage   outputs", LIGHT),
         ("0  the ground", "backend   shapes   errors   terminal   inputs   schema   limits   blas   testing/", LIGHT),
     ]
     for i, (name, modules, color) in enumerate(rows):
