@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from glowlite import Glow, GlowConfig, Memory
+from glowlite.fast.threads import Workers
 from glowlite.objective import loss_gradients
-from glowlite.workers import Workers
 
 DEPTHS = (4, 8, 16, 32, 64)
 POLICIES = ("reversible", "anchored:4", "stored")

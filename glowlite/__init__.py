@@ -1,6 +1,10 @@
 """glowlite: Glow, the flow-based generative model with invertible 1x1 convolutions, in NumPy and CuPy."""
 
-from glowlite import start_up as start_up  # first: a command that is interrupted during the imports ends in one line
+from glowlite.commands import (
+    start_up as start_up,  # first: a command that is interrupted during the imports ends in one line
+)
+
+# isort: split
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig

@@ -6,7 +6,7 @@ import difflib
 import runpy
 import sys
 
-from glowlite.command_line import run
+from glowlite.commands.program import run
 from glowlite.errors import GlowliteError
 from glowlite.terminal import say, shortened
 

@@ -15,12 +15,12 @@ import math
 
 import numpy as np
 
-from glowlite.arguments import shown
-from glowlite.backend import Array, Namespace, namespace, to_device
-from glowlite.conversion import value_advice
+from glowlite.arrays.arguments import shown
+from glowlite.arrays.backend import Array, Namespace, namespace, to_device
+from glowlite.arrays.conversion import value_advice
+from glowlite.arrays.kernels import launch
+from glowlite.arrays.randomness import uniform
 from glowlite.errors import GlowliteError, ShapeError
-from glowlite.kernels import launch
-from glowlite.randomness import uniform
 
 
 def check_n_bits(n_bits: int) -> int:

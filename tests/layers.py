@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from glowlite import Glow, GlowConfig, Memory
-from glowlite.backend import namespace
+from glowlite.arrays.backend import namespace
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
@@ -15,13 +15,13 @@ from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1C
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
-from glowlite.bijectors.tiled import Tiled
 from glowlite.bijectors.top_prior import TopPrior
-from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.conditioners.coupling_network import PixelMLP
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.threads import Workers
+from glowlite.fast.tiles import Tiled
 from glowlite.models.steps import flow_step
 from glowlite.testing import ModelAsLayer, SplitAsLayer
-from glowlite.workers import Workers
 
 WIDTH = 8
 NETS = list(itertools.product((True, False), ("none", "last", "all"), (True, False)))

@@ -10,7 +10,7 @@ import numpy as np
 from glowlite import Glow, GlowConfig
 from glowlite.data.dataset import Dataset
 from glowlite.data.images import ArrayImages
-from glowlite.workers import Workers
+from glowlite.fast.threads import Workers
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--K", "1", "--L", "2", "--width", "16", "--steps", "6", "--batch", "8", "--evaluate-every", "3"]

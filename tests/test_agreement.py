@@ -10,16 +10,17 @@ import pytest
 from small_runs import dataset, environment, images
 from test_communicator import MPIRUN, RUN
 
-import glowlite.trainer
-from glowlite import Glow, GlowConfig, checkpoint
-from glowlite.agreement import check_same, check_together, facts_of_data, facts_of_options, unlike_most
-from glowlite.communicator import Alone
+import glowlite.training.loop
+from glowlite import Glow, GlowConfig
+from glowlite.distributed.allreduce import Exchange
+from glowlite.distributed.communicator import Alone
 from glowlite.errors import GlowliteError
-from glowlite.exchange import Exchange
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.workers import Workers
+from glowlite.fast.threads import Workers
+from glowlite.training import checkpoint
+from glowlite.training.agreement import check_same, check_together, facts_of_data, facts_of_options, unlike_most
+from glowlite.training.loop import train
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
 
 pytest.importorskip("mpi4py", reason="an MPI comes with pip install '.[test]'")
 
@@ -137,7 +138,7 @@ def test_a_planted_difference_is_noticed(what):
 
 def test_ranks_are_compared_at_the_start_and_at_every_evaluation(monkeypatch):
     compared = []
-    monkeypatch.setattr(glowlite.trainer, "check_together", lambda one, when: compared.append((one.state.step, when)))
+    monkeypatch.setattr(glowlite.training.loop, "check_together", lambda one, when: compared.append((one.state.step, when)))
     train(training(Alone()), dataset(40), [])
     assert compared == [(0, "the start"), (2, "the evaluation after step 2"), (4, "the evaluation after step 4")]
 
@@ -192,15 +193,15 @@ def test_data_are_compared_by_number_shape_and_content():
 
 WEIGHTS = """
 import os, sys
-import glowlite.training
-step, calls = glowlite.training.training_step, []
+import glowlite.training.run
+step, calls = glowlite.training.run.training_step, []
 def broken(model, *arguments, **options):
     calls.append(None)
     if os.environ['PMI_RANK'] == '1' and len(calls) == 3:
         model.store.theta[5] += 1e-12
     return step(model, *arguments, **options)
-glowlite.training.training_step = broken
-from glowlite.command_line import run
+glowlite.training.run.training_step = broken
+from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
 TRAIN = [sys.executable, *RUN, "--evaluate-every", "5", "--steps", "1000", "--out", "run", "--data"]

@@ -10,11 +10,11 @@ from small_runs import dataset, images, small_model
 
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.data import Preparation, load
-from glowlite.directions import Directions
 from glowlite.errors import DataError, ShapeError
-from glowlite.evaluation import scores
-from glowlite.latent import attribute_direction, flatten, interpolate, unflatten
+from glowlite.latent.directions import Directions
+from glowlite.latent.walks import attribute_direction, flatten, interpolate, unflatten
 from glowlite.objective import check_n_bits, dequantise, middles, quantise, to_pixels
+from glowlite.training.scoring import scores
 
 PICTURES = images(8)
 X = middles(PICTURES, 5, "float32")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_runs import images
 
-from glowlite.batches import AHEAD, Augmentation, ahead, batches
+from glowlite.data.batches import AHEAD, Augmentation, ahead, batches
 from glowlite.data.images import ArrayImages
 from glowlite.errors import GlowliteError
 

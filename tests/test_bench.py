@@ -12,7 +12,7 @@ import pytest
 from strict_device import counts, ndarray, pool, xp
 
 import glowlite.bench.__main__ as command
-import glowlite.blas
+import glowlite.fast.mkl
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.bench import device, plan, work
 from glowlite.bench.__main__ import depths_of, parse_arguments
@@ -21,8 +21,8 @@ from glowlite.bench.parts import clocked, shares
 from glowlite.bench.peak import peak_bytes
 from glowlite.bench.preset_jobs import SHAPES, preset_job
 from glowlite.bench.rounds import Times, measure
-from glowlite.presets import PRESETS
-from glowlite.workers import Workers
+from glowlite.commands.presets import PRESETS
+from glowlite.fast.threads import Workers
 
 GPU_PAGE = (Path(__file__).parent.parent / "docs" / "gpu.md").read_text()
 SMALL = Job(GlowConfig((8, 8, 3), K=2, L=2, width=8), batch=4, threads=2, tile=4.0)
@@ -52,7 +52,7 @@ def test_the_products_alone_are_those_of_a_step(monkeypatch):
     """Counted as they are made, they are four passes of the networks, as `forward_flops` has them plus known channels."""
     counted = []
     monkeypatch.setattr(
-        glowlite.blas.np, "matmul", lambda a, b, out: counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
+        glowlite.fast.mkl.np, "matmul", lambda a, b, out: counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
     )
     config = GlowConfig((8, 8, 3), K=2, L=2, width=8, border="none")
     work.products_alone(Job(config, 4, 1, 4.0), training=True)()

@@ -9,10 +9,10 @@ import pytest
 from small_runs import dataset
 
 from glowlite import Glow, GlowConfig
-from glowlite.communicator import Alone
-from glowlite.evaluation import sample_images, scores
+from glowlite.distributed.communicator import Alone
+from glowlite.fast.threads import Workers
 from glowlite.models import glow
-from glowlite.workers import Workers
+from glowlite.training.scoring import sample_images, scores
 
 pytestmark = pytest.mark.bits
 

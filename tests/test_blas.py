@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from glowlite import GlowliteError
-from glowlite.blas import AS_IS, TRANSPOSED, _find_mkl, _layout, matmul_of
-from glowlite.workers import Workers
+from glowlite.fast.mkl import AS_IS, TRANSPOSED, _find_mkl, _layout, matmul_of
+from glowlite.fast.threads import Workers
 
 
 def has_mkl():

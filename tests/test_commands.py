@@ -23,12 +23,12 @@ from small_runs import ROOT, environment, images
 from test_floors import MODULES
 
 from glowlite.__main__ import COMMANDS
-from glowlite.command_line import LONGEST, Parser, run
+from glowlite.commands.program import LONGEST, Parser, run
+from glowlite.commands.start_up import SIGNALS
 from glowlite.errors import GlowliteError
-from glowlite.start_up import SIGNALS
-from glowlite.storage import atomic_path
+from glowlite.fast.threads import Workers
+from glowlite.files.storage import atomic_path
 from glowlite.terminal import bar, say, shortened, warn
-from glowlite.workers import Workers
 
 NASTY = os.fsdecode(b"a\nb\r\x1b[31mred \xf6\xff") + "\u202e写\u2028"
 
@@ -37,12 +37,12 @@ NASTY = os.fsdecode(b"a\nb\r\x1b[31mred \xf6\xff") + "\u202e写\u2028"
 def as_command(monkeypatch):
     """run(main, program) in this process: the exit code. What it does to signals and warnings is undone."""
     handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
-    monkeypatch.setattr("glowlite.start_up._told", [])
+    monkeypatch.setattr("glowlite.commands.start_up._told", [])
 
     def leave(code):
         raise SystemExit(code)
 
-    monkeypatch.setattr("glowlite.command_line.os._exit", leave)
+    monkeypatch.setattr("glowlite.commands.program.os._exit", leave)
 
     def execute(main, program="", words=()):
         monkeypatch.setattr("sys.argv", [program, *words])
@@ -412,7 +412,7 @@ def test_every_number_is_found():
 )
 def test_an_absurd_word_is_a_short_line(as_command, capsys, tmp_path, monkeypatch, program, words):
     """On a machine of 2 GiB."""
-    monkeypatch.setattr("glowlite.limits._address_space", lambda: 2.0**31)
+    monkeypatch.setattr("glowlite.arrays.machine._address_space", lambda: 2.0**31)
     monkeypatch.chdir(tmp_path)
     assert as_command(main_of(program), program, words) == 2
     err = capsys.readouterr().err

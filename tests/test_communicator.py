@@ -16,14 +16,14 @@ from small_runs import command, environment, images
 sys.path.insert(0, str(Path(__file__).parent / "mpi"))
 from trainings import WAYS, results
 
-import glowlite.communicator
-from glowlite.communicator import Alone, communicator
+import glowlite.distributed.communicator
+from glowlite.distributed.communicator import Alone, communicator
+from glowlite.distributed.launcher import LAUNCHED
+from glowlite.distributed.patience import Patience
 from glowlite.errors import GlowliteError
-from glowlite.launcher import LAUNCHED
-from glowlite.patience import Patience
-from glowlite.settings import Settings, check_parts
-from glowlite.storage import checkpoints_of, read_arrays
-from glowlite.update import TreeSum
+from glowlite.files.storage import checkpoints_of, read_arrays
+from glowlite.training.settings import Settings, check_parts
+from glowlite.training.step import TreeSum
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 HERE = Path(__file__).parent
@@ -158,7 +158,7 @@ def test_a_run_of_n_ranks_goes_on_with_m(home, before, after):
 
 FAULTS = {
     "an exception": ("raise RuntimeError('a bug of ours')", 1, "RuntimeError: a bug of ours"),
-    "a mistake": ("raise glowlite.training.GlowliteError('photo.png: damaged')", 2, "photo.png: damaged"),
+    "a mistake": ("raise glowlite.training.run.GlowliteError('photo.png: damaged')", 2, "photo.png: damaged"),
     "sys.exit": ("sys.exit(7)", 7, ""),
     "kill -9": ("os.kill(os.getpid(), 9)", 9, ""),
     "out of memory": ("import numpy; numpy.empty(1 << 50)", 2, "out of memory: Unable to allocate"),
@@ -171,15 +171,15 @@ def test_a_rank_that_fails_ends_all_with_one_message(home, fault):
     out = fault.replace(" ", "-")
     program = f"""
 import os, sys
-import glowlite.training
-step, calls = glowlite.training.training_step, []
+import glowlite.training.run
+step, calls = glowlite.training.run.training_step, []
 def broken(*arguments, **options):
     calls.append(None)
     if os.environ['PMI_RANK'] == '1' and len(calls) == 13:
         {action}
     return step(*arguments, **options)
-glowlite.training.training_step = broken
-from glowlite.command_line import run
+glowlite.training.run.training_step = broken
+from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     began = time.monotonic()
@@ -221,11 +221,11 @@ def test_a_file_that_one_rank_cannot_read(home):
     program = """
 import os
 if os.environ['PMI_RANK'] == '2':
-    import glowlite.data.arrays
+    import glowlite.data.readers.arrays
     def refuse(path, *kind):
         raise PermissionError(13, 'Permission denied', str(path))
-    glowlite.data.arrays.open_regular = refuse
-from glowlite.command_line import run
+    glowlite.data.readers.arrays.open_regular = refuse
+from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", "unread", cwd=home, seconds=30)
@@ -249,15 +249,15 @@ def test_a_mistake_that_all_ranks_make_is_said_once(home):
 def test_a_rank_that_hangs_is_named(home):
     program = """
 import os, time
-import glowlite.training
-step, calls = glowlite.training.training_step, []
+import glowlite.training.run
+step, calls = glowlite.training.run.training_step, []
 def broken(*arguments, **options):
     calls.append(None)
     if os.environ['PMI_RANK'] == '2' and len(calls) == 8:
         time.sleep(1000)
     return step(*arguments, **options)
-glowlite.training.training_step = broken
-from glowlite.command_line import run
+glowlite.training.run.training_step = broken
+from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     began = time.monotonic()
@@ -335,7 +335,7 @@ def test_a_rank_that_is_gone_without_a_word_ends_all(stopped, what):
 
 def test_nothing_that_waits_is_without_a_limit():
     """What Ranks calls of MPI returns at once, but for a sum of device arrays, which has a guard."""
-    tree = ast.parse(Path(glowlite.communicator.__file__).read_text())
+    tree = ast.parse(Path(glowlite.distributed.communicator.__file__).read_text())
     called = {
         node.func.attr
         for node in ast.walk(tree)
@@ -359,16 +359,16 @@ def test_patience_is_counted_while_this_process_runs(monkeypatch):
 def test_a_bad_step_of_one_rank_is_skipped_by_all(home):
     program = """
 import os
-import glowlite.update
-from glowlite.guards import BadStep
-add, calls = glowlite.update.add_gradients, []
+import glowlite.training.step
+from glowlite.training.guards import BadStep
+add, calls = glowlite.training.step.add_gradients, []
 def broken(*arguments):
     calls.append(None)
     if os.environ['PMI_RANK'] == '1' and len(calls) == 4:
         raise BadStep('the loss is nan')
     return add(*arguments)
-glowlite.update.add_gradients = broken
-from glowlite.command_line import run
+glowlite.training.step.add_gradients = broken
+from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", "skips", "--on-bad-step", "skip", cwd=home)

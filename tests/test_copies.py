@@ -11,12 +11,12 @@ from small_runs import dataset, small_model
 from test_training import batch_of
 
 from glowlite import Glow, GlowConfig
-from glowlite.optimizers import Adam
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.update import training_step
-from glowlite.workers import Workers
+from glowlite.fast.threads import Workers
+from glowlite.training.loop import train
+from glowlite.training.optimizers import Adam
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
+from glowlite.training.step import training_step
 
 SECONDS = 60  # a process that hangs is ended
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import glowlite.data.arrays
 import glowlite.data.preparation
+import glowlite.data.readers.arrays
 from glowlite.data import Preparation, load
 from glowlite.data.dataset import Reading, held_out_indices, make_dataset
-from glowlite.data.folder import FilePictures
 from glowlite.data.images import ArrayImages, ArrayPictures
 from glowlite.data.preparation import Prepared
+from glowlite.data.readers.folder import FilePictures
 from glowlite.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -314,7 +314,7 @@ def test_an_npz_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatc
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((1000, 32, 32, 3), np.uint8))
     assert (tmp_path / "x.npz").stat().st_size < 10_000
     assert len(load(str(tmp_path / "x.npz")).train) == 900
-    monkeypatch.setattr(glowlite.data.arrays, "available_bytes", lambda: 6e6)  # it unpacks to 3.07 MB
+    monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: 6e6)  # it unpacks to 3.07 MB
     with pytest.raises(DataError, match=r"x\.npz: unpacks to .* GiB, and this machine has .*; save the images as \.npy"):
         load(str(tmp_path / "x.npz"))
 

@@ -16,19 +16,20 @@ from test_training import Record
 
 import glowlite.bijectors.actnorm
 import glowlite.conditioners.zero_conv
-from glowlite import Glow, GlowConfig, GlowliteError, Memory, checkpoint
-from glowlite.backend import device_namespace
-from glowlite.batches import Augmentation
-from glowlite.communicator import CHUNK_BYTES
-from glowlite.evaluation import sample_images, scores
-from glowlite.exchange import StagedExchange
-from glowlite.optimizers import Adam
-from glowlite.settings import Settings
-from glowlite.staging import Staging
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.update import unwatched_step
-from glowlite.workers import Workers
+from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.arrays.backend import device_namespace
+from glowlite.data.batches import Augmentation
+from glowlite.distributed.allreduce import StagedExchange
+from glowlite.distributed.communicator import CHUNK_BYTES
+from glowlite.fast.cuda.upload import Staging
+from glowlite.fast.threads import Workers
+from glowlite.training import checkpoint
+from glowlite.training.loop import train
+from glowlite.training.optimizers import Adam
+from glowlite.training.run import Training
+from glowlite.training.scoring import sample_images, scores
+from glowlite.training.settings import Settings
+from glowlite.training.step import unwatched_step
 
 PACKAGE = Path(__file__).parent.parent / "glowlite"
 CONFIGS = {

@@ -8,10 +8,10 @@ from small_runs import images, small_model
 from strict_device import ndarray, xp
 
 from glowlite import Glow, GlowliteError
+from glowlite.commands.edit import DEFAULT_ALPHA, directions_of, strips
 from glowlite.data import load
-from glowlite.directions import Directions, encoded
-from glowlite.edit import DEFAULT_ALPHA, directions_of, strips
-from glowlite.latent import attribute_direction, interpolate
+from glowlite.latent.directions import Directions, encoded
+from glowlite.latent.walks import attribute_direction, interpolate
 from glowlite.objective import quantise, to_pixels
 
 FOUR = ("glasses", "hat", "smiling", "long_hair")
@@ -48,7 +48,7 @@ class Planted:
 
 def test_what_is_held_is_what_shows_where_the_other_holds(monkeypatch):
     planted = Planted()
-    monkeypatch.setattr("glowlite.directions.encoded", lambda model, images: planted.z.astype(np.float32))
+    monkeypatch.setattr("glowlite.latent.directions.encoded", lambda model, images: planted.z.astype(np.float32))
     found = Directions.of(None, planted.images, planted.attributes, ("hat", "hair"))
     assert found.counts.tolist() == planted.attributes.sum(axis=0).tolist() and found.images == 4000
     np.testing.assert_allclose(found.given[0, 1, 1], 0.5 * planted.vectors[1], atol=0.1)  # under a hat

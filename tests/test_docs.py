@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "layers").glob("*.md"))]
 PAGES += [*sorted((ROOT / "docs" / "api").glob("*.md")), *sorted((ROOT / "tutorials").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PARSERS = {"train": "glowlite.option_sources", "data": "glowlite.data.__main__", "bench": "glowlite.bench.__main__"}
+PARSERS = {"train": "glowlite.commands.option_sources", "data": "glowlite.data.__main__", "bench": "glowlite.bench.__main__"}
 
 
 def name(path):

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from small_runs import SMALL, command, images
 
-from glowlite import pictures
-from glowlite.drawing import figure_at, shortened
+from glowlite.commands.report import page
+from glowlite.drawing import run_pictures as pictures
+from glowlite.drawing.plots import figure_at, shortened
+from glowlite.drawing.sheets import columns_of, tile, titled
 from glowlite.errors import PictureError
-from glowlite.report import page
-from glowlite.sheets import columns_of, tile, titled
 
 ODD_NAMES = ["$x_{$", "$\\frac{", "_hidden", "100%", "a\nb", "写真", os.fsdecode(b"fot\xf6s"), "\x1b[31m", "n" * 300]
 
@@ -81,14 +81,14 @@ def test_a_run_whose_pictures_fail_ends_well(failing, tmp_path, monkeypatch, cap
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "run" / "learning-curve.png").exists()
         return
-    from glowlite import train
+    from glowlite.commands import train
 
     def fail(*_):
         raise PictureError("the picture cannot be drawn")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("glowlite.run_folder.save_learning_curve", fail)
-    monkeypatch.setattr("glowlite.run_folder.save_pictures", fail)
+    monkeypatch.setattr("glowlite.drawing.observers.save_learning_curve", fail)
+    monkeypatch.setattr("glowlite.drawing.observers.save_pictures", fail)
     monkeypatch.setattr("sys.argv", ["train", *SMALL, "--data", "ramps.npz", "--out", "run"])
     assert train.main() == 0
     said = capfd.readouterr().err
@@ -97,7 +97,7 @@ def test_a_run_whose_pictures_fail_ends_well(failing, tmp_path, monkeypatch, cap
 
 
 def test_a_checkpoint_is_there_before_its_pictures_are_drawn(tmp_path, monkeypatch):
-    from glowlite import train
+    from glowlite.commands import train
 
     np.savez(tmp_path / "ramps.npz", images=images(24))
     seen = []
@@ -106,7 +106,7 @@ def test_a_checkpoint_is_there_before_its_pictures_are_drawn(tmp_path, monkeypat
         seen.append(sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("glowlite.run_folder.save_pictures", spy)
+    monkeypatch.setattr("glowlite.drawing.observers.save_pictures", spy)
     words = [*SMALL, "--data", "ramps.npz", "--out", "run", "--picture-every", "2", "--checkpoint-every", "2"]
     monkeypatch.setattr("sys.argv", ["train", *words])
     assert train.main() == 0

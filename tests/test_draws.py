@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from small_runs import images, small_model
 
-import glowlite.directions
-import glowlite.evaluation
-import glowlite.pictures
+import glowlite.drawing.run_pictures
+import glowlite.latent.directions
+import glowlite.training.scoring
 from glowlite import Glow, GlowConfig
-from glowlite.batches import Augmentation, batches
+from glowlite.data.batches import Augmentation, batches
 from glowlite.data.dataset import held_out_indices
 from glowlite.data.images import ArrayImages, ArrayPictures
 from glowlite.data.preparation import Preparation, Prepared
-from glowlite.evaluation import scores, some_rows
-from glowlite.workers import Workers
+from glowlite.fast.threads import Workers
+from glowlite.training.scoring import scores, some_rows
 
 SEEDS = (0, 1)
 BY_CHANCE = 1e-6  # how likely a test may fail for draws that are as they should be
@@ -88,7 +88,7 @@ def training_noise(seed, steps=4):
 def evaluation_noise(seed, draws, monkeypatch):
     """(draws, MANY, 4, 4, 1)."""
     with monkeypatch.context() as patch:
-        seen = spy_on_noise(glowlite.evaluation, patch)
+        seen = spy_on_noise(glowlite.training.scoring, patch)
         scores(grey_model(), black(MANY), 5, MANY, seed, draws=draws)
     return np.stack([noise[:MANY] for noise in seen])
 
@@ -96,8 +96,8 @@ def evaluation_noise(seed, draws, monkeypatch):
 def directions_noise(seed, monkeypatch):
     """(MANY, 4, 4, 1)."""
     with monkeypatch.context() as patch:
-        seen = spy_on_noise(glowlite.directions, patch)
-        glowlite.directions.encoded(grey_model(), black(MANY)[:], seed)
+        seen = spy_on_noise(glowlite.latent.directions, patch)
+        glowlite.latent.directions.encoded(grey_model(), black(MANY)[:], seed)
     return np.concatenate(seen)
 
 
@@ -115,9 +115,9 @@ def test_noise_is_new_for_every_purpose_seed_epoch_step_draw_and_sample(monkeypa
 
 def test_the_noise_of_pictures_is_new(monkeypatch, tmp_path):
     for name in ("save_sample_grids", "save_latents", "save_reconstruction"):
-        monkeypatch.setattr(glowlite.pictures, name, lambda *_: None)
-    seen = spy_on_noise(glowlite.pictures, monkeypatch)
-    glowlite.pictures.save_pictures(tmp_path, grey_model(), {}, black(MANY), 5, 1)
+        monkeypatch.setattr(glowlite.drawing.run_pictures, name, lambda *_: None)
+    seen = spy_on_noise(glowlite.drawing.run_pictures, monkeypatch)
+    glowlite.drawing.run_pictures.save_pictures(tmp_path, grey_model(), {}, black(MANY), 5, 1)
     (noise,) = seen
     check_uniform(noise)
     check_differ(np.concatenate([noise, *training_noise(0), *evaluation_noise(0, 1, monkeypatch)]))

@@ -9,8 +9,8 @@ import pytest
 from small_runs import images
 from test_run_place import SMALL, draw_nothing
 
-from glowlite.storage import write_text
-from glowlite.train import main
+from glowlite.commands.train import main
+from glowlite.files.storage import write_text
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="paths of descriptors as Linux has them")
 STEPS = (2, 4, 6, 8)

@@ -6,11 +6,11 @@ from PIL import Image
 from small_runs import SMALL, command
 
 from glowlite import Glow, GlowliteError
+from glowlite.commands.edit import DIRECTIONS, alpha_range, fingerprint, load_directions, main
 from glowlite.data import load
-from glowlite.edit import DIRECTIONS, alpha_range, fingerprint, load_directions, main
+from glowlite.files.storage import write_arrays
 from glowlite.models.pretrained import directions_file
 from glowlite.objective import quantise
-from glowlite.storage import write_arrays
 
 
 def edit(*words):

@@ -13,9 +13,9 @@ from PIL import Image
 from small_runs import SMALL, command, environment, images
 
 from glowlite import Glow
+from glowlite.commands.report import page
 from glowlite.data import load
-from glowlite.evaluation import scores
-from glowlite.report import page
+from glowlite.training.scoring import scores
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_tensorboard_has_every_number(home):
 
 def test_a_missing_tensorboard_is_said_before_anything_is_replaced(home):
     code = (
-        "import sys; sys.modules['tensorboardX'] = None; from glowlite.command_line import run;"
+        "import sys; sys.modules['tensorboardX'] = None; from glowlite.commands.program import run;"
         "from glowlite.train import main; run(main, 'train')"
     )
     before = (home / "run" / "metrics.jsonl").read_bytes()

@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from glowlite.communicator import CHUNK_BYTES, Alone
+from glowlite.distributed.allreduce import DirectExchange, Exchange, NcclExchange, StagedExchange, exchange_of
+from glowlite.distributed.communicator import CHUNK_BYTES, Alone
 from glowlite.errors import GlowliteError
-from glowlite.exchange import DirectExchange, Exchange, NcclExchange, StagedExchange, exchange_of
 
 
 class Device:

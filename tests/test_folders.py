@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from small_runs import ROOT, command, environment
 
+from glowlite.commands.data import main as data_command
+from glowlite.commands.evaluate import main as evaluate
+from glowlite.commands.option_sources import parse_arguments
+from glowlite.commands.presets import PRESETS
+from glowlite.commands.train import main as train
 from glowlite.data import load
-from glowlite.data.__main__ import main as data_command
 from glowlite.data.own import load_fitted, own_image
-from glowlite.data.pillow import extensions, formats, read_picture
+from glowlite.data.readers.pillow import extensions, formats, read_picture
 from glowlite.errors import DataError, GlowliteError
-from glowlite.evaluate import main as evaluate
-from glowlite.option_sources import parse_arguments
-from glowlite.presets import PRESETS
-from glowlite.train import main as train
 
 
 def put(folder, numbers, suffix="png"):
@@ -371,7 +371,7 @@ def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatc
     with pytest.raises(DataError, match=r"a\.png: more than 598 pixels, which Pillow refuses; make it smaller"):
         read_picture(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    monkeypatch.setattr("glowlite.data.pillow.available_bytes", lambda: 600 * 16)
+    monkeypatch.setattr("glowlite.data.readers.pillow.available_bytes", lambda: 600 * 16)
     with pytest.raises(DataError, match=r"a\.png: takes 0\.0 GiB while it is decoded, and this machine has"):
         read_picture(tmp_path / "a.png")
 

@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import glowlite.data.arrays
+import glowlite.data.readers.arrays
 from glowlite import Glow, GlowConfig
 from glowlite.data import READERS, load
-from glowlite.data.lmdb_pages import Lmdb
+from glowlite.data.readers.lmdb_pages import Lmdb
 from glowlite.errors import DataError, ShapeError
 from glowlite.objective import dequantise
 
@@ -320,7 +320,7 @@ def test_the_order_of_axes_in_memory_does_not_matter(tmp_path, suffix, monkeypat
     rows = np.array([5, 6, 7, 0, 11, 11, 2])
     assert np.array_equal(READERS[suffix[1:]].read(path).train.read(rows), COLOUR[rows])
     if suffix == ".npy":
-        monkeypatch.setattr(glowlite.data.arrays, "available_bytes", lambda: COLOUR.nbytes * 1.5)
+        monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: COLOUR.nbytes * 1.5)
         assert "np.ascontiguousarray(x)" in refused(path)
 
 

@@ -8,18 +8,18 @@ from test_kernels import COUPLINGS
 from test_training import Record
 
 from glowlite import Glow, GlowConfig
-from glowlite.backend import device_namespace
-from glowlite.communicator import Alone
-from glowlite.conditioners.patches import patch_matrix, scatter_columns
+from glowlite.arrays.backend import device_namespace
+from glowlite.arrays.parameters import ParameterStore
+from glowlite.conditioners.gather_scatter import patch_matrix, scatter_columns
+from glowlite.distributed.allreduce import DirectExchange, NcclExchange, StagedExchange
+from glowlite.distributed.communicator import Alone
 from glowlite.errors import GlowliteError
-from glowlite.exchange import DirectExchange, NcclExchange, StagedExchange
+from glowlite.fast.cuda.upload import Staging
+from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
-from glowlite.optimizers import Adam, Adamax
-from glowlite.parameters import ParameterStore
-from glowlite.staging import Staging
-from glowlite.trainer import train
-from glowlite.training import Settings, Training
-from glowlite.workers import Workers
+from glowlite.training.loop import train
+from glowlite.training.optimizers import Adam, Adamax
+from glowlite.training.run import Settings, Training
 
 pytestmark = pytest.mark.gpu
 

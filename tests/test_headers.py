@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from small_runs import dataset, small_model
 
-import glowlite.checkpoint as checkpoint
+import glowlite.training.checkpoint as checkpoint
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.export import main as export
+from glowlite.commands.export import main as export
+from glowlite.commands.sample import main as sample
+from glowlite.files.schema import checked
+from glowlite.files.storage import read_arrays, write_arrays
 from glowlite.models.header import KNOWN, TRAINING_STATE
-from glowlite.models.weights import AVERAGE, STATE
+from glowlite.models.saved_weights import AVERAGE, STATE
 from glowlite.objective import middles
-from glowlite.sample import main as sample
-from glowlite.schema import checked
-from glowlite.settings import Settings, State
-from glowlite.storage import read_arrays, write_arrays
-from glowlite.trainer import train
-from glowlite.training import Training
+from glowlite.training.loop import train
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings, State
 
 
 def training():
@@ -134,7 +134,7 @@ def test_what_only_a_run_needs_is_missed_by_a_run(trained, tmp_path, name):
     "text", ["[]", "null", "3", '"x"', "{", "NaN", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10**5, "1" * 5000]
 )
 def test_a_header_that_is_no_object_of_json_is_one_line(trained, tmp_path, text, monkeypatch):
-    monkeypatch.setattr("glowlite.storage.json.dumps", lambda header: text)
+    monkeypatch.setattr("glowlite.files.storage.json.dumps", lambda header: text)
     for error in errors_of(tmp_path / "forged.safetensors", trained[0], {}).values():
         assert "forged.safetensors: header: " in error
 

@@ -9,18 +9,19 @@ from hypothesis import strategies as st
 from small_runs import dataset
 from strict_device import counts, xp
 
-from glowlite import Glow, GlowConfig, GlowliteError, kernels
+from glowlite import Glow, GlowConfig, GlowliteError
+from glowlite.arrays import kernels
+from glowlite.arrays.kernels import launch, source
 from glowlite.bijectors.affine_coupling import LOG_SCALE, SHIFT, AffineCoupling
 from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.conditioners.activations import relu, relu_backward
-from glowlite.conditioners.patches import GATHER, patch_matrix, scatter_columns
-from glowlite.kernels import launch, source
+from glowlite.conditioners.gather_scatter import GATHER, patch_matrix, scatter_columns
+from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
-from glowlite.optimizers import Adam, Adamax, AveragedWeights
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.workers import Workers
+from glowlite.training.loop import train
+from glowlite.training.optimizers import Adam, Adamax, AveragedWeights
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.integers(1, 5))
 

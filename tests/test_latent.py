@@ -10,9 +10,9 @@ from strict_device import counts, ndarray
 
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.errors import ShapeError
-from glowlite.latent import finite, flatten, four_corners, interpolate, unflatten
+from glowlite.fast.threads import Workers
+from glowlite.latent.walks import finite, flatten, four_corners, interpolate, unflatten
 from glowlite.objective import dequantise, middles, quantise, to_pixels
-from glowlite.workers import Workers
 
 SHAPES = [(4, 4, 6), (2, 2, 24)]
 SIZE = 4 * 4 * 6 + 2 * 2 * 24

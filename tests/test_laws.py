@@ -9,16 +9,16 @@ from layers import CONDITIONERS, EVEN, GLOWS, LAYERS, NETS, glow_cases, net, sha
 from strict_device.layers import on_device
 
 from glowlite import GlowConfig
+from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.chain import Chain
-from glowlite.bijectors.flow_step import Fused
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
-from glowlite.conditioners.patches import gather, patch_matrix, scatter
+from glowlite.conditioners.gather_scatter import gather, patch_matrix, scatter
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.fused_steps import Fused
+from glowlite.fast.threads import Workers
 from glowlite.models.steps import flow_step
-from glowlite.parameters import ParameterStore
 from glowlite.testing import check_conditioner, check_layer, taylor_slope
-from glowlite.workers import Workers
 
 SEEDS = st.integers(0, 2**16)
 
@@ -313,7 +313,8 @@ def test_an_alias_of_a_parameter_breaks_a_law():
 @pytest.mark.parametrize("path", ["net", "log scale slope", "border", "bias", "gain", "relu"])
 def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
     from glowlite.bijectors import affine_coupling
-    from glowlite.conditioners import folded_mlp, zero_conv
+    from glowlite.conditioners import folded_network as folded_mlp
+    from glowlite.conditioners import zero_conv
 
     rng = np.random.default_rng(2)
     shape = (2, 4, 4, 6)

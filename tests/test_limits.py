@@ -7,9 +7,8 @@ import sys
 import pytest
 from small_runs import environment
 
-import glowlite.workers
-from glowlite.limits import core_limit, memory_limit
-from glowlite.workers import available_bytes, available_cores
+import glowlite.fast.threads
+from glowlite.arrays.machine import available_bytes, available_cores, core_limit, memory_limit
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup rw,nsdelegate\n"
 V1 = (
@@ -95,20 +94,21 @@ def test_the_limit_of_the_process_counts_as_well(tmp_path, monkeypatch):
 
 def test_what_is_available_is_what_the_container_leaves(monkeypatch):
     machine, cores = available_bytes(), available_cores()
-    monkeypatch.setattr(glowlite.workers, "memory_limit", lambda: 1e6)
-    monkeypatch.setattr(glowlite.workers, "core_limit", lambda: 0.3)
+    monkeypatch.setattr(glowlite.fast.threads, "memory_limit", lambda: 1e6)
+    monkeypatch.setattr(glowlite.fast.threads, "core_limit", lambda: 0.3)
     assert (available_bytes(), available_cores()) == (1e6, 1)
-    monkeypatch.setattr(glowlite.workers, "core_limit", lambda: 1.5)
+    monkeypatch.setattr(glowlite.fast.threads, "core_limit", lambda: 1.5)
     assert available_cores() == min(2, cores)
-    monkeypatch.setattr(glowlite.workers, "memory_limit", lambda: INFINITE)
-    monkeypatch.setattr(glowlite.workers, "core_limit", lambda: INFINITE)
+    monkeypatch.setattr(glowlite.fast.threads, "memory_limit", lambda: INFINITE)
+    monkeypatch.setattr(glowlite.fast.threads, "core_limit", lambda: INFINITE)
     assert available_bytes() >= machine and available_cores() >= cores
 
 
 def test_a_step_beyond_the_limit_is_refused_in_a_line(tmp_path):
     code = (
-        "import glowlite.workers, glowlite.command_line, glowlite.train; glowlite.workers.memory_limit = lambda: 3e6;"
-        "glowlite.command_line.run(glowlite.train.main, 'train')"
+        "import glowlite.arrays.machine, glowlite.commands.program, glowlite.commands.train\n"
+        "glowlite.arrays.machine.memory_limit = lambda: 3e6\n"
+        "glowlite.commands.program.run(glowlite.commands.train.main, 'train')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "--K", "2", "--memory", "stored"],

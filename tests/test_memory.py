@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import glowlite.bijectors.tiled
+import glowlite.fast.tiles
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.fast.threads import Workers
 from glowlite.objective import loss_gradients
-from glowlite.workers import Workers
 
 POLICIES = ("reversible", "anchored:2", "stored")
 K, L = 8, 3
@@ -103,7 +103,7 @@ def test_without_anchors_drift_is_measured_between_levels_only():
 
 def test_what_the_last_step_of_a_level_keeps_changes_nothing_but_rounding(monkeypatch):
     _, _, rebuilt, dx, _ = gradients("reversible", "float64")
-    monkeypatch.setattr(glowlite.bijectors.tiled, "LAST_STEP_MB", 0)
+    monkeypatch.setattr(glowlite.fast.tiles, "LAST_STEP_MB", 0)
     _, x, rebuilt_without, dx_without, kept = gradients("reversible", "float64")
     assert kept.drift == {}  # so it was switched off
     assert difference(rebuilt, x) <= 1e-9 and difference(rebuilt_without, x) <= 1e-9

@@ -8,19 +8,19 @@ import pytest
 import strict_device
 from small_runs import dataset, small_model
 
-import glowlite.trainer
+import glowlite.training.loop
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.communicator import Alone
-from glowlite.evaluate import mean_and_error, not_finite
-from glowlite.exchange import Exchange
-from glowlite.guards import BadStep, check_drift, check_gradient, check_held_out, check_loss, check_weights
+from glowlite.commands.evaluate import mean_and_error, not_finite
+from glowlite.distributed.allreduce import Exchange
+from glowlite.distributed.communicator import Alone
+from glowlite.fast.threads import Workers
 from glowlite.objective import middles
-from glowlite.optimizers import OPTIMIZERS, gradient_norm
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import SKIPPED_IN_A_ROW, Training
-from glowlite.update import is_good, training_step
-from glowlite.workers import Workers
+from glowlite.training.guards import BadStep, check_drift, check_gradient, check_held_out, check_loss, check_weights
+from glowlite.training.loop import train
+from glowlite.training.optimizers import OPTIMIZERS, gradient_norm
+from glowlite.training.run import SKIPPED_IN_A_ROW, Training
+from glowlite.training.settings import Settings
+from glowlite.training.step import is_good, training_step
 
 NAN, INF = math.nan, math.inf
 BAD = [("loss", NAN), ("loss", INF), ("loss", -INF), ("gradient", NAN), ("gradient", INF), ("drift", NAN), ("drift", INF)]
@@ -210,8 +210,8 @@ def test_a_device_takes_no_step_whose_scale_is_nan(name, dtype):
 def test_scores_and_reconstructions_that_are_not_finite_stay_out_of_metrics(monkeypatch, tmp_path):
     """NaN is no JSON: a line of metrics holds null where it cannot hold a number."""
     scored = iter([NAN, 5.0])  # of the raw weights, and of the averaged
-    monkeypatch.setattr(glowlite.trainer, "evaluate", lambda *given: next(scored))
-    monkeypatch.setattr(glowlite.trainer, "reconstruction_error", lambda *given: INF)
+    monkeypatch.setattr(glowlite.training.loop, "evaluate", lambda *given: next(scored))
+    monkeypatch.setattr(glowlite.training.loop, "reconstruction_error", lambda *given: INF)
     lines = []
 
     class Seen:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from glowlite import GlowliteError
-from glowlite.optimizers import Adam, Adamax, AveragedWeights, clip_factor, gradient_norm, learning_rate
-from glowlite.workers import CHUNK, Workers
+from glowlite.arrays.slices import CHUNK
+from glowlite.fast.threads import Workers
+from glowlite.training.optimizers import Adam, Adamax, AveragedWeights, clip_factor, gradient_norm, learning_rate
 
 STEPS = 50
 

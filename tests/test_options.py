@@ -10,14 +10,14 @@ import pytest
 import yaml
 from small_runs import command
 
-from glowlite.command_line import Parser
+from glowlite.commands.option_sources import as_yaml, parse_arguments
+from glowlite.commands.presets import PRESETS
+from glowlite.commands.program import Parser
+from glowlite.commands.train_options import config_of, settings_of, steps_in
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
-from glowlite.option_sources import as_yaml, parse_arguments
-from glowlite.options import config_of, settings_of, steps_in
-from glowlite.presets import PRESETS
-from glowlite.settings import Settings
+from glowlite.training.settings import Settings
 
 PUBLISHED = {  # K, L, image side, bits, coupling: section 6 of the paper, and its table of settings
     "cifar10": (32, 3, 32, 8, "affine"),
@@ -244,7 +244,7 @@ def test_other_durations_are_refused(text, capsys):
 
 
 def test_every_option_has_a_help_text_and_a_name_that_a_file_can_hold():
-    from glowlite.options import make_parser
+    from glowlite.commands.train_options import make_parser
 
     parser = make_parser()
     assert isinstance(parser, Parser)

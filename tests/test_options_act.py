@@ -21,25 +21,25 @@ from small_runs import ROOT, images
 
 import glowlite.bench.__main__ as bench
 import glowlite.bench.plots
-import glowlite.edit
-import glowlite.evaluate
-import glowlite.figures
+import glowlite.commands.edit
+import glowlite.commands.evaluate
+import glowlite.commands.figures
+import glowlite.commands.interpolate
+import glowlite.commands.loaded_model
+import glowlite.commands.reconstruct
+import glowlite.commands.sample
+import glowlite.commands.train
+import glowlite.fast.threads
 import glowlite.interop.__main__
-import glowlite.interpolate
 import glowlite.models.glow
-import glowlite.reconstruct
-import glowlite.run_folder
-import glowlite.sample
-import glowlite.train
-import glowlite.trained
-import glowlite.update
-import glowlite.workers
-from glowlite.communicator import Alone
+import glowlite.training.run_folder
+import glowlite.training.step
+from glowlite.commands.option_sources import parse_arguments
+from glowlite.distributed.communicator import Alone
 from glowlite.errors import GlowliteError
-from glowlite.guards import BadStep
-from glowlite.option_sources import parse_arguments
-from glowlite.storage import checkpoints_of, read_arrays
-from glowlite.training import Training
+from glowlite.files.storage import checkpoints_of, read_arrays
+from glowlite.training.guards import BadStep
+from glowlite.training.run import Training
 
 TINY = "--data {here}/ramps.npz --K 1 --L 1 --width 4 --batch 8 --steps 3 --log-every 1 --warmup 2 --threads 1 --seed 7"
 
@@ -353,16 +353,16 @@ def watched():
 
             patch.setattr(where, name, called)
 
-        spy(glowlite.workers, "matmul_of", lambda _, blas: seen.note("products", blas), lambda blas: np.matmul)
-        workers = glowlite.workers.Workers.__init__
+        spy(glowlite.fast.threads, "matmul_of", lambda _, blas: seen.note("products", blas), lambda blas: np.matmul)
+        workers = glowlite.fast.threads.Workers.__init__
 
         def made(self, *arguments, **named):
             workers(self, *arguments, **named)
             seen.note("threads", self.threads)
             seen.note("tile", self.tile_numbers)
 
-        patch.setattr(glowlite.workers.Workers, "__init__", made)
-        for module in (glowlite.train, glowlite.trained, bench):
+        patch.setattr(glowlite.fast.threads.Workers, "__init__", made)
+        for module in (glowlite.train, glowlite.commands.loaded_model, bench):
             host = SimpleNamespace() if module is bench else np
             spy(
                 module, "device_namespace", lambda _, *arguments: seen.note("device", arguments),
@@ -387,9 +387,14 @@ def watch_training(words, with_a_bad_step=False):
 
     with watched() as (seen, patch, spy):
         spy(glowlite.train, "exchange_of", lambda _, kind, *__: seen.note("exchange", kind))
-        spy(glowlite.update, "add_gradients", lambda _, model, x, *__, **___: taken(x))
-        noise = glowlite.evaluation.dequantisation_noise
-        spy(glowlite.evaluation, "dequantisation_noise", lambda drawn, *_: seen.note("noise of evaluation", drawn), noise)
+        spy(glowlite.training.step, "add_gradients", lambda _, model, x, *__, **___: taken(x))
+        noise = glowlite.training.scoring.dequantisation_noise
+        spy(
+            glowlite.training.scoring,
+            "dequantisation_noise",
+            lambda drawn, *_: seen.note("noise of evaluation", drawn),
+            noise,
+        )
         step = Training.step
 
         def watched_step(self, batch):
@@ -407,16 +412,16 @@ def watch_training(words, with_a_bad_step=False):
                 if next(bad, False):
                     raise BadStep("made up")
 
-            patch.setattr(glowlite.update, "check_gradient", check)
+            patch.setattr(glowlite.training.step, "check_gradient", check)
         seen["refused"] = None
         try:
-            training, data = glowlite.train.make_training(parse_arguments(words), Alone())
+            training, data = glowlite.commands.train.make_training(parse_arguments(words), Alone())
             theta = training.model.store.theta
             seen.note("first weights", theta.copy())
             shapes = {name: value.shape for name, value in training.model.store.named_values().items()}
             seen.note("priors", {name: shape for name, shape in shapes.items() if "/step" not in name})
             seen.note("memory", str(training.model.levels[0].steps.chain.memory))
-            glowlite.train.train(training, data, [Watcher(seen)])
+            glowlite.commands.train.train(training, data, [Watcher(seen)])
             seen.note("weights", theta.copy())
         except GlowliteError as error:
             seen["refused"] = str(error)
@@ -493,8 +498,8 @@ def content(path):
 
 def watch_folder(seen, patch, spy):
     """A training with its folder, but without drawing."""
-    patch.setattr(glowlite.run_folder, "save_learning_curve", lambda *_: None)
-    patch.setattr(glowlite.run_folder, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
+    patch.setattr(glowlite.training.run_folder, "save_learning_curve", lambda *_: None)
+    patch.setattr(glowlite.training.run_folder, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
     normal = glowlite.models.glow.normal
     spy(glowlite.models.glow, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal)
     step = Training.step
@@ -503,7 +508,7 @@ def watch_folder(seen, patch, spy):
 
 def watch_comparison(seen, patch, spy):
     """A comparison with other data, without drawing."""
-    score_others = glowlite.evaluate.score_others
+    score_others = glowlite.commands.evaluate.score_others
 
     def scored(*arguments):
         before = len(seen["passes"])
@@ -563,9 +568,9 @@ def here(tmp_path_factory):
         for name, depth in (("run", 1), ("deeper", 2)):
             words = f"{TINY} --K {depth} --average 0.9 --checkpoint-every 1 --keep 9 --lr 0.02 --out {here}/{name}"
             patch.setattr(sys, "argv", ["train", *shlex.split(words.format(here=here))])
-            glowlite.train.main()
+            glowlite.commands.train.main()
             options = SimpleNamespace(device="cpu", checkpoint="last", weights="averaged", threads=1)
-            glowlite.edit.directions_of(glowlite.trained.load_trained(str(here / name), options))
+            glowlite.commands.edit.directions_of(glowlite.commands.loaded_model.load_trained(str(here / name), options))
             (here / name / "best.safetensors").unlink()
             (here / name / "best.safetensors").hardlink_to(checkpoints_of(here / name)[0])
     return here

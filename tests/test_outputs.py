@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from small_runs import images, small_model
 
-from glowlite import GlowliteError, edit, evaluate, export, figures, interpolate, reconstruct, report, sample
+from glowlite import GlowliteError
 from glowlite.bench import __main__ as bench
-from glowlite.data import __main__ as data
+from glowlite.commands import data, edit, evaluate, export, figures, interpolate, reconstruct, report, sample
 from glowlite.errors import OutputError
-from glowlite.outputs import (
+from glowlite.files.outputs import (
     BENCHMARK,
     CSV,
     DIRECTIONS,
@@ -32,7 +32,7 @@ from glowlite.outputs import (
     output,
     output_path,
 )
-from glowlite.storage import atomic_path, write_arrays
+from glowlite.files.storage import atomic_path, write_arrays
 
 KINDS = {"png": PNG, "gif": GIF, "csv": CSV, "html": HTML, "json": BENCHMARK, "npy": NPY, "safetensors": MODEL}
 

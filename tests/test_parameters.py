@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from glowlite import Glow, GlowConfig
+from glowlite.arrays.parameters import Parameter, ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.invertible_conv import Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
-from glowlite.conditioners.pixel_mlp import PixelMLP
-from glowlite.parameters import Parameter, ParameterStore
+from glowlite.conditioners.coupling_network import PixelMLP
 
 
 def small_glow(**options):

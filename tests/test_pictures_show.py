@@ -18,25 +18,25 @@ from PIL import Image, ImageDraw
 from small_runs import images
 
 import glowlite.bench.plots
-import glowlite.data.__main__
-import glowlite.drawing
-import glowlite.edit
-import glowlite.evaluate
-import glowlite.figures
-import glowlite.interpolate
-import glowlite.pictures
-import glowlite.reconstruct
-import glowlite.report
-import glowlite.sample
-import glowlite.sheets
-import glowlite.train
+import glowlite.commands.data
+import glowlite.commands.edit
+import glowlite.commands.evaluate
+import glowlite.commands.figures
+import glowlite.commands.interpolate
+import glowlite.commands.reconstruct
+import glowlite.commands.report
+import glowlite.commands.sample
+import glowlite.commands.train
+import glowlite.drawing.plots
+import glowlite.drawing.run_pictures
+import glowlite.drawing.sheets
 from glowlite import Glow, GlowConfig
+from glowlite.commands.loaded_model import load_trained
 from glowlite.data import load
 from glowlite.data.images import ArrayImages
-from glowlite.directions import Directions
-from glowlite.evaluation import scores
-from glowlite.trained import load_trained
-from glowlite.workers import Workers
+from glowlite.fast.threads import Workers
+from glowlite.latent.directions import Directions
+from glowlite.training.scoring import scores
 
 SIDES = 4, 8  # height and width of the images here: a sheet that mixes them up has another shape
 N_BITS = 5
@@ -96,7 +96,7 @@ def scale_of(rows, columns):
 @contextmanager
 def drawing():
     """Inside, matplotlib draws nothing: what it would have drawn, by the name of the file."""
-    figures, real = {}, glowlite.drawing.figure_at
+    figures, real = {}, glowlite.drawing.plots.figure_at
 
     @contextmanager
     def figure_at(path, *size, **options):
@@ -105,7 +105,7 @@ def drawing():
             yield figure
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (glowlite.pictures, glowlite.bench.plots):
+        for module in (glowlite.drawing.run_pictures, glowlite.bench.plots):
             patch.setattr(module, "figure_at", figure_at)
         patch.setattr(Figure, "savefig", lambda figure, path, **_: Image.new("RGB", (1, 1)).save(path, format="png"))
         yield figures
@@ -157,7 +157,7 @@ class Runs(dict):
         words = f"--data {data} --out {run} --K 1 --L 2 --width 8 --batch 8 --steps 8 --average 0.5 --lr 0.01 --seed 3"
         with drawing() as figures, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["train", *words.split(), "--evaluate-every", "4", "--log-every", "1"])
-            glowlite.train.main()
+            glowlite.commands.train.main()
         self[channels] = SimpleNamespace(path=run, data=load(str(data)), figures=figures, model=Glow.load(run))
         return self[channels]
 
@@ -189,7 +189,7 @@ def test_the_samples_of_a_training_are_of_averaged_weights_at_the_temperatures_o
 def test_the_latents_of_a_training_are_those_of_held_out_images(run):
     axes = run.figures["latents.png"].axes
     shown = run.data.held_out[:]
-    noise = glowlite.pictures.dequantisation_noise(0, "pictures", 0, 0, shown.shape, "float32")
+    noise = glowlite.drawing.run_pictures.dequantisation_noise(0, "pictures", 0, 0, shown.shape, "float32")
     x = ((shown // 8 + noise) / 32 - 0.5).astype(np.float32)
     latents = run.model.encode(x)
     assert len(axes) == len(latents) == 2
@@ -220,7 +220,7 @@ def test_a_reconstruction_has_its_rows_under_their_titles(channels, tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.random((2, 5, *SIDES, channels)) - 0.5
     with drawing() as figures:
-        glowlite.pictures.save_reconstruction(tmp_path / "r.png", x, y, N_BITS)
+        glowlite.drawing.run_pictures.save_reconstruction(tmp_path / "r.png", x, y, N_BITS)
     rows = {a.get_title(): cells(np.asarray(a.images[0].get_array())) for a in figures["r.png"].axes}
     error = abs(x - y)
     difference = f"difference; white: {256 * error.max():.1e} grey levels"
@@ -263,7 +263,7 @@ def test_histograms_are_of_the_data_that_their_legend_names(tmp_path):
     rng = np.random.default_rng(0)
     results = {"own": rng.normal(4, 0.1, 300), "others": np.append(rng.normal(6, 0.3, 200), np.nan)}
     with drawing() as figures:
-        glowlite.pictures.save_histograms(tmp_path / "h.png", results, N_BITS)
+        glowlite.drawing.run_pictures.save_histograms(tmp_path / "h.png", results, N_BITS)
     (axes,) = figures["h.png"].axes
     texts, handles = legend_of(axes)
     assert [text.get_text() for text in texts] == [
@@ -284,7 +284,7 @@ def test_a_comparison_draws_its_own_data_and_the_others(runs, tmp_path, monkeypa
     run, seen = runs[3], []
     monkeypatch.setattr(glowlite.evaluate, "save_histograms", lambda path, results, n_bits: seen.append((results, n_bits)))
     data = runs[1].data.source
-    glowlite.evaluate.main([str(run.path), "--ood", str(data), "--histogram", str(tmp_path / "h.png")])
+    glowlite.commands.evaluate.main([str(run.path), "--ood", str(data), "--histogram", str(tmp_path / "h.png")])
     ((results, n_bits),) = seen
     (own, ours), (other, theirs) = results.items()
     assert "held-out" in own and str(data) in str(other) and n_bits == N_BITS
@@ -300,7 +300,7 @@ def test_a_comparison_draws_its_own_data_and_the_others(runs, tmp_path, monkeypa
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (5, 3), (6, 3), (3, 8)])
 def test_a_sheet_has_every_image_once_row_by_row(channels, count, columns):
     pixels = np.random.default_rng(count).integers(0, 255, (count, *SIDES, channels), np.uint8)
-    found = cells(glowlite.sheets.tile(pixels, columns))
+    found = cells(glowlite.drawing.sheets.tile(pixels, columns))
     assert found.shape[1] == columns
     check_cells(found, in_colours(pixels))
 
@@ -308,19 +308,19 @@ def test_a_sheet_has_every_image_once_row_by_row(channels, count, columns):
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_drawn_images_are_theirs_and_a_lost_one_is_lost_alone(channels):
     x = np.random.default_rng(0).random((3, *SIDES, channels)) - 0.5
-    assert np.array_equal(glowlite.sheets.drawn(x, N_BITS), as_shown(x))
+    assert np.array_equal(glowlite.drawing.sheets.drawn(x, N_BITS), as_shown(x))
     broken = x.copy()
     broken[1, 2, 3, channels - 1] = np.nan
-    found = glowlite.sheets.drawn(broken, N_BITS)
+    found = glowlite.drawing.sheets.drawn(broken, N_BITS)
     assert np.array_equal(found[[0, 2]], as_shown(x[[0, 2]])) and not np.array_equal(found[1], as_shown(x)[1])
 
 
 def test_a_grid_of_samples_is_the_samples_in_their_order(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    glowlite.sample.main([str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2"])
+    glowlite.commands.sample.main([str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2"])
     expected = as_shown(run.model.sample(7, 0.8, 2))
     check_cells(cells(read("samples.png"), scale_of(3, 3)), expected)
-    glowlite.sample.main([str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2", "--no-grid"])
+    glowlite.commands.sample.main([str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2", "--no-grid"])
     for i, image in enumerate(expected):
         assert np.array_equal(read(f"samples/sample-{i:04}.png"), image)
 
@@ -328,7 +328,7 @@ def test_a_grid_of_samples_is_the_samples_in_their_order(run, tmp_path, monkeypa
 def test_a_sweep_has_the_same_noise_at_the_temperature_of_each_title(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with writing() as titles:
-        glowlite.sample.main([str(run.path), "--temperature-sweep", "0.9,0.2,0.5", "--n", "4", "--seed", "2"])
+        glowlite.commands.sample.main([str(run.path), "--temperature-sweep", "0.9,0.2,0.5", "--n", "4", "--seed", "2"])
     rows = titled_sheets(read("samples.png"), titles, 1, 4)
     assert list(rows) == ["T = 0.9", "T = 0.2", "T = 0.5"]
     for title, found in rows.items():
@@ -356,12 +356,12 @@ def check_close(found, x):
 def test_a_walk_goes_from_the_first_image_to_the_second(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     ends = run.data.held_out[:]
-    glowlite.interpolate.main([str(run.path), "1", "4", "--steps", "5"])
+    glowlite.commands.interpolate.main([str(run.path), "1", "4", "--steps", "5"])
     t = np.linspace(0, 1, 5)
     strip = cells(read("interpolation.png"), scale_of(1, 5))
     assert strip.shape[:2] == (1, 5)
     check_close(strip, between(run.model, ends[[1, 4]], np.stack([1 - t, t], axis=1)))
-    glowlite.interpolate.main([str(run.path), "1", "4", "2", "5", "--steps", "3"])
+    glowlite.commands.interpolate.main([str(run.path), "1", "4", "2", "5", "--steps", "3"])
     sheet = cells(read("interpolation.png"), scale_of(3, 3))
     weights = [[(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u] for v in (0, 0.5, 1) for u in (0, 0.5, 1)]
     assert sheet.shape[:2] == (3, 3)
@@ -371,7 +371,7 @@ def test_a_walk_goes_from_the_first_image_to_the_second(run, tmp_path, monkeypat
 def test_an_animation_has_the_frames_of_the_walk_there_and_back(runs, tmp_path, monkeypatch, capsys):
     run = runs[1]  # grey images have few enough colours for a GIF to keep all of them
     monkeypatch.chdir(tmp_path)
-    glowlite.interpolate.main([str(run.path), "1", "4", "--steps", "4", "--out", "walk.gif"])
+    glowlite.commands.interpolate.main([str(run.path), "1", "4", "--steps", "4", "--out", "walk.gif"])
     t = np.array([0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3])
     with Image.open("walk.gif") as gif:
         assert gif.n_frames == 6
@@ -388,7 +388,7 @@ def test_a_page_of_reconstructions_has_its_rows_beside_their_titles(run, tmp_pat
     y = x[::-1].copy() + np.float32(0.01)  # of other images, so that no row looks like another
     monkeypatch.setattr(glowlite.reconstruct, "rebuilt", lambda model, pixels, n_bits: (middle(pixels), y))
     with writing() as titles:
-        glowlite.reconstruct.main([str(run.path), "3", "0", "5"])
+        glowlite.commands.reconstruct.main([str(run.path), "3", "0", "5"])
     rows = titled_sheets(read("reconstruction.png"), titles, 1, 3)
     assert list(rows) == ["original", "decode(encode(x))", f"difference; white: {256 * abs(x - y).max():.1e}"]
     original, again, difference = rows.values()
@@ -400,7 +400,7 @@ def test_a_page_of_reconstructions_has_its_rows_beside_their_titles(run, tmp_pat
 
 def test_what_is_rebuilt_is_the_image_through_the_model_and_back(run):
     pixels = run.data.held_out[:4]
-    x, y = glowlite.reconstruct.rebuilt(run.model, pixels, N_BITS)
+    x, y = glowlite.commands.reconstruct.rebuilt(run.model, pixels, N_BITS)
     assert np.array_equal(x, middle(pixels)) and np.array_equal(y, run.model.decode(run.model.encode(x)))
 
 
@@ -417,7 +417,7 @@ def changed(run, image, column, alphas):
 def test_a_strip_of_edits_goes_from_the_least_to_the_most_in_a_row_for_each_image(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--attribute", "falling", "--alpha", "-1..2", "--steps", "4", "--method", "mean"]
-    glowlite.edit.main([str(run.path), "2", "0", *words])
+    glowlite.commands.edit.main([str(run.path), "2", "0", *words])
     found = cells(read("edit.png"), scale_of(2, 4))
     assert found.shape[:2] == (2, 4)
     for row, number in zip(found, (2, 0), strict=True):
@@ -442,20 +442,20 @@ def test_a_contact_sheet_has_training_images_from_the_first_to_the_last(run, n_b
 
 def task_of(runs, channels, others=()):
     trained = [load_trained(str(runs[c].path), OPTIONS) for c in (channels, *others)]
-    return glowlite.figures.Task(trained[0], trained[1:], 4, 0.6)
+    return glowlite.commands.figures.Task(trained[0], trained[1:], 4, 0.6)
 
 
 def test_the_figures_of_the_paper_show_what_they_are_called(runs):
     run, task = runs[3], task_of(runs, 3)
     held_out = run.data.held_out[:]
-    check_cells(cells(glowlite.figures.samples(task), scale_of(8, 8)), as_shown(run.model.sample(64, 0.6, 4)))
-    strips = cells(glowlite.figures.interpolation(task), scale_of(5, 9))
+    check_cells(cells(glowlite.commands.figures.samples(task), scale_of(8, 8)), as_shown(run.model.sample(64, 0.6, 4)))
+    strips = cells(glowlite.commands.figures.interpolation(task), scale_of(5, 9))
     t = np.linspace(0, 1, 9)
     assert strips.shape[:2] == (5, 9)
     for i, strip in enumerate(strips):
         ends = held_out[[2 * i % len(held_out), (2 * i + 1) % len(held_out)]]
         check_close(strip, between(run.model, ends, np.stack([1 - t, t], axis=1)))
-    sheet = cells(glowlite.figures.corners(task), scale_of(9, 9))
+    sheet = cells(glowlite.commands.figures.corners(task), scale_of(9, 9))
     for image, end in zip((sheet[0, 0], sheet[0, -1], sheet[-1, 0], sheet[-1, -1]), held_out[:4], strict=True):
         check_close(image, middle(end)[None])
 
@@ -463,15 +463,15 @@ def test_the_figures_of_the_paper_show_what_they_are_called(runs):
 def test_the_figures_with_titles_have_each_beside_its_own(runs):
     run, task = runs[3], task_of(runs, 3)
     with writing() as titles:
-        page = glowlite.figures.temperature(task)
+        page = glowlite.commands.figures.temperature(task)
     for title, found in titled_sheets(page, titles, 1, 8).items():
         check_cells(found, as_shown(run.model.sample(8, float(title[4:]), 4)))
     assert [float(title[4:]) for _, title in titles] == [0, 0.25, 0.6, 0.7, 0.8, 0.9, 1]
     with writing() as titles:
-        page = glowlite.figures.attributes(task)
+        page = glowlite.commands.figures.attributes(task)
     rows = titled_sheets(page, titles, 1, 7)
     assert list(rows) == ["bright", "falling"]
-    directions = glowlite.edit.directions_of(task.trained)
+    directions = glowlite.commands.edit.directions_of(task.trained)
     for j, (name, found) in enumerate(rows.items()):
         image = run.data.held_out[:][j : j + 1]
         expected = [
@@ -487,7 +487,7 @@ def test_the_figure_of_depth_has_each_model_beside_its_depth(runs):
     deeper.initialize(middle(runs[3].data.train[:8]))
     other = SimpleNamespace(model=deeper, n_bits=N_BITS, name="deeper")
     with writing() as titles:
-        page = glowlite.figures.depth(glowlite.figures.Task(other, [task.trained], 4, 0.6))
+        page = glowlite.commands.figures.depth(glowlite.commands.figures.Task(other, [task.trained], 4, 0.6))
     rows = titled_sheets(page, titles, 1, 8)
     assert list(rows) == ["K = 1, L = 2", "K = 2, L = 2"]
     check_cells(rows["K = 1, L = 2"], as_shown(task.trained.model.sample(8, 0.6, 4)))
@@ -505,7 +505,7 @@ def test_a_report_has_each_picture_under_its_heading(runs, tmp_path):
         (folder / name).write_bytes((runs[3].path / name).read_bytes())
     for name in (*places.values(), "samples-000004"):
         (folder / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
-    parts = (part.partition("</h2>") for part in glowlite.report.page(folder).split("<h2>"))
+    parts = (part.partition("</h2>") for part in glowlite.commands.report.page(folder).split("<h2>"))
     sections = {title: content for title, _, content in parts}
     for title, name in places.items():
         content = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()

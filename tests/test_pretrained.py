@@ -8,14 +8,14 @@ import pytest
 from small_runs import ROOT, SMALL, command, images, small_model
 
 from glowlite import Glow, GlowliteError
+from glowlite.commands.export import main as export
+from glowlite.commands.loaded_model import training_command
+from glowlite.commands.option_sources import parse_arguments
 from glowlite.data import load
-from glowlite.evaluation import scores
-from glowlite.export import main as export
+from glowlite.files.storage import read_arrays
 from glowlite.models.pretrained import NAMES, pretrained_file
 from glowlite.objective import middles, quantise, to_pixels
-from glowlite.option_sources import parse_arguments
-from glowlite.storage import read_arrays
-from glowlite.trained import training_command
+from glowlite.training.scoring import scores
 
 MOST_BYTES = 4e6
 FACES = 500

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from small_runs import command
 
-import glowlite.data.cifar
-import glowlite.data.idx
-import glowlite.data.lsun
+import glowlite.data.readers.cifar
+import glowlite.data.readers.idx
+import glowlite.data.readers.lsun
 from glowlite.data import READERS, Preparation, load
 from glowlite.errors import DataError
 
@@ -717,7 +717,7 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
 )  # fmt: skip
 def test_bad_input_is_one_line_that_names_it(tmp_path, monkeypatch, reader, kind, said):
     if kind in ("tar other bomb", "tar header bomb"):
-        monkeypatch.setattr(glowlite.data.cifar, "UNPACKED", 1 << 20)
+        monkeypatch.setattr(glowlite.data.readers.cifar, "UNPACKED", 1 << 20)
     path = BAD[reader](tmp_path, kind)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError) as caught:
@@ -740,11 +740,11 @@ def test_idx_never_unpacks_more_than_was_promised(tmp_path, monkeypatch):
             return super().read(size)
 
     path = bad_mnist(tmp_path, "gz bomb") / "train-images-idx3-ubyte.gz"
-    monkeypatch.setattr(glowlite.data.idx.gzip, "GzipFile", Counted)
+    monkeypatch.setattr(glowlite.data.readers.idx.gzip, "GzipFile", Counted)
     with pytest.raises(DataError, match="goes on"):
         load(str(path))
     assert taken == [16, 8 * 7 * 5 + 1]
-    monkeypatch.setattr(glowlite.data.idx, "available_bytes", lambda: 1000.0)
+    monkeypatch.setattr(glowlite.data.readers.idx, "available_bytes", lambda: 1000.0)
     with pytest.raises(DataError, match="GiB of memory"):
         load(str(path))
     assert taken[2:] == [16]

@@ -8,9 +8,9 @@ from pathlib import Path
 from small_runs import environment
 
 from glowlite import GlowConfig
+from glowlite.commands.option_sources import parse_arguments
+from glowlite.commands.presets import PRESETS
 from glowlite.models.config import CHOICES, PERMUTATIONS
-from glowlite.option_sources import parse_arguments
-from glowlite.presets import PRESETS
 
 DOCS = Path(__file__).parent.parent / "docs"
 TRAINING = (DOCS / "training.md").read_text()

@@ -13,14 +13,15 @@ import pytest
 from small_runs import command, dataset, environment, images
 from test_training import Record
 
-from glowlite import Glow, GlowConfig, GlowliteError, checkpoint
-from glowlite.batches import Augmentation
-from glowlite.optimizers import OPTIMIZERS
-from glowlite.settings import Settings
-from glowlite.storage import checkpoints_of, read_arrays
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.workers import Workers
+from glowlite import Glow, GlowConfig, GlowliteError
+from glowlite.data.batches import Augmentation
+from glowlite.fast.threads import Workers
+from glowlite.files.storage import checkpoints_of, read_arrays
+from glowlite.training import checkpoint
+from glowlite.training.loop import train
+from glowlite.training.optimizers import OPTIMIZERS
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
 
 STEPS = 200
 RUN = [
@@ -136,12 +137,12 @@ def half(value, **options):
     return text
 json.dumps = half""",
     "before there is any checkpoint": """
-import glowlite.training
-step = glowlite.training.training_step
+import glowlite.training.run
+step = glowlite.training.run.training_step
 def late(*arguments, **options):
     if again(4): die()
     return step(*arguments, **options)
-glowlite.training.training_step = late""",
+glowlite.training.run.training_step = late""",
     "before the configuration is written": """
 replace = os.replace
 def late(a, b):
@@ -267,16 +268,16 @@ def test_a_full_disk_during_a_checkpoint_is_said_and_the_one_before_loads(home):
     code = """
 import errno, os
 fsync, calls = os.fsync, []
-import glowlite.storage, glowlite.checkpoint
-save = glowlite.checkpoint.save
+import glowlite.files.storage, glowlite.training.checkpoint
+save = glowlite.training.checkpoint.save
 def full(*arguments, **options):
     calls.append(None)
     if len(calls) == 4:
         def refuse(descriptor): raise OSError(errno.ENOSPC, 'No space left on device')
         os.fsync = refuse
     save(*arguments, **options)
-glowlite.checkpoint.save = full
-from glowlite.command_line import run
+glowlite.training.checkpoint.save = full
+from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     arguments = [sys.executable, "-c", code, *RUN, "--out", "full"]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from small_runs import images
 
+from glowlite.commands.evaluate import main as evaluate
+from glowlite.commands.report import main as report
+from glowlite.commands.report import page
+from glowlite.commands.train import main as train
 from glowlite.errors import GlowliteError
-from glowlite.evaluate import main as evaluate
-from glowlite.report import main as report
-from glowlite.report import page
-from glowlite.run_files import read_lines
-from glowlite.run_folder import read_config
-from glowlite.train import main as train
-from glowlite.trainer import Metrics, Timing
+from glowlite.training.loop import Metrics, Timing
+from glowlite.training.run_files import read_lines
+from glowlite.training.run_folder import read_config
 
 FILES = ("config.json", "metrics.jsonl", "timing.jsonl")
 SMALL = (

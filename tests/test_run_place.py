@@ -15,21 +15,22 @@ import pytest
 from PIL import Image
 from small_runs import dataset, images, small_model
 
-import glowlite.train
-from glowlite import Glow, GlowConfig, GlowliteError, edit, evaluate, export, reconstruct
-from glowlite.command_line import Parser
+import glowlite.commands.train
+from glowlite import Glow, GlowConfig, GlowliteError
+from glowlite.commands import edit, evaluate, export, reconstruct
+from glowlite.commands.interrupts import Interrupts
+from glowlite.commands.option_sources import MAY_CHANGE, TYPED_ONLY, effective, parse_arguments
+from glowlite.commands.program import Parser
+from glowlite.commands.train import main
+from glowlite.commands.train_options import make_parser
+from glowlite.commands.typed import typed
 from glowlite.data import load, located
 from glowlite.data.fingerprint import fingerprint
-from glowlite.interrupts import Interrupts
-from glowlite.option_sources import MAY_CHANGE, TYPED_ONLY, effective, parse_arguments
-from glowlite.options import make_parser
-from glowlite.run_folder import restore_newest
-from glowlite.run_place import alone_in, check_run_folder, make_run_folder
-from glowlite.settings import Settings
-from glowlite.storage import checkpoints_of
-from glowlite.train import main
-from glowlite.training import Training
-from glowlite.typed import typed
+from glowlite.files.storage import checkpoints_of
+from glowlite.training.run import Training
+from glowlite.training.run_folder import restore_newest
+from glowlite.training.run_place import alone_in, check_run_folder, make_run_folder
+from glowlite.training.settings import Settings
 
 SMALL = [
     "--K", "1", "--L", "1", "--width", "8", "--batch", "4", "--threads", "1", "--steps", "4", "--evaluate-every", "2",
@@ -39,7 +40,7 @@ SMALL = [
 
 def draw_nothing(patch):
     for name in ("save_pictures", "save_learning_curve", "samples_at_temperatures"):
-        patch.setattr(f"glowlite.run_folder.{name}", lambda *arguments: None)
+        patch.setattr(f"glowlite.training.run_folder.{name}", lambda *arguments: None)
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +157,7 @@ def test_a_refusal_is_told_from_damage_by_its_type(tmp_path, name):
     run = tmp_path / name
     (run / "checkpoints").mkdir(parents=True)
     other = Training(small_model(), Settings(batch=4))
-    glowlite.checkpoint.save(other, run / "checkpoints" / "step-00000003.safetensors", 2)
+    glowlite.training.checkpoint.save(other, run / "checkpoints" / "step-00000003.safetensors", 2)
     before = contents(run)
     with pytest.raises(GlowliteError, match="is of another model"):
         restore_newest(Training(Glow(GlowConfig((8, 8, 3), K=1, L=1, width=8)), Settings(batch=4)), run)

@@ -9,15 +9,16 @@ import strict_device
 from PIL import Image
 from small_runs import command, images, small_model
 
-from glowlite import Glow, GlowConfig, GlowliteError, evaluate, figures, interpolate, reconstruct, sample
+from glowlite import Glow, GlowConfig, GlowliteError
+from glowlite.commands import evaluate, figures, interpolate, reconstruct, sample
+from glowlite.commands.evaluate import told_apart
+from glowlite.commands.loaded_model import part_words
 from glowlite.data import load
-from glowlite.evaluate import told_apart
-from glowlite.evaluation import sample_images
+from glowlite.drawing.sheets import MAGENTA, drawn, lost, tile
+from glowlite.fast.threads import Workers
+from glowlite.files.outputs import GIF, PNG, check_output
 from glowlite.objective import to_pixels
-from glowlite.outputs import GIF, PNG, check_output
-from glowlite.sheets import MAGENTA, drawn, lost, tile
-from glowlite.trained import part_words
-from glowlite.workers import Workers
+from glowlite.training.scoring import sample_images
 
 SECONDS = 10  # from a fresh start to a grid on the disk; 0.7 on two cores: written for a busy machine
 

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from glowlite.errors import DamagedError, GlowliteError
-from glowlite.schema import checked, flag, list_of, maybe, number, one_of, plain, read_json, record, text, whole
-from glowlite.tensor_file import open_tensors
+from glowlite.files.schema import checked, flag, list_of, maybe, number, one_of, plain, read_json, record, text, whole
+from glowlite.files.tensor_file import open_tensors
 
 FORM = record(
     {"n": whole(1, 8), "x": number(0, 1), "on": flag},

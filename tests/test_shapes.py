@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.backend import device_namespace, namespace, to_host
+from glowlite.arrays.backend import device_namespace, namespace, to_host
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.coupling import AdditiveCoupling
@@ -12,7 +12,7 @@ from glowlite.bijectors.invertible_conv import Invertible1x1Conv
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
-from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.conditioners.coupling_network import PixelMLP
 from glowlite.objective import dequantise
 
 RNG = np.random.default_rng(0)

@@ -5,21 +5,21 @@ import pytest
 from scipy import stats
 from small_runs import dataset, images
 
-import glowlite.train
+import glowlite.commands.train
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.coupling import Coupling
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU, random_rotation
-from glowlite.communicator import Alone
-from glowlite.conditioners import folded_mlp
-from glowlite.conditioners.pixel_mlp import PixelMLP
-from glowlite.guards import check_start
+from glowlite.commands.option_sources import parse_arguments
+from glowlite.conditioners import folded_network as folded_mlp
+from glowlite.conditioners.coupling_network import PixelMLP
+from glowlite.distributed.communicator import Alone
+from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
-from glowlite.option_sources import parse_arguments
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.workers import Workers
+from glowlite.training.guards import check_start
+from glowlite.training.loop import train
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
 
 
 def batch_of(n=40, dtype="float64", seed=0):
@@ -202,7 +202,7 @@ def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written
     monkeypatch.chdir(tmp_path)
     options = ["--data", "faces", "--L", "4", "--K", "1", "--width", "8", "--batch", str(n), "--out", "run"]
     with pytest.raises(GlowliteError, match=rf"{n} values a channel at the top level \(1x1 pixels\), and needs at least 4"):
-        glowlite.train.make_training(parse_arguments(options), Alone())
+        glowlite.commands.train.make_training(parse_arguments(options), Alone())
     assert not list(tmp_path.iterdir())
 
 
@@ -213,7 +213,7 @@ def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, mon
     assert not said or f"{batch * 4 ** (3 - L)} values a channel" in line
     monkeypatch.chdir(tmp_path)
     options = ["--data", "faces", "--L", str(L + 1), "--K", "1", "--width", "8", "--batch", str(batch), "--out", "run"]
-    glowlite.train.make_training(parse_arguments(options), Alone())
+    glowlite.commands.train.make_training(parse_arguments(options), Alone())
     assert capsys.readouterr().err.count("bits/dim can begin far too high") == said
 
 

@@ -10,9 +10,9 @@ from small_runs import small_model
 from test_training import batch_of
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.optimizers import Adam
-from glowlite.storage import atomic_path, checkpoints_of, read_arrays, remove_temporaries, resolve, write_arrays
-from glowlite.update import training_step
+from glowlite.files.storage import atomic_path, checkpoints_of, read_arrays, remove_temporaries, resolve, write_arrays
+from glowlite.training.optimizers import Adam
+from glowlite.training.step import training_step
 
 
 @pytest.mark.bits

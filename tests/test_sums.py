@@ -7,19 +7,19 @@ it is off by 1e-7 of that or more.
 import numpy as np
 import pytest
 
+from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
-from glowlite.bijectors.flow_step import Fused
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.top_prior import TopPrior
-from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.conditioners.coupling_network import PixelMLP
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.fused_steps import Fused
 from glowlite.models.config import GlowConfig
 from glowlite.models.steps import flow_step
 from glowlite.objective import log_normal
-from glowlite.parameters import ParameterStore
 
 SIDE = 37
 COUNT = SIDE * SIDE * 3

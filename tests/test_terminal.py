@@ -6,7 +6,7 @@ import os
 import pytest
 
 from glowlite.errors import GlowliteError
-from glowlite.inputs import check_regular, open_regular, read_bytes
+from glowlite.files.inputs import check_regular, open_regular, read_bytes
 from glowlite.terminal import printable, say, warn
 
 

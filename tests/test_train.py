@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from small_runs import SMALL, command, dataset, environment, images, small_model
 
-import glowlite.train
-import glowlite.trainer
+import glowlite.commands.train
+import glowlite.training.loop
 from glowlite import Glow, GlowliteError, Memory
-from glowlite.communicator import Alone
-from glowlite.option_sources import parse_arguments
-from glowlite.settings import Settings
-from glowlite.storage import read_header, resolve
-from glowlite.trainer import check_memory
-from glowlite.training import Training
-from glowlite.workers import available_bytes
+from glowlite.arrays.machine import available_bytes
+from glowlite.commands.option_sources import parse_arguments
+from glowlite.distributed.communicator import Alone
+from glowlite.files.storage import read_header, resolve
+from glowlite.training.loop import check_memory
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
 
 
 def test_a_run_leaves_config_metrics_samples_curve_and_weights(tmp_path):
@@ -124,7 +124,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(tmp_path, arguments, said):
 def test_out_of_memory_is_one_line_with_the_bytes_wanted(tmp_path):
     write_bad_inputs(tmp_path)
     code = (
-        "import resource, sys; from glowlite.command_line import run; from glowlite.train import main;"
+        "import resource, sys; from glowlite.commands.program import run; from glowlite.train import main;"
         "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); run(main, 'train')"
     )
     arguments = ["--data", "good.npz", "--K", "1", "--L", "1", "--width", "16000", "--batch", "8"]
@@ -150,7 +150,7 @@ def test_what_a_step_needs_is_estimated_from_what_the_policy_keeps():
 def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatch):
     model = small_model(memory=Memory.parse("stored"))
     check_memory(model, 8)
-    monkeypatch.setattr(glowlite.trainer, "available_bytes", lambda: 1e6)
+    monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 1e6)
     with pytest.raises(GlowliteError, match=r"needs at least \d+\.\d GiB, and this machine has .* --memory reversible"):
         check_memory(model, 1000)
 
@@ -162,9 +162,9 @@ def test_the_memory_of_a_step_is_that_of_the_images_it_takes_at_once(monkeypatch
     training = Training(model, Settings(steps=1, batch=30, evaluate_images=2, **parts))
     assert training.images_at_once() == most
     for spare, begins in ((0, True), (-1, False)):
-        monkeypatch.setattr(glowlite.trainer, "available_bytes", lambda spare=spare: model.step_bytes(most) + spare)
+        monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda spare=spare: model.step_bytes(most) + spare)
         with nullcontext() if begins else pytest.raises(GlowliteError, match=r"needs at least .* raise --accumulate"):
-            glowlite.trainer.train(training, dataset(), [])
+            glowlite.training.loop.train(training, dataset(), [])
         training.state.step = 0
 
 
@@ -174,7 +174,7 @@ def test_the_command_looks_at_the_memory_of_a_part_of_the_batch(tmp_path, monkey
     asked = []
     monkeypatch.setattr(glowlite.train, "check_memory", lambda model, images: asked.append(images))
     for more in ([], ["--accumulate", "5"]):
-        glowlite.train.make_training(parse_arguments([*options, *more]), Alone())
+        glowlite.commands.train.make_training(parse_arguments([*options, *more]), Alone())
     assert asked == [64, 13]
 
 

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from small_runs import dataset, images, small_model
 
-import glowlite.guards
-import glowlite.update
+import glowlite.training.guards
+import glowlite.training.step
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
-from glowlite.batches import Augmentation
-from glowlite.evaluation import evaluate, scores, some_rows
-from glowlite.guards import DRIFT_LIMIT, check_drift, condition
+from glowlite.arrays.slices import cut
+from glowlite.data.batches import Augmentation
+from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
-from glowlite.optimizers import Adam
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.update import training_step
-from glowlite.workers import Workers, cut
+from glowlite.training.guards import DRIFT_LIMIT, check_drift, condition
+from glowlite.training.loop import train
+from glowlite.training.optimizers import Adam
+from glowlite.training.run import Training
+from glowlite.training.scoring import evaluate, scores, some_rows
+from glowlite.training.settings import Settings
+from glowlite.training.step import training_step
 
 
 def batch_of(n=6, dtype="float64", seed=1):
@@ -137,7 +138,7 @@ def test_scores_are_those_of_one_image_at_a_time_and_more_draws_are_tighter():
     many = scores(model, held_out, 5, 8, 0, draws=20)
     by_definition = []
     for draw in range(20):
-        noise = glowlite.evaluation.dequantisation_noise(0, "evaluate", draw, 0, (8, 8, 8, 3), "float32")
+        noise = glowlite.training.scoring.dequantisation_noise(0, "evaluate", draw, 0, (8, 8, 8, 3), "float32")
         by_definition.append(model.log_prob(dequantise(held_out[:], 5, noise)))
     log_mean = np.log(np.mean(np.exp(np.array(by_definition) - np.max(by_definition, axis=0)), axis=0))
     expected = -(log_mean + np.max(by_definition, axis=0) - 192 * np.log(32)) / (192 * np.log(2))
@@ -249,7 +250,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_layer(name, value, sai
 
 def break_gradient(monkeypatch, at_steps, name="level1/step0/coupling/net/conv2/weight"):
     """Make the gradient of a parameter infinite in the backward passes of these numbers."""
-    add, calls = glowlite.update.add_gradients, []
+    add, calls = glowlite.training.step.add_gradients, []
 
     def broken(model, *arguments):
         result = add(model, *arguments)
@@ -258,7 +259,7 @@ def break_gradient(monkeypatch, at_steps, name="level1/step0/coupling/net/conv2/
             model.store.parameters[name].grad.ravel()[3] = np.inf
         return result
 
-    monkeypatch.setattr(glowlite.update, "add_gradients", broken)
+    monkeypatch.setattr(glowlite.training.step, "add_gradients", broken)
 
 
 def test_a_gradient_that_is_not_finite_stops_and_names_the_parameter(monkeypatch):
@@ -292,7 +293,7 @@ def test_skipping_ends_when_every_step_is_bad(monkeypatch):
 
 def test_a_held_out_loss_that_explodes_stops_the_training(monkeypatch):
     figures = iter([5.0, 7.9, 8.1])
-    monkeypatch.setattr(glowlite.trainer, "evaluate", lambda *_: next(figures))
+    monkeypatch.setattr(glowlite.training.loop, "evaluate", lambda *_: next(figures))
     seen = Record()
     training = Training(small_model(), Settings(steps=30, batch=8, average=0.0, log_every=5, evaluate_every=10))
     with pytest.raises(GlowliteError, match=r"^step 30: held-out bits/dim are 8\.100, after 5\.000 at best.*--lr"):

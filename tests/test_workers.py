@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-import glowlite.randomness
-import glowlite.workers
+import glowlite.arrays.randomness
+import glowlite.fast.threads
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.arrays.parameters import ParameterStore
+from glowlite.arrays.randomness import generator, normal, uniform
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
-from glowlite.bijectors.tiled import Tiled
+from glowlite.fast.threads import Workers
+from glowlite.fast.tiles import Tiled
 from glowlite.models.steps import flow_step
 from glowlite.objective import loss_gradients
-from glowlite.parameters import ParameterStore
-from glowlite.randomness import generator, normal, uniform
-from glowlite.workers import Workers
 
 SMALL_TILE = 256 / 2**18  # MB: 256 numbers
 
@@ -299,7 +299,7 @@ def test_float32_noise_that_rounds_to_one_stays_below_one(monkeypatch):
         def random(self, size):
             return np.full(size, np.nextafter(1.0, 0.0))  # float32 rounds this to 1
 
-    monkeypatch.setattr(glowlite.randomness, "generator", lambda *_: Highest())
+    monkeypatch.setattr(glowlite.arrays.randomness, "generator", lambda *_: Highest())
     for dtype in ("float32", "float64"):
         u = uniform(0, "dequantise", 0, 0, (1, 2, 2, 1), dtype)
         assert u.dtype == dtype and (u == np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(0))).all()

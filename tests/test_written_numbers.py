@@ -13,26 +13,27 @@ import numpy as np
 import pytest
 from small_runs import dataset
 
-import glowlite.checkpoint
-import glowlite.run_folder
-import glowlite.trainer
-import glowlite.training
-import glowlite.update
+import glowlite.training.checkpoint
+import glowlite.training.loop
+import glowlite.training.run
+import glowlite.training.run_folder
+import glowlite.training.step
 from glowlite import Glow, GlowConfig, Memory
+from glowlite.arrays.slices import cut
 from glowlite.bijectors.invertible_conv import ChannelMixing
-from glowlite.communicator import Alone
-from glowlite.evaluation import some_rows
-from glowlite.exchange import Exchange
-from glowlite.guards import BadStep
+from glowlite.distributed.allreduce import Exchange
+from glowlite.distributed.communicator import Alone
+from glowlite.fast.threads import Workers
+from glowlite.files.storage import checkpoints_of, read_header
 from glowlite.objective import dequantisation_noise, loss_gradients
-from glowlite.optimizers import Adam
-from glowlite.run_folder import BEST, RunFolder
-from glowlite.settings import Settings
-from glowlite.storage import checkpoints_of, read_header
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.update import training_step
-from glowlite.workers import Workers, cut
+from glowlite.training.guards import BadStep
+from glowlite.training.loop import train
+from glowlite.training.optimizers import Adam
+from glowlite.training.run import Training
+from glowlite.training.run_folder import BEST, RunFolder
+from glowlite.training.scoring import some_rows
+from glowlite.training.settings import Settings
+from glowlite.training.step import training_step
 
 STEPS, EPOCH, STOPPED, SKIPPED, WORSE = 14, 4, 8, 10, 9  # steps of the run, of an epoch; after which something happens
 N_BITS, SEED, DECAY, LR, WARMUP = 4, 3, 0.5, 2e-3, 5  # none of them a default
@@ -146,15 +147,15 @@ def run(tmp_path_factory):
     """What a run of two sessions wrote, and what was noted of it."""
     path, clock = tmp_path_factory.mktemp("run"), SimpleNamespace(now=7.0)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (glowlite.trainer, glowlite.update):
+        for module in (glowlite.training.loop, glowlite.training.step):
             patch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
         for name in ("save_learning_curve", "save_pictures"):
-            patch.setattr(glowlite.run_folder, name, lambda *_: None)
+            patch.setattr(glowlite.training.run_folder, name, lambda *_: None)
         noted, seen = [], {}
         for session in (1, 2):
             training = Watched(make_model(), clock)
             if session == 2:
-                glowlite.checkpoint.restore(training, checkpoints_of(path)[-1])
+                glowlite.training.checkpoint.restore(training, checkpoints_of(path)[-1])
             clock.now += 1000  # between the sessions
 
             def bad_or_not(*arguments, training=training):
@@ -162,9 +163,9 @@ def run(tmp_path_factory):
                     raise BadStep("this one is bad")
                 return training_step(*arguments)
 
-            patch.setattr(glowlite.training, "training_step", bad_or_not)
+            patch.setattr(glowlite.training.run, "training_step", bad_or_not)
             watcher = Watcher(training)
-            folder = RunFolder(path, training, DATA, {}, 99, 1000)
+            folder = RunFolder(path, training, DATA, {}, 99)
             train(training, DATA, [watcher, folder], stop=lambda s=session, t=training: s == 1 and t.state.step == STOPPED)
             folder.close()
             noted, seen = noted + training.noted, seen | watcher.seen

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.backend import device_namespace
+from glowlite.arrays.backend import device_namespace
+from glowlite.arrays.machine import available_cores
 from glowlite.bench import device, parts, work
 from glowlite.bench.candidates import RIVALS, SQUARES, check_rivals
 from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
@@ -19,14 +20,14 @@ from glowlite.bench.peak import peak_bytes
 from glowlite.bench.preset_jobs import SHAPES, images_at_once, preset_job
 from glowlite.bench.rounds import measure
 from glowlite.bijectors.memory import Memory
-from glowlite.command_line import Parser, at_least, run
+from glowlite.commands.program import Parser, at_least, run
+from glowlite.commands.sample import check_size
 from glowlite.errors import GlowliteError
+from glowlite.fast.threads import MOST_THREADS, TILE_MB
+from glowlite.files.outputs import BENCHMARK, PNG, check_folder, check_output, output
 from glowlite.models.config import CHANNELS_MOST, CHOICES, MOST, SIDE_MOST, GlowConfig
 from glowlite.models.glow import check_room
-from glowlite.outputs import BENCHMARK, PNG, check_folder, check_output, output
-from glowlite.sample import check_size
 from glowlite.terminal import say, shortened
-from glowlite.workers import MOST_THREADS, TILE_MB, available_cores
 
 DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
 

@@ -8,13 +8,13 @@ from importlib.util import find_spec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from glowlite.arrays.slices import cut
 from glowlite.bench.job import Job
 from glowlite.bench.work import products_alone
 from glowlite.errors import GlowliteError
 from glowlite.objective import dequantisation_noise, dequantise
-from glowlite.optimizers import Adam, gradient_norm
-from glowlite.update import training_step
-from glowlite.workers import cut
+from glowlite.training.optimizers import Adam, gradient_norm
+from glowlite.training.step import training_step
 
 SQUARES = (1024, 1536, 2048, 3072)
 RIVALS = ("torch eager", "torch channels-last", "torch compiled", "normflows")
@@ -79,7 +79,7 @@ def _optimiser(job: Job) -> Task:
 
     def run() -> None:
         with model.workers:
-            model.store.clear_gradients(model.workers)
+            model.workers.clear(model.store.grad)
             gradient_norm(gradient, model.workers)
             optimizer.step(gradient, 1e-5, 1.0, model.workers)
 

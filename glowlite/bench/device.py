@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.backend import Namespace, to_device, to_host
+from glowlite.arrays.backend import Namespace, to_device, to_host
 from glowlite.bench import work
 from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
 from glowlite.bench.job import Job
@@ -26,8 +26,8 @@ from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
-from glowlite.optimizers import Adam, gradient_norm
-from glowlite.update import unwatched_step
+from glowlite.training.optimizers import Adam, gradient_norm
+from glowlite.training.step import unwatched_step
 
 Task = Callable[[], object]
 
@@ -113,7 +113,7 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
         unwatched_step(model, optimizer, x, job.n_bits, 1e-5, 0.0, [slice(0, len(x))], xp.ones((), bool))
 
     def optimiser() -> None:
-        model.store.clear_gradients(model.workers)
+        model.workers.clear(model.store.grad)
         gradient_norm(model.store.grad, model.workers)
         optimizer.step(model.store.grad, 1e-5, 1.0, model.workers)
 

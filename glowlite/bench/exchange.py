@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.command_line import Parser, run
-from glowlite.communicator import communicator
+from glowlite.commands.program import Parser, run
+from glowlite.distributed.communicator import communicator
 from glowlite.terminal import say
 
 MEGABYTES = (7, 44, 176)

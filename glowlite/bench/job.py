@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glowlite.backend import Array, Namespace, to_device
+from glowlite.arrays.backend import Array, Namespace, to_device
 from glowlite.bijectors.memory import Memory
+from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
-from glowlite.workers import Workers
 
 
 @dataclass(frozen=True)

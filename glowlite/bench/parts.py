@@ -16,7 +16,8 @@ from typing import Any
 from glowlite.bench.candidates import make
 from glowlite.bench.job import Job
 from glowlite.bench.rounds import Times
-from glowlite.conditioners import folded_mlp, zero_conv
+from glowlite.conditioners import folded_network as folded_mlp
+from glowlite.conditioners import zero_conv
 
 CLOCKED = [
     (folded_mlp, "patch_matrix"),

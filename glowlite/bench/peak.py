@@ -15,7 +15,7 @@ from pathlib import Path
 
 from glowlite.bench.candidates import make
 from glowlite.bench.job import Job
-from glowlite.command_line import Parser, run
+from glowlite.commands.program import Parser, run
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.terminal import say

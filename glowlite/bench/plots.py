@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from glowlite.drawing import add_legend, figure_at, shortened
-from glowlite.outputs import make_folder
+from glowlite.drawing.plots import add_legend, figure_at, shortened
+from glowlite.files.outputs import make_folder
 
 SAVING: dict[str, Any] = {"option": "--plots", "layout": None, "dpi": 120, "bbox_inches": "tight"}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from glowlite.commands.option_sources import parse_arguments
+from glowlite.commands.train_options import config_of
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
-from glowlite.option_sources import parse_arguments
-from glowlite.options import config_of
 
 SHAPES = {
     "faces": (16, 16, 3), "fashion": (16, 16, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3), "imagenet32": (32, 32, 3),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.backend import Array, Namespace, to_device
+from glowlite.arrays.backend import Array, Namespace, to_device
 from glowlite.bench.job import Job
 from glowlite.models.config import GlowConfig
 

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.checks import check_images
+from glowlite.arrays.kernels import launch
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.arrays.parameters import Parameter
+from glowlite.arrays.statistics import LOGS_FACTOR, STD_FLOOR, Total, channel_statistics, of_one
 from glowlite.bijectors.base import Bijector, Kept
-from glowlite.communicator import Total, of_one
 from glowlite.errors import GlowliteError
-from glowlite.kernels import launch
-from glowlite.parameters import Parameter
-from glowlite.pixels import pixel_matrix, to_images
-from glowlite.shapes import check_images
-
-LOGS_FACTOR = 3.0  # the original code multiplies every stored log-scale by this, so that it learns faster
-STD_FLOOR = 1e-6
-FEWEST = 4  # values of which a channel's mean and standard deviation are taken
 
 
 class ActNorm(Bijector):
@@ -110,28 +106,3 @@ SCALE_AND_SHIFT = (
     "const T* x, const T* s, const T* b, T* y, const int pixels",
     "  y[i] = x[i] * s[i / pixels] + b[i / pixels];\n",
 )
-
-
-def channel_statistics(where: str, x: Array, total: Total = of_one) -> tuple[Array, Array]:
-    """Mean and standard deviation, (C,), float64, over all but the last axis.
-
-    Raises GlowliteError for a constant channel, by number, and for fewer than FEWEST values a channel: by statistics of n
-    values of a Gaussian, another value comes to a variance of (n + 1) / (n - 3) in place of 1, which is finite from 4 on.
-    """
-    xp = namespace(x)
-    axes = tuple(range(x.ndim - 1))
-    count = total(xp.full(1, float(x.size // x.shape[-1])))
-    mean = total(x.sum(axis=axes, dtype=xp.float64)) / count
-    std = xp.sqrt(total(xp.square(x - mean).sum(axis=axes)) / count)
-    dead = [c for c, value in enumerate(std.tolist()) if not value > 0.0]
-    if dead:
-        raise GlowliteError(
-            f"{where}: channel {dead[0]} has zero variance (or NaN) over the first batch of {x.shape[0]};"
-            " use a larger batch, or data that vary"
-        )
-    if count < FEWEST:
-        raise GlowliteError(
-            f"{where}: {int(count[0])} values a channel in the first batch, and fewer than {FEWEST} give no deviation;"
-            " use a larger batch, or fewer levels L"
-        )
-    return mean, std

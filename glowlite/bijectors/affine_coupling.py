@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
 from glowlite.bijectors.coupling import Coupling, planes_like
 from glowlite.conditioners.base import Conditioner
 from glowlite.errors import GlowliteError

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from glowlite.backend import Array
+from glowlite.arrays.backend import Array
+from glowlite.arrays.parameters import Parameter, Parameterized
+from glowlite.arrays.statistics import Total, of_one
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.bijectors.memory import Memory
-from glowlite.communicator import Total, of_one
-from glowlite.parameters import Parameter, Parameterized
 
 END = "end"
 

@@ -12,14 +12,14 @@ from abc import abstractmethod
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.checks import check_half, check_images
+from glowlite.arrays.kernels import launch
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.arrays.statistics import Total, of_one
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
-from glowlite.communicator import Total, of_one
 from glowlite.conditioners.base import Conditioner
 from glowlite.errors import GlowliteError
-from glowlite.kernels import launch
-from glowlite.pixels import pixel_matrix, to_images
-from glowlite.shapes import check_half, check_images
 
 
 class Coupling(Bijector):

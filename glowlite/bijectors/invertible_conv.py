@@ -12,12 +12,12 @@ from abc import abstractmethod
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.checks import check_images
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.arrays.parameters import Constant, Parameter
 from glowlite.bijectors.base import Bijector, Kept
 from glowlite.errors import GlowliteError
-from glowlite.parameters import Constant, Parameter
-from glowlite.pixels import pixel_matrix, to_images
-from glowlite.shapes import check_images
 
 
 def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.backend import Array
+from glowlite.arrays.backend import Array
+from glowlite.arrays.checks import check_images
+from glowlite.arrays.parameters import Constant
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.errors import ShapeError
-from glowlite.parameters import Constant
-from glowlite.shapes import check_images
 
 
 class Permutation(Bijector):

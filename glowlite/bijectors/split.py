@@ -8,12 +8,12 @@ The learned prior N(mean, exp(logs)^2) of z2 is thus an affine coupling, and eps
 
 from __future__ import annotations
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.checks import check_half, check_images
+from glowlite.arrays.parameters import Parameterized
 from glowlite.bijectors.affine_coupling import interleaved
 from glowlite.bijectors.base import zero_logdet
 from glowlite.conditioners.zero_conv import ZeroConv
-from glowlite.parameters import Parameterized
-from glowlite.shapes import check_half, check_images
 
 
 class Split(Parameterized):

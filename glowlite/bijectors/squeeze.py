@@ -5,11 +5,11 @@ y[n, i, j, 4c + 2dy + dx] = x[n, 2i + dy, 2j + dx, c]          log|det| = 0
 
 from __future__ import annotations
 
-from glowlite.backend import Array
+from glowlite.arrays.backend import Array
+from glowlite.arrays.checks import check_even
+from glowlite.arrays.layout import to_images
 from glowlite.bijectors.base import Bijector, Kept, zero_logdet
 from glowlite.errors import ShapeError
-from glowlite.pixels import to_images
-from glowlite.shapes import check_even
 
 
 class Squeeze(Bijector):

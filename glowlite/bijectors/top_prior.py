@@ -9,11 +9,11 @@ because they are in the original: they count among its parameters, and its weigh
 
 from __future__ import annotations
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.checks import check_images
 from glowlite.bijectors.base import Bijector, Kept
 from glowlite.conditioners.base import Cache
 from glowlite.conditioners.zero_conv import ZeroConv
-from glowlite.shapes import check_images
 
 
 class TopPrior(Bijector):

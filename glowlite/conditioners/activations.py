@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
-from glowlite.kernels import launch
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.kernels import launch
 
 
 def relu(h: Array, bias: Array | None = None) -> Array:

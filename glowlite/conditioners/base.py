@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from glowlite.backend import Array
-from glowlite.communicator import Total, of_one
-from glowlite.parameters import Parameterized
+from glowlite.arrays.backend import Array
+from glowlite.arrays.parameters import Parameterized
+from glowlite.arrays.statistics import Total, of_one
 
 Cache = Any
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
-from glowlite.bijectors.actnorm import LOGS_FACTOR, STD_FLOOR, channel_statistics
-from glowlite.communicator import Total, of_one
-from glowlite.parameters import Parameter, Parameterized
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.parameters import Parameter, Parameterized
+from glowlite.arrays.statistics import LOGS_FACTOR, STD_FLOOR, Total, channel_statistics, of_one
 
 
 class ScaledLinear(Parameterized):

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.conditioners.base import Cache, Conditioner
-from glowlite.conditioners.patches import patch_matrix, patch_sums, scatter_columns
+from glowlite.conditioners.gather_scatter import patch_matrix, patch_sums, scatter_columns
 from glowlite.conditioners.scaled_linear import ScaledLinear
-from glowlite.pixels import pixel_matrix, to_images
 
 CENTRE = 4  # of the nine taps, in the order dy, dx: the pixel itself
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from glowlite.arguments import shown
-from glowlite.data import arrays, celeba, cifar, folder, hdf5, idx, lsun
+from glowlite.arrays.arguments import shown
 from glowlite.data.dataset import Dataset, Reading, make_dataset
 from glowlite.data.embedded import NAMES, embedded_name, read_embedded
 from glowlite.data.preparation import Preparation
+from glowlite.data.readers import arrays, celeba, cifar, folder, hdf5, idx, lsun
 from glowlite.errors import DataError
 
 __all__ = ["READERS", "Dataset", "Preparation", "Reader", "find_reader", "load"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.conversion import shape_advice, value_advice
+from glowlite.arrays.conversion import shape_advice, value_advice
+from glowlite.arrays.machine import available_bytes
+from glowlite.arrays.randomness import generator
 from glowlite.data.images import ArrayImages, ArrayPictures, Images, Pictures, Rows
 from glowlite.data.preparation import ROOM, Preparation, Prepared
 from glowlite.errors import DataError
-from glowlite.randomness import generator
-from glowlite.workers import available_bytes
 
 HELD_OUT_MOST = 1000
 BYTES_A_ROW = 32  # of numbers, to part and shuffle images, however small they are

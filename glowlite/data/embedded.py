@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from glowlite.data.arrays import read_npz
 from glowlite.data.dataset import Reading
+from glowlite.data.readers.arrays import read_npz
 from glowlite.errors import DataError
 
 NAMES = ("faces", "fashion")

@@ -12,8 +12,8 @@ import numpy as np
 from glowlite.data import READERS, find_reader
 from glowlite.data.embedded import embedded_name, read_embedded
 from glowlite.data.images import ArrayPictures, Images, Pictures
-from glowlite.data.pillow import read_picture
 from glowlite.data.preparation import resize, to_grey
+from glowlite.data.readers.pillow import read_picture
 from glowlite.errors import DataError
 
 Shape = tuple[int, int, int]
@@ -25,8 +25,9 @@ ADVICE = "fix it, or bring another"
 def own_image(path: Path, shape: Shape) -> tuple[np.ndarray, list[str]]:
     """The image in a file as uint8 of `shape`, (H, W, C), and what was done to it, a few words each.
 
-    Read as the pictures of training are, see `glowlite.data.pillow`; for a model of 2 or 4 channels, with its transparency
-    as the last one; then as `fit`. Raises DataError for what is missing, no image, damaged, too large, or floating point.
+    Read as the pictures of training are, see `glowlite.data.readers.pillow`; for a model of 2 or 4 channels, with its
+    transparency as the last one; then as `fit`. Raises DataError for what is missing, no image, damaged,
+    too large, or floating point.
     """
     picture, notes = read_own(path, shape[2] not in (1, 3))
     image, done = fit(picture, shape, f"{path} ({', '.join(notes)})" if notes else str(path))

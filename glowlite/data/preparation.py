@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glowlite.arrays.machine import available_bytes, available_cores
 from glowlite.data.images import Images, Pictures
 from glowlite.errors import DataError
 from glowlite.terminal import bar
-from glowlite.workers import available_bytes, available_cores
 
 MOST_PIXELS = 1 << 26  # of a picture that was resized: a long thin one becomes many times as large
 ROOM = 0.25  # of this machine's memory, for decoded pictures

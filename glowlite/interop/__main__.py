@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glowlite.command_line import Parser, run
+from glowlite.commands.program import Parser, run
 from glowlite.interop.golden import check
 from glowlite.models.config import PERMUTATIONS
 from glowlite.terminal import say

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from glowlite.errors import GlowliteError
+from glowlite.files.tensor_file import open_tensors
 from glowlite.interop.reading import kind_of
 from glowlite.interop.rules import Kind, Tensors
 from glowlite.interop.weights import fill, from_weights, their_gradients
 from glowlite.models.glow import Glow
 from glowlite.objective import log_normal, loss_gradients
-from glowlite.tensor_file import open_tensors
 
 IN_FLOAT64 = {"log_prob": 1e-10, "latents": 1e-10, "gradients": 1e-8, "grad_x": 1e-8}
 IN_FLOAT32 = {"log_prob": 1e-5, "latents": 1e-5, "gradients": 1e-4, "grad_x": 1e-4, "initialisation": 1e-5}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from statistics import mode
 from typing import Any
 
-from glowlite.arguments import shown, whole_number
+from glowlite.arrays.arguments import shown, whole_number
 from glowlite.errors import GlowliteError
 from glowlite.interop.openai import KIND as OPENAI
 from glowlite.interop.rosinality import KIND as ROSINALITY

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arguments import shown
-from glowlite.backend import Namespace, to_host
+from glowlite.arrays.arguments import shown
+from glowlite.arrays.backend import Namespace, to_host
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
+from glowlite.fast.threads import Workers
 from glowlite.interop.reading import kind_called, read_config
 from glowlite.interop.rules import Kind, Rule, Tensors
 from glowlite.models.glow import Glow
-from glowlite.workers import Workers
 
 
 def from_weights(

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arguments import MOST, check_seed, real_number, shown, whole_number
-from glowlite.backend import Array, Namespace, namespace
+from glowlite.arrays.arguments import MOST, check_seed, real_number, shown, whole_number
+from glowlite.arrays.backend import Array, Namespace, namespace
+from glowlite.arrays.conversion import value_advice
+from glowlite.arrays.machine import available_bytes
 from glowlite.bijectors.memory import Memory
-from glowlite.conversion import value_advice
 from glowlite.errors import DataError, GlowliteError, ShapeError
-from glowlite.workers import Workers, available_bytes
+from glowlite.fast.threads import Workers
 
 ROUNDING = 1e-3  # beyond [-0.5, 0.5): a level of 8 bits is four times as wide
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from glowlite.arguments import real_number, shown, whole_number
+from glowlite.arrays.arguments import real_number, shown, whole_number
+from glowlite.arrays.checks import check_even
 from glowlite.errors import GlowliteError, ShapeError
-from glowlite.shapes import check_even
 
 CHOICES = {
     "coupling": ("affine", "additive"),

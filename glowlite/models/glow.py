@@ -15,17 +15,23 @@ from typing import Any, Self
 
 import numpy as np
 
-from glowlite.arguments import check_seed, shown
-from glowlite.backend import Array, Namespace, namespace, to_device
+from glowlite.arrays.arguments import check_seed, shown
+from glowlite.arrays.backend import Array, Namespace, namespace, to_device
+from glowlite.arrays.checks import check_images
+from glowlite.arrays.machine import available_bytes
+from glowlite.arrays.parameters import Constant, Parameter, Parameterized, ParameterStore
+from glowlite.arrays.randomness import generator, normal
+from glowlite.arrays.statistics import Total, of_one
 from glowlite.bijectors.base import Bijector, zero_logdet
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.memory import Memory
 from glowlite.bijectors.split import Split
-from glowlite.bijectors.tiled import Tiled
 from glowlite.bijectors.top_prior import TopPrior
-from glowlite.communicator import Total, of_one
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
+from glowlite.fast.threads import Workers
+from glowlite.fast.tiles import Tiled
+from glowlite.files.storage import read_arrays, resolve, write_arrays
 from glowlite.models.checks import (
     check_array,
     check_initialized,
@@ -39,14 +45,9 @@ from glowlite.models.config import GlowConfig
 from glowlite.models.header import check_size, config_in
 from glowlite.models.level import GlowTrail, Level
 from glowlite.models.pretrained import pretrained_file
+from glowlite.models.saved_weights import averaged, check_weights, named_arrays, rounded, weights_in
 from glowlite.models.steps import flow_step
-from glowlite.models.weights import averaged, check_weights, named_arrays, rounded, weights_in
 from glowlite.objective import bits_per_dim, check_n_bits, log_normal, middles
-from glowlite.parameters import Constant, Parameter, Parameterized, ParameterStore
-from glowlite.randomness import generator, normal
-from glowlite.shapes import check_images
-from glowlite.storage import read_arrays, resolve, write_arrays
-from glowlite.workers import Workers, available_bytes
 
 HOST_BLOCK = 1 << 13  # pixels of a pass of samples: fewer make slow products, more make a single sample slow
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
@@ -243,7 +244,7 @@ class Glow(Parameterized):
     def decode(self, latents: list[Array]) -> Array:
         """The images of latents, floating point, about [-0.5, 0.5): the inverse of `encode`. `to_pixels` makes them uint8.
 
-        Latents far from those of images can overflow: `glowlite.latent.finite` says which images are whole.
+        Latents far from those of images can overflow: `glowlite.latent.walks.finite` says which images are whole.
         """
         check_initialized("Glow.decode", self.initialized)
         return self.inverse(latents)

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arguments import SEED_MOST
+from glowlite.arrays.arguments import SEED_MOST
 from glowlite.errors import GlowliteError
-from glowlite.models.config import GlowConfig
-from glowlite.schema import (
+from glowlite.files.schema import (  # fmt: skip
     STEPS,
     checked,
     flag,
@@ -29,7 +28,8 @@ from glowlite.schema import (
     scalar,
     text,
     whole,
-)  # fmt: skip
+)
+from glowlite.models.config import GlowConfig
 
 COUNT = whole(0, STEPS)
 OPTIONS = record(optional={"data": text(), "n_bits": whole(1, 8)}, others=scalar)  # of training, by name

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from glowlite.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.parameters import Constant, Parameter, Parameterized
 from glowlite.bijectors.base import zero_logdet
 from glowlite.bijectors.chain import Trail
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
-from glowlite.bijectors.tiled import Tiled
-from glowlite.parameters import Constant, Parameter, Parameterized
+from glowlite.fast.tiles import Tiled
 
 
 @dataclass

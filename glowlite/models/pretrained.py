@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from glowlite.arguments import shown
+from glowlite.arrays.arguments import shown
 from glowlite.errors import GlowliteError
 
 NAMES = {"faces": "faces-glow.safetensors"}  # written by `python -m glowlite.export`

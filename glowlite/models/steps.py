@@ -13,9 +13,9 @@ from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
-from glowlite.conditioners.pixel_mlp import PixelMLP
+from glowlite.conditioners.coupling_network import PixelMLP
+from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
-from glowlite.workers import Workers
 
 
 def flow_step(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from glowlite.communicator import CHUNK_BYTES, communicator
+from glowlite.distributed.communicator import CHUNK_BYTES, communicator
 
 world = communicator(patience=20)
 rank, size = world.rank, world.size

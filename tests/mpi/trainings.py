@@ -14,14 +14,14 @@ from small_runs import dataset
 from test_training import Record
 
 from glowlite import Glow, GlowConfig
-from glowlite.batches import Augmentation
-from glowlite.communicator import communicator
-from glowlite.evaluation import sample_images, scores
-from glowlite.exchange import Exchange
-from glowlite.settings import Settings
-from glowlite.trainer import train
-from glowlite.training import Training
-from glowlite.workers import Workers
+from glowlite.data.batches import Augmentation
+from glowlite.distributed.allreduce import Exchange
+from glowlite.distributed.communicator import communicator
+from glowlite.fast.threads import Workers
+from glowlite.training.loop import train
+from glowlite.training.run import Training
+from glowlite.training.scoring import sample_images, scores
+from glowlite.training.settings import Settings
 
 AUGMENTED = Augmentation(flip=True, shift=0.25)
 WAYS = {

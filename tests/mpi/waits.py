@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 
-import glowlite.communicator
-import glowlite.mpi
-from glowlite.command_line import run
-from glowlite.communicator import CHUNK_BYTES, MEETING, communicator
+import glowlite.distributed.communicator
+import glowlite.distributed.mpi
+from glowlite.commands.program import run
+from glowlite.distributed.communicator import CHUNK_BYTES, MEETING, communicator
 
 PLACE, RANK = sys.argv[1], int(os.environ["PMI_RANK"])
 
@@ -78,8 +78,8 @@ def main():
 
 
 if PLACE == "elsewhere":
-    glowlite.communicator.CAUSE_FIRST = 0.5
+    glowlite.distributed.communicator.CAUSE_FIRST = 0.5
 if PLACE == "finalize":
-    finish = glowlite.mpi.finish
-    glowlite.mpi.finish = lambda seconds: (reach("finalize"), finish(seconds))
+    finish = glowlite.distributed.mpi.finish
+    glowlite.distributed.mpi.finish = lambda seconds: (reach("finalize"), finish(seconds))
 run(main, "waits")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
-from glowlite.command_line import Parser
+from glowlite.commands.program import Parser
 
 PACKAGE = Path(__file__).parents[2] / "glowlite"
 COMMANDS = sorted({name for path in PACKAGE.rglob("*.py") for name in re.findall(r'\bParser\("([\w.]+)"', path.read_text())})

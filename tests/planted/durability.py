@@ -18,49 +18,49 @@ LOW = "test_outputs.py::test_the_low_door_replaces_regular_files_alone"
 DISK, PLACE, SAME = "what is saved is on the disk", "nothing of others is replaced", "a resumed run is the same run"
 
 BUGS = [
-    bug(DISK, "the file is not flushed", "storage.py", "_flush(temporary, os.O_RDONLY | NO_FOLLOW)", "pass", TEXT, ORDER),
+    bug(DISK, "the file is not flushed", "files/storage.py", "_flush(temporary, os.O_RDONLY | NO_FOLLOW)", "pass", TEXT, ORDER),
     bug(
-        DISK, "the folder is not flushed", "storage.py",
+        DISK, "the folder is not flushed", "files/storage.py",
         "os.replace(temporary, path)\n        flush_folder(path.parent)\n\n\ndef replace_by_link",
         "os.replace(temporary, path)\n\n\ndef replace_by_link", TEXT, ORDER,
     ),
     bug(
-        DISK, "the folder of the best is not flushed", "storage.py",
+        DISK, "the folder of the best is not flushed", "files/storage.py",
         "os.replace(temporary, path)\n        flush_folder(path.parent)\n\n\ndef _check_replaceable",
         "os.replace(temporary, path)\n\n\ndef _check_replaceable", ORDER,
     ),
-    bug(DISK, "a folder is flushed by nothing", "storage.py", "_flush(folder, os.O_RDONLY)", "pass", TEXT, ORDER),
-    bug(DISK, "metrics are not flushed", "run_folder.py", "in (self.metrics, self.timing)", "in (self.timing,)", ORDER),
-    bug(DISK, "timing is not flushed", "run_folder.py", "in (self.metrics, self.timing)", "in (self.metrics,)", ORDER),
-    bug(DISK, "the folder of a run is not flushed", "run_place.py", "    flush_folder(runs)\n", "", ORDER),
+    bug(DISK, "a folder is flushed by nothing", "files/storage.py", "_flush(folder, os.O_RDONLY)", "pass", TEXT, ORDER),
+    bug(DISK, "metrics are not flushed", "training/run_folder.py", "in (self.metrics, self.timing)", "in (self.timing,)", ORDER),
+    bug(DISK, "timing is not flushed", "training/run_folder.py", "in (self.metrics, self.timing)", "in (self.metrics,)", ORDER),
+    bug(DISK, "the folder of a run is not flushed", "training/run_place.py", "    flush_folder(runs)\n", "", ORDER),
     bug(
-        DISK, "old checkpoints go before the new one is there", "run_folder.py",
+        DISK, "old checkpoints go before the new one is there", "training/run_folder.py",
         "        for file in (self.metrics, self.timing):\n",
         "        for old in checkpoints_of(self.path):\n            old.unlink()\n"
         "        for file in (self.metrics, self.timing):\n", ORDER,
     ),
-    bug(PLACE, "links are replaced", "storage.py", "not stat.S_ISREG(os.lstat(path).st_mode)", "False", LOW),
+    bug(PLACE, "links are replaced", "files/storage.py", "not stat.S_ISREG(os.lstat(path).st_mode)", "False", LOW),
     bug(
-        PLACE, "temporary files are not new", "storage.py", "os.O_CREAT | os.O_EXCL | NO_FOLLOW", "os.O_CREAT",
+        PLACE, "temporary files are not new", "files/storage.py", "os.O_CREAT | os.O_EXCL | NO_FOLLOW", "os.O_CREAT",
         "test_outputs.py::test_a_link_that_was_planted_under_the_temporary_name_is_not_followed",
     ),
     bug(
-        PLACE, "a file of another kind is replaced", "outputs.py", "and not kind.is_ours(place)", "and False",
+        PLACE, "a file of another kind is replaced", "files/outputs.py", "and not kind.is_ours(place)", "and False",
         "test_outputs.py::test_a_file_is_replaced_by_its_kind_alone",
     ),
     bug(
-        PLACE, "a folder that is no run is taken", "run_place.py",
+        PLACE, "a folder that is no run is taken", "training/run_place.py",
         "    if not names:\n", "    if CONFIG not in names:\n", FOREIGN,
     ),
     bug(
-        PLACE, "damage is told by words", "run_folder.py", "except DamagedError as error:",
+        PLACE, "damage is told by words", "training/run_folder.py", "except DamagedError as error:",
         "except GlowliteError as error:", RESUME,
     ),
-    bug(PLACE, "a run without checkpoints is trained over", "run_place.py", "config.get(SAVED) is False", "True", RESUME),
-    bug(SAME, "other images are taken", "train.py", 'source["fingerprint"] != begun["fingerprint"]', "False",
+    bug(PLACE, "a run without checkpoints is trained over", "training/run_place.py", "config.get(SAVED) is False", "True", RESUME),
+    bug(SAME, "other images are taken", "commands/train.py", 'source["fingerprint"] != begun["fingerprint"]', "False",
         "test_run_place.py::test_a_run_does_not_go_on_with_other_images"),
-    bug(SAME, "the seed may change", "option_sources.py", '"steps", "lr", "warmup"', '"seed", "steps", "lr", "warmup"',
+    bug(SAME, "the seed may change", "commands/option_sources.py", '"steps", "lr", "warmup"', '"seed", "steps", "lr", "warmup"',
         f"{OPTION}[seed]"),
-    bug(SAME, "the learning rate may not change", "option_sources.py", '"steps", "lr", "warmup"', '"steps", "warmup"',
+    bug(SAME, "the learning rate may not change", "commands/option_sources.py", '"steps", "lr", "warmup"', '"steps", "warmup"',
         f"{OPTION}[lr]"),
 ]  # fmt: skip

@@ -71,13 +71,22 @@ BUGS = [
     Bug(
         LAW,
         "CelebA's test images are trained on",
-        "data/celeba.py",
+        "data/readers/celeba.py",
         "if part == TEST:",
         "if part == TEST and False:",
         (KAGGLE,),
     ),
-    Bug(LAW, "hidden colours are trained on", "data/pillow.py", "        picture = on_white(picture)\n", "", (WHITE,)),
-    Bug(LAW, "transparency is laid on black", "data/pillow.py", 'picture.size, "white"', 'picture.size, "black"', (WHITE,)),
+    Bug(
+        LAW, "hidden colours are trained on", "data/readers/pillow.py", "        picture = on_white(picture)\n", "", (WHITE,)
+    ),
+    Bug(
+        LAW,
+        "transparency is laid on black",
+        "data/readers/pillow.py",
+        'picture.size, "white"',
+        'picture.size, "black"',
+        (WHITE,),
+    ),
     Bug(
         LAW,
         "a model with transparency sees none",
@@ -86,5 +95,7 @@ BUGS = [
         "read_own(path)",
         (ALPHA,),
     ),
-    Bug(LAW, "16 bits are cut, not rounded", "data/pillow.py", "np.rint(values / 257)", "(values // 257)", (SIXTEEN,)),
+    Bug(
+        LAW, "16 bits are cut, not rounded", "data/readers/pillow.py", "np.rint(values / 257)", "(values // 257)", (SIXTEEN,)
+    ),
 ]

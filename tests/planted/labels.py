@@ -41,17 +41,17 @@ BUGS = [
         LAW, "a picture that stands in has the labels of the damaged one", "data/dataset.py",
         "prepared.preload(to_the_end=labelled)", "prepared.preload()", (PICTURES,),
     ),
-    Bug(LAW, "-1 of an npz holds", "data/arrays.py", "attributes > 0", "attributes != 0", (ARRAYS,)),
-    Bug(LAW, "0 of an npz holds", "data/arrays.py", "attributes > 0", "attributes >= 0", (ARRAYS,)),
-    Bug(LAW, "-1 of CelebA holds", "data/celeba.py", '[word == "1" for', '[word != "0" for', (PICTURES,)),
-    Bug(LAW, "0 of CelebA holds", "data/celeba.py", '[word == "1" for', '[word != "-1" for', (PICTURES,)),
+    Bug(LAW, "-1 of an npz holds", "data/readers/arrays.py", "attributes > 0", "attributes != 0", (ARRAYS,)),
+    Bug(LAW, "0 of an npz holds", "data/readers/arrays.py", "attributes > 0", "attributes >= 0", (ARRAYS,)),
+    Bug(LAW, "-1 of CelebA holds", "data/readers/celeba.py", '[word == "1" for', '[word != "0" for', (PICTURES,)),
+    Bug(LAW, "0 of CelebA holds", "data/readers/celeba.py", '[word == "1" for', '[word != "-1" for', (PICTURES,)),
     Bug(LAW, "-1 of an .h5 holds", "data/hdf5.py", "np.asarray(values) > 0", "np.asarray(values) != 0", (ARRAYS,)),
     Bug(
-        LAW, "the two classes of CIFAR-100 exchanged", "data/cifar.py",
+        LAW, "the two classes of CIFAR-100 exchanged", "data/readers/cifar.py",
         "values = records[:, column]", "values = records[:, columns - 1 - column]", (CLASSES,),
     ),
     Bug(
-        LAW, "MNIST's labels exchanged between the parts", "data/idx.py",
+        LAW, "MNIST's labels exchanged between the parts", "data/readers/idx.py",
         "one_hot[0], one_hot[1], notes", "one_hot[1], one_hot[0], notes", (CLASSES,),
     ),
 ]  # fmt: skip

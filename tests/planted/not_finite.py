@@ -21,7 +21,7 @@ BUGS = [
     Bug(
         LAW,
         "a loss that is NaN is taken for a good one",
-        "guards.py",
+        "training/guards.py",
         "    if not np.isfinite(loss):",
         "    if np.isinf(loss):",
         (STEP, GUARDS),
@@ -29,7 +29,7 @@ BUGS = [
     Bug(
         LAW,
         "a NaN gradient is applied to the weights",
-        "guards.py",
+        "training/guards.py",
         "    if not np.isfinite(norm):",
         "    if np.isinf(norm):",
         (STEP, RANKS, GUARDS),
@@ -37,7 +37,7 @@ BUGS = [
     Bug(
         LAW,
         "an infinite gradient is applied to the weights",
-        "guards.py",
+        "training/guards.py",
         "    if not np.isfinite(norm):",
         "    if np.isnan(norm):",
         (STEP, RANKS, GUARDS),
@@ -45,7 +45,7 @@ BUGS = [
     Bug(
         LAW,
         "a gradient is looked at after the weights have moved",
-        "update.py",
+        "training/step.py",
         "        check_gradient(model, norm)\n        optimizer.step(store.grad, lr, clip_factor(norm, clip), workers)\n",
         "        optimizer.step(store.grad, lr, clip_factor(norm, clip), workers)\n        check_gradient(model, norm)\n",
         (STEP, SKIPPED, RANKS),
@@ -53,7 +53,7 @@ BUGS = [
     Bug(
         LAW,
         "a drift that is NaN is taken for a small one",
-        "guards.py",
+        "training/guards.py",
         "    if not drift <= DRIFT_LIMIT:",
         "    if drift > DRIFT_LIMIT:",
         (STEP, GUARDS),
@@ -61,7 +61,7 @@ BUGS = [
     Bug(
         LAW,
         "held-out scores that are NaN are taken for good ones",
-        "guards.py",
+        "training/guards.py",
         "    if not np.isfinite(bits) or",
         "    if np.isinf(bits) or",
         (GUARDS,),
@@ -69,7 +69,7 @@ BUGS = [
     Bug(
         LAW,
         "on a device a NaN gradient counts as good",
-        "update.py",
+        "training/step.py",
         "(abs(norm) < np.inf)",
         "~(abs(norm) == np.inf)",
         (STEP, GUARDS),
@@ -77,7 +77,7 @@ BUGS = [
     Bug(
         LAW,
         "on a device a NaN loss counts as good",
-        "update.py",
+        "training/step.py",
         "(abs(loss) < np.inf)",
         "~(abs(loss) == np.inf)",
         (STEP, GUARDS),
@@ -85,7 +85,7 @@ BUGS = [
     Bug(
         LAW,
         "on a device a NaN drift counts as good",
-        "update.py",
+        "training/step.py",
         "(drift <= DRIFT_LIMIT)",
         "~(drift > DRIFT_LIMIT)",
         (STEP, GUARDS),
@@ -93,7 +93,7 @@ BUGS = [
     Bug(
         LAW,
         "on a device a bad step moves the weights",
-        "optimizers.py",
+        "training/optimizers.py",
         "  if (scale[0] != scale[0]) return;\n",
         "",
         (SCALE, STEP),
@@ -101,7 +101,7 @@ BUGS = [
     Bug(
         LAW,
         "steps after a bad one on a device move the weights",
-        "update.py",
+        "training/step.py",
         "        good = good & is_good(*table)\n",
         "        good = is_good(*table)\n",
         (STEP,),
@@ -109,7 +109,7 @@ BUGS = [
     Bug(
         LAW,
         "skipped steps far apart end a run",
-        "training.py",
+        "training/run.py",
         "            state.skipped_in_a_row = 0\n",
         "            pass\n",
         (IN_A_ROW, SKIPPED),
@@ -117,7 +117,7 @@ BUGS = [
     Bug(
         LAW,
         "a skipped step moves the average",
-        "training.py",
+        "training/run.py",
         "            state.skipped += 1\n",
         "            state.skipped += 1\n"
         "            if self.average is not None:\n                self.average.update(model.store.theta, model.workers)\n",
@@ -126,7 +126,7 @@ BUGS = [
     Bug(
         LAW,
         "what another rank found is not listened to",
-        "update.py",
+        "training/step.py",
         "        if table[:, -1].any():",
         "        if table[ranks.rank, -1]:",
         (PROBLEM,),
@@ -134,7 +134,7 @@ BUGS = [
     Bug(
         LAW,
         "the norm of a gradient passes over NaN",
-        "optimizers.py",
+        "training/optimizers.py",
         "            return xp.dot(g, g).astype(xp.float64)",
         "            return xp.dot(xp.nan_to_num(g), xp.nan_to_num(g)).astype(xp.float64)",
         (NORM,),
@@ -142,7 +142,7 @@ BUGS = [
     Bug(
         LAW,
         "a reconstruction that is not finite makes a line of metrics that is no JSON",
-        "trainer.py",
+        "training/loop.py",
         "    return value if math.isfinite(value) else None",
         "    return value",
         (METRICS,),
@@ -150,7 +150,7 @@ BUGS = [
     Bug(
         LAW,
         "scores that are infinite are not counted",
-        "evaluate.py",
+        "commands/evaluate.py",
         "    lost = int((~np.isfinite(results)).sum())",
         "    lost = int(np.isnan(results).sum())",
         (EVALUATION,),

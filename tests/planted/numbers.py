@@ -21,7 +21,7 @@ HEADER = "test_the_header_of_a_checkpoint_says_where_the_run_was"
 BEST = "test_the_best_checkpoint_is_the_best_and_not_the_newest"
 RANKS = "test_the_loss_and_the_drift_of_a_step_are_those_of_all_ranks"
 
-TRAINER, TRAINING, UPDATE, EVALUATION = "trainer.py", "training.py", "update.py", "evaluation.py"
+TRAINER, TRAINING, UPDATE, EVALUATION = "training/loop.py", "training/run.py", "training/step.py", "training/scoring.py"
 EPOCH = "epoch=state.step / (len(data.train) // settings.batch)"
 AVERAGED = "with training.averaged():\n            held_out"
 RESULT = "np.array([table[:, :-2].sum(), norm, table[:, -2].max()])"
@@ -33,7 +33,7 @@ START = f"{LINE} = time.perf_counter(), 0.0, 0, self.exchange.seconds"
 BUGS = [
     bug("the schedule is a step ahead", TRAINING, "rate(self.state.step", "rate(self.state.step + 1", RATE),
     bug("the rate of the next step is written", TRAINER, "learning_rate=lr,", NEXT, RATE),
-    bug("warm-up ends a step late", "optimizers.py", "lr * (step + 1) / warmup", "lr * step / warmup", RATE),
+    bug("warm-up ends a step late", "training/optimizers.py", "lr * (step + 1) / warmup", "lr * step / warmup", RATE),
     bug("the epoch is half", TRAINER, EPOCH, f"{EPOCH} / 2", COUNTS),
     bug("the epoch is a whole number", TRAINER, EPOCH, EPOCH.replace("step / ", "step // "), COUNTS),
     bug("skipped in a row, and not in all", TRAINER, "skipped=state.skipped,", "skipped=state.skipped_in_a_row,", COUNTS),
@@ -49,17 +49,17 @@ BUGS = [
     bug("the loss of rank 0", UPDATE, RESULT, RESULT.replace("[:, :-2]", "[0, :-2]"), f"{RANKS}[0.0-False]"),
     bug("the reconstruction in the range of an image", EVALUATION, ".max()) * 256", ".max())", LAST_STEP),
     bug("the reconstruction in grey levels of 255", EVALUATION, ".max()) * 256", ".max()) * 255", LAST_STEP),
-    bug("the condition of the last level", "guards.py", "if conditions[k] > worst:", "if True:", LAST_STEP),
+    bug("the condition of the last level", "training/guards.py", "if conditions[k] > worst:", "if True:", LAST_STEP),
     bug("seconds begin again at a resume", TRAINER, "_Clock(state.seconds, ", "_Clock(0.0, ", SECONDS),
     bug("writing is counted as training", TRAINER, " " * 16 + "clock.start_again()", " " * 16 + "clock.images = 0", SECONDS),
     bug("images of all lines", TRAINER, START, START.replace(", 0, ", ", getattr(self, 'images', 0), "), SECONDS),
     bug("the exchange since the start", TRAINER, "self.exchange.seconds - self.exchanged", "self.exchange.seconds", SECONDS),
-    bug("epoch and position change places", "checkpoint.py", "epoch, position = divmod", "position, epoch = divmod", HEADER),
+    bug("epoch and position change places", "training/checkpoint.py", "epoch, position = divmod", "position, epoch = divmod", HEADER),
     bug("seconds are not saved", TRAINER, "state.seconds = clock.seconds()", "clock.seconds()", HEADER),
     bug("the best is the last evaluation", TRAINER, "if state.best is None or held_out < state.best:", "if True:", HEADER),
     bug("the worst is the best", TRAINER, "held_out < state.best:", "held_out > state.best:", HEADER),
     bug(
-        "best.safetensors is the newest", "run_folder.py",
+        "best.safetensors is the newest", "training/run_folder.py",
         "if training.state.best_step == training.state.step:", "if True:", BEST,
     ),
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 from glowlite.data.preparation import Preparation
 from glowlite.models.config import GlowConfig
-from glowlite.settings import Settings
+from glowlite.training.settings import Settings
 
 from . import Bug
 from ._parsers import PACKAGE, parser_of
@@ -24,56 +24,64 @@ LAW = "every option acts"
 
 # the files that read options, and the command whose tests look at what they do
 READ_BY = {
-    "train.py": "train", "options.py": "train", "option_sources.py": "train", "trained.py": "evaluate",
-    "evaluate.py": "evaluate", "sample.py": "sample", "interpolate.py": "interpolate", "reconstruct.py": "reconstruct",
-    "edit.py": "edit", "figures.py": "figures", "export.py": "export", "report.py": "report",
-    "data/__main__.py": "data", "bench/__main__.py": "bench", "training.py": "train", "trainer.py": "train",
+    "commands/train.py": "train", "commands/train_options.py": "train", "commands/option_sources.py": "train", "commands/loaded_model.py": "evaluate",
+    "commands/evaluate.py": "evaluate", "commands/sample.py": "sample", "commands/interpolate.py": "interpolate", "commands/reconstruct.py": "reconstruct",
+    "commands/edit.py": "edit", "commands/figures.py": "figures", "commands/export.py": "export", "commands/report.py": "report",
+    "commands/data.py": "data", "bench/__main__.py": "bench", "training/run.py": "train", "training/loop.py": "train",
     "models/steps.py": "train", "models/glow.py": "train",
 }  # fmt: skip
 ALL_OF_THEM = {  # places that hand on every field of a dataclass: the text before which one is set back, and its names
-    "options.py": [
+    "commands/train_options.py": [
         ("    return Settings(**values", 'values["{name}"] = Settings().{name}', Settings),
         ("    return GlowConfig(image_shape", 'setattr(options, "{name}", GlowConfig((8, 8, 3)).{name})', GlowConfig),
     ],
-    "data_options.py": [("    return Preparation(**", 'setattr(options, "{name}", Preparation().{name})', Preparation)],
+    "commands/data_options.py": [
+        ("    return Preparation(**", 'setattr(options, "{name}", Preparation().{name})', Preparation)
+    ],
 }
 NO_OPTIONS = ("augmentation", "image_shape")  # fields that are none
 
 # Reads whose default makes no difference to what these tests see, by file, name and how the line begins; with the reason
 GPU, RANKS = "on a GPU only", "over several ranks only"
 NO_DIFFERENCE = {
-    ("train.py", "steps", "steps, done = "): "of the bar on a terminal",
-    ("train.py", "steps", "left = "): "of a line on stderr",
-    ("train.py", "tensorboard", "if options.tensorboard:"): "only looks whether its library is there",
-    ("training.py", "on_bad_step", "and self.settings.on_bad_step"): GPU,
-    ("training.py", "shards", "and not self.settings.shards"): GPU,
-    ("training.py", "n_bits", "x = dequantise(images,"): GPU,
-    ("training.py", "n_bits", "self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self."): GPU,
-    ("training.py", "clip", "self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self."): GPU,
-    ("training.py", "shards", "self.model.initialize(x, of_one if"): RANKS,
-    ("training.py", "shards", "settings.batch, self.exchange, settings.shards"): RANKS,
-    ("training.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
-    ("trainer.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
-    ("trainer.py", "shards", "training.initialize(next("): RANKS,
+    ("commands/train.py", "steps", "steps, done = "): "of the bar on a terminal",
+    ("commands/train.py", "steps", "left = "): "of a line on stderr",
+    ("commands/train.py", "tensorboard", "if options.tensorboard:"): "only looks whether its library is there",
+    ("training/run.py", "on_bad_step", "and self.settings.on_bad_step"): GPU,
+    ("training/run.py", "shards", "and not self.settings.shards"): GPU,
+    ("training/run.py", "n_bits", "x = dequantise(images,"): GPU,
+    ("training/run.py", "n_bits", "self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self."): GPU,
+    ("training/run.py", "clip", "self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self."): GPU,
+    ("training/run.py", "shards", "self.model.initialize(x, of_one if"): RANKS,
+    ("training/run.py", "shards", "settings.batch, self.exchange, settings.shards"): RANKS,
+    ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
+    ("training/loop.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
+    ("training/loop.py", "shards", "training.initialize(next("): RANKS,
     ("models/glow.py", "width", "chain = Tiled("): "of rounding only",
-    ("trainer.py", "batch", "data.held_out, settings.n_bits, settings.batch"): "of rounding only",
+    ("training/loop.py", "batch", "data.held_out, settings.n_bits, settings.batch"): "of rounding only",
 }
 # Tests that look closer than at a difference
 NUMBERS = "tests/test_written_numbers.py"
 ALSO = {
-    ("sample.py", "grid"): ("tests/test_pictures_show.py::test_a_grid_of_samples_is_the_samples_in_their_order",),
-    ("interpolate.py", "steps"): ("tests/test_pictures_show.py::test_a_walk_goes_from_the_first_image_to_the_second",),
-    ("interpolate.py", "out"): ("tests/test_pictures_show.py::test_an_animation_has_the_frames_of_the_walk_there_and_back",),
-    ("option_sources.py", "out"): ("tests/test_options_act.py::test_an_option_acts[train --resume]",),
-    ("training.py", "n_bits"): (f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",),
-    ("training.py", "batch"): (f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",),
-    ("trainer.py", "n_bits"): (
+    ("commands/sample.py", "grid"): ("tests/test_pictures_show.py::test_a_grid_of_samples_is_the_samples_in_their_order",),
+    ("commands/interpolate.py", "steps"): (
+        "tests/test_pictures_show.py::test_a_walk_goes_from_the_first_image_to_the_second",
+    ),
+    ("commands/interpolate.py", "out"): (
+        "tests/test_pictures_show.py::test_an_animation_has_the_frames_of_the_walk_there_and_back",
+    ),
+    ("commands/option_sources.py", "out"): ("tests/test_options_act.py::test_an_option_acts[train --resume]",),
+    ("training/run.py", "n_bits"): (f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",),
+    ("training/run.py", "batch"): (f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",),
+    ("training/loop.py", "n_bits"): (
         f"{NUMBERS}::test_held_out_bits_per_dim_are_of_the_averaged_and_of_the_raw_weights",
         f"{NUMBERS}::test_norm_drift_condition_and_reconstruction_are_of_the_last_step",
     ),
-    ("trainer.py", "batch"): (f"{NUMBERS}::test_seconds_go_on_over_a_resume_and_images_per_second_are_those_of_training",),
+    ("training/loop.py", "batch"): (
+        f"{NUMBERS}::test_seconds_go_on_over_a_resume_and_images_per_second_are_those_of_training",
+    ),
     ("bench/__main__.py", "side"): ("tests/test_bench.py::test_the_command_on_the_stand_in",),
-    ("evaluate.py", "ood"): ("tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",),
+    ("commands/evaluate.py", "ood"): ("tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",),
 }
 for _name in ("K", "width"):
     ALSO["models/glow.py", _name] = ("tests/test_train.py::test_what_a_step_needs_is_estimated_from_what_the_policy_keeps",)

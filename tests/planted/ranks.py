@@ -12,11 +12,13 @@ WAITING = "whatever a rank waits in ends in time, and names whom it waited for"
 STOPPED = "tests/test_communicator.py::test_a_stopped_rank_ends_all_and_is_named"
 
 BUGS = [
-    Bug(LAW, "averaged weights are not broadcast", "checkpoint.py", "vectors.append(average.sum)", "pass", (EQUAL,)),
+    Bug(
+        LAW, "averaged weights are not broadcast", "training/checkpoint.py", "vectors.append(average.sum)", "pass", (EQUAL,)
+    ),
     Bug(
         LAW,
         "permutations are not broadcast",
-        "checkpoint.py",
+        "training/checkpoint.py",
         "optimizer.v, *(constant.value for constant in store.constants.values())]",
         "optimizer.v]",
         (EQUAL,),
@@ -24,7 +26,7 @@ BUGS = [
     Bug(
         LAW,
         "second moments are not broadcast",
-        "checkpoint.py",
+        "training/checkpoint.py",
         "vectors = [store.theta, optimizer.m, optimizer.v,",
         "vectors = [store.theta, optimizer.m,",
         (EQUAL,),
@@ -32,7 +34,7 @@ BUGS = [
     Bug(
         LAW,
         "the steps of the optimizer are not told",
-        "checkpoint.py",
+        "training/checkpoint.py",
         "state, optimizer.steps, updates, training.model.initialized = ranks.tell(",
         "state, _, updates, training.model.initialized = ranks.tell(",
         (EQUAL,),
@@ -40,7 +42,7 @@ BUGS = [
     Bug(
         LAW,
         "a check of equality that never fires",
-        "agreement.py",
+        "training/agreement.py",
         "if others := unlike_most(column.tolist()):",
         "if others := unlike_most(column.tolist()[:1]):",
         (NOTICED,),
@@ -48,7 +50,7 @@ BUGS = [
     Bug(
         LAW,
         "the averaged weights are not compared",
-        "agreement.py",
+        "training/agreement.py",
         '{"the averaged weights": average.sum} if average else {}',
         "{}",
         (NOTICED,),
@@ -56,16 +58,16 @@ BUGS = [
     Bug(
         LAW,
         "permutations are not compared",
-        "agreement.py",
+        "training/agreement.py",
         "**{name: constant.value for name, constant in constants.items()},",
         "",
         (NOTICED,),
     ),
-    Bug(LAW, "a start without a check", "trainer.py", '    check_together(training, "the start")\n', "", (COMPARED,)),
+    Bug(LAW, "a start without a check", "training/loop.py", '    check_together(training, "the start")\n', "", (COMPARED,)),
     Bug(
         LAW,
         "an evaluation without a check",
-        "trainer.py",
+        "training/loop.py",
         'check_together(training, f"the evaluation after step {state.step}")',
         "pass",
         (COMPARED,),
@@ -73,7 +75,7 @@ BUGS = [
     Bug(
         WAITING,
         "no limit",
-        "communicator.py",
+        "distributed/communicator.py",
         "if patience.is_over() or self._roll_is_called():",
         "if self._roll_is_called():",
         (f"{STOPPED}[sum]",),
@@ -81,7 +83,7 @@ BUGS = [
     Bug(
         WAITING,
         "the start without a limit",
-        "mpi.py",
+        "distributed/mpi.py",
         "if not gone and not patience.is_over():",
         "if not gone:",
         (f"{STOPPED}[start]",),
@@ -89,7 +91,7 @@ BUGS = [
     Bug(
         WAITING,
         "a stopped job loses its patience",
-        "patience.py",
+        "distributed/patience.py",
         "min(now - self._looked, GAP)",
         "now - self._looked",
         ("tests/test_communicator.py::test_patience_is_counted_while_this_process_runs",),

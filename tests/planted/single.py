@@ -83,7 +83,7 @@ BUGS = [
     Bug(
         TILES,
         "the size of a tile is rounded to a power of two",
-        "workers.py",
+        "fast/threads.py",
         "max(1, int(tile_mb * 2**18))",
         "1 << int(math.log2(max(1, tile_mb * 2**18)))",
         (ANY_SIZE,),
@@ -91,7 +91,7 @@ BUGS = [
     Bug(
         TILES,
         "the images that are left over are in no tile",
-        "workers.py",
+        "fast/threads.py",
         "pairwise(i * length // count for",
         "pairwise(i * (length // count) for",
         (BY_ROUNDING,),
@@ -99,7 +99,7 @@ BUGS = [
     Bug(
         BETWEEN,
         "steps with another layer between them count as side by side",
-        "stacks.py",
+        "fast/stacks.py",
         " or end not in (None, p.home[1].start):",
         ":",
         (SIDE_BY_SIDE,),
@@ -107,7 +107,7 @@ BUGS = [
     Bug(
         EDITS,
         "every edit holds the others in full",
-        "directions.py",
+        "latent/directions.py",
         "np.float32(abs(alpha) / len(edited))",
         "np.float32(abs(alpha))",
         (TWO_EDITS,),
@@ -115,7 +115,7 @@ BUGS = [
     Bug(
         EDITS,
         "an edit holds what the other one changes",
-        "directions.py",
+        "latent/directions.py",
         "if k not in edited]",
         "if k != j]",
         (TWO_EDITS,),
@@ -123,7 +123,7 @@ BUGS = [
     Bug(
         MEMORY,
         "--accumulate is left out, in training",
-        "trainer.py",
+        "training/loop.py",
         "check_memory(model, training.images_at_once())",
         "check_memory(model, settings.batch)",
         (AT_ONCE,),
@@ -131,7 +131,7 @@ BUGS = [
     Bug(
         MEMORY,
         "--accumulate is left out, before training",
-        "train.py",
+        "commands/train.py",
         "check_memory(model, training.images_at_once())",
         "check_memory(model, settings.batch)",
         ("tests/test_train.py::test_the_command_looks_at_the_memory_of_a_part_of_the_batch",),
@@ -139,7 +139,7 @@ BUGS = [
     Bug(
         MEMORY,
         "the smallest part counts",
-        "training.py",
+        "training/run.py",
         "return max(part.stop - part.start",
         "return min(part.stop - part.start",
         (AT_ONCE,),
@@ -171,7 +171,7 @@ BUGS = [
     Bug(
         COPIES,
         "the parameters of a copy are no views of its vectors",
-        "parameters.py",
+        "arrays/parameters.py",
         "        self._bind(shapes)\n\n    def clear",
         "\n    def clear",
         (COPY,),
@@ -179,7 +179,7 @@ BUGS = [
     Bug(
         GUARDS,
         "the worst of several singular matrices is named",
-        "guards.py",
+        "training/guards.py",
         "conditions[conditions > 1 / (len(matrices[0]) * EPS)] = np.inf",
         "pass",
         ("tests/test_training.py::test_of_several_singular_matrices_the_first_is_named",),
@@ -187,7 +187,7 @@ BUGS = [
     Bug(
         GUARDS,
         "drift of a model of one step is looked for in its steps alone",
-        "guards.py",
+        "training/guards.py",
         "place, worst = max(kept.drift.items(),",
         "place, worst = max({k: v for k, v in kept.drift.items() if not k.endswith(END)}.items(),",
         ("tests/test_training.py::test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it",),
@@ -195,7 +195,7 @@ BUGS = [
     Bug(
         GUARDS,
         "the memory policy stays changed after an error",
-        "guards.py",
+        "training/guards.py",
         "    finally:\n        for chain, policy",
         "    except KeyboardInterrupt:\n        raise\n    else:\n        for chain, policy",
         ("tests/test_training.py::test_the_memory_policy_is_as_before_after_drift_was_looked_for",),

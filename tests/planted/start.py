@@ -50,7 +50,7 @@ BUGS = [
     Bug(
         LAW,
         "a hidden ActNorm that is started again adds to the first start",
-        "conditioners/pixel_mlp.py",
+        "conditioners/coupling_network.py",
         "        self.conv1.reset()\n",
         "",
         (ACTNORMS,),
@@ -58,7 +58,7 @@ BUGS = [
     Bug(
         LAW,
         "the first hidden ActNorm is not started",
-        "conditioners/pixel_mlp.py",
+        "conditioners/coupling_network.py",
         '        self.conv1.initialize("PixelMLP.initialize, conv1", (self._first().T @ patches).T, total)\n',
         "",
         (ACTNORMS,),
@@ -66,7 +66,7 @@ BUGS = [
     Bug(
         LAW,
         "the second hidden ActNorm is started from the wrong input",
-        "conditioners/pixel_mlp.py",
+        "conditioners/coupling_network.py",
         "        h1 = relu(self._first().T @ patches)\n",
         "        h1 = self._first().T @ patches\n",
         (ACTNORMS,),
@@ -106,7 +106,7 @@ BUGS = [
     Bug(
         LAW,
         "weights are half as large again",
-        "conditioners/pixel_mlp.py",
+        "conditioners/coupling_network.py",
         "WEIGHT_STD = 0.05",
         "WEIGHT_STD = 0.075",
         (WEIGHTS,),
@@ -114,7 +114,7 @@ BUGS = [
     Bug(
         LAW,
         "the weights of the second hidden layer are uniform",
-        "conditioners/pixel_mlp.py",
+        "conditioners/coupling_network.py",
         "WEIGHT_STD * rng.standard_normal((width, width))",
         "WEIGHT_STD * 12**0.5 * (rng.random((width, width)) - 0.5)",
         (WEIGHTS,),
@@ -138,7 +138,7 @@ BUGS = [
     Bug(
         LAW,
         "training does not look at the size of the first batch",
-        "train.py",
+        "commands/train.py",
         "line = check_start(model.config, settings.batch)",
         "line = None",
         (REFUSED,),
@@ -146,7 +146,7 @@ BUGS = [
     Bug(
         LAW,
         "the pixels of the first level are counted",
-        "guards.py",
+        "training/guards.py",
         "(side >> config.L for side in config.image_shape)",
         "(side >> 1 for side in config.image_shape)",
         (REFUSED,),

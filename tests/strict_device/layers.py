@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from glowlite.parameters import ParameterStore
+from glowlite.arrays.parameters import ParameterStore
 from glowlite.testing import ModelAsLayer, SplitAsLayer
 
 from . import ndarray, xp

@@ -1,0 +1,110 @@
+"""The cores and the memory of this machine, and what a container or a batch system leaves of them.
+
+On Linux these are control groups, versions 1 and 2, and limits of a process.
+
+A process is in one group of each hierarchy; the groups lie in each other, and the smallest limit on the way to the root
+holds. Where a hierarchy is mounted, and which part of it, /proc/self/mountinfo says; which group it is, /proc/self/cgroup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+ROOT = Path("/")
+LARGEST = 1 << 20  # bytes of a file of /proc or of a control group that is read
+
+
+def available_cores() -> int:
+    """The cores this process may use, which can be fewer than the machine has; a container's share is rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, core_limit())))
+
+
+def available_bytes() -> float:
+    """The memory of this machine, or what a container or a limit of the process leaves of it; infinity if unknown."""
+    try:
+        machine = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        machine = math.inf
+    return min(machine, memory_limit())
+
+
+def memory_limit(root: Path = ROOT) -> float:
+    """Bytes that this process may use, the least that any of its groups and RLIMIT_AS allow; infinity without a limit."""
+    limits = [_address_space()]
+    for version, folder in _groups("memory", root):
+        words = _read(folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")).split()
+        limits += [float(word) for word in words[:1] if word.isdecimal()]  # `max`: no limit
+    return min(limits)
+
+
+def core_limit(root: Path = ROOT) -> float:
+    """Cores' worth of time that this process may use, the least that any of its groups allows; infinity without a limit."""
+    limits = [math.inf]
+    for version, folder in _groups("cpu", root):
+        if version == 2:  # quota and period, microseconds: `200000 100000`, or `max 100000`
+            words = _read(folder / "cpu.max").split()
+        else:
+            words = [*_read(folder / "cpu.cfs_quota_us").split(), *_read(folder / "cpu.cfs_period_us").split()]
+        if len(words) == 2 and all(word.isdecimal() and int(word) > 0 for word in words):  # -1: no limit
+            limits.append(int(words[0]) / int(words[1]))
+    return min(limits)
+
+
+def _address_space() -> float:
+    try:
+        import resource
+    except ImportError:  # of Unix alone
+        return math.inf
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return math.inf if soft == resource.RLIM_INFINITY else float(soft)
+
+
+def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
+    """(version, folder) of every group that this process is in, from the innermost to the outermost that can be seen."""
+    paths = _paths(_read(root / "proc/self/cgroup"))
+    for version, mount_root, mount in _mounts(controller, _read(root / "proc/self/mountinfo")):
+        path = paths.get(controller if version == 1 else "")
+        if path is None:
+            continue
+        inside = path.relative_to(mount_root) if path.is_relative_to(mount_root) else PurePosixPath()
+        folder = root / mount.relative_to("/")
+        for level in (inside, *inside.parents):
+            yield version, folder / level
+
+
+def _paths(text: str) -> dict[str, PurePosixPath]:
+    """The group of each controller, and under "" that of version 2, from lines such as `4:cpu,memory:/a` and `0::/a`."""
+    found: dict[str, PurePosixPath] = {}
+    for line in text.splitlines():
+        fields = line.split(":", 2)
+        if len(fields) == 3:
+            found |= dict.fromkeys(fields[1].split(","), PurePosixPath(fields[2]))
+    return found
+
+
+def _mounts(controller: str, text: str) -> Iterator[tuple[int, PurePosixPath, PurePosixPath]]:
+    """(version, the group at its top, where) of each mounted hierarchy that can hold the controller."""
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kinds = before.split(), after.split()  # ... root mount-point ... - type source options
+        if len(fields) < 5 or len(kinds) < 3:
+            continue
+        if kinds[0] == "cgroup2" or (kinds[0] == "cgroup" and controller in kinds[-1].split(",")):
+            yield (2 if kinds[0] == "cgroup2" else 1), _unescaped(fields[3]), _unescaped(fields[4])
+
+
+def _unescaped(path: str) -> PurePosixPath:
+    """Blanks and the like stand as octal numbers: `\\040`."""
+    return PurePosixPath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path))
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(LARGEST)
+    return ""

@@ -1,0 +1,149 @@
+"""python -m glowlite.evaluate RUN: bits/dim over a whole held-out set, with its standard error."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.commands.data_options import add_data_options, preparation_of
+from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
+from glowlite.commands.program import MOST_SEED, Parser, at_least
+from glowlite.data import Dataset, load
+from glowlite.data.embedded import check_meaning
+from glowlite.data.own import load_fitted
+from glowlite.data.preparation import Preparation
+from glowlite.distributed.communicator import Alone, communicator
+from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
+from glowlite.drawing.run_pictures import save_histograms
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import CSV, CSV_HEAD, PNG, check_output, output
+from glowlite.terminal import say, warn
+from glowlite.training.agreement import check_same, checksum, facts_of_data, facts_of_options
+from glowlite.training.scoring import scores, some_rows
+
+OTHERS = 1000  # images of --ood, at most
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("evaluate", "bits/dim of a trained Glow over a whole held-out set.")
+    add = parser.add_argument
+    add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
+    add("--data", help="as for train; default: what the run was trained on, with its preparation")
+    add_data_options(parser)
+    add("--train-set", action="store_true", help="evaluate the training images in place of the held-out ones")
+    add(
+        "--dequantisation-samples",
+        type=at_least(1, int, 10_000),
+        default=1,
+        help="draws of the noise; more give a tighter bound",
+    )
+    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
+    add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
+    add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
+    add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
+    add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
+    add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
+    add_model_options(parser)
+    return parser.parse_args(arguments)
+
+
+def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Dataset:
+    """The data asked for, or those of the run, as they were prepared for training."""
+    if options.data is not None:
+        if trained.fingerprint is not None and preparation_of(options) == Preparation():
+            with contextlib.suppress(GlowliteError):  # those of the run, which were moved: prepared as in training
+                return trained.data(processes)
+        return load(options.data, preparation_of(options), processes)
+    if preparation_of(options) != Preparation():
+        raise GlowliteError("without --data the images are prepared as in training; leave such options out")
+    return trained.data(processes)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    for spec in (options.data, options.ood):
+        check_meaning(spec or "")
+    ranks = communicator(options.mpi_timeout)
+    evaluate_over(ranks, options)
+    ranks.finish()
+
+
+def evaluate_over(ranks: Alone, options: argparse.Namespace) -> None:
+    """Evaluate as the options say. Every rank does this, and rank 0 prints."""
+    if ranks.leads and options.csv is not None:
+        check_output("--csv", options.csv, CSV)
+    if ranks.leads and options.ood is not None:
+        check_output("--histogram", options.histogram, PNG)
+    trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
+    model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
+    data = data_of(options, trained, ranks.local_size)
+    if ranks.size > 1:
+        weights = {"the checksum of the weights": checksum(model.store.theta)}
+        check_same(ranks, {"the command": "evaluate", **facts_of_options(options), **facts_of_data(data), **weights})
+    images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
+    if images.shape != model.config.image_shape:
+        raise GlowliteError(
+            f"{data.source}: images are {images.shape}, and {trained.name} is for {model.config.image_shape};"
+            " prepare them with --resize, --crop or --grey"
+        )
+    results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
+    others = None if options.ood is None else score_others(options, trained, ranks)
+    if not ranks.leads:
+        return
+    step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
+    say(
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images{not_finite(results)};"
+        f" {trained.weights} weights of step {step}, {draws} draw{many} of the dequantisation noise"
+    )
+    if options.csv is not None:
+        write_csv(options.csv, results)
+    if others is not None:
+        compare(options, n_bits, {f"{data.name}, {which}": results, options.ood: others})
+
+
+def not_finite(results: np.ndarray) -> str:
+    lost = int((~np.isfinite(results)).sum())
+    return f"; {lost} of them not finite" if lost else ""
+
+
+def mean_and_error(results: np.ndarray) -> str:
+    mean = f"{results.mean():.4f}"
+    if len(results) == 1:
+        return f"{mean} bits/dim (of a single image: no standard error)"
+    return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
+
+
+def score_others(options: argparse.Namespace, trained: Trained, ranks: Alone) -> np.ndarray:
+    """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
+    model = trained.model
+    images, source, notes = load_fitted(options.ood, model.config.image_shape)
+    if notes and ranks.leads:
+        warn(f"{source}: {', '.join(notes)} (the first image; the others alike)")
+    rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
+    return scores(model, images, trained.n_bits, options.batch, options.seed, rows, draws, ranks)
+
+
+def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:
+    """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
+    own, others = results.values()
+    say(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{not_finite(others)}")
+    told = told_apart(own, others)
+    say(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
+    save_histograms(options.histogram, results, n_bits)
+    say(f"{options.histogram}: both as histograms")
+
+
+def told_apart(own: np.ndarray, others: np.ndarray) -> float:
+    """The part of all pairs in which the other image takes more bits: 1/2 if they cannot be told apart (an AUC)."""
+    below = np.searchsorted(np.sort(own), others, "left") + np.searchsorted(np.sort(own), others, "right")
+    return float(below.mean() / (2 * len(own)))
+
+
+def write_csv(path: Path, results: np.ndarray) -> None:
+    """One line an image: its place in the set, and its bits/dim."""
+    rows = [f"{i},{bits:.6f}" for i, bits in enumerate(results)]
+    with output("--csv", path, CSV) as file:
+        file.write("\r\n".join([CSV_HEAD, *rows, ""]).encode())

@@ -1,0 +1,90 @@
+"""python -m glowlite.export RUN FILE: a trained model alone, in half the bytes, and its bits/dim as it is there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowlite.commands.loaded_model import Trained, add_model_options, add_place_of_data, load_trained, training_command
+from glowlite.commands.program import Parser, at_least
+from glowlite.data import READERS, Dataset
+from glowlite.data.fingerprint import fingerprint
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import MODEL, check_output, output_path
+from glowlite.models.glow import Glow
+from glowlite.models.saved_weights import named_arrays, rounded
+from glowlite.terminal import say
+from glowlite.training.scoring import scores
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("export", "Write a trained model alone into one small file, with what is known of it.")
+    add = parser.add_argument
+    add("run", help="folder of a run, or a checkpoint")
+    add("file", type=Path, help="where the model goes; must end in .safetensors")
+    add("--dtype", choices=("float16", "float32"), default="float16", help="of the weights in the file")
+    add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
+    add_model_options(parser)
+    add_place_of_data(parser)
+    return parser.parse_args(arguments)
+
+
+def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
+    """Round the weights of the model to `dtype`, and measure held-out bits/dim with them.
+
+    One draw of the dequantisation noise, of seed 0.
+    """
+    round_weights(trained.model, dtype)
+    bits = scores(trained.model, data.held_out, trained.n_bits, batch, seed=0)
+    if not np.isfinite(bits).all():
+        lost = int((~np.isfinite(bits)).sum())
+        raise GlowliteError(f"bits/dim with weights in {dtype} are not finite for {lost} of {len(bits)} held-out images")
+    return {
+        "bits_per_dim": float(bits.mean()),
+        "standard_error": float(bits.std(ddof=1) / np.sqrt(len(bits))) if len(bits) > 1 else None,
+        "images": len(bits),
+        "draws": 1,
+        "seed": 0,
+    }
+
+
+def export(trained: Trained, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
+    """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command."""
+    model = trained.model
+    run = {"options": trained.options, "data": data.source, "fingerprint": fingerprint(data)}
+    known: dict[str, Any] = {name: model.facts[name] for name in ("step", "versions") if name in model.facts}
+    known |= {"weights": trained.weights, "command": training_command(named(trained.options))}
+    model.save(path, dtype=dtype, held_out=held_out, run=run, **known)
+
+
+def named(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a training, its data by their name alone: a model that is passed on tells nobody's folders."""
+    if "data" not in options:
+        return options
+    name, colon, path = options["data"].partition(":")
+    reader = name + colon if colon and name in READERS else ""
+    return {**options, "data": reader + Path(path if reader else options["data"]).name}
+
+
+def round_weights(model: Glow, dtype: str) -> None:
+    """Give every weight the value that it has after a stay in `dtype`."""
+    model.store.assign(rounded(named_arrays(model.store), dtype))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    path: Path = options.file
+    check_output("FILE", path, MODEL)
+    trained = load_trained(options.run, options)
+    data = trained.data()
+    found = measured(trained, data, options.dtype, options.batch)
+    say(
+        f"held-out bits/dim {found['bits_per_dim']:.4f} at {trained.n_bits} bits over {found['images']} images with weights"
+        f" in {options.dtype}"
+    )
+    export(trained, data, output_path("FILE", path, MODEL), options.dtype, found)
+    size = path.stat().st_size / 1e6
+    say(f"{path}: {len(trained.model.store):,} parameters in {options.dtype}, {size:.2f} MB")

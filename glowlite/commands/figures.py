@@ -1,0 +1,141 @@
+"""python -m glowlite.figures [RUN]: the qualitative figures of the paper, made again with a model of one's own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.commands.edit import DEFAULT_ALPHA, directions_of, strips
+from glowlite.commands.interpolate import ADVICE, walk
+from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, Trained, add_model_options, add_place_of_data, load_trained
+from glowlite.commands.program import MOST_SEED, Parser, at_least
+from glowlite.commands.sample import GRID, ROW, SWEEP, sweep, tell_lost
+from glowlite.drawing.sheets import drawn, enlarged, save_png, tile, titled
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import PNG, check_folder, make_folder
+from glowlite.terminal import say, warn
+from glowlite.training.scoring import sample_images
+
+WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
+EDITS, MOST_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a figure is made of: the model, those of other depths beside it, the seed, the temperature."""
+
+    trained: Trained
+    others: list[Trained]
+    seed: int
+    temperature: float
+
+
+def samples(task: Task) -> np.ndarray:
+    """Samples at one temperature, as in figures 4 and 7."""
+    images = sample_images(task.trained.model, GRID, task.temperature, task.seed)
+    tell_lost(images)
+    return enlarged(tile(drawn(images, task.trained.n_bits), 8))
+
+
+def interpolation(task: Task) -> np.ndarray:
+    """Between pairs of held-out images, a strip each (figure 5)."""
+    trained = task.trained
+    held_out = trained.held_out
+    pairs = [held_out.read(np.array([2 * i, 2 * i + 1]) % len(held_out)) for i in range(WALKS)]
+    images = np.concatenate([walk(trained.model, pair, STEPS)[0] for pair in pairs])
+    tell_lost(images, "images on the way", ADVICE)
+    return enlarged(tile(drawn(images, trained.n_bits), STEPS))
+
+
+def corners(task: Task) -> np.ndarray:
+    """A sheet between four held-out images (figure 5, both ways)."""
+    trained = task.trained
+    held_out = trained.held_out
+    images = walk(trained.model, held_out.read(np.arange(4) % len(held_out)), STEPS)
+    images = images.reshape(-1, *images.shape[2:])
+    tell_lost(images, "images on the way", ADVICE)
+    return enlarged(tile(drawn(images, trained.n_bits), STEPS))
+
+
+def temperature(task: Task) -> np.ndarray:
+    """The same noise at rising temperatures (figure 8)."""
+    return sweep(task.trained.model, task.trained.n_bits, ROW, SWEEP, task.seed)
+
+
+def depth(task: Task) -> np.ndarray:
+    """Samples of models of different depth, shallow to deep, from the same noise (figure 9)."""
+    rows = {}
+    for trained in sorted([task.trained, *task.others], key=lambda trained: trained.model.config.K):
+        config = trained.model.config
+        images = sample_images(trained.model, ROW, task.temperature, task.seed)
+        tell_lost(images, f"samples of {trained.name}")
+        title = f"K = {config.K}, L = {config.L}"
+        title += f" ({trained.name})" if title in rows else ""
+        rows[title] = enlarged(tile(drawn(images, trained.n_bits), ROW))
+    return titled(rows)
+
+
+def attributes(task: Task) -> np.ndarray:
+    """A strip for every attribute, from taken away to added, each of another held-out image (figure 6)."""
+    trained = task.trained
+    directions = directions_of(trained)
+    rows, alphas = {}, np.linspace(-DEFAULT_ALPHA, DEFAULT_ALPHA, EDITS)
+    method = "held" if directions.given.shape[2] else "mean"
+    for j, name in enumerate(directions.names[:MOST_ATTRIBUTES]):
+        image = trained.held_out.read(np.array([j]) % len(trained.held_out))
+        images = strips(trained.model, directions, image, [name], alphas, method)[0]
+        tell_lost(images, f"edits of {name}", "its direction is too long")
+        rows[name] = enlarged(tile(drawn(images, trained.n_bits), EDITS))
+    return titled(rows)
+
+
+# By name of the file
+FIGURES: dict[str, Callable[[Task], np.ndarray]] = {
+    "samples": samples, "interpolation": interpolation, "corners": corners, "attributes": attributes,
+    "temperature": temperature, "depth": depth,
+}  # fmt: skip
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("figures", "Make the paper's qualitative figures with a trained Glow, into one folder.")
+    add = parser.add_argument
+    add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
+    add("--depth", nargs="+", default=[], metavar="RUN", help="models of other depths K, for the figure of depth")
+    add("--out", type=Path, default=Path("figures"), help="the folder; pictures of the same names in it are replaced")
+    add("--temperature", type=at_least(0, float, 100), default=0.7, help="of the samples")
+    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
+    add_model_options(parser)
+    add_place_of_data(parser)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    out: Path = options.out
+    check_folder("--out", out, PNG, {f"{name}.png" for name in FIGURES}.__contains__)
+    trained, *others = (load_trained(which, options) for which in (options.run, *options.depth))
+    shape = trained.model.config.image_shape
+    for other in others:
+        if other.model.config.image_shape != shape:
+            raise GlowliteError(f"--depth {other.name}: of {other.model.config.image_shape}, and {trained.name} of {shape}")
+    if trained.held_out.shape != shape:  # looked at before anything is written
+        raise GlowliteError(f"{trained.name}: its held-out images are {trained.held_out.shape}, and it is for {shape}")
+    task = Task(trained, others, options.seed, options.temperature)
+    make_folder("--out", out)
+    for name, figure in FIGURES.items():
+        if figure is depth and not others:
+            warn("no figure of depth: name models of other depths with --depth")
+            continue
+        try:
+            sheet = figure(task)
+        except GlowliteError as error:
+            if figure is not attributes:
+                raise
+            warn(f"no figure of attributes: {error}")  # their data have none
+            continue
+        save_png(out / f"{name}.png", sheet)
+        say(out / f"{name}.png")

@@ -1,0 +1,64 @@
+"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off. A flow loses nothing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.arrays.backend import to_host
+from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_trained, part_words
+from glowlite.commands.program import Parser
+from glowlite.drawing.sheets import drawn, enlarged, lost, save_png, tile, titled
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import PNG, check_output
+from glowlite.latent.walks import finite
+from glowlite.models.glow import Glow
+from glowlite.objective import middles, to_pixels
+from glowlite.terminal import say, warn
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("reconstruct", "Encode images and decode them again: an invertible model gives every pixel back.")
+    parser.usage = "%(prog)s [RUN] IMAGE [IMAGE ...] [options]"
+    add = parser.add_argument
+    what = "the model, as for sample (default: the pretrained faces), and images: files, or numbers of held-out images"
+    add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
+    add("--out", type=Path, default=Path("reconstruction.png"), help="originals, reconstructions, and their difference")
+    add_model_options(parser)
+    add_place_of_data(parser)
+    return parser.parse_args(arguments)
+
+
+def rebuilt(model: Glow, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images -> x and decode(encode(x)), floating point, on the host. Cost: a forward and an inverse pass."""
+    x = middles(images, n_bits, model.dtype.name, model.xp)
+    return to_host(x), to_host(model.decode(model.encode(x)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    check_output("--out", options.out, PNG)
+    which, words = part_words(options.words)
+    if not words:
+        raise GlowliteError(f"{which} is a model; name images, too: files, or numbers of held-out images")
+    trained = load_trained(which, options)
+    n_bits = trained.n_bits
+    x, y = rebuilt(trained.model, trained.images(words), n_bits)
+    whole = finite(y)
+    line = lost(y, "reconstructions", "the weights are damaged, or the images far from those of training")
+    if line is not None:
+        warn(line)
+    for word, one, other, sound in zip(words, x, y, whole):
+        if sound:
+            wrong = int((to_pixels(one, n_bits) != to_pixels(other, n_bits)).sum())
+            off = 256 * abs(other - one).max()
+            say(f"{word}: {wrong} of {one.size} values differ at {n_bits} bits; off by at most {off:.1e} grey levels")
+    error = abs(y - x)
+    largest = float(error[whole].max()) if whole.any() else 0.0
+    stretched = np.where(whole[:, None, None, None], error / (largest or 1) - 0.5, np.nan)
+    rows = {"original": drawn(x, n_bits), "decode(encode(x))": drawn(y, n_bits)}
+    rows[f"difference; white: {256 * largest:.1e}"] = drawn(stretched, 8)
+    save_png(options.out, titled({title: enlarged(tile(images, len(images))) for title, images in rows.items()}))
+    say(f"{options.out}: originals, reconstructions by {trained.name}, and differences, in grey levels of 8 bits")

@@ -1,0 +1,117 @@
+"""python -m glowlite.sample [RUN]: samples at a temperature, or at several (figure 8), as a grid or one PNG each."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.arrays.machine import available_bytes
+from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, add_model_options, load_trained
+from glowlite.commands.program import MOST_SEED, Parser, at_least
+from glowlite.drawing.sheets import columns_of, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import PNG, check_folder, check_output, make_folder
+from glowlite.models.glow import Glow
+from glowlite.terminal import say, warn
+from glowlite.training.scoring import sample_images
+
+SWEEP = (0.0, 0.25, 0.6, 0.7, 0.8, 0.9, 1.0)  # of figure 8
+MOST_TEMPERATURES = 64
+GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a sweep
+
+
+a_temperature = at_least(0, float, 100)  # a type for argparse
+
+
+def temperatures(text: str) -> tuple[float, ...]:
+    """A type for argparse: temperatures with commas between."""
+    parts = text.split(",")
+    if len(parts) > MOST_TEMPERATURES:
+        raise argparse.ArgumentTypeError(f"{len(parts)} temperatures are too many: at most {MOST_TEMPERATURES}")
+    return tuple(a_temperature(part) for part in parts)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("sample", "Draw samples from a trained Glow.")
+    add = parser.add_argument
+    add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--temperature", type=a_temperature, default=0.7, help="spread of the latents; 0: the mode")
+    several = ",".join(f"{temperature:g}" for temperature in SWEEP)
+    either.add_argument(
+        "--temperature-sweep", type=temperatures, nargs="?", const=SWEEP, metavar="T,T,...",
+        help=f"a row of the same noise at each of these; alone: {several}",
+    )  # fmt: skip
+    add("--n", type=at_least(1, int, 10**6), help=f"how many; default {GRID}, in a sweep {ROW} at each temperature")
+    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
+    add("--grid", action=argparse.BooleanOptionalAction, default=True, help="all on one sheet, or one PNG each in a folder")
+    add("--out", type=Path, help="default: samples.png, or with --no-grid the folder samples")
+    add_model_options(parser)
+    return parser.parse_args(arguments)
+
+
+def sweep(model: Glow, n_bits: int, n: int, levels: Sequence[float], seed: int) -> np.ndarray:
+    """uint8 (h, w, 3): a row of n samples at each temperature, from the same noise; what is not finite is said on stderr."""
+    rows = {}
+    for temperature in levels:
+        images = sample_images(model, n, temperature, seed)
+        tell_lost(images, f"samples at temperature {temperature:g}")
+        rows[f"T = {temperature:g}"] = tile(drawn(images, n_bits), n)
+    return titled({title: enlarged(sheet) for title, sheet in rows.items()})
+
+
+def tell_lost(images: np.ndarray, what: str = "samples", advice: str = "lower --temperature") -> None:
+    """Say on stderr which images are not finite, if any."""
+    line = lost(images, what, advice)
+    if line is not None:
+        warn(line)
+
+
+def check_size(option: str, n: int, dimensions: int) -> None:
+    """Raise GlowliteError for more images than this machine can hold, noise and all."""
+    most = int(available_bytes() / (32 * dimensions)) if math.isfinite(available_bytes()) else n
+    if n > most:
+        raise GlowliteError(
+            f"{option}: {n} images are more than this machine's memory holds at once, about {most}; lower it"
+        )
+
+
+def save_each(folder: Path, images: np.ndarray) -> None:
+    """uint8 (N, H, W, 3) as folder/sample-0000.png, ... in their own size."""
+    make_folder("--out", folder)
+    digits = max(4, len(str(len(images) - 1)))
+    for i, image in enumerate(images):
+        save_png(folder / f"sample-{i:0{digits}d}.png", image)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    levels = options.temperature_sweep
+    if levels and not options.grid:
+        raise GlowliteError("--temperature-sweep is a sheet; leave out --no-grid")
+    out = options.out or Path("samples.png" if options.grid else "samples")
+    if options.grid:
+        check_output("--out", out, PNG)
+    else:
+        check_folder("--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None)
+    trained = load_trained(options.run, options)
+    model, n_bits = trained.model, trained.n_bits
+    n = options.n or (ROW if levels else GRID)
+    check_size("--n", n, model.config.dimensions)
+    if levels:
+        save_png(out, sweep(model, n_bits, n, levels, options.seed))
+        at = "temperatures " + ", ".join(f"{temperature:g}" for temperature in levels)
+    else:
+        images = sample_images(model, n, options.temperature, options.seed)
+        tell_lost(images)
+        if options.grid:
+            save_png(out, enlarged(tile(drawn(images, n_bits), columns_of(*images.shape[:3]))))
+        else:
+            save_each(out, drawn(images, n_bits))
+        at = f"temperature {options.temperature:g}"
+    say(f"{out}: {n} samples of {trained.name} at {at}, seed {options.seed}")

@@ -1,0 +1,112 @@
+"""What a command sees to before anything else, its imports among it: its streams, and what a signal does.
+
+A signal that comes while Python itself starts, before the first line of glowlite is read, is answered by Python. So this
+file imports next to nothing before it listens.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if hasattr(signal, "SIGHUP"):
+    SIGNALS[signal.SIGHUP] = "hung up"
+_told: list[int] = []  # the signal that has been answered, if any
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or another signal that asks the program to end: raised in the main thread, wherever that is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(SIGNALS[signal.Signals(number)])
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.number
+
+
+def is_command() -> bool:
+    """Whether Python is about to run a module of this package, as in `python -m glowlite.train`."""
+    words = getattr(sys, "orig_argv", [])
+    after = words[words.index("-m") + 1 :] if "-m" in words else []
+    return sys.argv[:1] == ["-m"] and bool(after) and after[0].partition(".")[0] == __name__.partition(".")[0]
+
+
+def open_streams() -> None:
+    """Have the three standard streams open: else the next file opened would take the number of one that is closed.
+
+    Whatever the program, or a library, then says on stderr would be written into that file.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+
+
+def end_on_signals() -> None:
+    """From here on a signal ends the program at once, with one line: there is nothing yet that could be lost."""
+    _answer_by(_end)
+
+
+def raise_on_signals() -> None:
+    """From here on the first signal raises Interrupted in the main thread, and a second ends the program at once."""
+    _answer_by(_raise)
+
+
+def raise_again(error: Interrupted) -> None:
+    """Raise a little later what was lost where Python passes over exceptions, as in a destructor."""
+    import threading
+
+    signal.signal(error.number, _raise)
+    later = threading.Timer(0.01, os.kill, (os.getpid(), error.number))
+    later.daemon = True
+    later.start()
+
+
+def _answer_by(handler: object) -> None:
+    """A signal that the program was started to ignore, as by nohup, stays ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    _tell(number)
+    os._exit(128 + number)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    for other in SIGNALS:
+        if signal.getsignal(other) is _raise:
+            signal.signal(other, _end)
+    _tell(number)
+    raise Interrupted(number)
+
+
+def _tell(number: int) -> None:
+    """Say once why the program ends; past Python's buffers, which the signal may have found half-way through a line.
+
+    Of several ranks, which most often have the signal together, the first one says it.
+    """
+    import contextlib
+
+    from glowlite.distributed.launcher import is_first
+
+    if not _told and is_first():
+        _told.append(number)
+        with contextlib.suppress(OSError):  # a bar may stand where the line should begin
+            os.write(2, b"\n" * os.isatty(2) + f"{SIGNALS[signal.Signals(number)]}\n".encode())
+
+
+if is_command():
+    open_streams()
+    end_on_signals()

@@ -1,0 +1,274 @@
+"""python -m glowlite.train: train a Glow, by default a small one on the embedded pixel faces."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from glowlite.arrays.backend import device_namespace
+from glowlite.bijectors.memory import Memory
+from glowlite.commands.data_options import preparation_of
+from glowlite.commands.interrupts import Interrupts
+from glowlite.commands.option_sources import as_yaml, effective, parse_arguments
+from glowlite.commands.train_options import config_of, settings_of, steps_in
+from glowlite.commands.typed import typed
+from glowlite.data import Dataset, load, located
+from glowlite.data.fingerprint import fingerprint
+from glowlite.distributed.allreduce import exchange_of
+from glowlite.distributed.communicator import Alone, communicator
+from glowlite.distributed.launcher import is_first
+from glowlite.drawing.observers import RunPictures, WorkerObserver
+from glowlite.errors import GlowliteError
+from glowlite.fast.threads import Workers
+from glowlite.files.outputs import PNG, check_folder
+from glowlite.files.storage import checkpoints_of
+from glowlite.models.glow import Glow
+from glowlite.terminal import bar, say, warn
+from glowlite.training.agreement import check_same, facts_of_data, facts_of_options
+from glowlite.training.checkpoint import versions
+from glowlite.training.guards import check_start
+from glowlite.training.loop import Metrics, Observer, Timing, check_memory, check_settings, train
+from glowlite.training.run import Training
+from glowlite.training.run_folder import CONFIG, SAVED, RunFolder, read_config, restore_newest
+from glowlite.training.run_place import RUNS, alone_in, begin, check_nothing_to_restore, check_run_folder, make_run_folder
+from glowlite.training.step import StepResult
+from glowlite.training.tensorboard import TensorBoard, writer_class
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain line at every evaluation."""
+
+    def __init__(self, training: Training) -> None:
+        self.settings = training.settings
+        steps, done = self.settings.steps, training.state.step
+        self.loss = ""
+        self.bar = bar(total=steps, initial=done, unit="step", dynamic_ncols=True)
+
+    def on_step(self, step: int, result: StepResult | None) -> None:
+        if not self.bar.disable:
+            rate = self.bar.format_dict["rate"] or 0.0
+            if result is None or result.known:  # nobody waits for a GPU to see a number go by
+                self.loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
+            self.bar.set_postfix_str(f"{self.loss}, {rate * self.settings.batch:.0f} images/s", False)
+            self.bar.update()
+
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        if metrics.train_bits_per_dim is not None:
+            self.loss = f"{metrics.train_bits_per_dim:.3f} bits/dim"
+        if metrics.held_out_bits_per_dim is None:
+            return
+        left = timing.seconds / metrics.step * (self.settings.steps - metrics.step)
+        trained = "-" if metrics.train_bits_per_dim is None else f"{metrics.train_bits_per_dim:.3f}"
+        raw = metrics.held_out_raw_bits_per_dim
+        warn(
+            f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training, {metrics.held_out_bits_per_dim:.3f}"
+            f" held out{'' if raw is None else f' ({raw:.3f} with raw weights)'}, {timing.images_per_second:.0f} images/s,"
+            f" {duration(timing.seconds)}, {duration(left)} to go"
+        )
+
+    def on_checkpoint(self, training: Training) -> None:
+        pass
+
+    def after_step(self, training: Training) -> None:
+        pass
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def duration(seconds: float) -> str:
+    """As 42 s, 3:07 min or 5:20 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    if options.print_config:
+        if is_first():
+            for line in as_yaml(options).splitlines():
+                say(line)
+        return 0
+    ranks = communicator(options.mpi_timeout)
+    code = train_over(ranks, options)
+    ranks.finish()
+    return code
+
+
+def train_over(ranks: Alone, options: argparse.Namespace) -> int:
+    """Train as the options say, and return the exit code. Every rank does this."""
+    if options.tensorboard:
+        writer_class()
+    if ranks.leads:  # before any work
+        check_place(options)
+    training, data = make_training(options, ranks)
+    if ranks.size > 1:
+        check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
+    made = str(make_run_folder(options.out, data.name)) if ranks.leads else ""
+    path = Path(ranks.tell(made))
+    with alone_in(path) if ranks.leads else nullcontext():
+        source = take_up(training, data, options, path)
+        if training.state.step < training.settings.steps:
+            with Interrupts() as interrupts:
+                _train(training, data, make_observers(training, data, options, source, path), interrupts, path)
+            if training.state.step < training.settings.steps:
+                if ranks.leads:
+                    warn(f"stopped after step {training.state.step}, which is saved; go on with {going_on(path)}")
+                return interrupts.exit_code
+    if ranks.leads:
+        for line in data.skipped[:3]:
+            warn(f"skipped: {line}")
+        if data.skipped:
+            warn(f"{len(data.skipped)} images were damaged and skipped")
+        say(outcome(training, path))
+    return 0
+
+
+def check_place(options: argparse.Namespace) -> None:
+    """Raise GlowliteError unless the run can be written where these options ask."""
+    if options.out is None:
+        check_folder("--out", Path(RUNS), PNG, lambda name: False)
+    else:
+        check_run_folder(options.out, options.overwrite, options.resume)
+
+
+def going_on(path: Path) -> str:
+    """The command that goes on with the run in a folder, as it is typed."""
+    return f"python -m glowlite.train --resume {typed('out', path)}"
+
+
+def outcome(training: Training, path: Path) -> str:
+    """How the run ended, in one line. It may have gone further than --steps, or not so far as to an evaluation."""
+    state, steps = training.state, training.settings.steps
+    past = f"the run is at step {state.step} already, and --steps is {steps}; " if state.step > steps else ""
+    if state.held_out is None:
+        return f"{past}not evaluated yet"
+    numbers = [int(m[1]) for there in os.listdir(path) if (m := re.fullmatch(r"samples-(\d{6,})\.png", there))]
+    newest = max((number for number in numbers if number <= state.step), default=None)
+    samples = "" if newest is None else f"; samples in {path}/samples-{newest:06d}.png"
+    return f"{past}held-out bits/dim {state.held_out:.3f} at {training.settings.n_bits} bits{samples}"
+
+
+def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, Dataset]:
+    """The data and the untrained model that the options ask for. Raises GlowliteError for what cannot be."""
+    xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
+    memory = Memory.parse(options.memory)
+    if not options.data:
+        which = f" of --preset {options.preset}" if options.preset else ""
+        raise GlowliteError(f"give --data: the images{which} are not part of glowlite; name their folder or file")
+    data = load(options.data, preparation_of(options), ranks.local_size)
+    settings = settings_of(options, steps_per_epoch(options, data))
+    check_settings(settings, data)
+    workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
+    model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
+    training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
+    check_memory(model, training.images_at_once())
+    if not options.resume:
+        line = check_start(model.config, settings.batch)
+        if line is not None and ranks.leads:
+            warn(line)
+    return training, data
+
+
+def facts(training: Training, data: Dataset) -> dict[str, Any]:
+    """What every rank must have as the others have it, beside its options."""
+    store, libraries = training.model.store, versions()
+    return {
+        **facts_of_data(data),
+        "the number of parameters": len(store),
+        "the type of the parameters": str(store.theta.dtype),
+        "the kind of device": training.model.xp.__name__,
+        **{f"the version of {name}": libraries.get(name) for name in ("glowlite", "numpy")},
+    }
+
+
+def steps_per_epoch(options: argparse.Namespace, data: Dataset) -> int:
+    return max(1, len(data.train) // options.batch)
+
+
+def take_up(training: Training, data: Dataset, options: argparse.Namespace, path: Path) -> dict[str, Any]:
+    """Restore the run in the folder `path`, or begin a new one there; what its config.json says."""
+    ranks, images = training.ranks, [len(data.train), len(data.held_out)]
+    source: dict[str, Any] = {
+        "options": {**effective(options), "data": located(options.data)},
+        "data": data.source,
+        "images": images,
+        "versions": versions(),
+    }
+    if ranks.leads:
+        check_run_folder(str(path), options.overwrite, options.resume)  # another process may have been here meanwhile
+        source["fingerprint"] = fingerprint(data)
+        if options.resume and (path / CONFIG).exists():
+            check_same_data(source, read_config(path), path)
+    resumed = restore_newest(training, path) if options.resume else None
+    if ranks.leads:
+        if resumed is None and options.resume:
+            check_nothing_to_restore(path)
+        source[SAVED] = resumed is not None
+        if resumed is None or training.state.step < training.settings.steps:
+            begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
+        over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
+        where = "writing to" if resumed is None else f"going on from {resumed} in"
+        warn(
+            f"{data.name}: {images[0]} training and {images[1]} held-out images {data.image_shape};"
+            f" {len(training.model.store):,} parameters;{over} {where} {path}"
+        )
+        for note in data.notes:
+            warn(f"{data.name}: {note}")
+    return source
+
+
+def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -> None:
+    """Raise GlowliteError unless a run has the images that it began with: as many, the same ones, in the same order."""
+    if source["images"] != begun["images"]:
+        raise GlowliteError(
+            f"{source['data']} has {source['images'][0]} training and {source['images'][1]} held-out images, but {path}"
+            f" began with {' and '.join(map(str, begun['images']))}; bring the same data, or begin a new run"
+        )
+    if "fingerprint" not in begun:  # of the first version: only the place can tell
+        place, before = source["options"]["data"], located(begun["options"]["data"])
+        if place != before:
+            raise GlowliteError(
+                f"--data was {before} when {path} began, without a fingerprint, and cannot become {place}; put the data back"
+            )
+    elif source["fingerprint"] != begun["fingerprint"]:
+        raise GlowliteError(
+            f"{source['data']} has as many images as {path} began with, but others, or in another order; bring the same"
+            " data, or begin a new run"
+        )
+
+
+def make_observers(
+    training: Training, data: Dataset, options: argparse.Namespace, source: dict[str, Any], path: Path
+) -> list[Observer]:
+    """Who watches on this rank: on rank 0 the bar and the files, on the others who helps with them."""
+    picture_every = steps_in(options.picture_every, steps_per_epoch(options, data))
+    if not training.ranks.leads:
+        return [WorkerObserver(training, picture_every)]
+    observers: list[Observer] = [Progress(training)]
+    folder = RunFolder(path, training, data, source, options.keep)
+    observers += [folder, RunPictures(folder, training, data.held_out, picture_every)]
+    return [*observers, TensorBoard(path)] if options.tensorboard else observers
+
+
+def _train(training: Training, data: Dataset, observers: list[Observer], interrupts: Interrupts, path: Path) -> None:
+    """Train; whatever ends it, the observers are closed, and an error says where to go on from."""
+    try:
+        train(training, data, observers, stop=lambda: bool(interrupts))
+    except (GlowliteError, OSError) as error:
+        said = str(error) if isinstance(error, GlowliteError) else f"{error.filename or path}: {error.strerror}"
+        good: list[Path] = []
+        with contextlib.suppress(GlowliteError):
+            good = checkpoints_of(path)
+        kept = f"; the last good checkpoint is {good[-1]}: go on from it with --resume {typed('out', path)}" if good else ""
+        raise GlowliteError(f"{said}{kept}") from None
+    finally:
+        for observer in observers:
+            observer.close()

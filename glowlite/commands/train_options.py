@@ -1,0 +1,156 @@
+"""The options of training: each named once, with its default and what it means, and what they say to the trainer."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from typing import Any
+
+from glowlite.commands.data_options import add_data_options
+from glowlite.commands.presets import PRESETS
+from glowlite.commands.program import MOST_SEED, Parser, at_least
+from glowlite.data.batches import Augmentation
+from glowlite.distributed.allreduce import KINDS
+from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
+from glowlite.fast.threads import MOST_THREADS, TILE_MB
+from glowlite.models.config import BOUND_MOST, CHOICES, MOST, PERMUTATIONS, GlowConfig
+from glowlite.terminal import shortened
+from glowlite.training.optimizers import DECAYS, OPTIMIZERS
+from glowlite.training.settings import Settings
+
+DEFAULTS = Settings()
+MOST_STEPS, MOST_EPOCHS = 10**9, 10**6
+
+
+def span(text: str) -> int | str:
+    """A type for argparse: a number of steps, `600`, or of epochs, `10ep`."""
+    number, most = text.removesuffix("ep"), MOST_EPOCHS if text.endswith("ep") else MOST_STEPS
+    if not (number.isdecimal() and len(number) < 20 and 0 < int(number) <= most):
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)} is not allowed: give a number of steps from 1 to {MOST_STEPS:,}, or of epochs to"
+            f" {MOST_EPOCHS:,} as in 10ep"
+        )
+    return text if text.endswith("ep") else int(text)
+
+
+def steps_in(duration: int | str, steps_per_epoch: int) -> int:
+    """A `span` in steps."""
+    return int(duration.removesuffix("ep")) * steps_per_epoch if isinstance(duration, str) else duration
+
+
+def decay_rate(text: str) -> float | str:
+    """A type for argparse: a number from 0 up to, but not, 1; or `epoch`, which stands for 1 - 1 / (steps per epoch)."""
+    if text == "epoch":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{shortened(text)} is not allowed: must be at least 0 and less than 1, or 'epoch'")
+    return value
+
+
+def rate_in(rate: float | str, steps_per_epoch: int) -> float:
+    """A `decay_rate` as a number."""
+    return 1 - 1 / max(2, steps_per_epoch) if isinstance(rate, str) else rate
+
+
+def switch(add: Any, name: str, default: bool, text: str) -> None:
+    add(name, action=argparse.BooleanOptionalAction, default=default, help=text)
+
+
+def make_parser() -> Parser:
+    parser = Parser("train", "Train a Glow; without options, a small one on the embedded pixel faces.")
+    add = parser.add_argument_group("the run").add_argument
+    add("--out", help="folder of the run (default: runs/NAME-1, then -2, ...)")
+    add("--preset", help=f"settings by name, or several with commas: {', '.join(PRESETS)}")
+    add("--config", metavar="FILE", help="options from a YAML or JSON file, as --print-config writes it")
+    add("--print-config", action="store_true", help="print every option as YAML, and end")
+    add("--resume", action="store_true", help="go on with the run in --out, from its newest checkpoint")
+    add("--overwrite", action="store_true", help="replace the run that --out holds")
+
+    add = parser.add_argument_group("data").add_argument
+    add("--data", default="faces", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
+    add_data_options(parser)
+    switch(add, "--flip", False, "turn every other training image left to right")
+    part = at_least(0, float, 1)
+    add("--augment-shift", type=part, default=0.0, help="shift training images by up to this part of a side")
+    add("--n-bits", type=at_least(1, int, 8), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
+
+    add = parser.add_argument_group("model").add_argument
+    add("--K", type=at_least(1, int, MOST["K"]), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1, int, MOST["L"]), default=3, help="levels")
+    add("--width", type=at_least(1, int, MOST["width"]), default=128, help="hidden channels of the coupling networks")
+    add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
+    add("--permutation", default="conv1x1", help=f"{', '.join(PERMUTATIONS)}; or one for each level, with commas")
+    add("--scale", choices=CHOICES["scale"], default="bounded", help="scale s(h) of an affine coupling")
+    nats = at_least(0, float, BOUND_MOST)
+    add("--bound", type=nats, default=2.0, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
+    add("--shift", choices=CHOICES["shift"], default="before", help="whether t comes before or after the scale")
+    add("--changed", choices=CHOICES["changed"], default="second", help="which half a coupling changes")
+    add("--actnorm", choices=CHOICES["actnorm"], default="openai", help="how ActNorm is parametrised")
+    switch(add, "--hidden-actnorm", True, "ActNorm in place of a bias in the coupling networks")
+    switch(add, "--output-scale", True, "a learned scale at the end of the coupling networks")
+    add("--border", choices=CHOICES["border"], default="all", help="which convolutions see the border of the image")
+    add("--split-prior", choices=CHOICES["split_prior"], default="learned", help="prior of what leaves at a split")
+    add("--top-prior", choices=CHOICES["top_prior"], default="learned", help="prior of the last latent")
+
+    add = parser.add_argument_group("optimisation").add_argument
+    add("--steps", type=span, default=DEFAULTS.steps, help="updates of the weights; as every duration: 600, or 10ep, epochs")
+    add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images an update")
+    add("--accumulate", type=at_least(1), default=1, help="parts in which a batch is taken, one in memory at a time")
+    add("--shards", type=at_least(0), default=0, help="cut a batch so that 1, 2, 4, ... this many ranks give the same bits")
+    add("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="how gradients become updates")
+    add("--lr", type=at_least(0, float), default=DEFAULTS.lr, help="peak learning rate")
+    add("--beta1", type=decay_rate, default=DEFAULTS.beta1, help="memory of the gradient's mean")
+    add("--beta2", type=decay_rate, default=DEFAULTS.beta2, help="memory of its size; epoch: 1 - 1/(steps an epoch)")
+    add("--warmup", type=warmup, default=DEFAULTS.warmup, help="duration over which the rate grows to --lr")
+    add("--decay", choices=DECAYS, default=DEFAULTS.decay, help="of the rate after that, down to 0 at the last step")
+    add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help="largest norm of a gradient; 0: no limit")
+    add("--average", type=decay_rate, default=DEFAULTS.average, help="memory of averaged weights, 0: none; or epoch")
+    add("--seed", type=at_least(0, int, MOST_SEED), default=DEFAULTS.seed, help="of weights, order, noise and samples")
+    add("--on-bad-step", choices=("stop", "skip"), default="stop", help="what to do where loss or gradient is not finite")
+
+    add = parser.add_argument_group("what is written").add_argument
+    add("--log-every", type=span, default=DEFAULTS.log_every, help="duration between lines of metrics")
+    add("--evaluate-every", type=span, default=DEFAULTS.evaluate_every, help="duration between evaluations")
+    add("--evaluate-images", type=at_least(1), default=DEFAULTS.evaluate_images, help="held-out images each looks at")
+    add("--checkpoint-every", type=span, default=DEFAULTS.checkpoint_every, help="duration between checkpoints")
+    add("--keep", type=at_least(1), default=2, help="newest checkpoints to keep, besides the best")
+    add("--picture-every", type=span, default=100, help="duration between grids of samples")
+    switch(add, "--tensorboard", False, "also write TensorBoard's files: pip install '.[tensorboard]'")
+
+    add = parser.add_argument_group("the machine").add_argument
+    add("--memory", default="reversible", help="reversible, anchored:k, or stored")
+    add("--device", default="cpu", help="cpu, gpu or gpu:k; over several ranks, gpu is one of its own for each")
+    switch(add, "--tf32", False, "on a GPU: products with 10 bits of mantissa, relative error about 1e-3, and faster")
+    add("--gpu-memory", type=at_least(0, float), default=0.0, help="most gigabytes to take of a GPU; 0: all it has")
+    add("--gpu-exchange", choices=KINDS, default="auto", help="how ranks add up gradients on GPUs; mpi: if CUDA-aware")
+    add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
+    add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
+    add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
+    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
+    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
+    return parser
+
+
+def warmup(text: str) -> int | str:
+    """A `span` that may be none."""
+    return 0 if text == "0" else span(text)
+
+
+def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
+    """Durations in steps, rates as numbers, the rest as it stands."""
+    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(Settings) if f.name != "augmentation"}
+    for name in ("steps", "warmup", "log_every", "evaluate_every", "checkpoint_every"):
+        values[name] = steps_in(values[name], steps_per_epoch)
+    for name in ("beta1", "beta2", "average"):
+        values[name] = rate_in(values[name], steps_per_epoch)
+    return Settings(**values, augmentation=Augmentation(options.flip, options.augment_shift))
+
+
+def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) -> GlowConfig:
+    names = [f.name for f in dataclasses.fields(GlowConfig) if f.name != "image_shape"]
+    return GlowConfig(image_shape, **{name: getattr(options, name) for name in names})

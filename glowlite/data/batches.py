@@ -1,0 +1,135 @@
+"""The batches of a run: which images, how they are changed, and their noise, each a function of the seed and the step.
+
+So a run that is taken up at step s sees what it would have seen, and nothing of the order of images has to be saved.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from glowlite.arrays.randomness import generator, uniform
+from glowlite.data.images import Images
+from glowlite.errors import GlowliteError
+from glowlite.objective import dequantisation_noise
+
+T = TypeVar("T")
+
+AHEAD = 4  # batches that wait, decoded, for training
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training images. flip: left and right, every other image. shift: up to this part of H and of W.
+
+    Where an image is shifted away, its edge is repeated. The random crops of a Preparation are drawn here, too.
+    """
+
+    flip: bool = False
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shift < 1:
+            raise GlowliteError(f"shift must be at least 0 and less than 1, the part of a side, got {self.shift}")
+
+    def apply(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """images uint8 (N, H, W, C), draws U[0, 1) (N, 3): flip, shift down, shift right."""
+        height, width = images.shape[1:3]
+        if self.flip:
+            images = np.where((draws[:, 0] < 0.5)[:, None, None, None], images[:, :, ::-1], images)
+        if self.shift:
+            rows, columns = _sources(height, self.shift, draws[:, 1]), _sources(width, self.shift, draws[:, 2])
+            images = images[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return images
+
+
+def _sources(side: int, shift: float, draws: np.ndarray) -> np.ndarray:
+    """For each image and each place along a side, the place it is taken from: (N, side)."""
+    most = int(shift * side)
+    moved = np.floor(draws * (2 * most + 1)).astype(int) - most  # -most .. most, each as likely
+    return np.clip(np.arange(side) - moved[:, None], 0, side - 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for dequantisation."""
+
+    step: int
+    images: np.ndarray
+    noise: np.ndarray
+
+
+def batches(
+    images: Images,
+    batch: int,
+    first: int,
+    last: int,
+    seed: int,
+    dtype: str,
+    augmentation: Augmentation | None = None,
+    share: slice | None = None,
+) -> Iterator[Batch]:
+    """The batches of steps first .. last - 1, in the shuffled order of their epochs; the rest of an epoch is left out.
+
+    `share`: which images of each batch to read, for a batch that is cut over processes; by default all of them.
+    """
+    augmentation = augmentation or Augmentation()
+    share = share or slice(0, batch)
+    steps_per_epoch = len(images) // batch
+    shuffled = -1
+    for step in range(first, last):
+        epoch, position = divmod(step, steps_per_epoch)
+        if epoch != shuffled:
+            order = generator(seed, "shuffle", epoch).permutation(len(images))
+            shuffled = epoch
+        rows = order[position * batch : (position + 1) * batch][share]
+        draws = uniform(seed, "augment", step, share.start, (len(rows), 5), "float64")
+        part = np.ascontiguousarray(augmentation.apply(images.read(rows, draws[:, 3:]), draws))
+        yield Batch(step, part, dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype))
+
+
+def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:
+    """The same items, made in a thread of its own up to `depth` before they are asked for; its exceptions come out here.
+
+    Close the generator (or let it go) to end the thread.
+    """
+    waiting: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(depth)
+    closed = threading.Event()
+
+    def put(kind: str, item: T | BaseException | None) -> bool:
+        while not closed.is_set():
+            try:
+                waiting.put((kind, item), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put("item", item):
+                    return
+            put("end", None)
+        except BaseException as error:  # whatever it is, it belongs to the one who asks for the next item
+            put("error", error)
+
+    thread = threading.Thread(target=work, name="batches ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, item = waiting.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                assert isinstance(item, BaseException)
+                raise item
+            yield item  # type: ignore[misc]
+    finally:
+        closed.set()
+        thread.join()

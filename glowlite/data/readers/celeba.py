@@ -1,0 +1,132 @@
+"""CelebA: pictures of faces with forty attributes, and the official partition; its own lists, or Kaggle's .csv."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.data.dataset import Reading
+from glowlite.data.readers.folder import FilePictures
+from glowlite.errors import DataError
+from glowlite.files.inputs import open_regular
+
+ATTRIBUTES = ("list_attr_celeba.txt", "Anno/list_attr_celeba.txt", "list_attr_celeba.csv")
+PARTITION = ("list_eval_partition.txt", "Eval/list_eval_partition.txt", "list_eval_partition.csv")
+FOLDERS = ("img_align_celeba", "Img/img_align_celeba", "img_celeba", "Img/img_celeba", ".")
+PICTURES = ("img_align_celeba/img_align_celeba", *FOLDERS)  # the first as Kaggle packs it
+LARGEST = 1 << 28  # bytes of a list; the true ones have 27 and 3 MB
+TRAIN, HELD_OUT, TEST = "0", "1", "2"
+
+
+def recognises(path: Path) -> bool:
+    return path.is_dir() and (_find(path, ATTRIBUTES) or _find(path, PARTITION)) is not None
+
+
+def read_celeba(path: Path) -> Reading:
+    """Pictures by their lists, in their order, with attributes (N, 40) where there is a list of them.
+
+    The official partition: 0 is for training, 1, validation, is held out, and 2, the test, is left alone. Without its
+    file the pictures have no split of their own. Raises DataError, with file and line, for what is missing or damaged.
+    """
+    listed, partition = _find(path, ATTRIBUTES), _find(path, PARTITION)
+    if listed is None and partition is None:
+        raise DataError(f"{path}: no {ATTRIBUTES[0]} in this folder or in Anno below it; name the folder of CelebA")
+    parts = None if partition is None else _parts(partition)
+    names, rows = ((), dict.fromkeys(parts or {}, np.zeros(0, bool))) if listed is None else _attributes(listed)
+    folder = _folder(path, rows)
+    there = {file.name for file in folder.iterdir()}
+    files: dict[str, list[Path]] = {TRAIN: [], HELD_OUT: []}
+    attributes: dict[str, list[np.ndarray]] = {TRAIN: [], HELD_OUT: []}
+    first = 2 if (listed or partition or path).suffix == ".csv" else 3 if listed else 1
+    for number, (picture, values) in enumerate(rows.items(), start=first):
+        where = f"{listed or partition}, line {number}"
+        part = TRAIN if parts is None else parts.get(picture)
+        if part is None:
+            raise DataError(f"{where}: {picture} is not listed in {partition}; get both from one place")
+        if part == TEST:
+            continue
+        found = next((name for name in (picture, f"{Path(picture).stem}.png") if name in there), None)
+        if found is None:
+            raise DataError(f"{where}: no {picture} in {folder}; were all pictures unpacked?")
+        files[part].append(folder / found)
+        attributes[part].append(values)
+    train, held_out = (FilePictures(files[part], channels=3) for part in (TRAIN, HELD_OUT))
+    labels = [np.array(attributes[part], bool).reshape(len(files[part]), len(names)) for part in (TRAIN, HELD_OUT)]
+    notes: tuple[str, ...] = ("no official partition is there: test images are trained on, too",)
+    if parts is not None:
+        left = sum(parts[picture] == TEST for picture in rows)
+        notes = (f"split: CelebA's own; its test images are left alone ({left})",)
+    if not names:
+        return Reading(train, held_out, notes=notes)
+    return Reading(train, None if parts is None else held_out, names, labels[0], labels[1], notes)
+
+
+def _find(path: Path, names: tuple[str, ...]) -> Path | None:
+    return next((path / name for name in names if (path / name).is_file()), None)
+
+
+def _folder(path: Path, pictures: dict[str, np.ndarray]) -> Path:
+    """The folder of the pictures: one that has the first of them, or else the first that there is."""
+    folders = [path / name for name in PICTURES if (path / name).is_dir()]
+    first = next(iter(pictures), "")
+    return next(
+        (folder for folder in folders if any((folder / name).is_file() for name in (first, f"{Path(first).stem}.png"))),
+        next((path / name for name in FOLDERS if (path / name).is_dir()), path),
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Where a line is, for messages, and its words, which commas part in a .csv, and else spaces."""
+    comma = "," if path.suffix == ".csv" else None
+    try:
+        if path.stat().st_size > LARGEST:
+            raise DataError(f"{path}: has more than {LARGEST >> 20} MiB, so it is no list of CelebA's; get it again")
+        with open_regular(path, DataError) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield f"{path}, line {number}", [word.strip() for word in line.strip().split(comma)]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise DataError(f"{path}: cannot be read: {reason}; get it again") from None
+
+
+def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The names (A,), and what holds of every picture, bool (A,).
+
+    The file: a count, the names, then a line a picture. A .csv has no count, and a name for the column of pictures.
+    """
+    lines = _lines(path)
+    count = None
+    if path.suffix == ".csv":
+        names = next(lines, ("", [""]))[1][1:]
+        expected = "expected a column of pictures, and one for each attribute"
+    else:
+        (_, first), (_, names) = next(lines, ("", [])), next(lines, ("", []))
+        count = first[0] if len(first) == 1 and first[0].isdecimal() else ""
+        expected = "expected the number of pictures, and on line 2 the names of attributes"
+    if not all(names) or not names or count == "":
+        raise DataError(f"{path}, line 1: {expected}; get it again")
+    rows: dict[str, np.ndarray] = {}
+    for where, words in lines:
+        if len(words) != 1 + len(names) or not set(words[1:]) <= {"1", "-1", "0"} or words[0] in rows:
+            raise DataError(
+                f"{where}: expected the name of a picture, only once, and {len(names)} values 1 or -1; get it again"
+            )
+        rows[words[0]] = np.array([word == "1" for word in words[1:]])
+    if count is not None and count.lstrip("0") != str(len(rows)):  # of any number of digits
+        raise DataError(f"{path}, line 1: says {count[:20]} pictures, but {len(rows)} follow; is it complete? Get it again")
+    return tuple(names), rows
+
+
+def _parts(path: Path) -> dict[str, str]:
+    """The part of every picture: 0, 1 or 2."""
+    parts = {}
+    for number, (where, words) in enumerate(_lines(path)):
+        if number == 0 and path.suffix == ".csv" and words[-1:] == ["partition"]:
+            continue
+        if len(words) != 2 or words[1] not in (TRAIN, HELD_OUT, TEST):
+            raise DataError(f"{where}: expected the name of a picture and its part, 0, 1 or 2; get it again")
+        parts[words[0]] = words[1]
+    return parts

@@ -1,0 +1,140 @@
+"""NumPy's .npy format: a header of text, then numbers. Rows of a file are read when they are needed, and never mapped.
+
+A mapped file that another process cuts short ends this one without a word (SIGBUS); a reading that comes up short is an
+error like any other. Nor is the header run as Python: it is matched, and what it says is held against the file's size.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from glowlite.errors import DataError
+from glowlite.files.inputs import RandomAccess, open_regular
+
+MAGIC = b"\x93NUMPY"
+MOST_HEADER, MOST_AXES = 1 << 14, 32  # bytes; NumPy itself writes no longer ones
+QUOTED = r"""['"]{}['"]\s*:\s*"""
+NUMBERS = r"\(\s*(?P<shape>(?:\d{1,19}L?\s*(?:,\s*\d{1,19}L?\s*)*,?)?)\s*\)"
+ENTRY = (
+    rf"(?:{QUOTED.format('descr')}(?:['\"](?P<descr>[^'\"]{{1,64}})['\"]|(?P<records>\[[^{{}}]*\]))"
+    rf"|{QUOTED.format('fortran_order')}(?P<fortran>True|False)|{QUOTED.format('shape')}{NUMBERS})"
+)
+NUMBER_TYPE = re.compile(r"[<>|=]?(?:[biufcSUVMm][1-9]\d{0,4}|\?|(?:bool|u?int|float|complex)\d{0,3})")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Of an array of numbers: its `dtype`, its `shape`, whether its first axis is the fastest, and bytes before it."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    fortran_order: bool
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(file: IO[bytes], source: str) -> Header:
+    """The header at the beginning of a stream, which then stands at the numbers. Raises DataError, naming `source`."""
+    magic = file.read(8)
+    size = 2 if magic[6:7] == b"\x01" else 4
+    length = int.from_bytes(file.read(size), "little")
+    if magic[:6] != MAGIC or magic[6] not in (1, 2, 3) or length > MOST_HEADER:
+        raise _damaged(source, "it does not begin as an .npy file does")
+    content = file.read(length)
+    found = _entries(content.decode("utf-8", "replace"))
+    if len(content) < length or found is None:
+        raise _damaged(source, "its header is no description of an array")
+    descr, axes = found["descr"], re.findall(r"\d+", found["shape"] or "")
+    if descr is None:
+        raise DataError(f"{source}: expected uint8 images (N, H, W, C), got records of several fields; save one of them")
+    if descr.lstrip("<>|=") in ("O", "O8", "object"):
+        raise DataError(f"{source}: holds pickled objects, which are never loaded; save an array of numbers")
+    try:
+        dtype = np.dtype(descr) if NUMBER_TYPE.fullmatch(descr) else None
+    except TypeError:
+        dtype = None
+    if dtype is None or len(axes) > MOST_AXES:
+        raise _damaged(source, f"its header tells of an array of type {descr!r} with {len(axes)} axes")
+    return Header(dtype, tuple(map(int, axes)), found["fortran"] == "True", 8 + size + length)
+
+
+def _entries(text: str) -> dict[str, str | None] | None:
+    """`descr` (or None, of records), `fortran` and `shape` as they stand in a header; None if it is none."""
+    text = text.strip()
+    found: dict[str, str | None] = {}
+    at = 1
+    for _ in range(3):
+        match = re.compile(rf"\s*{ENTRY}\s*(?:,|(?=\}}))").match(text, at)
+        if match is None:
+            return None
+        found |= {name: value for name, value in match.groupdict().items() if value is not None}
+        at = match.end()
+    complete = text[:1] == "{" and text[at:].strip() == "}" and {"fortran", "shape"} <= found.keys()
+    return {"descr": None, **found} if complete and found.keys() & {"descr", "records"} else None
+
+
+def in_order(numbers: np.ndarray, header: Header) -> np.ndarray:
+    """The array of a header, from all its bytes, flat."""
+    flat = numbers.view(header.dtype)
+    return flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
+
+
+class FileArray:
+    """The array of an .npy file, (N, ...), of any type. From any thread: each reading says where it begins.
+
+    The file stays open, so that a new one in its place is not mistaken for it. Raises DataError for what is no .npy file,
+    or shorter than its header says. Cost of a row: a system call, some 10 microseconds; rows in a sequence share one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with open_regular(path, DataError) as file:
+            self.header = read_header(file, str(path))
+        self._file = RandomAccess(path, DataError)
+        self.shape, self.dtype, self.ndim = self.header.shape, self.header.dtype, len(self.header.shape)
+        self._check_size()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """The rows (n,) in memory of their own, (n, ...). Raises DataError where the file has become shorter."""
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        content, row = found.reshape(-1).view(np.uint8).data, prod(self.shape[1:]) * self.dtype.itemsize
+        ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1), len(rows)]
+        for start, end in zip([0, *ends], ends):  # rows that follow each other
+            if start < end:
+                self._read(content[start * row : end * row], int(rows[start]) * row)
+        return found
+
+    def all(self) -> np.ndarray:
+        """The whole array in memory, in either order of its axes."""
+        numbers = np.empty(self.header.nbytes, np.uint8)
+        self._read(numbers.data, 0)
+        return in_order(numbers, self.header)
+
+    def _read(self, into: memoryview, start: int) -> None:
+        if not self._file.read_into(into, self.header.offset + start):
+            self._check_size()
+            raise _damaged(str(self.path), "it ended while it was read")
+
+    def _check_size(self) -> None:
+        size, expected = self._file.size, self.header.offset + self.header.nbytes
+        if size < expected:
+            raise DataError(
+                f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, and it ends after {size};"
+                " is the file complete? Make it again"
+            )
+
+
+def _damaged(source: str, reason: str) -> DataError:
+    return DataError(f"{source}: cannot be read as .npy: {reason}; is the file complete? Make it again")

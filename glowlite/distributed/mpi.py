@@ -1,0 +1,136 @@
+"""MPI itself: how it is started, ended and aborted, each in bounded time. The only file that imports mpi4py.
+
+To start and to end is to wait for all ranks. mpi4py does both while it holds Python's lock, so that no guard could see the
+time go by, and no signal is answered: here ctypes calls the two functions of the library, in a thread of their own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import faulthandler
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from glowlite.distributed.launcher import Watch, launched_as, ranks_without, stopped_ranks
+from glowlite.distributed.patience import LOOK, PATIENCE, Patience
+from glowlite.terminal import warn
+
+MODULE = "mpi4py.MPI"
+MULTIPLE = 3  # MPI_THREAD_MULTIPLE, of MPICH as of Open MPI: a guard may send messages, too
+TURN = 2.0  # seconds between a rank that speaks, and ends all, and the next one that would
+FORWARDING = 0.15  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
+ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for what hangs
+
+
+_joining: list[threading.Thread] = []  # the thread that starts MPI, if it was begun: a signal may come in between
+
+
+def is_started() -> bool:
+    """Whether this process has joined the others."""
+    return sys.modules.get(MODULE) is not None
+
+
+def start(seconds: float = PATIENCE, otherwise: int | None = None) -> Any:
+    """mpi4py.MPI, after every rank has come to this place. If one does not come in `seconds`, that is said, and all end.
+
+    `otherwise`: the exit code of this process then, where there is nothing left to say. Raises ImportError where mpi4py is
+    missing, RuntimeError where it finds no MPI.
+    """
+    library = None if is_started() else _library()
+    if library is not None:
+        if not _joining:
+            _joining.append(_begin(lambda: library.MPI_Init_thread(None, None, MULTIPLE, ctypes.byref(ctypes.c_int()))))
+            atexit.register(finish, seconds)
+        _wait(_joining[0], seconds, "the start", otherwise)
+    return importlib.import_module(MODULE)
+
+
+def finish(seconds: float = PATIENCE) -> None:
+    """End MPI, which waits for every rank to do so; nothing if it was not started here, or has ended."""
+    if not is_started() or sys.modules[MODULE].Is_finalized():
+        return
+    library = _library()
+    if library is not None:
+        try:
+            ending = _begin(library.MPI_Finalize)
+        except RuntimeError:  # no new thread while Python itself ends: without a limit
+            library.MPI_Finalize()
+        else:
+            _wait(ending, seconds, "the end")
+
+
+def abort(code: int, seconds: float = PATIENCE) -> None:
+    """End every rank with an exit code, now. A process that has not joined the others does so first, to be able to.
+
+    If they do not come in `seconds`, this one ends alone.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody listens
+            stream.flush()
+    time.sleep(FORWARDING)
+    world = start(seconds, code).COMM_WORLD
+    with open(os.devnull, "wb") as nowhere:
+        faulthandler.dump_traceback_later(ABORTING, exit=True, file=nowhere)
+        os.dup2(nowhere.fileno(), 2)  # MPI has lines of its own to say about this
+        world.Abort(code)
+        os._exit(code)  # it may return before the launcher has ended this rank
+
+
+def _begin(call: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=call, name="glowlite-mpi", daemon=True)
+    thread.start()
+    return thread
+
+
+def _wait(thread: threading.Thread, seconds: float, where: str, otherwise: int | None = None) -> None:
+    """Until a thread is done, in this one, which signals can reach; when `seconds` have passed, end this process.
+
+    That ends the others, by the launcher: MPI itself can be told nothing while it starts or ends.
+    """
+    patience, watch = Patience(seconds), Watch()
+    while thread.is_alive():
+        thread.join(LOOK)
+        gone = watch.gone() if where == "the start" else []
+        if not gone and not patience.is_over():
+            continue
+        _, size, rank = launched_as() or ("", 1, 0)
+        missing = gone or [other for other in stopped_ranks() or ranks_without("mpi4py") if other != rank]
+        if otherwise is None:
+            time.sleep(speaking_time(rank, size, missing))
+            who = waited_for(missing) if missing else "another rank"
+            why = f"{who} has ended" if gone else f"waited {seconds:g} s for {who}, which did not come"
+            warn(f"rank {rank}: {where}: {why}; ending all ranks")
+            time.sleep(FORWARDING)
+        os._exit(1 if otherwise is None else otherwise)
+
+
+def _library() -> Any:
+    """MPI's functions, of the library that mpi4py is built for; None where they cannot be reached without mpi4py."""
+    found = importlib.util.find_spec(MODULE) if sys.modules.get(MODULE, True) is not None else None
+    if found is None or found.origin is None:
+        return None
+    try:
+        library = ctypes.CDLL(found.origin)
+        return library if library.MPI_Init_thread and library.MPI_Finalize else None
+    except (OSError, AttributeError):
+        return None
+
+
+def speaking_time(rank: int, size: int, missing: list[int]) -> float:
+    """In how many seconds a rank says who is missing: the first of the others at once, which ends those with the same."""
+    return TURN * sum(other not in missing for other in range(min(rank, size)))
+
+
+def waited_for(ranks: list[int]) -> str:
+    """As `rank 2`, `ranks 1, 2`; and whether one is stopped."""
+    stopped = set(stopped_ranks())
+    names = [f"{rank} (stopped)" if rank in stopped else str(rank) for rank in ranks]
+    return f"rank {names[0]}" if len(names) == 1 else f"ranks {', '.join(names)}"

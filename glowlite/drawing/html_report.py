@@ -1,0 +1,140 @@
+"""A run as one HTML page, with its pictures inside, that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from glowlite.errors import GlowliteError
+from glowlite.files.inputs import read_bytes
+from glowlite.files.storage import checkpoints_of
+from glowlite.terminal import printable, warn
+from glowlite.training.loop import Metrics, Timing
+from glowlite.training.run_files import read_lines
+from glowlite.training.run_folder import METRICS, TIMING, read_config
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; font-size: 0.9rem; } td, th { padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; } img { max-width: 100%; } h2 { margin-top: 2.5rem; }
+tr { border-bottom: 1px solid #ddd; } .figures td { font-size: 1.1rem; } summary { cursor: pointer; }
+"""
+COLUMNS = {
+    "step": "step", "epoch": "epoch", "train_bits_per_dim": "training", "held_out_bits_per_dim": "held out",
+    "held_out_raw_bits_per_dim": "held out, raw weights", "learning_rate": "learning rate", "grad_norm": "gradient norm",
+    "drift": "drift", "condition": "condition of W", "reconstruction_error": "reconstruction error", "skipped": "skipped",
+}  # fmt: skip
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGEST_PICTURE = 1 << 26  # bytes
+ROWS = 200  # of the table: evaluations beyond are thinned out
+
+
+def page(run_folder: Path) -> str:
+    """The whole page. Raises GlowliteError for a folder that holds no run, or one that has logged nothing yet."""
+    config = read_config(run_folder)
+    metrics, timing = read_lines(run_folder / METRICS, Metrics), read_lines(run_folder / TIMING, Timing)
+    evaluated = [line for line in metrics if line["held_out_bits_per_dim"] is not None]
+    if not metrics:
+        raise GlowliteError(f"{run_folder}: the run has not written a line of metrics yet; come back later")
+    options = config["options"]
+    columns, rows = _evaluations(evaluated)
+    return _filled(
+        name=printable(run_folder.resolve().name),
+        data=printable(config["data"]),
+        n_bits=options["n_bits"],
+        key_figures=_key_figures(options, metrics, evaluated, timing),
+        pictures=list(_pictures(run_folder)),
+        columns=columns,
+        rows=rows,
+        options={printable(name): json.dumps(value) for name, value in options.items()},
+        made_with={
+            **{printable(name): printable(value) for name, value in config["versions"].items()},
+            "checkpoints": ", ".join(path.name for path in checkpoints_of(run_folder)) or "none",
+        },
+    )
+
+
+def _filled(**values: Any) -> str:
+    """The template with these values. Each of them is escaped as it is put in: what a run says is text, and never markup.
+
+    The policy of the page allows its own style, pictures that are part of it, and nothing else: no script could run.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    template = environment.from_string((resources.files("glowlite.drawing") / "report.html").read_text(encoding="utf-8"))
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    return template.render(style=Markup(STYLE), style_hash=Markup(f"sha256-{digest}"), **values) + "\n"
+
+
+def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
+    """The pictures of a run that are there, with their titles."""
+    samples = max(
+        run_folder.glob("samples-" + "[0-9]" * 6 + "*.png"), default=run_folder / "samples.png", key=lambda p: p.name
+    )
+    for title, path, caption in (
+        ("Learning curve", run_folder / "learning-curve.png", "Mean bits/dim of training batches, and of held-out images."),
+        ("Samples", samples, "Drawn at three temperatures, from the same noise at every step."),
+        ("Latents", run_folder / "latents.png", "Of held-out images, one plot per level; under the model they are N(0, 1)."),
+        ("Reconstruction", run_folder / "reconstruction.png", "A flow is invertible: what is left is rounding."),
+    ):
+        if os.path.lexists(path):
+            content = _png(path)
+            if content is None:
+                warn(f"{path}: is no PNG file of this run, so it is left out of the report")
+            else:
+                yield {"title": title, "caption": caption, "content": base64.b64encode(content).decode()}
+
+
+def _png(path: Path) -> bytes | None:
+    """The bytes of a regular file that begins as a PNG does, and None of anything else.
+
+    A run can come from somebody else: a link in it could name any file of the person who makes the report.
+    """
+    if path.is_symlink():
+        return None
+    try:
+        content = read_bytes(path, LARGEST_PICTURE)
+    except (GlowliteError, OSError):
+        return None
+    return content if content.startswith(PNG) else None
+
+
+def _key_figures(
+    options: dict[str, Any], metrics: list[dict[str, Any]], evaluated: list[dict[str, Any]], timing: list[dict[str, Any]]
+) -> dict[str, str]:
+    figures = {"steps": f"{metrics[-1]['step']:,} of {options['steps']}"}
+    if evaluated:
+        best = min(evaluated, key=lambda line: line["held_out_bits_per_dim"])
+        figures["last held-out bits/dim"] = f"{evaluated[-1]['held_out_bits_per_dim']:.4f}"
+        figures["best held-out bits/dim"] = f"{best['held_out_bits_per_dim']:.4f}, at step {best['step']:,}"
+    if timing:
+        rates = sorted(line["images_per_second"] for line in timing)
+        waits = sorted(line["waiting"] for line in timing)
+        figures["training time"] = f"{timing[-1]['seconds']:,.0f} s"
+        figures["images/s (median)"] = f"{rates[len(rates) // 2]:,.0f}"
+        figures["waiting for images (median)"] = f"{100 * waits[len(waits) // 2]:.1f}% of the time"
+    figures["skipped steps"] = str(metrics[-1]["skipped"])
+    return figures
+
+
+def _evaluations(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns in which something stands, and the numbers below them, row by row."""
+    lines = lines[:: -(-len(lines) // ROWS)] if lines else []
+    columns = [name for name in COLUMNS if any(line[name] is not None for line in lines)]
+    return [COLUMNS[name] for name in columns], [[_number(line[name]) for name in columns] for line in lines]
+
+
+def _number(value: float | int | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if 0.01 <= abs(value) < 1000 else f"{value:.2e}"

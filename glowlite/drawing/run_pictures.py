@@ -1,0 +1,126 @@
+"""Pictures of a run: samples, learning curves, latents, reconstructions. Matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowlite.arrays.backend import to_host
+from glowlite.data.images import Images
+from glowlite.distributed.communicator import Alone
+from glowlite.drawing.plots import add_legend, figure_at, shortened
+from glowlite.drawing.sheets import columns_of, drawn, tile
+from glowlite.latent.walks import finite
+from glowlite.models.glow import Glow
+from glowlite.objective import dequantisation_noise, dequantise, to_pixels
+from glowlite.training.scoring import sample_images
+
+TEMPERATURES = (0.5, 0.7, 0.9)
+SAMPLES = 64  # at each temperature
+GRID_INCHES, TALLEST = 4.2, 3.0  # width of a grid of samples, and how many times as tall as wide it can be
+
+
+def samples_at_temperatures(model: Glow, ranks: Alone) -> dict[float, np.ndarray]:
+    """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks."""
+    return {temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks) for temperature in TEMPERATURES}
+
+
+def save_pictures(
+    path: Path, model: Glow, samples: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
+) -> None:
+    """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the folder `path`."""
+    grids = {}
+    for temperature, images in samples.items():
+        whole = int(finite(images).sum())
+        missing = "" if whole == len(images) else f" ({len(images) - whole} of {len(images)} not finite)"
+        grids[f"T = {temperature}{missing}"] = drawn(images, n_bits)
+    save_sample_grids(path / f"samples-{step:06d}.png", grids)
+
+    shown = held_out[: min(len(held_out), 32)]
+    x = dequantise(shown, n_bits, dequantisation_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name), model.xp)
+    latents = model.encode(x)
+    save_latents(path / "latents.png", [to_host(eps) for eps in latents])
+    save_reconstruction(path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits)
+
+
+def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray]) -> None:
+    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels kept square.
+
+    Each grid has the number of columns that makes it nearest to a square, and is at most TALLEST times as tall as wide.
+    """
+    sheets = {title: tile(images, columns_of(*images.shape[:3])) for title, images in grids.items()}
+    aspect = min(TALLEST, max(sheet.shape[0] / sheet.shape[1] for sheet in sheets.values()))
+    with figure_at(path, GRID_INCHES * len(sheets), GRID_INCHES * aspect + 0.4) as figure:
+        for axes, (title, sheet) in zip(figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True):
+            axes.imshow(sheet, interpolation="nearest")
+            axes.set_title(title)
+            axes.axis("off")
+
+
+def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:
+    """A PNG of the latents of held-out images, one histogram per level, against the density of N(0, 1)."""
+    edges = np.linspace(-5, 5, 101)
+    with figure_at(path, 3.2 * len(latents), 3.0) as figure:
+        for level, (axes, eps) in enumerate(zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)):
+            axes.hist(np.clip(eps.ravel(), -5, 5), edges, density=True, label=f"level {level}")
+            axes.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), lw=1.5, label="N(0, 1)")
+            axes.set(xlabel=f"eps: mean {eps.mean():.2f}, std {eps.std():.2f}", yticks=[])
+            axes.legend(loc="upper left", fontsize="small")
+
+
+def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: int) -> None:
+    """A PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, stretched to its largest."""
+    error = np.abs(rebuilt - x)
+    largest = float(error.max())
+    shown = (255 * error / (largest or 1)).astype(np.uint8)
+    rows = {
+        "held-out images": to_pixels(x, n_bits),
+        "decode(encode(x))": to_pixels(rebuilt, n_bits),
+        f"difference; white: {256 * largest:.1e} grey levels": shown,
+    }
+    with figure_at(path, 6.4, 3.6) as figure:
+        for axes, (title, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+            axes.imshow(tile(images, len(images)), interpolation="nearest")
+            axes.set_title(title, fontsize="small")
+            axes.axis("off")
+
+
+def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
+    """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out.
+
+    It is the output of --histogram. Raises OutputError.
+    """
+    shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
+    with figure_at(path, 6.4, 3.6, option="--histogram") as figure:
+        axes, names = figure.subplots(), []
+        for name, bits in shown.items():
+            axes.hist(bits, edges, density=True, alpha=0.6, label="shown")
+            names.append(f"{shortened(name)}: {bits.mean():.2f} bits/dim" if len(bits) else shortened(name))
+        axes.set(xlabel=f"bits/dim at {n_bits} bits", yticks=[])
+        add_legend(axes, names)
+
+
+def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int) -> None:
+    """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
+    labels = {
+        "train_bits_per_dim": ("-", "training"),
+        "held_out_raw_bits_per_dim": (".-", "held out, raw weights"),
+        "held_out_bits_per_dim": ("o-", "held out"),
+    }
+    with figure_at(path, 6.4, 4.0) as figure:
+        axes = figure.subplots()
+        for name, (style, label) in labels.items():
+            points = [(m["step"], m[name]) for m in metrics if m[name] is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, lw=1, ms=3, label=label)
+        # the first steps are far above the rest: show from the 95th percentile down
+        values = sorted(m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None)
+        if values:
+            axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
+        axes.set(xlabel="step", ylabel=f"bits/dim at {n_bits} bits")
+        axes.grid(alpha=0.3)
+        axes.legend()

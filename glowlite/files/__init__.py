@@ -1,0 +1,1 @@
+"""What is read and written: only regular files, whole or not at all."""

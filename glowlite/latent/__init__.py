@@ -1,0 +1,1 @@
+"""Latent space: walks, and directions that mean something."""

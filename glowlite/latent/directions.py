@@ -1,0 +1,179 @@
+r"""Directions in latent space that change one attribute of an image (section 5, figure 6), from images with labels.
+
+`mean`, as in the paper: with z_pos, z_neg the mean latents of the images with attribute j and of those without it,
+
+    d_j = z_pos - z_neg        z' = z + alpha d_j
+
+Along d_j other attributes change, too (a hat takes away the long hair under it), and alpha = 1 does not suffice: it brings a
+face to the mean of the others, half of which are less than that. So `held`, for which alpha = 1 is enough, is
+
+    z' = z + alpha r_j d_j + |alpha| sum_{k != j} s_k d_{k|j}        r_j = 1 + 3 sigma_j        s_k = 1 if k holds, else -1
+
+sigma_j: the standard deviation of latents of one kind along d_j, in units of d_j, so that one face in a thousand is not
+brought past the mean of the other kind. The sum holds every other attribute k where it is, by moving it on, along the
+difference d_{k|j} of k among images that are, in j, as this one is to become: long hair as it looks under a hat. An
+attribute that never varies there (dark glasses on people without glasses) is left alone. s_k is read from the pixels by
+linear least squares. docs/editing.md has what each part gains, and what else was tried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glowlite.arrays.arguments import real_number, shown
+from glowlite.arrays.backend import namespace, to_device, to_host
+from glowlite.errors import GlowliteError, ShapeError
+from glowlite.latent.walks import Latents, attribute_direction, flatten, unflatten
+from glowlite.models.glow import Glow
+from glowlite.objective import dequantisation_noise, dequantise
+
+METHODS = ("held", "mean")
+HELD_MOST = 10  # attributes: `held` needs two directions for every pair
+DEVIATIONS = 3.0  # beyond the mean of the other kind
+SMALL_SIDE = 16  # pixels: images are shrunk to it before attributes are read from them
+RIDGE = 1.0  # on weights of pixels in [-0.5, 0.5]
+AT_ONCE = 256  # images encoded at once
+
+
+@dataclass(frozen=True)
+class Directions:
+    """What `edit` needs of a model and labelled data, on the host, in float32. D: all numbers of a latent.
+
+    `mean` (A, D): d_j. `given` (A, 2, A, D): d_{k|j} at [j, whether j is to hold, k], zero where there is none; (A, 2, 0, D)
+    for more than HELD_MOST attributes. `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how
+    many of `images` have it.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray
+    given: np.ndarray
+    reach: np.ndarray
+    reader: np.ndarray
+    counts: np.ndarray
+    images: int
+
+    @classmethod
+    def of(cls, model: Glow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
+        """From uint8 images (N, H, W, C) and bool attributes (N, A) with their names. Cost: N forward passes.
+
+        Images are dequantised with noise, as in training: directions of the middles of levels are worse.
+        """
+        if not names:
+            raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
+        images = check_pixels("Directions.of", images)
+        attributes = np.asarray(attributes)
+        if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
+            raise ShapeError(
+                f"Directions.of: attributes must be bool {(len(images), len(names))}, a row an image, a column a name, got"
+                f" {attributes.dtype} {attributes.shape}"
+            )
+        counts = attributes.sum(axis=0)
+        for name, count in zip(names, counts, strict=True):
+            if not 0 < count < len(images):
+                raise GlowliteError(
+                    f"attribute {name}: {count} of {len(images)} images have it; a direction needs both kinds"
+                )
+        z = encoded(model, images)
+        pairs = len(names) if len(names) <= HELD_MOST else 0
+        given = np.zeros((len(names), 2, pairs, z.shape[1]), np.float32)
+        for j in range(len(names)):
+            for value in (0, 1):
+                there = attributes[:, j] == value
+                for k in range(pairs):
+                    labels = attributes[there, k]
+                    if k != j and labels.any() and not labels.all():
+                        given[j, value, k] = _difference(z[there], labels)
+        mean = np.stack([_difference(z, attributes[:, j]) for j in range(len(names))])
+        reach = np.array([_reach(z, mean[j], attributes[:, j]) for j in range(len(names))], np.float32)
+        features = _features(images)
+        gram = features.T @ features + RIDGE * np.eye(features.shape[1])
+        reader = np.linalg.solve(gram, features.T @ (2.0 * attributes - 1.0)).astype(np.float32)
+        return cls(tuple(names), mean, given, reach, reader, counts, len(images))
+
+    def states(self, images: np.ndarray) -> np.ndarray:
+        """+1 where an attribute is read from uint8 images (N, H, W, C), else -1: float32 (N, A)."""
+        features = _features(check_pixels("Directions.states", images))
+        if features.shape[1] != len(self.reader):
+            raise ShapeError(f"Directions.states: these directions are of images of another size than {images.shape[1:]}")
+        return np.where(features @ self.reader > 0, 1, -1).astype(np.float32)
+
+    def index(self, name: str) -> int:
+        if name not in self.names:
+            raise GlowliteError(f"attribute {name!r}: there are {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def changes(self, states: np.ndarray, alphas: Mapping[str, float], method: str = "held") -> np.ndarray:
+        """What is added to flat latents, float32 (N, D), for images of `states` (N, A), to change some attributes at once.
+
+        alphas: how far, by name; positive adds the attribute, negative takes it away.
+        """
+        if method not in METHODS:
+            raise GlowliteError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if method == "held" and not self.given.shape[2]:
+            raise GlowliteError(f"method held is for at most {HELD_MOST} attributes, here are {len(self.names)}; use mean")
+        edited = {
+            self.index(name): real_number("Directions.changes", f"alpha of {name}", alpha, -math.inf)
+            for name, alpha in alphas.items()
+        }
+        if states.shape[1:] != (len(self.names),):
+            raise ShapeError(f"Directions.changes: states must be (N, {len(self.names)}), got {states.shape}")
+        total = np.zeros((len(states), self.mean.shape[1]), np.float32)
+        for j, alpha in edited.items():
+            reach = self.reach[j] if method == "held" else 1.0
+            total += np.float32(alpha * reach) * self.mean[j]
+            if method == "held":
+                others = [k for k in range(len(self.names)) if k not in edited]
+                hold = np.float32(abs(alpha) / len(edited))
+                total += hold * (states[:, others] @ self.given[j, int(alpha > 0), others])
+        return total
+
+    def edit(self, latents: Latents, states: np.ndarray, alphas: Mapping[str, float], method: str = "held") -> Latents:
+        """Latents (N, h, w, c) of either backend, moved as `changes` says."""
+        xp = namespace(latents[0])
+        change = to_device(self.changes(states, alphas, method), xp).astype(latents[0].dtype)
+        shapes: list[Any] = [z.shape[1:] for z in latents]
+        return [z + d for z, d in zip(latents, unflatten(change, shapes), strict=True)]
+
+
+def encoded(model: Glow, images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """The latents of uint8 images, dequantised with noise of `seed`, as vectors on the host: float32 (N, D)."""
+    if model.n_bits is None:
+        raise GlowliteError("Directions: uint8 images need n_bits, and this model has none; set model.n_bits")
+    parts = []
+    for start in range(0, len(images), AT_ONCE):
+        part = images[start : start + AT_ONCE]
+        noise = dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)
+        latents, _ = model.forward(dequantise(part, model.n_bits, noise, model.xp))
+        parts.append(to_host(flatten(latents)).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def check_pixels(where: str, images: Any) -> np.ndarray:
+    """The images, if they are uint8 (N, H, W, C) on the host. Raises ShapeError."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+        raise ShapeError(f"{where}: expected uint8 images (N, H, W, C) on the host, got {shown(images)}")
+    return images
+
+
+def _difference(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.asarray(attribute_direction([z], labels)[0][0])
+
+
+def _reach(z: np.ndarray, d: np.ndarray, labels: np.ndarray) -> float:
+    """r: 1 and DEVIATIONS standard deviations of the two kinds, (z . d) / |d|^2 being 1 apart from mean to mean."""
+    along = z @ (d / (d @ d))
+    return 1 + DEVIATIONS * float(np.sqrt((along[labels].var() + along[~labels].var()) / 2))
+
+
+def _features(images: np.ndarray) -> np.ndarray:
+    """uint8 images (N, H, W, C) -> pixels in [-0.5, 0.5], shrunk by means of blocks, and a last column of ones, float64."""
+    n, h, w, c = images.shape
+    by_y, by_x = max(1, h // SMALL_SIDE), max(1, w // SMALL_SIDE)
+    blocks = images[:, : h // by_y * by_y, : w // by_x * by_x].reshape(n, h // by_y, by_y, w // by_x, by_x, c)
+    small = blocks.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1) / 255 - 0.5
+    return np.concatenate((small, np.ones((n, 1))), axis=1)

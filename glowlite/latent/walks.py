@@ -1,0 +1,141 @@
+r"""Walks and directions in latent space (section 5, figures 5, 6): latents are lists of arrays (N, h, w, c), one a level.
+
+    linear      z(t) = (1 - t) a + t b
+    spherical   z(t) = (sin((1 - t) w) a + sin(t w) b) / sin w,    w the angle between a and b, levels as one vector
+
+Halfway between two independent latents, a linear walk is at 1/sqrt(2) of their length, as if drawn at temperature 0.7; a
+spherical one keeps the length, and with it what a sample at temperature 1 looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from glowlite.arrays.arguments import shown, whole_number
+from glowlite.arrays.backend import Array, Namespace, namespace
+from glowlite.errors import GlowliteError, ShapeError
+
+Latents = list[Array]
+
+SMALLEST_SINE = 1e-6  # of an angle: below it a and b lie on one line, and the walk between them is linear
+
+
+def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> Latents:
+    """`steps` latents from each of a to its partner in b, both ends among them: (N steps, h, w, c) a level, pair by pair.
+
+    The ends are a and b to the last bit. Where a and b point the same way, or opposite ways, a spherical walk is linear.
+    Raises ShapeError for latents of different shapes, GlowliteError for fewer than 2 steps. Cost: `steps` copies of a.
+    """
+    check_pair(a, b)
+    if whole_number("interpolate", "steps", steps) < 2:
+        raise GlowliteError(f"interpolate: steps must be at least 2, the two ends, got {steps}")
+    xp = namespace(a[0])
+    t = xp.linspace(0.0, 1.0, steps)[None]  # (1, steps)
+    from_a, from_b = _arcs(a, b, t, xp) if spherical else (1 - t, t)  # (N or 1, steps)
+    return [_weighted(one, other, from_a, from_b) for one, other in zip(a, b, strict=True)]
+
+
+def four_corners(
+    a: Latents, b: Latents, c: Latents, d: Latents, rows: int, columns: int | None = None, spherical: bool = False
+) -> Latents:
+    """A sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns, h, w, c) a level, row by row.
+
+    Two walks down the sides, and from each of one to its partner in the other. `columns`: as many as rows, if left out.
+    """
+    left, right = interpolate(a, c, rows, spherical), interpolate(b, d, rows, spherical)
+    return interpolate(left, right, columns or rows, spherical)
+
+
+def attribute_direction(latents: Latents, labels: Array) -> Latents:
+    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h, w, c) a level.
+
+    labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are there.
+    """
+    xp = check_latents("attribute_direction", latents)
+    is_bool = getattr(getattr(labels, "dtype", None), "kind", "") == "b"
+    if not is_bool or labels.shape != (len(latents[0]),) or namespace(labels) is not xp:
+        raise ShapeError(
+            f"attribute_direction: labels must be a bool array ({len(latents[0])},) of {xp.__name__}, got {shown(labels)}"
+        )
+    positive = labels.sum()
+    if not 0 < int(positive) < len(labels):
+        raise GlowliteError(
+            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute; need both kinds"
+        )
+    weights = xp.where(labels, 1.0 / positive, -1.0 / (len(labels) - positive))
+    return [(weights.astype(z.dtype) @ z.reshape(len(z), -1)).reshape(1, *z.shape[1:]) for z in latents]
+
+
+def flatten(latents: Latents) -> Array:
+    """(N, D): every latent as one vector, level after level."""
+    return check_latents("flatten", latents).concatenate([z.reshape(len(z), -1) for z in latents], axis=1)
+
+
+def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents:
+    """The inverse of `flatten`: vectors (N, D) -> latents of `shapes`, (h, w, c) a level: `config.latent_shapes()`.
+
+    Raises ShapeError if D is not the sum of their sizes.
+    """
+    sizes = [prod(shape) for shape in shapes]
+    if not hasattr(vectors, "ndim"):
+        raise ShapeError(f"unflatten: expected an array (N, {sum(sizes)}), got {shown(vectors)}")
+    if vectors.ndim != 2 or vectors.shape[1] != sum(sizes):
+        raise ShapeError(f"unflatten: expected vectors (N, {sum(sizes)}) for latents {list(shapes)}, got {vectors.shape}")
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [
+        vectors[:, start : start + size].reshape(-1, *shape)
+        for start, size, shape in zip(starts, sizes, shapes, strict=True)
+    ]
+
+
+def finite(images: Array) -> Array:
+    """Which images (N, ...) are finite throughout, bool (N,), of their own backend. An inverse can overflow."""
+    return namespace(images).isfinite(images).reshape(len(images), -1).all(axis=1)
+
+
+def check_pair(a: Latents, b: Latents) -> None:
+    """Raise ShapeError unless a and b have the same levels, shapes and backend."""
+    for latents in (a, b):
+        check_latents("interpolate", latents)
+    shapes = [[tuple(z.shape) for z in latents] for latents in (a, b)]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(f"interpolate: expected two latents of the same shapes, got {shapes[0]} and {shapes[1]}")
+    if namespace(a[0]) is not namespace(b[0]):
+        raise ShapeError(
+            f"interpolate: one latent is of {namespace(a[0]).__name__}, the other of {namespace(b[0]).__name__}"
+        )
+
+
+def check_latents(where: str, latents: Any) -> Namespace:
+    """The backend of latents. Raises ShapeError unless they are a list of arrays (N, ...), one a level, of one N."""
+    is_list = isinstance(latents, (list, tuple)) and len(latents) > 0
+    if not is_list or not all(hasattr(z, "shape") and getattr(z, "ndim", 0) for z in latents):
+        raise ShapeError(f"{where}: expected latents, a list of arrays (N, h, w, c), one a level, got {shown(latents)}")
+    if len({len(z) for z in latents}) != 1:
+        raise ShapeError(f"{where}: expected as many images in every level, got {[len(z) for z in latents]}")
+    return namespace(latents[0])
+
+
+def _arcs(a: Latents, b: Latents, t: Array, xp: Namespace) -> tuple[Array, Array]:
+    """The two weights of a spherical walk at t (1, steps), each (N, steps), float64."""
+    one, other = (flatten(latents).astype(xp.float64) for latents in (a, b))
+    lengths = xp.sqrt(xp.square(one).sum(axis=1) * xp.square(other).sum(axis=1))
+    cosine = (one * other).sum(axis=1) / xp.where(lengths > 0, lengths, 1.0)
+    angle = xp.arccos(xp.clip(cosine, -1.0, 1.0))[:, None]  # (N, 1)
+    sine = xp.sin(angle)
+    on_a_line = sine < SMALLEST_SINE
+    sine = xp.where(on_a_line, 1.0, sine)
+    return (
+        xp.where(on_a_line, 1 - t, xp.sin((1 - t) * angle) / sine),
+        xp.where(on_a_line, t, xp.sin(t * angle) / sine),
+    )
+
+
+def _weighted(a: Array, b: Array, from_a: Array, from_b: Array) -> Array:
+    """from_a a + from_b b for weights (N or 1, steps): (N steps, h, w, c), in the dtype of a."""
+    weights = [w.astype(a.dtype)[:, :, None, None, None] for w in (from_a, from_b)]
+    between = weights[0] * a[:, None] + weights[1] * b[:, None]  # (N, steps, h, w, c)
+    between[:, 0], between[:, -1] = a, b  # 1 a + 0 b is not a where b is infinite, or a is -0
+    return between.reshape(-1, *a.shape[1:])

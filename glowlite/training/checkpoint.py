@@ -1,0 +1,118 @@
+"""A training on disk: the model, the averaged weights, the optimiser, and where the run is; a Glow loads from it, too."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from glowlite.arrays.backend import to_device, to_host
+from glowlite.errors import GlowliteError
+from glowlite.files.storage import read_arrays
+from glowlite.models.header import config_in
+from glowlite.models.saved_weights import AVERAGE, STATE, check_vector, weights_in
+from glowlite.models.saved_weights import check_weights as check_names
+from glowlite.training.guards import check_weights
+from glowlite.training.run import Training
+from glowlite.training.settings import State
+
+MOMENTS = {"m": STATE + "optimizer_m", "v": STATE + "optimizer_v"}
+
+
+def save(training: Training, path: Path, steps_per_epoch: int, **header: Any) -> None:
+    """Write all that `restore` needs to go on to the last bit. Raises GlowliteError, and leaves what was there before.
+
+    Header: step, epoch and position (the batch of the epoch that comes next), settings, seed, versions of libraries.
+    Size: four vectors of the parameters' size, three without averaging.
+    """
+    model, state, average = training.model, training.state, training.average
+    check_weights(model)
+    arrays = {name: to_host(getattr(training.optimizer, part)) for part, name in MOMENTS.items()}
+    if average is not None:
+        arrays[AVERAGE] = to_host(average.sum)
+    epoch, position = divmod(state.step, steps_per_epoch)
+    model.save(
+        path,
+        arrays,
+        step=state.step,
+        epoch=epoch,
+        position=position,
+        state=dataclasses.asdict(state),
+        settings=dataclasses.asdict(training.settings),
+        n_bits=training.settings.n_bits,
+        optimizer={"name": training.settings.optimizer, "steps": training.optimizer.steps},
+        average=None if average is None else {"decay": average.decay, "updates": average.updates},
+        parameters=list(model.store.parameters),
+        versions=versions(),
+        **header,
+    )
+
+
+def restore(training: Training, path: Path) -> None:
+    """Set `training`, made with the configuration of the run, to where it was saved. Raises GlowliteError."""
+    model = training.model
+    arrays, header = read_arrays(path)
+    config = config_in(header, path, checkpoint=True)
+    if config != model.config or header["parameters"] != list(model.store.parameters):
+        raise GlowliteError(f"{path} is of another model: {config}; give the options it was trained with")
+    if header["optimizer"]["name"] != training.settings.optimizer:
+        raise GlowliteError(f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the same")
+    values, _ = weights_in(arrays, path)
+    check_names(model.store, values, path)
+    if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
+        raise GlowliteError(f"{path} is not of {model.dtype}; go on with the --dtype it was trained in")
+    xp, optimizer, average = model.xp, training.optimizer, training.average
+    if (average is None) != (header["average"] is None):
+        raise GlowliteError(f"{path}: header: average must be {'null' if average is None else 'an object'} in this run")
+    for name in (*MOMENTS.values(), *([] if average is None else [AVERAGE])):
+        check_vector(model.store, arrays, name, path)
+    model.store.assign(values)
+    model.initialized = header["initialized"]
+    for part, name in MOMENTS.items():
+        getattr(optimizer, part)[...] = to_device(arrays[name], xp)
+    optimizer.steps = header["optimizer"]["steps"]
+    if average is not None:
+        average.sum[...] = to_device(arrays[AVERAGE], xp)
+        average.updates = header["average"]["updates"]
+    training.state = State(**header["state"])
+
+
+def tell(training: Training, found: Path | None) -> Path | None:
+    """Give every rank what rank 0 has `found` and restored; nothing if that is None."""
+    ranks, optimizer, average = training.ranks, training.optimizer, training.average
+    where: str | None = ranks.tell(None if found is None else str(found))
+    if where is None or ranks.size == 1:
+        return found
+    state, optimizer.steps, updates, training.model.initialized = ranks.tell(
+        [
+            dataclasses.asdict(training.state),
+            optimizer.steps,
+            0 if average is None else average.updates,
+            training.model.initialized,
+        ]
+    )
+    training.state = State(**state)
+    store = training.model.store
+    vectors = [store.theta, optimizer.m, optimizer.v, *(constant.value for constant in store.constants.values())]
+    if average is not None:
+        average.updates = updates
+        vectors.append(average.sum)
+    for vector in vectors:
+        host = to_host(vector)
+        ranks.copy_from_first(host)
+        if host is not vector:
+            vector[...] = to_device(host, training.model.xp)
+    return Path(where)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries whose rounding and files a run depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("glowlite", "numpy", "scipy", "safetensors", "pillow", "cupy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

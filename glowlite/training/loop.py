@@ -1,0 +1,224 @@
+"""The loop of training: batches, steps, and now and then a look at how it goes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from glowlite.arrays.machine import available_bytes
+from glowlite.data.batches import Batch, ahead, batches
+from glowlite.data.dataset import Dataset
+from glowlite.distributed.allreduce import Exchange
+from glowlite.errors import GlowliteError
+from glowlite.models.glow import Glow
+from glowlite.training.agreement import check_together
+from glowlite.training.guards import check_held_out, condition
+from glowlite.training.run import Training
+from glowlite.training.scoring import evaluate, reconstruction_error
+from glowlite.training.settings import Settings
+from glowlite.training.step import StepResult
+
+T = TypeVar("T")
+
+RECONSTRUCTED = 16  # held-out images that every evaluation encodes and decodes
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One line of `metrics.jsonl`: the same for every run of the same seed, whether or not it was interrupted.
+
+    train_bits_per_dim: mean since the last line, None if every step was skipped; held_out_bits_per_dim: where evaluated,
+    of the averaged weights if there are any, and then held_out_raw_bits_per_dim of the raw ones; drift: of the last step;
+    condition: largest condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits. Those of raw
+    weights and of a reconstruction are None where they are not finite; of the others none is written then.
+    """
+
+    step: int
+    epoch: float
+    train_bits_per_dim: float | None
+    held_out_bits_per_dim: float | None
+    held_out_raw_bits_per_dim: float | None
+    learning_rate: float
+    grad_norm: float | None
+    drift: float | None
+    condition: float
+    reconstruction_error: float | None
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One line of `timing.jsonl`, beside the one of Metrics. seconds: of training, over all sessions of a resumed run.
+
+    images_per_second: since the last line, evaluation not counted. waiting: the part of that time that training waited
+    for its images; exchange: that it spent in adding up gradients over ranks.
+    """
+
+    step: int
+    seconds: float
+    images_per_second: float
+    waiting: float
+    exchange: float
+
+
+class Observer(Protocol):
+    """What follows a training: the progress bar, the files of a run.
+
+    Called in this order in every step: `on_step`, then `on_metrics` and `on_checkpoint` where they are due, then
+    `after_step`, for pictures and the like: when it is called, all that a resumed run needs is on the disk.
+    """
+
+    def on_step(self, step: int, result: StepResult | None) -> None: ...
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None: ...
+    def on_checkpoint(self, training: Training) -> None: ...
+    def after_step(self, training: Training) -> None: ...
+    def close(self) -> None: ...
+
+
+def check_settings(settings: Settings, data: Dataset) -> None:
+    """Raise GlowliteError for settings that these data cannot be trained with, before anything is written."""
+    if settings.batch > len(data.train):
+        raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
+
+
+def check_memory(model: Glow, batch: int) -> None:
+    """Raise GlowliteError if a step cannot fit this machine's memory: the operating system would end it without a word."""
+    wanted, there = model.step_bytes(batch), available_bytes()
+    if model.xp is np and wanted > there:
+        raise GlowliteError(
+            f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB:"
+            " lower --batch, --width or --K, raise --accumulate, or use --memory reversible"
+        )
+
+
+def train(training: Training, data: Dataset, observers: list[Observer], stop: Callable[[], bool] = lambda: False) -> None:
+    """Train from where `training` is to the last step, or until `stop()` is true at the end of one.
+
+    A checkpoint is called for when one is due, after every best evaluation, and at the end, however it came. Every rank
+    runs this loop, with observers of its own; they go the same way, since what decides it they decide together.
+    """
+    model, settings, state = training.model, training.settings, training.state
+    check_settings(settings, data)
+    check_memory(model, training.images_at_once())
+    clock = _Clock(state.seconds, training.exchange)
+    share = training.ranks.share(settings.batch)
+    if state.step:  # a run can have been ended between its checkpoint and its pictures
+        for observer in observers:
+            observer.after_step(training)
+    if not model.initialized:
+        training.initialize(next(_batches(training, data, None if settings.shards else share)))
+    check_together(training, "the start")
+    with closing(ahead(_batches(training, data, share))) as waiting:
+        for batch in clock.waiting(waiting):
+            lr = training.learning_rate()
+            result = training.step(batch)
+            clock.images += settings.batch
+            for observer in observers:
+                observer.on_step(state.step, result)
+
+            last = state.step == settings.steps
+            evaluates = last or state.step % settings.evaluate_every == 0
+            if evaluates or state.step % settings.log_every == 0:
+                training.settle()
+                timing = clock.timing(state.step)
+                try:
+                    metrics = _metrics(training, data, lr, result, evaluates)
+                except GlowliteError as error:
+                    raise GlowliteError(f"step {state.step}: {error}") from None
+                for observer in observers:
+                    observer.on_metrics(metrics, timing)
+                clock.start_again()
+
+            stopped = bool(training.ranks.meet(np.array([float(stop())]), f"the end of step {state.step}").any())
+            is_best = evaluates and state.best_step == state.step
+            if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
+                training.settle()
+                state.seconds = clock.seconds()
+                for observer in observers:
+                    observer.on_checkpoint(training)
+            for observer in observers:
+                observer.after_step(training)
+            if stopped:
+                return
+
+
+def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator[Batch]:
+    """From the step where the training is to the last."""
+    settings, dtype = training.settings, training.model.dtype.name
+    first, last, seed = training.state.step, settings.steps, settings.seed
+    return batches(data.train, settings.batch, first, last, seed, dtype, settings.augmentation, share)
+
+
+def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool) -> Metrics:
+    """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so far."""
+    model, settings, state = training.model, training.settings, training.state
+    losses, state.losses = state.losses, []
+    worst = condition(model)
+    raw = held_out = error = None
+    if evaluates:
+        check_together(training, f"the evaluation after step {state.step}")
+        held_out_set = (
+            data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images, training.ranks
+        )  # fmt: skip
+        if training.average is not None:
+            raw = _if_finite(evaluate(model, *held_out_set))
+        with training.averaged():
+            held_out = evaluate(model, *held_out_set)
+            error = _if_finite(reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits))
+        check_held_out(held_out, state.best)
+        state.held_out = held_out
+        if state.best is None or held_out < state.best:
+            state.best, state.best_step = held_out, state.step
+    return Metrics(
+        step=state.step,
+        epoch=state.step / (len(data.train) // settings.batch),
+        train_bits_per_dim=float(np.mean(losses)) if losses else None,
+        held_out_bits_per_dim=held_out,
+        held_out_raw_bits_per_dim=raw,
+        learning_rate=lr,
+        grad_norm=None if result is None else result.grad_norm,
+        drift=None if result is None else result.drift,
+        condition=worst,
+        reconstruction_error=error,
+        skipped=state.skipped,
+    )
+
+
+def _if_finite(value: float) -> float | None:
+    """The number; None for one that JSON has no word for."""
+    return value if math.isfinite(value) else None
+
+
+class _Clock:
+    """Time of training, of waiting for images and for gradients, and images, since the last line."""
+
+    def __init__(self, before: float, exchange: Exchange) -> None:
+        self.before, self.started, self.exchange = before, time.perf_counter(), exchange
+        self.start_again()
+
+    def start_again(self) -> None:
+        self.line_started, self.waited, self.images, self.exchanged = time.perf_counter(), 0.0, 0, self.exchange.seconds
+
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.started
+
+    def waiting(self, items: Iterator[T]) -> Iterator[T]:
+        while True:
+            asked = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            self.waited += time.perf_counter() - asked
+            yield item
+
+    def timing(self, step: int) -> Timing:
+        spent = time.perf_counter() - self.line_started
+        exchanged = self.exchange.seconds - self.exchanged
+        return Timing(step, self.seconds(), self.images / spent, self.waited / spent, exchanged / spent)

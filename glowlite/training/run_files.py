@@ -1,0 +1,81 @@
+"""What config.json and the .jsonl files of a run may hold, and how they are read: each line is checked before it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from glowlite.errors import GlowliteError
+from glowlite.files.inputs import read_bytes
+from glowlite.files.schema import (
+    STEPS,
+    Form,
+    checked,
+    either,
+    list_of,
+    maybe,
+    names_to,
+    number,
+    plain,
+    read_json,
+    record,
+    scalar,
+    whole,
+)
+from glowlite.files.schema import text as text_of
+from glowlite.models.header import COUNT
+from glowlite.training.loop import Metrics, Timing
+
+CONFIG_MOST, LINES_MOST = 1 << 24, 1 << 30  # bytes
+OPTIONS = record({"data": text_of(), "n_bits": whole(1, 8), "steps": either(whole(1, STEPS), text_of(40))}, others=scalar)
+CONFIG = record(
+    {
+        "options": OPTIONS,
+        "data": text_of(),
+        "images": list_of(whole(1, STEPS), least=2, most=2),
+        "versions": names_to(text_of()),
+    },
+    others=plain,
+)
+OF_A_TYPE = {"int": COUNT, "float": number(), "float | None": maybe(number())}
+
+
+def line_of(kind: type[Metrics | Timing]) -> Form:
+    """The form of a line: every field of the class, and none that is no number."""
+    return record({field.name: OF_A_TYPE[str(field.type)] for field in dataclasses.fields(kind)}, others=maybe(number()))
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The object in a config.json. Raises GlowliteError that names the field; FileNotFoundError where there is none."""
+    try:
+        content = read_bytes(path, CONFIG_MOST)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise GlowliteError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+    config: dict[str, Any] = checked(CONFIG, read_json(content, str(path)), str(path))
+    return config
+
+
+def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]:
+    """The lines of a .jsonl, checked; none where there is no such file. A last line that is being written is left out.
+
+    Raises GlowliteError that names the line and the field.
+    """
+    try:
+        content = read_bytes(path, LINES_MOST)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise GlowliteError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+    form, found = line_of(kind), []
+    *whole_lines, rest = content.split(b"\n")
+    for i, line in enumerate(whole_lines):
+        where = f"{path}, line {i + 1}"
+        found.append(checked(form, read_json(line, where), where))
+    if rest:
+        with contextlib.suppress(GlowliteError):  # it breaks off
+            found.append(checked(form, read_json(rest, ""), ""))
+    return found

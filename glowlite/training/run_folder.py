@@ -1,0 +1,132 @@
+"""The folder of a run: its configuration, metrics, pictures and checkpoints; and how a run is taken up again from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+import glowlite.training.checkpoint as checkpoint
+from glowlite.data.dataset import Dataset
+from glowlite.errors import DamagedError, GlowliteError
+from glowlite.files.storage import CHECKPOINTS, checkpoint_name, checkpoints_of, flush_folder, replace_by_link, write_text
+from glowlite.terminal import warn
+from glowlite.training.loop import Metrics, Timing
+from glowlite.training.run import Training
+from glowlite.training.run_files import read_config_file, read_lines
+from glowlite.training.step import StepResult
+
+SAVED = "saved"  # in config.json: whether the run has written a checkpoint; a run of the first version does not say
+CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
+
+
+class RunFolder:
+    """Writes what a run leaves; an Observer of the trainer. Files: see OURS.
+
+    The newest `keep` checkpoints stay, and best.safetensors is a name for the one with the lowest held-out bits/dim.
+    The metrics of a step are on the disk before its checkpoint.
+    """
+
+    def __init__(self, path: Path, training: Training, data: Dataset, source: dict[str, Any], keep: int) -> None:
+        self.path, self.source, self.keep = path, source, keep
+        self.steps_per_epoch = len(data.train) // training.settings.batch
+        (path / CHECKPOINTS).mkdir(exist_ok=True)
+        flush_folder(path)
+        step = training.state.step
+        self.history = _rewind(path / METRICS, Metrics, step)
+        _rewind(path / TIMING, Timing, step)
+        self.metrics: TextIO = open(path / METRICS, "a", 1, "utf-8")  # noqa: SIM115  closed by `close`
+        self.timing: TextIO = open(path / TIMING, "a", 1, "utf-8")  # noqa: SIM115
+        if step and training.state.best_step == step:  # the run may have ended between the two
+            self._name_best(path / CHECKPOINTS / checkpoint_name(step))
+
+    def on_step(self, step: int, result: StepResult | None) -> None:
+        pass
+
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        line = dataclasses.asdict(metrics)
+        self.history.append(line)
+        self.metrics.write(json.dumps(line) + "\n")
+        self.timing.write(json.dumps(dataclasses.asdict(timing)) + "\n")
+
+    def on_checkpoint(self, training: Training) -> None:
+        for file in (self.metrics, self.timing):
+            os.fsync(file.fileno())
+        path = self.path / CHECKPOINTS / checkpoint_name(training.state.step)
+        checkpoint.save(training, path, self.steps_per_epoch, run=self.source)
+        if training.state.best_step == training.state.step:
+            self._name_best(path)
+        if not self.source.get(SAVED):
+            self.source[SAVED] = True
+            write_config(self.path, self.source)
+        for old in checkpoints_of(self.path)[: -self.keep]:
+            old.unlink()
+
+    def after_step(self, training: Training) -> None:
+        pass
+
+    def _name_best(self, path: Path) -> None:
+        replace_by_link(path, self.path / BEST)
+
+    def close(self) -> None:
+        self.metrics.close()
+        self.timing.close()
+
+
+def _rewind(path: Path, kind: type[Metrics | Timing], step: int) -> list[dict[str, Any]]:
+    """Leave the lines of a .jsonl up to `step` and return them: what came after the checkpoint comes again."""
+    lines = [line for line in read_lines(path, kind) if line["step"] <= step]
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+    return lines
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that a run was begun with. Raises GlowliteError."""
+    try:
+        return read_config_file(run / CONFIG)
+    except FileNotFoundError:
+        raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
+
+
+def write_config(run: Path, config: dict[str, Any]) -> None:
+    write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def restore_newest(training: Training, run: Path) -> Path | None:
+    """Set `training` to the newest checkpoint that is whole, and return it; None if there is no checkpoint.
+
+    Damaged ones before it are said on stderr and set aside, so that the run can write them again. Rank 0 reads, and tells
+    the others. Raises GlowliteError, and changes nothing, for one that cannot be read or is of another model, and where
+    all are damaged.
+    """
+    found = _restore_newest(training, run) if training.ranks.leads else None
+    return checkpoint.tell(training, found)
+
+
+def _restore_newest(training: Training, run: Path) -> Path | None:
+    damaged: list[Path] = []
+    for path in reversed(checkpoints_of(run)):
+        try:
+            checkpoint.restore(training, path)
+        except DamagedError as error:
+            warn(f"{error}; trying the one before it")
+            damaged.append(path)
+            continue
+        for other in damaged:
+            _set_aside(other)
+        return path
+    if damaged:
+        raise GlowliteError(
+            f"{run}: every checkpoint is damaged, {damaged[-1]} the last; put back a copy, or begin a new run"
+        )
+    return None
+
+
+def _set_aside(path: Path) -> None:
+    """Give a damaged checkpoint a name that none has, under which it is left alone."""
+    number, place = 1, path.with_name(f"{path.name}.damaged")
+    while os.path.lexists(place):
+        number, place = number + 1, path.with_name(f"{path.name}.damaged-{number + 1}")
+    path.rename(place)

@@ -1,0 +1,172 @@
+"""Where a run may be written: a folder that is empty, or that holds a run which is to be resumed or overwritten.
+
+A run is known by a config.json that could be one of ours. Any other folder belongs to somebody else, and nothing in it is
+touched. A run that has not saved a checkpoint yet may be begun again by the same command: config.json says whether it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import DIRECTIONS, HTML, PNG, check_folder
+from glowlite.files.storage import CHECKPOINT, CHECKPOINTS, TEMPORARY, checkpoints_of, flush_folder, remove_temporaries
+from glowlite.terminal import warn
+from glowlite.training.run_folder import BEST, CONFIG, METRICS, SAVED, TIMING, read_config, write_config
+
+RUNS, LOCK, TENSORBOARD = "runs", ".lock", "tensorboard"
+PICTURES = re.compile(r"learning-curve\.png|latents\.png|reconstruction\.png|samples-\d{6,}\.png")
+EVENTS = re.compile(r"events\.out\.tfevents\..+")
+NAMED = 3  # files of a folder in a message
+
+
+def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
+    """Raise GlowliteError unless a run may be written into the folder `out`, as these options ask. Nothing is changed."""
+    path = Path(out)
+    if not out:
+        raise GlowliteError("--out is empty; name a folder")
+    check_folder("--out", path, PNG, lambda name: False)
+    names = _names(path)
+    if not names:
+        return
+    if CONFIG not in names:
+        if BEST in names or CHECKPOINTS in names:
+            raise GlowliteError(
+                f"--out {path}: holds {_listed(names)}, but no {CONFIG}; put it back to go on with that run, or name"
+                " another folder"
+            )
+        raise GlowliteError(f"--out {path}: is no run, and not empty: it holds {_listed(names)}; name another folder")
+    config = read_config(path)
+    if not (overwrite or resume or may_begin_again(path, config)):
+        raise GlowliteError(
+            f"--out {path} holds a run already; name another folder, or add --resume to go on with it, or --overwrite to"
+            " replace it"
+        )
+    files_of_run(path, config)
+
+
+def may_begin_again(path: Path, config: dict[str, Any]) -> bool:
+    """Whether the run in this folder ended before its first checkpoint, so that nothing is lost if it begins again."""
+    checkpoints = path / CHECKPOINTS
+    there = os.path.lexists(path / BEST) or (os.path.lexists(checkpoints) and not checkpoints.is_dir())
+    return config.get(SAVED) is False and not there and not checkpoints_of(path)
+
+
+def check_nothing_to_restore(path: Path) -> None:
+    """Raise GlowliteError if the run in this folder has no checkpoint, but had one: its rest must not be trained over."""
+    if (path / CONFIG).exists() and not may_begin_again(path, read_config(path)):
+        raise GlowliteError(
+            f"{path}: nothing to go on from: it holds {_listed(_names(path))}, but no checkpoint in {path / CHECKPOINTS};"
+            " put one back, or begin a new run in another folder"
+        )
+
+
+def _names(path: Path) -> list[str]:
+    """What is in a folder, but for what a run leaves that was ended before it wrote its configuration."""
+    if not path.is_dir():
+        return []
+    names = [name for name in sorted(os.listdir(path)) if name != LOCK and not TEMPORARY.fullmatch(name)]
+    checkpoints = path / CHECKPOINTS
+    empty = checkpoints.is_dir() and not checkpoints.is_symlink() and not os.listdir(checkpoints)
+    return [name for name in names if not (name == CHECKPOINTS and empty)]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
+    """The files that a run of this `config` wrote into its folder, config.json last; its report and directions, too.
+
+    Raises GlowliteError for a link or the like under the name of one: it is no file of a run, and is left alone.
+    """
+    folders: dict[Path, Callable[[Path], object]] = {path: _is_of_run}
+    folders[path / CHECKPOINTS] = lambda file: CHECKPOINT.fullmatch(file.name)
+    if config["options"].get("tensorboard"):
+        folders[path / TENSORBOARD] = lambda file: EVENTS.fullmatch(file.name)
+    found = [Path(folder, name) for folder in folders if folder.is_dir() for name in sorted(os.listdir(folder))]
+    files = [file for file in found if folders[file.parent](file)]
+    for file in files:
+        if not stat.S_ISREG(os.lstat(file).st_mode):
+            raise GlowliteError(f"{file}: is no regular file, as a run writes it; remove it, or name another --out")
+    return sorted(files, key=lambda file: file.name == CONFIG)
+
+
+def _is_of_run(file: Path) -> bool:
+    kinds = {"report.html": HTML, "directions.safetensors": DIRECTIONS}  # other commands wrote them, or the user did
+    if file.name in kinds:
+        return file.is_file() and not file.is_symlink() and kinds[file.name].is_ours(file)
+    return file.name in (CONFIG, METRICS, TIMING, BEST) or PICTURES.fullmatch(file.name) is not None
+
+
+def make_run_folder(out: str | None, name: str) -> Path:
+    """The folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ... after those that are there."""
+    runs = Path(RUNS) if out is None else Path(out).parent
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        if out is not None:
+            path = Path(out)
+            path.mkdir(exist_ok=True)
+        else:
+            path = _next_folder(runs, name)
+    except OSError as error:
+        raise GlowliteError(f"--out {out or runs}: cannot make the folder: {error.strerror}") from None
+    flush_folder(runs)
+    return path
+
+
+def _next_folder(runs: Path, name: str) -> Path:
+    pattern = re.compile(rf"{re.escape(name)}-(\d{{1,9}})")
+    number = max((int(found[1]) for there in os.listdir(runs) if (found := pattern.fullmatch(there))), default=0)
+    while True:  # another process may be faster
+        number += 1
+        with contextlib.suppress(FileExistsError):
+            path = runs / f"{name}-{number}"
+            path.mkdir()
+            return path
+
+
+@contextlib.contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Hold the folder of a run for this process alone: two that write one run would spoil it."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path / LOCK, flags, 0o666)
+    except OSError as error:
+        reason = "is a symbolic link; remove it" if error.errno == errno.ELOOP else error.strerror
+        raise GlowliteError(f"{path / LOCK}: {reason}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise GlowliteError(f"{path / LOCK}: is no regular file; remove it")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GlowliteError(f"{path}: another process is writing this run; wait for it, or name another --out") from None
+        except OSError as error:
+            warn(f"{path}: cannot be locked ({error.strerror}); take care that no other process writes this run")
+        for folder in (path, path / CHECKPOINTS):
+            remove_temporaries(folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def begin(path: Path, config: dict[str, Any], fresh: bool = True) -> None:
+    """Write the configuration of a run; a fresh one first removes the files of the run that it replaces, and no others."""
+    if fresh and (path / CONFIG).exists():
+        for file in files_of_run(path, read_config(path))[:-1]:  # a kill in between leaves the old configuration
+            file.unlink()
+    write_config(path, config)

@@ -1,0 +1,91 @@
+"""How good a model is on images it was not trained on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from glowlite.arrays.arguments import whole_number
+from glowlite.arrays.backend import to_host
+from glowlite.arrays.randomness import generator
+from glowlite.data.images import Images
+from glowlite.distributed.communicator import Alone
+from glowlite.models.glow import Glow
+from glowlite.objective import bits_per_dim, dequantisation_noise, dequantise
+
+BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
+
+
+def scores(
+    model: Glow,
+    images: Images,
+    n_bits: int,
+    batch: int,
+    seed: int,
+    rows: np.ndarray | None = None,
+    draws: int = 1,
+    ranks: Alone | None = None,
+) -> np.ndarray:
+    """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise, whatever the batch.
+
+    Another `batch` changes a score by rounding: by at most 4 K L eps / ln 2, since 4 K L products come one after the other.
+
+    With several draws u_1 .. u_k of the dequantisation noise the bound is tighter, by Jensen's inequality:
+
+        log P(image) = log E[p(image + u)] >= E[log mean_k p(image + u_k)] >= E[log p(image + u)]
+
+    Cost: `draws` forward passes; `ranks` take a share each, and all of them get the whole result.
+    """
+    ranks = ranks or Alone()
+    batch, draws = whole_number("scores", "batch", batch, 1), whole_number("scores", "draws", draws, 1)
+    rows = np.arange(len(images)) if rows is None else rows
+    blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
+    results = [np.empty(0)]
+    for block in blocks[ranks.share(len(blocks))]:  # whole blocks, so that an image's neighbours, too, are always the same
+        part = images.read(rows[block])
+        log_probs = []
+        for draw in range(draws):
+            noise = dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
+            log_probs.append(to_host(model.log_prob(dequantise(part, n_bits, noise, model.xp))))
+        log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
+        results.append(bits_per_dim(log_mean, model.config.dimensions, n_bits))
+    return ranks.gather(np.concatenate(results))
+
+
+def some_rows(count: int, most: int) -> np.ndarray:
+    """All of `count` rows, or `most` of them that depend on the numbers alone, sorted."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(generator(0, "evaluated", count).permutation(count)[:most])
+
+
+def evaluate(
+    model: Glow,
+    images: Images,
+    n_bits: int,
+    batch: int,
+    seed: int,
+    most: int | None = None,
+    ranks: Alone | None = None,
+) -> float:
+    """Mean bits/dim over `images`, or over `most` of them, with one fixed draw of the dequantisation noise."""
+    rows = some_rows(len(images), most or len(images))
+    return float(scores(model, images, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks).mean())
+
+
+def reconstruction_error(model: Glow, images: np.ndarray, n_bits: int) -> float:
+    """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level would change a pixel."""
+    x = dequantise(images, n_bits, np.full(images.shape, 0.5, model.dtype), model.xp)
+    return float(abs(model.decode(model.encode(x)) - x).max()) * 256
+
+
+def sample_images(model: Glow, n: int, temperature: float, seed: int, ranks: Alone | None = None) -> np.ndarray:
+    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows.
+
+    `ranks` make whole blocks of `Glow.sample_block`, and all of them get the images that one process would make.
+    """
+    ranks, block = ranks or Alone(), model.sample_block
+    blocks = ranks.share(-(-n // block))
+    rows = slice(min(n, blocks.start * block), min(n, blocks.stop * block))
+    return ranks.gather(to_host(model.sample(n, temperature, seed, rows)))
