@@ -45,7 +45,7 @@ BUGS = [
     Bug(LAW, "0 of an npz holds", "data/readers/arrays.py", "attributes > 0", "attributes >= 0", (ARRAYS,)),
     Bug(LAW, "-1 of CelebA holds", "data/readers/celeba.py", '[word == "1" for', '[word != "0" for', (PICTURES,)),
     Bug(LAW, "0 of CelebA holds", "data/readers/celeba.py", '[word == "1" for', '[word != "-1" for', (PICTURES,)),
-    Bug(LAW, "-1 of an .h5 holds", "data/hdf5.py", "np.asarray(values) > 0", "np.asarray(values) != 0", (ARRAYS,)),
+    Bug(LAW, "-1 of an .h5 holds", "data/readers/hdf5.py", "np.asarray(values) > 0", "np.asarray(values) != 0", (ARRAYS,)),
     Bug(
         LAW, "the two classes of CIFAR-100 exchanged", "data/readers/cifar.py",
         "values = records[:, column]", "values = records[:, columns - 1 - column]", (CLASSES,),

@@ -62,7 +62,7 @@ BUGS = [
     ),
     bug(
         "raw weights are drawn",
-        "training/run_folder.py",
+        "drawing/observers.py",
         AVERAGED,
         AVERAGED.replace("training.averaged()", "contextlib.nullcontext()"),
         OF_A_TRAINING,
@@ -77,9 +77,9 @@ BUGS = [
     ),
     bug(
         "latents of training, not held out",
-        "training/run_folder.py",
-        "self.data.held_out, n_bits, step)",
-        "self.data.train, n_bits, step)",
+        "commands/train.py",
+        "RunPictures(folder, training, data.held_out",
+        "RunPictures(folder, training, data.train",
         LATENTS,
         RECONSTRUCTION,
     ),
@@ -409,12 +409,12 @@ BUGS = [
     ),
     bug(
         "headings of a report swapped",
-        "commands/report.py",
+        "drawing/html_report.py",
         '("Latents", run_folder / "latents.png"',
         '("Latents", run_folder / "reconstruction.png"',
         REPORT,
     ),
-    bug("the oldest samples in a report", "commands/report.py", "samples = max(\n", "samples = min(\n", REPORT),
+    bug("the oldest samples in a report", "drawing/html_report.py", "samples = max(\n", "samples = min(\n", REPORT),
     bug(
         "times of other candidates",
         "bench/plots.py",

@@ -34,7 +34,7 @@ BUGS = [
     Bug(
         LAW,
         "the floor of a deviation is felt",
-        "bijectors/actnorm.py",
+        "arrays/statistics.py",
         "STD_FLOOR = 1e-6",
         "STD_FLOOR = 1e-3",
         (ACTNORMS,),
@@ -42,7 +42,7 @@ BUGS = [
     Bug(
         LAW,
         "the mean of the squares is taken for the variance",
-        "bijectors/actnorm.py",
+        "arrays/statistics.py",
         "xp.square(x - mean).sum(axis=axes)",
         "xp.square(x).sum(axis=axes)",
         (ACTNORMS,),
@@ -122,7 +122,7 @@ BUGS = [
     Bug(
         LAW,
         "a constant channel is taken",
-        "bijectors/actnorm.py",
+        "arrays/statistics.py",
         "if not value > 0.0]",
         "if value != value]",
         (CONSTANT,),
@@ -130,7 +130,7 @@ BUGS = [
     Bug(
         LAW,
         "statistics of two values are taken",
-        "bijectors/actnorm.py",
+        "arrays/statistics.py",
         "FEWEST = 4",
         "FEWEST = 2",
         (FEW, REFUSED),
