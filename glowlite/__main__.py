@@ -24,7 +24,7 @@ COMMANDS = {
     "interop": "hold models imported from other codes against what those codes computed",
     "bench": "times, limits and memory of a training step on this machine",
     "bench.plan": "what each preset should take on a GPU",
-    "bench.exchange": "what it costs several ranks to add up gradients, under mpirun",
+    "bench.allreduce": "what it costs several ranks to add up gradients, under mpirun",
 }
 
 

@@ -12,8 +12,8 @@ from test_communicator import MPIRUN, RUN
 
 import glowlite.training.loop
 from glowlite import Glow, GlowConfig
-from glowlite.distributed.allreduce import Exchange
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.allreduce import Allreduce
+from glowlite.distributed.communicator import OneProcess
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
 from glowlite.training import checkpoint
@@ -25,7 +25,7 @@ from glowlite.training.settings import Settings
 pytest.importorskip("mpi4py", reason="an MPI comes with pip install '.[test]'")
 
 
-class First(Alone):
+class First(OneProcess):
     """Rank 0 of two, run before the other: it keeps what it says."""
 
     size = 2
@@ -33,19 +33,19 @@ class First(Alone):
     def __init__(self):
         self.said = []
 
-    def tell(self, value):
+    def broadcast(self, value, root=0):
         self.said.append(value)
         return value
 
-    def copy_from_first(self, array):
+    def broadcast_array(self, array):
         self.said.append(array.copy())
 
-    def meet(self, values, what):
+    def allgather_numbers(self, values, place):
         self.said.append(values.copy())
         return np.stack([values, values])
 
 
-class Second(Alone):
+class Second(OneProcess):
     """Rank 1 of two, which hears what the other said."""
 
     rank, size = 1, 2
@@ -53,20 +53,20 @@ class Second(Alone):
     def __init__(self, first):
         self.said = list(first.said)
 
-    def tell(self, value):
+    def broadcast(self, value, root=0):
         return self.said.pop(0)
 
-    def copy_from_first(self, array):
+    def broadcast_array(self, array):
         array[...] = self.said.pop(0)
 
-    def meet(self, values, what):
+    def allgather_numbers(self, values, place):
         return np.stack([self.said.pop(0), values])
 
 
 def training(ranks, seed=0, permutation="lu"):
     config = GlowConfig((8, 8, 3), K=1, L=2, width=8, permutation=permutation)
     settings = Settings(steps=4, batch=8, average=0.9, evaluate_every=2, log_every=3)
-    return Training(Glow(config, seed, workers=Workers(1)), settings, Exchange(ranks))
+    return Training(Glow(config, seed, workers=Workers(1)), settings, Allreduce(ranks))
 
 
 def numbers(one):
@@ -83,7 +83,7 @@ def saved(tmp_path_factory):
     """A checkpoint of step 4 of each kind of model."""
     folder = tmp_path_factory.mktemp("saved")
     for permutation in ("lu", "shuffle", "conv1x1"):
-        one = training(Alone(), 3, permutation)
+        one = training(OneProcess(), 3, permutation)
         train(one, dataset(40), [])
         checkpoint.save(one, folder / permutation, 4)
     return folder
@@ -139,7 +139,7 @@ def test_a_planted_difference_is_noticed(what):
 def test_ranks_are_compared_at_the_start_and_at_every_evaluation(monkeypatch):
     compared = []
     monkeypatch.setattr(glowlite.training.loop, "check_together", lambda one, when: compared.append((one.state.step, when)))
-    train(training(Alone()), dataset(40), [])
+    train(training(OneProcess()), dataset(40), [])
     assert compared == [(0, "the start"), (2, "the evaluation after step 2"), (4, "the evaluation after step 4")]
 
 
@@ -151,13 +151,13 @@ def test_the_ranks_that_differ_are_those_unlike_most(values, unlike):
     assert unlike_most(values) == unlike
 
 
-class Four(Alone):
+class Four(OneProcess):
     """Rank 0 of four that have said what they are."""
 
     def __init__(self, *facts):
         self.facts = facts
 
-    def told_by_all(self, value):
+    def allgather(self, value):
         return [{name: json.dumps(value) for name, value in facts.items()} for facts in self.facts]
 
 

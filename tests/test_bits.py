@@ -9,7 +9,7 @@ import pytest
 from small_runs import dataset
 
 from glowlite import Glow, GlowConfig
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.models import glow
 from glowlite.training.scoring import sample_images, scores
@@ -25,7 +25,7 @@ def trained_alike(shape=(8, 8, 3), dtype="float32", threads=1, **options):
     return model
 
 
-class Part(Alone):
+class Part(OneProcess):
     """One of `size` ranks, whose results stay apart."""
 
     def __init__(self, rank, size):

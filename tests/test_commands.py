@@ -146,7 +146,7 @@ MISTAKES = {
     "bench": ["--depths", NASTY],
     "bench.plan": [NASTY],
     "bench.peak": [NASTY],
-    "bench.exchange": [NASTY],
+    "bench.allreduce": [NASTY],
 }
 OTHERS = [
     ("train", ["--config", NASTY]),

@@ -16,14 +16,15 @@ from small_runs import command, environment, images
 sys.path.insert(0, str(Path(__file__).parent / "mpi"))
 from trainings import WAYS, results
 
-import glowlite.distributed.communicator
-from glowlite.distributed.communicator import Alone, communicator
+import glowlite.distributed.mpi_processes
+from glowlite.distributed.communicator import OneProcess
 from glowlite.distributed.launcher import LAUNCHED
+from glowlite.distributed.mpi_processes import make_communicator
+from glowlite.distributed.pairwise_sum import PairwiseSum
 from glowlite.distributed.patience import Patience
 from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of, read_arrays
 from glowlite.training.settings import Settings, check_parts
-from glowlite.training.step import TreeSum
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ def test_what_ranks_do_together(n):
 @pytest.fixture(scope="module")
 def one():
     """Each way of training with one process."""
-    return {way: results(way, Alone()) for way in WAYS}
+    return {way: results(way, OneProcess()) for way in WAYS}
 
 
 @pytest.mark.bits
@@ -78,7 +79,7 @@ def test_a_tree_sum_is_a_tournament_for_every_power_of_two():
     for count in (1, 2, 4, 8, 16):
         vectors = rng.standard_normal((count, 100)).astype(np.float32)
         total = np.zeros(100, np.float32)
-        tree = TreeSum(total)
+        tree = PairwiseSum(total)
         for i, vector in enumerate(vectors):
             total += vector
             tree.add(last=i == count - 1)
@@ -322,7 +323,7 @@ def test_nobody_is_missed_where_all_come(stopped, place):
         ("elsewhere", "error: the middle: a message of another kind came; do all ranks run the same command"),
     ],
 )
-def test_a_rank_that_leaves_a_meeting_is_one_line(stopped, what, said):
+def test_a_rank_that_leaves_the_others_is_one_line(stopped, what, said):
     code, stderr = stopped[what]
     assert code == 2 and len(stderr.splitlines()) == 1 and said in stderr, stderr
 
@@ -334,8 +335,8 @@ def test_a_rank_that_is_gone_without_a_word_ends_all(stopped, what):
 
 
 def test_nothing_that_waits_is_without_a_limit():
-    """What Ranks calls of MPI returns at once, but for a sum of device arrays, which has a guard."""
-    tree = ast.parse(Path(glowlite.distributed.communicator.__file__).read_text())
+    """What MpiProcesses calls of MPI returns at once, but for a sum of device arrays, which has a guard."""
+    tree = ast.parse(Path(glowlite.distributed.mpi_processes.__file__).read_text())
     called = {
         node.func.attr
         for node in ast.walk(tree)
@@ -380,9 +381,11 @@ run(main, 'train')"""
 
 
 def test_what_an_exchange_costs_is_a_command():
-    done = mpirun(2, "-m", "glowlite.bench.exchange")
+    done = mpirun(2, "-m", "glowlite.bench.allreduce")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr
-    assert all(line.startswith("2 ranks, ") and " ms, a meeting " in line for line in done.stdout.splitlines())
+    assert all(
+        line.startswith("2 ranks, ") and " ms, an allgather of 3 numbers " in line for line in done.stdout.splitlines()
+    )
 
 
 # --- launchers ---
@@ -405,13 +408,13 @@ def test_without_mpi4py_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
     with pytest.raises(GlowliteError, match=r"one of 2 processes by Open MPI, but mpi4py is not installed.*\[mpi\]"):
-        communicator()
+        make_communicator()
 
 
 def test_one_process_needs_no_mpi(monkeypatch):
     for size, _ in LAUNCHED.values():
         monkeypatch.delenv(size, raising=False)
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
-    alone = communicator()
-    assert (alone.rank, alone.size, alone.leads, alone.share(5)) == (0, 1, True, slice(0, 5))
+    alone = make_communicator()
+    assert (alone.rank, alone.size, alone.is_root, alone.share(5)) == (0, 1, True, slice(0, 5))
     assert os.environ.get("PMI_SIZE") is None

@@ -19,7 +19,7 @@ import glowlite.conditioners.zero_conv
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.arrays.backend import device_namespace
 from glowlite.data.batches import Augmentation
-from glowlite.distributed.allreduce import StagedExchange
+from glowlite.distributed.allreduce import StagedAllreduce
 from glowlite.distributed.communicator import CHUNK_BYTES
 from glowlite.fast.cuda.upload import Staging
 from glowlite.fast.threads import Workers
@@ -202,15 +202,15 @@ def test_a_flow_step_launches_as_many_kernels_as_the_docs_say(options):
 
 def test_gradients_cross_to_the_host_in_chunks_and_come_back():
     class Three:
-        size, leads = 3, True
+        size, is_root = 3, True
 
-        def add_up(self, array, in_a_tree=False):
+        def allreduce(self, array, pairwise=False):
             assert isinstance(array, np.ndarray) and array.nbytes <= CHUNK_BYTES
             array *= 3
 
     vector = xp.asarray(np.arange(700_000, dtype=np.float32))
     counts.clear()
-    StagedExchange(Three(), xp).add_up(vector)
+    StagedAllreduce(Three(), xp).sum_in_place(vector)
     assert np.array_equal(vector.get(), 3 * np.arange(700_000, dtype=np.float32)) and counts["upload"] == 3
 
 

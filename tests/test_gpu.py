@@ -11,8 +11,8 @@ from glowlite import Glow, GlowConfig
 from glowlite.arrays.backend import device_namespace
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.conditioners.gather_scatter import patch_matrix, scatter_columns
-from glowlite.distributed.allreduce import DirectExchange, NcclExchange, StagedExchange
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.allreduce import CudaAwareAllreduce, NcclAllreduce, StagedAllreduce
+from glowlite.distributed.communicator import OneProcess
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.upload import Staging
 from glowlite.fast.threads import Workers
@@ -107,10 +107,10 @@ def test_a_run_follows_one_on_the_host(cupy):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-8)
 
 
-@pytest.mark.parametrize("kind", [StagedExchange, DirectExchange, NcclExchange])
-def test_an_exchange_of_one_rank_changes_nothing(cupy, kind):
-    if kind is NcclExchange and not getattr(cupy.cuda.nccl, "available", False):
+@pytest.mark.parametrize("kind", [StagedAllreduce, CudaAwareAllreduce, NcclAllreduce])
+def test_an_allreduce_of_one_rank_changes_nothing(cupy, kind):
+    if kind is NcclAllreduce and not getattr(cupy.cuda.nccl, "available", False):
         pytest.skip("this CuPy has no NCCL")
     vector = cupy.arange(700_000, dtype=cupy.float32)
-    kind(Alone(), cupy).add_up(vector)
+    kind(OneProcess(), cupy).sum_in_place(vector)
     assert np.array_equal(vector.get(), np.arange(700_000, dtype=np.float32))

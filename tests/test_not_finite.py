@@ -11,8 +11,8 @@ from small_runs import dataset, small_model
 import glowlite.training.loop
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.commands.evaluate import mean_and_error, not_finite
-from glowlite.distributed.allreduce import Exchange
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.allreduce import Allreduce
+from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.objective import middles
 from glowlite.training.guards import BadStep, check_drift, check_gradient, check_held_out, check_loss, check_weights
@@ -32,7 +32,7 @@ quiet = pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
 def made(xp=np, dtype="float32", ranks=None, **settings):
     model = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=4), dtype=dtype, workers=Workers(1), xp=xp)
     defaults = {"steps": 5, "batch": 8, "average": 0.9, "log_every": 5, "evaluate_every": 100, "evaluate_images": 4}
-    return Training(model, Settings(**{**defaults, **settings}), None if ranks is None else Exchange(ranks))
+    return Training(model, Settings(**{**defaults, **settings}), None if ranks is None else Allreduce(ranks))
 
 
 def everything(training):
@@ -110,7 +110,7 @@ def test_bad_steps_that_are_not_in_a_row_never_end_a_run(monkeypatch):
     assert np.isfinite(training.model.store.theta).all()
 
 
-class OneOfTwo(Alone):
+class OneOfTwo(OneProcess):
     """Rank 0 of two, the other of which answers at once: with a table of its own, and a vector that it adds."""
 
     size = 2
@@ -118,13 +118,13 @@ class OneOfTwo(Alone):
     def __init__(self, table=(), added=0.0, problem="something of rank 1"):
         self.table, self.added, self.problem = list(table), added, problem
 
-    def meet(self, values, what):
+    def allgather_numbers(self, values, place):
         return np.stack([values, np.where(np.isnan(self.table), values, self.table) if self.table else values])
 
-    def told_by(self, rank, value):
-        return value if rank == 0 else self.problem
+    def broadcast(self, value, root=0):
+        return value if root == 0 else self.problem
 
-    def add_up(self, array, in_a_tree=False):
+    def allreduce(self, array, pairwise=False):
         array += np.asarray(self.added, array.dtype)
 
 
@@ -140,7 +140,7 @@ def step_over(ranks, dtype="float32"):
     before = model.store.theta.copy()
     error = None
     try:
-        training_step(model, optimizer, batch(dtype), 5, 1e-2, batch=8, exchange=Exchange(ranks))
+        training_step(model, optimizer, batch(dtype), 5, 1e-2, batch=8, allreduce=Allreduce(ranks))
     except BadStep as caught:
         error = str(caught)
     return before, model.store.theta, error

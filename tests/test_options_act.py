@@ -35,7 +35,7 @@ import glowlite.models.glow
 import glowlite.training.run_folder
 import glowlite.training.step
 from glowlite.commands.option_sources import parse_arguments
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import OneProcess
 from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of, read_arrays
 from glowlite.training.guards import BadStep
@@ -315,7 +315,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--gpu-memory": [Row("device", "--gpu-memory 2", "--gpu-memory 3")],
         "--latency": [Row("asked", "--device gpu --latency", "--device gpu --no-latency")],
     },
-    "bench.exchange": {},
+    "bench.allreduce": {},
     "bench.plan": {},
     "interop": {
         "files": [Row("printed", f"{GOLDEN}/a_affine_lu.safetensors", f"{GOLDEN}/c_affine_1x1.safetensors")],
@@ -386,7 +386,7 @@ def watch_training(words, with_a_bad_step=False):
         seen.note("parts", len(x))
 
     with watched() as (seen, patch, spy):
-        spy(glowlite.train, "exchange_of", lambda _, kind, *__: seen.note("exchange", kind))
+        spy(glowlite.train, "make_allreduce", lambda _, kind, *__: seen.note("exchange", kind))
         spy(glowlite.training.step, "add_gradients", lambda _, model, x, *__, **___: taken(x))
         noise = glowlite.training.scoring.dequantisation_noise
         spy(
@@ -415,7 +415,7 @@ def watch_training(words, with_a_bad_step=False):
             patch.setattr(glowlite.training.step, "check_gradient", check)
         seen["refused"] = None
         try:
-            training, data = glowlite.commands.train.make_training(parse_arguments(words), Alone())
+            training, data = glowlite.commands.train.make_training(parse_arguments(words), OneProcess())
             theta = training.model.store.theta
             seen.note("first weights", theta.copy())
             shapes = {name: value.shape for name, value in training.model.store.named_values().items()}
@@ -465,7 +465,7 @@ def watch_command(command, words, capsys):
         for name, small in {"GRID": 4, "ROW": 2, "SWEEP": (0.5, 1.0), "WALKS": 1, "STEPS": 3, "EDITS": 2}.items():
             patch.setattr(glowlite.figures, name, small)
         for alone in (glowlite.train, glowlite.evaluate):
-            spy(alone, "communicator", lambda _, patience: seen.note("patience", patience), lambda _: Alone())
+            spy(alone, "make_communicator", lambda _, patience: seen.note("patience", patience), lambda _: OneProcess())
         if command == "train":
             watch_folder(seen, patch, spy)
         elif command == "bench":

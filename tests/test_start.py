@@ -13,7 +13,7 @@ from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1C
 from glowlite.commands.option_sources import parse_arguments
 from glowlite.conditioners import folded_network as folded_mlp
 from glowlite.conditioners.coupling_network import PixelMLP
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
 from glowlite.training.guards import check_start
@@ -202,7 +202,7 @@ def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written
     monkeypatch.chdir(tmp_path)
     options = ["--data", "faces", "--L", "4", "--K", "1", "--width", "8", "--batch", str(n), "--out", "run"]
     with pytest.raises(GlowliteError, match=rf"{n} values a channel at the top level \(1x1 pixels\), and needs at least 4"):
-        glowlite.commands.train.make_training(parse_arguments(options), Alone())
+        glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert not list(tmp_path.iterdir())
 
 
@@ -213,7 +213,7 @@ def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, mon
     assert not said or f"{batch * 4 ** (3 - L)} values a channel" in line
     monkeypatch.chdir(tmp_path)
     options = ["--data", "faces", "--L", str(L + 1), "--K", "1", "--width", "8", "--batch", str(batch), "--out", "run"]
-    glowlite.commands.train.make_training(parse_arguments(options), Alone())
+    glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert capsys.readouterr().err.count("bits/dim can begin far too high") == said
 
 

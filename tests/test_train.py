@@ -17,7 +17,7 @@ import glowlite.training.loop
 from glowlite import Glow, GlowliteError, Memory
 from glowlite.arrays.machine import available_bytes
 from glowlite.commands.option_sources import parse_arguments
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import OneProcess
 from glowlite.files.storage import read_header, resolve
 from glowlite.training.loop import check_memory
 from glowlite.training.run import Training
@@ -174,7 +174,7 @@ def test_the_command_looks_at_the_memory_of_a_part_of_the_batch(tmp_path, monkey
     asked = []
     monkeypatch.setattr(glowlite.train, "check_memory", lambda model, images: asked.append(images))
     for more in ([], ["--accumulate", "5"]):
-        glowlite.commands.train.make_training(parse_arguments([*options, *more]), Alone())
+        glowlite.commands.train.make_training(parse_arguments([*options, *more]), OneProcess())
     assert asked == [64, 13]
 
 

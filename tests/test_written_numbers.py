@@ -21,8 +21,8 @@ import glowlite.training.step
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.arrays.slices import cut
 from glowlite.bijectors.invertible_conv import ChannelMixing
-from glowlite.distributed.allreduce import Exchange
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.allreduce import Allreduce
+from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.files.storage import checkpoints_of, read_header
 from glowlite.objective import dequantisation_noise, loss_gradients
@@ -72,12 +72,12 @@ def continuous(images, noise):
     return (images // 2 ** (8 - N_BITS) + noise) / 2**N_BITS - 0.5
 
 
-class Slow(Exchange):
+class Slow(Allreduce):
     def __init__(self, clock):
-        super().__init__(Alone())
+        super().__init__(OneProcess())
         self.clock = clock
 
-    def add_up(self, vector, in_a_tree=False):
+    def sum_in_place(self, vector, pairwise=False):
         self.clock.now += EXCHANGE_SECONDS
 
 
@@ -313,13 +313,13 @@ def test_the_best_checkpoint_is_the_best_and_not_the_newest(run):
     assert (run.path / BEST).read_bytes() == (run.path / "checkpoints" / "step-00000008.safetensors").read_bytes()
 
 
-class Two(Alone):
+class Two(OneProcess):
     """This rank, and another whose numbers are given, before or after it."""
 
     def __init__(self, other, before):
         self.other, self.before = np.array(other), before
 
-    def meet(self, values, what):
+    def allgather_numbers(self, values, place):
         return np.stack([self.other, values] if self.before else [values, self.other])
 
 
@@ -328,10 +328,10 @@ class Two(Alone):
 def test_the_loss_and_the_drift_of_a_step_are_those_of_all_ranks(before, drift):
     x = continuous(DATA.train[:4], 0.5)
     found = []
-    for exchange in (None, Exchange(Two([0.25, 0.5, drift, 0.0], before))):
+    for allreduce in (None, Allreduce(Two([0.25, 0.5, drift, 0.0], before))):
         model = make_model()
         model.initialize(x)
-        found.append(training_step(model, Adam(model.store.theta), x, N_BITS, 0.0, parts=cut(4, 2), exchange=exchange))
+        found.append(training_step(model, Adam(model.store.theta), x, N_BITS, 0.0, parts=cut(4, 2), allreduce=allreduce))
     alone, both = found
     assert both.bits_per_dim == pytest.approx(alone.bits_per_dim + 0.75, rel=1e-12)
     assert both.drift == max(alone.drift, drift) and 0 < alone.drift < 1e-3

@@ -15,7 +15,8 @@ from glowlite.data import Dataset, load
 from glowlite.data.embedded import check_meaning
 from glowlite.data.own import load_fitted
 from glowlite.data.preparation import Preparation
-from glowlite.distributed.communicator import Alone, communicator
+from glowlite.distributed.communicator import Communicator
+from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
 from glowlite.drawing.run_pictures import save_histograms
 from glowlite.errors import GlowliteError
@@ -66,16 +67,16 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     for spec in (options.data, options.ood):
         check_meaning(spec or "")
-    ranks = communicator(options.mpi_timeout)
+    ranks = make_communicator(options.mpi_timeout)
     evaluate_over(ranks, options)
     ranks.finish()
 
 
-def evaluate_over(ranks: Alone, options: argparse.Namespace) -> None:
+def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     """Evaluate as the options say. Every rank does this, and rank 0 prints."""
-    if ranks.leads and options.csv is not None:
+    if ranks.is_root and options.csv is not None:
         check_output("--csv", options.csv, CSV)
-    if ranks.leads and options.ood is not None:
+    if ranks.is_root and options.ood is not None:
         check_output("--histogram", options.histogram, PNG)
     trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
     model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
@@ -91,7 +92,7 @@ def evaluate_over(ranks: Alone, options: argparse.Namespace) -> None:
         )
     results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
     others = None if options.ood is None else score_others(options, trained, ranks)
-    if not ranks.leads:
+    if not ranks.is_root:
         return
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     say(
@@ -116,11 +117,11 @@ def mean_and_error(results: np.ndarray) -> str:
     return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
 
 
-def score_others(options: argparse.Namespace, trained: Trained, ranks: Alone) -> np.ndarray:
+def score_others(options: argparse.Namespace, trained: Trained, ranks: Communicator) -> np.ndarray:
     """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
     model = trained.model
     images, source, notes = load_fitted(options.ood, model.config.image_shape)
-    if notes and ranks.leads:
+    if notes and ranks.is_root:
         warn(f"{source}: {', '.join(notes)} (the first image; the others alike)")
     rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
     return scores(model, images, trained.n_bits, options.batch, options.seed, rows, draws, ranks)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from glowlite.commands.start_up import Interrupted, end_on_signals, open_streams, raise_again, raise_on_signals
-from glowlite.distributed.communicator import end_all_ranks, turn_to_speak
+from glowlite.distributed.failure import end_all_ranks, message_prefix
 from glowlite.distributed.launcher import is_first, rank
 from glowlite.distributed.mpi import is_started
 from glowlite.errors import GlowliteError
@@ -140,7 +140,7 @@ def _outcome(main: Callable[[], int | None], program: str) -> tuple[int, bool]:
         if message is None:
             raise_in_turn(error)
             return 1, True
-        if (rank := turn_to_speak()) is not None:
+        if (rank := message_prefix()) is not None:
             name = f"python -m glowlite.{program}".removesuffix(".")
             warn(shortened(f"{name}: error: {rank}{message}", LONGEST))
         return 2, True
@@ -183,7 +183,7 @@ def describe(error: Exception) -> str | None:
 
 def raise_in_turn(error: Exception) -> None:
     """Print the traceback of an error that is nobody's mistake but ours."""
-    rank = turn_to_speak()
+    rank = message_prefix()
     if rank is not None:
         lines = "".join(traceback.format_exception(error)).splitlines()
         for line in [f"{rank}{lines[0]}", *lines[1:]]:

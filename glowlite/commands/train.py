@@ -19,9 +19,10 @@ from glowlite.commands.train_options import config_of, settings_of, steps_in
 from glowlite.commands.typed import typed
 from glowlite.data import Dataset, load, located
 from glowlite.data.fingerprint import fingerprint
-from glowlite.distributed.allreduce import exchange_of
-from glowlite.distributed.communicator import Alone, communicator
+from glowlite.distributed.allreduce import make_allreduce
+from glowlite.distributed.communicator import Communicator
 from glowlite.distributed.launcher import is_first
+from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.drawing.observers import RunPictures, WorkerObserver
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
@@ -96,33 +97,33 @@ def main(arguments: list[str] | None = None) -> int:
             for line in as_yaml(options).splitlines():
                 say(line)
         return 0
-    ranks = communicator(options.mpi_timeout)
+    ranks = make_communicator(options.mpi_timeout)
     code = train_over(ranks, options)
     ranks.finish()
     return code
 
 
-def train_over(ranks: Alone, options: argparse.Namespace) -> int:
+def train_over(ranks: Communicator, options: argparse.Namespace) -> int:
     """Train as the options say, and return the exit code. Every rank does this."""
     if options.tensorboard:
         writer_class()
-    if ranks.leads:  # before any work
+    if ranks.is_root:  # before any work
         check_place(options)
     training, data = make_training(options, ranks)
     if ranks.size > 1:
         check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
-    made = str(make_run_folder(options.out, data.name)) if ranks.leads else ""
-    path = Path(ranks.tell(made))
-    with alone_in(path) if ranks.leads else nullcontext():
+    made = str(make_run_folder(options.out, data.name)) if ranks.is_root else ""
+    path = Path(ranks.broadcast(made))
+    with alone_in(path) if ranks.is_root else nullcontext():
         source = take_up(training, data, options, path)
         if training.state.step < training.settings.steps:
             with Interrupts() as interrupts:
                 _train(training, data, make_observers(training, data, options, source, path), interrupts, path)
             if training.state.step < training.settings.steps:
-                if ranks.leads:
+                if ranks.is_root:
                     warn(f"stopped after step {training.state.step}, which is saved; go on with {going_on(path)}")
                 return interrupts.exit_code
-    if ranks.leads:
+    if ranks.is_root:
         for line in data.skipped[:3]:
             warn(f"skipped: {line}")
         if data.skipped:
@@ -156,7 +157,7 @@ def outcome(training: Training, path: Path) -> str:
     return f"{past}held-out bits/dim {state.held_out:.3f} at {training.settings.n_bits} bits{samples}"
 
 
-def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, Dataset]:
+def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Training, Dataset]:
     """The data and the untrained model that the options ask for. Raises GlowliteError for what cannot be."""
     xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
     memory = Memory.parse(options.memory)
@@ -168,11 +169,11 @@ def make_training(options: argparse.Namespace, ranks: Alone) -> tuple[Training, 
     check_settings(settings, data)
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
     model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
-    training = Training(model, settings, exchange_of(options.gpu_exchange, ranks, xp))
+    training = Training(model, settings, make_allreduce(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())
     if not options.resume:
         line = check_start(model.config, settings.batch)
-        if line is not None and ranks.leads:
+        if line is not None and ranks.is_root:
             warn(line)
     return training, data
 
@@ -202,13 +203,13 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
         "images": images,
         "versions": versions(),
     }
-    if ranks.leads:
+    if ranks.is_root:
         check_run_folder(str(path), options.overwrite, options.resume)  # another process may have been here meanwhile
         source["fingerprint"] = fingerprint(data)
         if options.resume and (path / CONFIG).exists():
             check_same_data(source, read_config(path), path)
     resumed = restore_newest(training, path) if options.resume else None
-    if ranks.leads:
+    if ranks.is_root:
         if resumed is None and options.resume:
             check_nothing_to_restore(path)
         source[SAVED] = resumed is not None
@@ -250,7 +251,7 @@ def make_observers(
 ) -> list[Observer]:
     """Who watches on this rank: on rank 0 the bar and the files, on the others who helps with them."""
     picture_every = steps_in(options.picture_every, steps_per_epoch(options, data))
-    if not training.ranks.leads:
+    if not training.ranks.is_root:
         return [WorkerObserver(training, picture_every)]
     observers: list[Observer] = [Progress(training)]
     folder = RunFolder(path, training, data, source, options.keep)

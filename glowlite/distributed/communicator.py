@@ -1,358 +1,125 @@
-"""One process, or many that train one model: who this one is, and how they add up, agree and wait for each other.
+"""Who this process is among those that train one model, and what they do together.
 
-`Alone` is one process. `Ranks` is many under mpirun, by MPI. Every rank calls the same methods in the same order. Nothing is
-pickled: arrays travel as they lie in memory, other values as JSON. No wait is without end: see `Ranks.wait_until`.
+Every rank calls the same methods in the same order. `OneProcess` is rank 0 of 1; `MpiProcesses`, in
+a file of its own, are many under mpirun.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-import glowlite.distributed.mpi as mpi
 from glowlite.arrays.machine import available_cores
 from glowlite.arrays.slices import cut
-from glowlite.distributed.launcher import launched_as, stopped_ranks
-from glowlite.distributed.patience import PATIENCE, Patience, guard
-from glowlite.errors import GlowliteError
-from glowlite.terminal import warn
 
-CHUNK_BYTES = 1 << 20  # of an array that is summed at once: a larger message is slower, and takes memory of its size
+CHUNK_BYTES = 1 << 20  # summed at once: a larger message is slower and takes memory of its size
 NAP = 5e-5  # seconds between two looks at whether something has come
-LONG_NAP = 1e-3  # after MANY_LOOKS
-LOOKS, FEW_LOOKS = 1000, 50  # that come before the first nap: where every rank has a core of its own, and where not
-MANY_LOOKS = 5000
-ANSWERING = 2.0  # seconds for a rank that waits, too, to say so: it looks after every nap
-CAUSE_FIRST = 20.0  # seconds for a rank that failed to say so, before another tells what came of it
-MEETING, ROLL_CALL = 1, 2  # tags of messages
 
 
-class Alone:
-    """One process: rank 0 of 1. Its methods return what they are given."""
+class Communicator(ABC):
+    """The processes that train one model, seen from one of them.
 
-    rank, size, local_rank, local_size = 0, 1, 0, 1
+    `rank` of `size` processes in all; `local_rank` of `local_size` on this machine.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
 
     @property
-    def leads(self) -> bool:
+    def is_root(self) -> bool:
         """Whether this is rank 0, which writes and prints."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """Which of `count` items are this rank's: as equal as can be, in the order of the ranks."""
+        """The slice of `count` items that is this rank's: as equal as can be, in rank order."""
         return cut(count, self.size)[self.rank]
 
+    @abstractmethod
     def cores(self) -> int:
-        """How many threads this rank should use: its share of the cores that the ranks of this machine may use."""
-        return available_cores()
+        """How many threads this rank should use: its share of the cores of this machine."""
 
-    def add_up(self, array: Any, in_a_tree: bool = False) -> None:
-        """Replace a contiguous array by its sum over the ranks, the same to the last bit on every one.
+    @abstractmethod
+    def allreduce(self, array: Any, pairwise: bool = False) -> None:
+        """Replace a contiguous array by its sum over the ranks, the same to the last bit on all.
 
-        `in_a_tree`: as ((0 + 1) + (2 + 3)) + ..., for a number of ranks that is a power of two.
+        `pairwise`: as ((0 + 1) + (2 + 3)) + ..., for a number of ranks that is a power of two.
         """
 
-    def copy_from_first(self, array: Any) -> None:
+    @abstractmethod
+    def broadcast(self, value: Any, root: int = 0) -> Any:
+        """Return the value of rank `root`, one that JSON holds; the other ranks' is not looked at."""
+
+    @abstractmethod
+    def broadcast_array(self, array: Any) -> None:
         """Replace a contiguous array by that of rank 0."""
 
-    def tell(self, value: Any) -> Any:
-        """What rank 0 gives, a value that JSON holds."""
-        return value
+    @abstractmethod
+    def allgather(self, value: Any) -> list[Any]:
+        """Return the value of every rank, one that JSON holds, in rank order."""
 
-    def told_by(self, rank: int, value: Any) -> Any:
-        """What this rank gives, a value that JSON holds."""
-        return value
+    @abstractmethod
+    def allgather_rows(self, array: np.ndarray) -> np.ndarray:
+        """Return the rows (n, ...) of all ranks in rank order; n may differ from rank to rank."""
 
-    def told_by_all(self, value: Any) -> list[Any]:
-        """What every rank gives, a value that JSON holds, in the order of the ranks."""
-        return [value]
+    @abstractmethod
+    def allgather_numbers(self, numbers: np.ndarray, place: str) -> np.ndarray:
+        """Return the numbers, float64 (k,), of every rank, (size, k).
 
+        `place`: where all ranks are now, which messages name until the next call.
+        """
+
+    @abstractmethod
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
         """Return when `done()`, which depends on other ranks. `what`: to name in a message."""
-        while not done():
-            time.sleep(NAP)
 
+    @abstractmethod
     def guarded(self, what: str) -> AbstractContextManager[None]:
-        """Around a call that waits for other ranks, and that nobody can look at meanwhile."""
-        return nullcontext()
+        """Limit the time of a call that waits for other ranks and cannot be asked meanwhile."""
 
-    def meet(self, values: np.ndarray, what: str) -> np.ndarray:
-        """The values, float64 (k,), of every rank, (size, k), when all have come. `what`: where, to name in a message."""
-        return values[None]
-
-    def gather(self, array: np.ndarray) -> np.ndarray:
-        """The rows (n, ...) of all ranks, in their order, on every one."""
-        return array
-
+    @abstractmethod
     def finish(self) -> None:
         """Leave the others, when all have come to their end: the last thing to do."""
 
 
-class Ranks(Alone):
-    """The processes that mpirun started, by MPI. `patience`: seconds to wait for a rank before all are ended.
+class OneProcess(Communicator):
+    """Rank 0 of 1. Its methods return what they are given."""
 
-    Whatever waits is a request that is looked at again and again, or has a guard beside it. Meetings and roll calls have
-    tags of their own, so that neither is taken for the other.
-    """
-
-    def __init__(self, library: Any, patience: float = PATIENCE) -> None:
-        self.mpi, self.world = library, library.COMM_WORLD
-        self.rank, self.size, self.patience = self.world.rank, self.world.size, patience
-        self.others = [rank for rank in range(self.size) if rank != self.rank]
-        self.place = "the start"  # of the last meeting
-        self._looks = FEW_LOOKS
-        machines = self.told_by_all([_machine(), _allowed_cores()])
-        local = [rank for rank, (machine, _) in enumerate(machines) if machine == machines[self.rank][0]]
-        self.local_rank, self.local_size = local.index(self.rank), len(local)
-        # a launcher may have given each rank of a machine a few cores of its own
-        self._cores = len(set().union(*(machines[rank][1] for rank in local)))
-        if self.local_size <= self._cores:
-            self._looks = LOOKS
+    rank, size, local_rank, local_size = 0, 1, 0, 1
 
     def cores(self) -> int:
-        return max(1, self._cores // self.local_size)
+        return available_cores()
 
-    def add_up(self, array: Any, in_a_tree: bool = False) -> None:
-        what = f"{self.place}, adding up"
-        for part in _chunks(array):
-            if in_a_tree:
-                self._add_up_in_a_tree(part, what)
-            elif isinstance(part, np.ndarray):
-                with self._one_line(what):
-                    self._wait([self.world.Iallreduce(self.mpi.IN_PLACE, part)], what)
-            else:  # an MPI that is CUDA-aware need not be so in calls that return at once
-                with self._one_line(what), self.guarded(what):
-                    self.world.Allreduce(self.mpi.IN_PLACE, part)
+    def allreduce(self, array: Any, pairwise: bool = False) -> None:
+        pass
 
-    def _add_up_in_a_tree(self, part: Any, what: str) -> None:
-        """log2(size) exchanges with the rank whose number differs in one bit. Sums commute, so both get the same."""
-        theirs = np.empty_like(part)
-        distance = 1
-        while distance < self.size:
-            partner = self.rank ^ distance
-            with self._one_line(what):
-                self._wait([self.world.Irecv(theirs, partner), self.world.Isend(part, partner)], what)
-            part += theirs
-            distance *= 2
+    def broadcast(self, value: Any, root: int = 0) -> Any:
+        return value
 
-    def copy_from_first(self, array: Any) -> None:
-        what = f"{self.place}, a copy from rank 0"
-        for part in _chunks(array):
-            with self._one_line(what):
-                self._wait([self.world.Ibcast(part)], what)
+    def broadcast_array(self, array: Any) -> None:
+        pass
 
-    def tell(self, value: Any) -> Any:
-        return self.told_by(0, value)
+    def allgather(self, value: Any) -> list[Any]:
+        return [value]
 
-    def told_by(self, rank: int, value: Any) -> Any:
-        what = f"{self.place}, what rank {rank} says"
-        text = _as_json(value) if self.rank == rank else np.empty(0, np.uint8)
-        length = int(self._meet(np.array([float(text.size)]), what)[rank, 0])
-        text = text if self.rank == rank else np.empty(length, np.uint8)
-        with self._one_line(what):
-            self._wait([self.world.Ibcast(text, rank)], what)
-        return json.loads(text.tobytes())
+    def allgather_rows(self, array: np.ndarray) -> np.ndarray:
+        return array
 
-    def told_by_all(self, value: Any) -> list[Any]:
-        text = _as_json(value)
-        ends = np.cumsum(self._meet(np.array([float(text.size)]), self.place)[:, 0].astype(int))
-        return [json.loads(part.tobytes()) for part in np.split(self.gather(text), ends[:-1])]
-
-    def meet(self, values: np.ndarray, what: str) -> np.ndarray:
-        self.place = what
-        return self._meet(values, what)
-
-    def _meet(self, values: np.ndarray, what: str) -> np.ndarray:
-        table = np.empty((self.size, len(values)))
-        table[self.rank] = values
-        with self._one_line(what):
-            self._wait(self._exchange(table, MEETING), what)
-        return table
-
-    def _exchange(self, table: np.ndarray, tag: int) -> list[Any]:
-        """A message from each rank to each other: the rows of a table, of which this rank has its own."""
-        sent = [self.world.Isend(table[self.rank], rank, tag) for rank in self.others]
-        return [*sent, *(self.world.Irecv(table[rank], rank, tag) for rank in self.others)]
-
-    def gather(self, array: np.ndarray) -> np.ndarray:
-        array = np.ascontiguousarray(array)
-        rows = self._meet(np.array([float(len(array))]), self.place)[:, 0].astype(int)
-        whole = np.empty((rows.sum(), *array.shape[1:]), array.dtype)
-        sizes = rows * int(np.prod(array.shape[1:])) * array.itemsize
-        mine, all_of_it = (rows.reshape(-1).view(np.uint8) for rows in (array, whole))
-        with self._one_line(self.place):
-            self._wait([self.world.Iallgatherv(mine, [all_of_it, sizes])], self.place)
-        return whole
-
-    def finish(self) -> None:
-        self.meet(np.empty(0), "the end")
-        mpi.finish(self.patience)
-
-    # --- waiting ---
+    def allgather_numbers(self, numbers: np.ndarray, place: str) -> np.ndarray:
+        return numbers[None]
 
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
-        """Return when `done()`; if this rank loses its patience, or another has, end all ranks and name who is missing."""
-        look, looks = self._impatient(what), 0
         while not done():
-            looks += 1
-            if looks > self._looks:
-                time.sleep(NAP if looks < MANY_LOOKS else LONG_NAP)
-                look()
-
-    def _wait(self, requests: list[Any], what: str) -> None:
-        """Until all of these requests of MPI are done."""
-        done = requests[0].Test if len(requests) == 1 else lambda: self.mpi.Request.Testall(requests)
-        self.wait_until(done, what)
+            time.sleep(NAP)
 
     def guarded(self, what: str) -> AbstractContextManager[None]:
-        if self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE:
-            return guard(self._impatient(what))
-        patience = Patience(self.patience)  # the guard may not call MPI: it knows only what it sees on this machine
-        return guard(lambda: self._end(what, stopped_ranks()) if patience.is_over() else None)
+        return nullcontext()
 
-    def _impatient(self, what: str) -> Callable[[], None]:
-        """To be called often while this rank waits: it looks at the time, and whether another rank calls the roll.
-
-        A rank that comes when the roll is called is late, and not missing: the wait goes on, once.
-        """
-        patience, all_came = Patience(self.patience), False
-
-        def look() -> None:
-            nonlocal patience, all_came
-            if patience.is_over() or self._roll_is_called():
-                missing = self._call_the_roll()
-                if missing or all_came:
-                    self._end(what, missing)
-                patience, all_came = Patience(self.patience), True
-
-        return look
-
-    @contextmanager
-    def _one_line(self, what: str) -> Iterator[None]:
-        """Errors of MPI, which are a page long, as one line."""
-        try:
-            yield
-        except self.mpi.Exception as error:
-            kind = error.Get_error_class()
-            if kind in (self.mpi.ERR_TRUNCATE, self.mpi.ERR_IN_STATUS):  # of one message, and of one among several
-                time.sleep(CAUSE_FIRST)  # if a rank failed half-way, it says so, and ends this one
-                raise GlowliteError(
-                    f"{what}: a message of another kind came; do all ranks run the same command, in the same version?"
-                ) from None
-            why = self.mpi.Get_error_string(kind)
-            raise GlowliteError(f"{what}: MPI failed: {why}; is a rank gone, or out of memory?") from None
-
-    def _roll_is_called(self) -> bool:
-        return bool(self.world.Iprobe(self.mpi.ANY_SOURCE, ROLL_CALL))
-
-    def _call_the_roll(self) -> list[int]:
-        """Every rank that waits, in whatever, says so to every other; those that do not are missing."""
-        table, patience = np.zeros((self.size, 1)), Patience(ANSWERING)
-        table[self.rank] = 1
-        requests = self._exchange(table, ROLL_CALL)
-        while not self.mpi.Request.Testall(requests) and not patience.is_over():
-            time.sleep(NAP)
-        return np.flatnonzero(table[:, 0] == 0).tolist()
-
-    def _end(self, what: str, missing: list[int]) -> None:
-        """The first of those that wait says whom for. The others, who say the same, let it end them."""
-        time.sleep(mpi.speaking_time(self.rank, self.size, missing))
-        who = f"{mpi.waited_for(missing)}, which did not come" if missing else "the other ranks"
-        warn(
-            f"rank {self.rank}: {what}: waited {self.patience:g} s for {who}; ending all ranks"
-            " (--mpi-timeout sets how long to wait)"
-        )
-        end_all_ranks(1)
-
-
-def _chunks(array: Any) -> Iterator[Any]:
-    """A contiguous array in pieces of CHUNK_BYTES."""
-    assert array.flags.c_contiguous, "only contiguous arrays travel"
-    flat = array.reshape(-1)
-    step = CHUNK_BYTES // flat.itemsize
-    for start in range(0, flat.size, step):
-        yield flat[start : start + step]
-
-
-def _as_json(value: Any) -> np.ndarray:
-    """(bytes,)"""
-    return np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
-
-
-def _machine() -> list[str]:
-    """What tells this machine from others: its name, and, where containers may share one, when it was started."""
-    started = Path("/proc/sys/kernel/random/boot_id")
-    with suppress(OSError):
-        return [socket.gethostname(), started.read_text(encoding="utf-8").strip()]
-    return [socket.gethostname()]
-
-
-def _allowed_cores() -> list[int]:
-    """The numbers of the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(available_cores()))
-
-
-def communicator(patience: float = PATIENCE) -> Alone:
-    """Ranks, if a launcher started this process as one of several, else Alone; mpi4py is imported only then.
-
-    Raises GlowliteError where mpi4py or an MPI is missing, and where the launcher and the library are of two MPIs: each
-    process would then take itself for the only one, and all would write the same run.
-    """
-    launched = launched_as()
-    if launched is None:
-        return Alone()
-    launcher, size, _ = launched
-    try:
-        library = mpi.start(patience)
-    except (ImportError, RuntimeError) as error:
-        reason = "mpi4py is not installed" if isinstance(error, ImportError) else "mpi4py finds no MPI library"
-        raise GlowliteError(
-            f"started as one of {size} processes by {launcher}, but {reason}; run pip install '.[mpi]', or"
-            " '.[mpi-system]' for the MPI of this cluster"
-        ) from None
-    if library.COMM_WORLD.size != size:
-        version, seen = library.Get_library_version().split("\n")[0].strip("\0 "), library.COMM_WORLD.size
-        raise GlowliteError(
-            f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and sees {seen};"
-            " use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside python), or pip install"
-            " '.[mpi-system]'"
-        )
-    return Ranks(library, patience)
-
-
-def turn_to_speak() -> str | None:
-    """How a message of this rank should begin, or None if it should keep silent.
-
-    Where all ranks make one mistake, rank 0 says it and ends the others while they still wait for their turn; where that
-    cannot be, since they are not joined by MPI, only rank 0 speaks.
-    """
-    launched = launched_as()
-    if launched is None:
-        return ""
-    _, size, rank = launched
-    try:
-        joined = mpi.start().COMM_WORLD.size == size
-    except (ImportError, RuntimeError):
-        joined = False
-    if not joined:
-        return "" if rank == 0 else None
-    time.sleep(min(4.5, 0.75 * rank))
-    return f"rank {rank}: " if rank else ""
-
-
-def end_all_ranks(code: int, started_only: bool = False, seconds: float = PATIENCE) -> None:
-    """End every rank with an exit code, now; returns if this process is alone, or has not joined the others yet.
-
-    A process that has not joined does so first, to be able to end them, unless `started_only`; if they do not come in
-    `seconds`, it ends alone.
-    """
-    if launched_as() is not None and (mpi.is_started() or not started_only):
-        with suppress(ImportError, RuntimeError):
-            mpi.abort(code, seconds)
+    def finish(self) -> None:
+        pass

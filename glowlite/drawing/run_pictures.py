@@ -10,7 +10,7 @@ import numpy as np
 
 from glowlite.arrays.backend import to_host
 from glowlite.data.images import Images
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import Communicator
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, drawn, tile
 from glowlite.latent.walks import finite
@@ -23,7 +23,7 @@ SAMPLES = 64  # at each temperature
 GRID_INCHES, TALLEST = 4.2, 3.0  # width of a grid of samples, and how many times as tall as wide it can be
 
 
-def samples_at_temperatures(model: Glow, ranks: Alone) -> dict[float, np.ndarray]:
+def samples_at_temperatures(model: Glow, ranks: Communicator) -> dict[float, np.ndarray]:
     """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks."""
     return {temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks) for temperature in TEMPERATURES}
 

@@ -14,7 +14,7 @@ import numpy as np
 from glowlite.arrays.backend import Array, to_host
 from glowlite.data.dataset import Dataset
 from glowlite.data.fingerprint import fingerprint
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import Communicator
 from glowlite.errors import GlowliteError
 from glowlite.training.run import Training
 
@@ -32,9 +32,9 @@ MAY_DIFFER = (
 LONGEST = 60  # characters of a value that a message shows
 
 
-def check_same(ranks: Alone, facts: dict[str, Any]) -> None:
+def check_same(ranks: Communicator, facts: dict[str, Any]) -> None:
     """Raise GlowliteError, on every rank, unless all give the same `facts`, JSON values by name: it says who and in what."""
-    everyone = ranks.told_by_all({name: json.dumps(value, default=str) for name, value in facts.items()})
+    everyone = ranks.allgather({name: json.dumps(value, default=str) for name, value in facts.items()})
     names = list(dict.fromkeys(name for theirs in everyone for name in theirs))
     for name in names:
         values = [theirs.get(name, "null") for theirs in everyone]
@@ -82,7 +82,7 @@ def check_together(training: Training, when: str) -> None:
     `when`: where, to name in a message of a rank that does not come.
     """
     mine = {name: checksum(array) for name, array in _trained(training).items()}
-    table = training.ranks.meet(np.array(list(mine.values()), float), when)
+    table = training.ranks.allgather_numbers(np.array(list(mine.values()), float), when)
     for name, column in zip(mine, table.T, strict=True):
         if others := unlike_most(column.tolist()):
             raise GlowliteError(

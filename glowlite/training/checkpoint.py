@@ -82,10 +82,10 @@ def restore(training: Training, path: Path) -> None:
 def tell(training: Training, found: Path | None) -> Path | None:
     """Give every rank what rank 0 has `found` and restored; nothing if that is None."""
     ranks, optimizer, average = training.ranks, training.optimizer, training.average
-    where: str | None = ranks.tell(None if found is None else str(found))
+    where: str | None = ranks.broadcast(None if found is None else str(found))
     if where is None or ranks.size == 1:
         return found
-    state, optimizer.steps, updates, training.model.initialized = ranks.tell(
+    state, optimizer.steps, updates, training.model.initialized = ranks.broadcast(
         [
             dataclasses.asdict(training.state),
             optimizer.steps,
@@ -101,7 +101,7 @@ def tell(training: Training, found: Path | None) -> Path | None:
         vectors.append(average.sum)
     for vector in vectors:
         host = to_host(vector)
-        ranks.copy_from_first(host)
+        ranks.broadcast_array(host)
         if host is not vector:
             vector[...] = to_device(host, training.model.xp)
     return Path(where)

@@ -14,7 +14,7 @@ import numpy as np
 from glowlite.arrays.machine import available_bytes
 from glowlite.data.batches import Batch, ahead, batches
 from glowlite.data.dataset import Dataset
-from glowlite.distributed.allreduce import Exchange
+from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.models.glow import Glow
 from glowlite.training.agreement import check_together
@@ -106,7 +106,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
     model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
     check_memory(model, training.images_at_once())
-    clock = _Clock(state.seconds, training.exchange)
+    clock = _Clock(state.seconds, training.allreduce)
     share = training.ranks.share(settings.batch)
     if state.step:  # a run can have been ended between its checkpoint and its pictures
         for observer in observers:
@@ -135,7 +135,9 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
                     observer.on_metrics(metrics, timing)
                 clock.start_again()
 
-            stopped = bool(training.ranks.meet(np.array([float(stop())]), f"the end of step {state.step}").any())
+            stopped = bool(
+                training.ranks.allgather_numbers(np.array([float(stop())]), f"the end of step {state.step}").any()
+            )
             is_best = evaluates and state.best_step == state.step
             if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
                 training.settle()
@@ -198,12 +200,12 @@ def _if_finite(value: float) -> float | None:
 class _Clock:
     """Time of training, of waiting for images and for gradients, and images, since the last line."""
 
-    def __init__(self, before: float, exchange: Exchange) -> None:
-        self.before, self.started, self.exchange = before, time.perf_counter(), exchange
+    def __init__(self, before: float, allreduce: Allreduce) -> None:
+        self.before, self.started, self.allreduce = before, time.perf_counter(), allreduce
         self.start_again()
 
     def start_again(self) -> None:
-        self.line_started, self.waited, self.images, self.exchanged = time.perf_counter(), 0.0, 0, self.exchange.seconds
+        self.line_started, self.waited, self.images, self.exchanged = time.perf_counter(), 0.0, 0, self.allreduce.seconds
 
     def seconds(self) -> float:
         return self.before + time.perf_counter() - self.started
@@ -220,5 +222,5 @@ class _Clock:
 
     def timing(self, step: int) -> Timing:
         spent = time.perf_counter() - self.line_started
-        exchanged = self.exchange.seconds - self.exchanged
+        exchanged = self.allreduce.seconds - self.exchanged
         return Timing(step, self.seconds(), self.images / spent, self.waited / spent, exchanged / spent)

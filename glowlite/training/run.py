@@ -12,8 +12,7 @@ from glowlite.arrays.backend import Array, to_host
 from glowlite.arrays.slices import cut
 from glowlite.arrays.statistics import of_one
 from glowlite.data.batches import Batch
-from glowlite.distributed.allreduce import Exchange
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.upload import Staging
 from glowlite.models.glow import Glow
@@ -39,13 +38,13 @@ class Unread:
 class Training:
     """`model` under `settings`: its optimiser, the average of its weights (None without), and the `state` so far.
 
-    `exchange`: how gradients are added up over the processes that train together; each has the whole of everything else.
+    `allreduce`: how gradients are added up over the processes that train together; each has the whole of everything else.
     """
 
-    def __init__(self, model: Glow, settings: Settings, exchange: Exchange | None = None) -> None:
+    def __init__(self, model: Glow, settings: Settings, allreduce: Allreduce | None = None) -> None:
         self.model, self.settings, self.state = model, settings, State()
-        self.exchange = exchange or Exchange(Alone())
-        self.ranks = self.exchange.ranks
+        self.allreduce = allreduce or Allreduce()
+        self.ranks = self.allreduce.ranks
         check_parts(settings, self.ranks.size)
         theta = model.store.theta
         self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](theta, settings.beta1, settings.beta2)
@@ -85,7 +84,7 @@ class Training:
     def initialize(self, first: Batch) -> None:
         """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from all of it."""
         x = self.dequantised(first)
-        self.model.initialize(x, of_one if self.settings.shards else self.exchange.total)
+        self.model.initialize(x, of_one if self.settings.shards else self.allreduce.sum_of)
 
     def dequantised(self, batch: Batch) -> Array:
         """x of a batch, on the device, where there is one: one upload, which waits for nothing."""
@@ -128,7 +127,7 @@ class Training:
         settings, state = self.settings, self.state
         return training_step(
             self.model, self.optimizer, self.dequantised(batch), settings.n_bits, lr, settings.clip, self.parts(),
-            settings.batch, self.exchange, settings.shards > 0, f"step {state.step + 1}",
+            settings.batch, self.allreduce, settings.shards > 0, f"step {state.step + 1}",
         )  # fmt: skip
 
     def _step_unwatched(self, batch: Batch) -> StepResult:

@@ -101,7 +101,7 @@ def restore_newest(training: Training, run: Path) -> Path | None:
     the others. Raises GlowliteError, and changes nothing, for one that cannot be read or is of another model, and where
     all are damaged.
     """
-    found = _restore_newest(training, run) if training.ranks.leads else None
+    found = _restore_newest(training, run) if training.ranks.is_root else None
     return checkpoint.tell(training, found)
 
 

@@ -10,7 +10,7 @@ from glowlite.arrays.arguments import whole_number
 from glowlite.arrays.backend import to_host
 from glowlite.arrays.randomness import generator
 from glowlite.data.images import Images
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.communicator import Communicator, OneProcess
 from glowlite.models.glow import Glow
 from glowlite.objective import bits_per_dim, dequantisation_noise, dequantise
 
@@ -25,7 +25,7 @@ def scores(
     seed: int,
     rows: np.ndarray | None = None,
     draws: int = 1,
-    ranks: Alone | None = None,
+    ranks: Communicator | None = None,
 ) -> np.ndarray:
     """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise, whatever the batch.
 
@@ -37,7 +37,7 @@ def scores(
 
     Cost: `draws` forward passes; `ranks` take a share each, and all of them get the whole result.
     """
-    ranks = ranks or Alone()
+    ranks = ranks or OneProcess()
     batch, draws = whole_number("scores", "batch", batch, 1), whole_number("scores", "draws", draws, 1)
     rows = np.arange(len(images)) if rows is None else rows
     blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
@@ -50,7 +50,7 @@ def scores(
             log_probs.append(to_host(model.log_prob(dequantise(part, n_bits, noise, model.xp))))
         log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
         results.append(bits_per_dim(log_mean, model.config.dimensions, n_bits))
-    return ranks.gather(np.concatenate(results))
+    return ranks.allgather_rows(np.concatenate(results))
 
 
 def some_rows(count: int, most: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def evaluate(
     batch: int,
     seed: int,
     most: int | None = None,
-    ranks: Alone | None = None,
+    ranks: Communicator | None = None,
 ) -> float:
     """Mean bits/dim over `images`, or over `most` of them, with one fixed draw of the dequantisation noise."""
     rows = some_rows(len(images), most or len(images))
@@ -80,12 +80,12 @@ def reconstruction_error(model: Glow, images: np.ndarray, n_bits: int) -> float:
     return float(abs(model.decode(model.encode(x)) - x).max()) * 256
 
 
-def sample_images(model: Glow, n: int, temperature: float, seed: int, ranks: Alone | None = None) -> np.ndarray:
+def sample_images(model: Glow, n: int, temperature: float, seed: int, ranks: Communicator | None = None) -> np.ndarray:
     """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows.
 
     `ranks` make whole blocks of `Glow.sample_block`, and all of them get the images that one process would make.
     """
-    ranks, block = ranks or Alone(), model.sample_block
+    ranks, block = ranks or OneProcess(), model.sample_block
     blocks = ranks.share(-(-n // block))
     rows = slice(min(n, blocks.start * block), min(n, blocks.stop * block))
-    return ranks.gather(to_host(model.sample(n, temperature, seed, rows)))
+    return ranks.allgather_rows(to_host(model.sample(n, temperature, seed, rows)))

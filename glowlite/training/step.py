@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.distributed.allreduce import Exchange
-from glowlite.distributed.communicator import Alone
+from glowlite.distributed.allreduce import Allreduce
+from glowlite.distributed.pairwise_sum import PairwiseSum
 from glowlite.models.glow import Glow
 from glowlite.objective import bits_per_dim, log_normal, loss_gradients
 from glowlite.training.guards import DRIFT_LIMIT, BadStep, check_drift, check_gradient, check_loss
@@ -53,36 +53,36 @@ def training_step(
     clip: float = 0.0,
     parts: Sequence[slice] | None = None,
     batch: int | None = None,
-    exchange: Exchange | None = None,
-    in_a_tree: bool = False,
+    allreduce: Allreduce | None = None,
+    pairwise: bool = False,
     what: str = "a step",
 ) -> StepResult:
     """One update of the weights from the dequantised batch x (N, H, W, C), taken in `parts`, one in memory at a time.
 
-    The parts' gradients are added, and, over an `exchange`, those of the ranks, whose x are shares of a `batch`: the update
-    is that of the whole batch. `in_a_tree`: in an order that is the same for any number of ranks; see `TreeSum`.
+    The parts' gradients are added, and, over an `allreduce`, those of the ranks, whose x are shares of a `batch`: the update
+    is that of the whole batch. `pairwise`: in an order that is the same for any number of ranks; see `PairwiseSum`.
     Raises BadStep, on every rank, before the weights are touched.
     """
-    exchange, batch, parts = exchange or Exchange(Alone()), batch or len(x), parts or [slice(0, len(x))]
-    store, workers, ranks = model.store, model.workers, exchange.ranks
+    allreduce, batch, parts = allreduce or Allreduce(), batch or len(x), parts or [slice(0, len(x))]
+    store, workers, ranks = model.store, model.workers, allreduce.ranks
     with workers:
         losses, drift, problem = np.zeros(len(parts)), 0.0, ""
-        tree = TreeSum(store.grad) if in_a_tree else None
+        summed = PairwiseSum(store.grad) if pairwise else None
         workers.clear(store.grad)
         try:
             for i, part in enumerate(parts):
                 loss, part_drift = add_gradients(model, x[part], n_bits, batch)
                 losses[i], drift = float(loss), max(drift, float(part_drift))
-                if tree is not None:
-                    tree.add(last=i == len(parts) - 1)
+                if summed is not None:
+                    summed.add(last=i == len(parts) - 1)
         except BadStep as error:
             problem = str(error)
-        table = ranks.meet(np.array([*losses, drift, problem != ""], np.float64), what)
+        table = ranks.allgather_numbers(np.array([*losses, drift, problem != ""], np.float64), what)
         if table[:, -1].any():
-            raise BadStep(ranks.told_by(int(table[:, -1].argmax()), problem))
+            raise BadStep(ranks.broadcast(problem, root=int(table[:, -1].argmax())))
         began = time.perf_counter()
-        exchange.add_up(store.grad, in_a_tree)
-        exchange.seconds += time.perf_counter() - began
+        allreduce.sum_in_place(store.grad, pairwise)
+        allreduce.seconds += time.perf_counter() - began
         norm = float(gradient_norm(store.grad, workers))
         check_gradient(model, norm)
         optimizer.step(store.grad, lr, clip_factor(norm, clip), workers)
@@ -113,30 +113,6 @@ def unwatched_step(
 def is_good(loss: Array, norm: Array, drift: Array) -> Array:
     """Whether a step with these may change the weights: numbers, or arrays."""
     return (abs(loss) < np.inf) & (abs(norm) < np.inf) & (drift <= DRIFT_LIMIT)
-
-
-class TreeSum:
-    """The sum of 2^k vectors that come one after the other, added as a tournament: ((0 + 1) + (2 + 3)) + ...
-
-    Floating-point sums depend on their order. Here it is that of a binary tree, and what 2^j ranks add up between them is
-    the top of the same tree: so the result is the same to the last bit for any such number of ranks. Cost: k vectors.
-    """
-
-    def __init__(self, vector: Array) -> None:
-        self.vector = vector  # each one comes here, and their sum is left here
-        self._waiting: list[tuple[int, Array]] = []  # sums of 2^level vectors that have no partner yet
-
-    def add(self, last: bool) -> None:
-        """Take what is in the vector; leave zeros there, or, after the last one, the sum."""
-        level = 0
-        while self._waiting and self._waiting[-1][0] == level:
-            earlier = self._waiting.pop()[1]
-            earlier += self.vector  # the earlier one on the left: its place in the tree
-            self.vector[...] = earlier
-            level += 1
-        if not last:
-            self._waiting.append((level, self.vector.copy()))
-            self.vector.fill(0)
 
 
 def add_gradients(model: Glow, x: Array, n_bits: int, batch: int, watched: bool = True) -> tuple[Array, Array]:

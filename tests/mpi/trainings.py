@@ -15,8 +15,8 @@ from test_training import Record
 
 from glowlite import Glow, GlowConfig
 from glowlite.data.batches import Augmentation
-from glowlite.distributed.allreduce import Exchange
-from glowlite.distributed.communicator import communicator
+from glowlite.distributed.allreduce import Allreduce
+from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.fast.threads import Workers
 from glowlite.training.loop import train
 from glowlite.training.run import Training
@@ -41,7 +41,7 @@ def make(way, ranks):
     dtype, options = WAYS[way]
     settings = Settings(**{"steps": STEPS, "batch": BATCH, "lr": 2e-3, "log_every": 1, "evaluate_every": 6, **options})
     model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype=dtype, workers=Workers(1))
-    return Training(model, settings, Exchange(ranks))
+    return Training(model, settings, Allreduce(ranks))
 
 
 def results(way, ranks):
@@ -61,9 +61,11 @@ def results(way, ranks):
 
 
 if __name__ == "__main__":
-    world = communicator()
+    world = make_communicator()
     found = {f"{way}/{name}": array for way in sys.argv[2:] for name, array in results(way, world).items()}
-    everywhere = world.gather(np.concatenate([found[name].astype(np.float64).ravel() for name in sorted(found)])[None])
+    everywhere = world.allgather_rows(
+        np.concatenate([found[name].astype(np.float64).ravel() for name in sorted(found)])[None]
+    )
     assert (everywhere == everywhere[0]).all(), "ranks differ"
-    if world.leads:
+    if world.is_root:
         np.savez(sys.argv[1], size=world.size, **found)

@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 
-import glowlite.distributed.communicator
 import glowlite.distributed.mpi
+import glowlite.distributed.mpi_processes
 from glowlite.commands.program import run
-from glowlite.distributed.communicator import CHUNK_BYTES, MEETING, communicator
+from glowlite.distributed.mpi_processes import CHUNK_BYTES, NUMBERS_TAG, make_communicator
 
 PLACE, RANK = sys.argv[1], int(os.environ["PMI_RANK"])
 
@@ -43,42 +43,42 @@ def misbehave(world):
     elif PLACE == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif PLACE == "elsewhere":
-        world.meet(np.zeros(2), "another place")
+        world.allgather_numbers(np.zeros(2), "another place")
     elif PLACE == "memory":  # the other hears something that it cannot understand, before this one says what it is
-        world.world.Isend(np.zeros(2), 0, MEETING)
+        world.world.Isend(np.zeros(2), 0, NUMBERS_TAG)
         time.sleep(0.5)
         raise MemoryError("Unable to allocate 3 TiB")
 
 
 def main():
     reach("start")
-    world = communicator(1.0 if PLACE == "start" else 60.0)
-    world.meet(np.zeros(1), "the middle")
+    world = make_communicator(1.0 if PLACE == "start" else 60.0)
+    world.allgather_numbers(np.zeros(1), "the middle")
     world.patience = 1.0
     if RANK == 1:
         misbehave(world)
-    world.meet(np.zeros(1), "the middle")
+    world.allgather_numbers(np.zeros(1), "the middle")
     vector = np.ones(5 * CHUNK_BYTES // 8)
     reach("sum")
-    world.add_up(vector)
+    world.allreduce(vector)
     reach("tree")
-    world.add_up(vector, in_a_tree=True)
+    world.allreduce(vector, pairwise=True)
     assert (vector == world.size**2).all()
     reach("device")
-    world.add_up(Device(vector))
+    world.allreduce(Device(vector))
     assert (vector == world.size**3).all()
     reach("copy")
-    world.copy_from_first(vector)
+    world.broadcast_array(vector)
     reach("tell")
-    world.tell("a word")
+    world.broadcast("a word")
     reach("gather")
-    world.gather(vector)
+    world.allgather_rows(vector)
     reach("end")
     world.finish()
 
 
 if PLACE == "elsewhere":
-    glowlite.distributed.communicator.CAUSE_FIRST = 0.5
+    glowlite.distributed.mpi_processes.CAUSE_FIRST = 0.5
 if PLACE == "finalize":
     finish = glowlite.distributed.mpi.finish
     glowlite.distributed.mpi.finish = lambda seconds: (reach("finalize"), finish(seconds))

@@ -53,7 +53,7 @@ NO_DIFFERENCE = {
     ("training/run.py", "n_bits", "self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self."): GPU,
     ("training/run.py", "clip", "self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self."): GPU,
     ("training/run.py", "shards", "self.model.initialize(x, of_one if"): RANKS,
-    ("training/run.py", "shards", "settings.batch, self.exchange, settings.shards"): RANKS,
+    ("training/run.py", "shards", "settings.batch, self.allreduce, settings.shards"): RANKS,
     ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "shards", "training.initialize(next("): RANKS,

@@ -35,8 +35,8 @@ BUGS = [
         LAW,
         "the steps of the optimizer are not told",
         "training/checkpoint.py",
-        "state, optimizer.steps, updates, training.model.initialized = ranks.tell(",
-        "state, _, updates, training.model.initialized = ranks.tell(",
+        "state, optimizer.steps, updates, training.model.initialized = ranks.broadcast(",
+        "state, _, updates, training.model.initialized = ranks.broadcast(",
         (EQUAL,),
     ),
     Bug(
@@ -75,7 +75,7 @@ BUGS = [
     Bug(
         WAITING,
         "no limit",
-        "distributed/communicator.py",
+        "distributed/mpi_processes.py",
         "if patience.is_over() or self._roll_is_called():",
         "if self._roll_is_called():",
         (f"{STOPPED}[sum]",),

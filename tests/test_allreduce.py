@@ -5,8 +5,8 @@ import types
 import numpy as np
 import pytest
 
-from glowlite.distributed.allreduce import DirectExchange, Exchange, NcclExchange, StagedExchange, exchange_of
-from glowlite.distributed.communicator import CHUNK_BYTES, Alone
+from glowlite.distributed.allreduce import Allreduce, CudaAwareAllreduce, NcclAllreduce, StagedAllreduce, make_allreduce
+from glowlite.distributed.communicator import CHUNK_BYTES, OneProcess
 from glowlite.errors import GlowliteError
 
 
@@ -34,7 +34,7 @@ class Device:
         self.array[...] = host
 
 
-class Two(Alone):
+class Two(OneProcess):
     """Rank 0 of two, of which the other always has three times as much."""
 
     size = 2
@@ -42,8 +42,8 @@ class Two(Alone):
     def __init__(self, log):
         self.log = log
 
-    def add_up(self, array, in_a_tree=False):
-        self.log.append("tree" if in_a_tree else "sum")
+    def allreduce(self, array, pairwise=False):
+        self.log.append("pairwise" if pairwise else "sum")
         array = array.array if isinstance(array, Device) else array
         array *= 4
 
@@ -95,14 +95,14 @@ def cupy(log, nccl=None):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["host", "mpi", "nccl"])
-def test_every_exchange_adds_up_in_place(kind, dtype):
+def test_every_kind_of_allreduce_adds_up_in_place(kind, dtype):
     log = []
-    exchange = exchange_of(kind, Two(log), cupy(log, Nccl(log)))
-    assert type(exchange) is {"host": StagedExchange, "mpi": DirectExchange, "nccl": NcclExchange}[kind]
+    allreduce = make_allreduce(kind, Two(log), cupy(log, Nccl(log)))
+    assert type(allreduce) is {"host": StagedAllreduce, "mpi": CudaAwareAllreduce, "nccl": NcclAllreduce}[kind]
     log.clear()
     whole = np.arange(600_001, dtype=dtype)
     vector = Device(whole.copy(), log)
-    exchange.add_up(vector)
+    allreduce.sum_in_place(vector)
     assert np.array_equal(vector.array, 4 * whole)
     chunks = -(-whole.nbytes // CHUNK_BYTES)
     assert log == {"host": ["get", "sum", "set"] * chunks, "mpi": ["synchronize", "sum"], "nccl": ["nccl", "done"]}[kind]
@@ -110,29 +110,29 @@ def test_every_exchange_adds_up_in_place(kind, dtype):
 
 def test_auto_takes_nccl_where_it_is():
     log = []
-    assert type(exchange_of("auto", Two(log), cupy(log, Nccl(log)))) is NcclExchange
-    assert type(exchange_of("auto", Two(log), cupy(log))) is StagedExchange
-    assert type(exchange_of("auto", Two(log), np)) is Exchange
-    assert type(exchange_of("nccl", Alone(), cupy(log))) is Exchange  # one process has nothing to exchange
+    assert type(make_allreduce("auto", Two(log), cupy(log, Nccl(log)))) is NcclAllreduce
+    assert type(make_allreduce("auto", Two(log), cupy(log))) is StagedAllreduce
+    assert type(make_allreduce("auto", Two(log), np)) is Allreduce
+    assert type(make_allreduce("nccl", OneProcess(), cupy(log))) is Allreduce  # one process has nothing to exchange
 
 
 def test_what_cannot_be_is_said():
     log = []
     with pytest.raises(GlowliteError, match=r"CuPy finds no NCCL.*--gpu-exchange host"):
-        exchange_of("nccl", Two(log), cupy(log))
+        make_allreduce("nccl", Two(log), cupy(log))
     with pytest.raises(GlowliteError, match="must be one of auto, nccl, mpi, host, got 'tcp'"):
-        exchange_of("tcp", Two(log), cupy(log))
+        make_allreduce("tcp", Two(log), cupy(log))
     with pytest.raises(GlowliteError, match="with --shards, use --gpu-exchange host"):
-        exchange_of("nccl", Two(log), cupy(log, Nccl(log))).add_up(Device(np.zeros(3), log), in_a_tree=True)
+        make_allreduce("nccl", Two(log), cupy(log, Nccl(log))).sum_in_place(Device(np.zeros(3), log), pairwise=True)
 
 
-def test_shards_add_up_in_a_tree_through_the_host():
+def test_shards_add_up_pairwise_through_the_host():
     log = []
-    exchange_of("host", Two(log), cupy(log)).add_up(Device(np.zeros(3, np.float32), log), in_a_tree=True)
-    assert log == ["get", "tree", "set"]
+    make_allreduce("host", Two(log), cupy(log)).sum_in_place(Device(np.zeros(3, np.float32), log), pairwise=True)
+    assert log == ["get", "pairwise", "set"]
 
 
 def test_a_total_is_a_new_vector():
     log, mine = [], np.array([1.0, 2.0])
-    assert Exchange(Two(log)).total(mine).tolist() == [4.0, 8.0] and mine.tolist() == [1.0, 2.0]
-    assert Exchange(Alone()).total(mine) is mine
+    assert Allreduce(Two(log)).sum_of(mine).tolist() == [4.0, 8.0] and mine.tolist() == [1.0, 2.0]
+    assert Allreduce(OneProcess()).sum_of(mine) is mine

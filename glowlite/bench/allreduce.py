@@ -1,4 +1,4 @@
-"""mpirun -n N python -m glowlite.bench.exchange: what it costs N ranks to add up gradients and to meet."""
+"""mpirun -n N python -m glowlite.bench.allreduce: what it costs N ranks to add up gradients, and to gather three numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.commands.program import Parser, run
-from glowlite.distributed.communicator import communicator
+from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.terminal import say
 
 MEGABYTES = (7, 44, 176)
@@ -25,26 +25,26 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    Parser("bench.exchange", "What it costs several ranks to add up gradients and to meet.").parse_args()
-    ranks = communicator()
+    Parser("bench.allreduce", "What it costs several ranks to add up gradients, and to gather three numbers.").parse_args()
+    ranks = make_communicator()
     vectors = {size: np.ones(size * 250_000, np.float32) for size in MEGABYTES}
     before = peak_mib()
     for size, vector in vectors.items():
-        sums, meetings = [], []
+        sums, allgathers = [], []
         for _ in range(ROUNDS):
             started = time.perf_counter()
-            ranks.meet(np.zeros(3), "the benchmark")
-            meetings.append(time.perf_counter() - started)
+            ranks.allgather_numbers(np.zeros(3), "the benchmark")
+            allgathers.append(time.perf_counter() - started)
             started = time.perf_counter()
-            ranks.add_up(vector)
+            ranks.allreduce(vector)
             sums.append(time.perf_counter() - started)
             vector.fill(1)
-        if ranks.leads:
+        if ranks.is_root:
             say(
-                f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, a meeting"
-                f" {1e3 * statistics.median(meetings):.2f} ms, memory grew by {peak_mib() - before:.1f} MiB"
+                f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, an allgather of 3 numbers"
+                f" {1e3 * statistics.median(allgathers):.2f} ms, memory grew by {peak_mib() - before:.1f} MiB"
             )
 
 
 if __name__ == "__main__":
-    run(main, "bench.exchange")
+    run(main, "bench.allreduce")
