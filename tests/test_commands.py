@@ -56,9 +56,14 @@ def as_command(monkeypatch):
     sys.unraisablehook = hook
 
 
-def main_of(program):
+def module_of(program):
+    """The name of the module that `python -m glowlite.PROGRAM` runs."""
     name = f"glowlite.{program}"
-    return importlib.import_module(f"{name}.__main__" if (ROOT / name.replace(".", "/")).is_dir() else name).main
+    return f"{name}.__main__" if (ROOT / name.replace(".", "/")).is_dir() else name
+
+
+def main_of(program):
+    return importlib.import_module(module_of(program)).main
 
 
 def programs():
@@ -127,8 +132,8 @@ def test_the_search_for_own_words_finds_them():
 def test_every_command_is_listed_and_run_by_the_one_function():
     assert set(COMMANDS) == programs() - {"bench.peak"}
     for program in programs():
-        path = Path(sys.modules[main_of(program).__module__].__file__)
-        assert f'if __name__ == "__main__":\n    run(main, "{program}")\n' in path.read_text(encoding="utf-8")
+        text = MODULES[module_of(program).removesuffix(".__main__")].read_text(encoding="utf-8")
+        assert f'if __name__ == "__main__":\n    run(main, "{program}")\n' in text
 
 
 MISTAKES = {

@@ -7,7 +7,7 @@ import sys
 import pytest
 from small_runs import environment
 
-import glowlite.fast.threads
+import glowlite.arrays.machine
 from glowlite.arrays.machine import available_bytes, available_cores, core_limit, memory_limit
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup rw,nsdelegate\n"
@@ -94,13 +94,13 @@ def test_the_limit_of_the_process_counts_as_well(tmp_path, monkeypatch):
 
 def test_what_is_available_is_what_the_container_leaves(monkeypatch):
     machine, cores = available_bytes(), available_cores()
-    monkeypatch.setattr(glowlite.fast.threads, "memory_limit", lambda: 1e6)
-    monkeypatch.setattr(glowlite.fast.threads, "core_limit", lambda: 0.3)
+    monkeypatch.setattr(glowlite.arrays.machine, "memory_limit", lambda: 1e6)
+    monkeypatch.setattr(glowlite.arrays.machine, "core_limit", lambda: 0.3)
     assert (available_bytes(), available_cores()) == (1e6, 1)
-    monkeypatch.setattr(glowlite.fast.threads, "core_limit", lambda: 1.5)
+    monkeypatch.setattr(glowlite.arrays.machine, "core_limit", lambda: 1.5)
     assert available_cores() == min(2, cores)
-    monkeypatch.setattr(glowlite.fast.threads, "memory_limit", lambda: INFINITE)
-    monkeypatch.setattr(glowlite.fast.threads, "core_limit", lambda: INFINITE)
+    monkeypatch.setattr(glowlite.arrays.machine, "memory_limit", lambda: INFINITE)
+    monkeypatch.setattr(glowlite.arrays.machine, "core_limit", lambda: INFINITE)
     assert available_bytes() >= machine and available_cores() >= cores
 
 

@@ -29,10 +29,10 @@ import glowlite.commands.loaded_model
 import glowlite.commands.reconstruct
 import glowlite.commands.sample
 import glowlite.commands.train
+import glowlite.drawing.observers
 import glowlite.fast.threads
 import glowlite.interop.__main__
 import glowlite.models.glow
-import glowlite.training.run_folder
 import glowlite.training.step
 from glowlite.commands.option_sources import parse_arguments
 from glowlite.distributed.communicator import OneProcess
@@ -362,7 +362,7 @@ def watched():
             seen.note("tile", self.tile_numbers)
 
         patch.setattr(glowlite.fast.threads.Workers, "__init__", made)
-        for module in (glowlite.train, glowlite.commands.loaded_model, bench):
+        for module in (glowlite.commands.train, glowlite.commands.loaded_model, bench):
             host = SimpleNamespace() if module is bench else np
             spy(
                 module, "device_namespace", lambda _, *arguments: seen.note("device", arguments),
@@ -386,7 +386,7 @@ def watch_training(words, with_a_bad_step=False):
         seen.note("parts", len(x))
 
     with watched() as (seen, patch, spy):
-        spy(glowlite.train, "make_allreduce", lambda _, kind, *__: seen.note("exchange", kind))
+        spy(glowlite.commands.train, "make_allreduce", lambda _, kind, *__: seen.note("exchange", kind))
         spy(glowlite.training.step, "add_gradients", lambda _, model, x, *__, **___: taken(x))
         noise = glowlite.training.scoring.dequantisation_noise
         spy(
@@ -460,11 +460,12 @@ class Watcher:
 def watch_command(command, words, capsys):
     """What the command itself leaves in the current folder, prints, and asks of the machine."""
     with watched() as (seen, patch, spy):
-        for drawing in (glowlite.sample, glowlite.figures, glowlite.interpolate, glowlite.reconstruct, glowlite.edit):
+        for name in ("sample", "figures", "interpolate", "reconstruct", "edit"):
+            drawing = getattr(glowlite.commands, name)
             patch.setattr(drawing, "enlarged", lambda sheet: sheet)  # as many pixels as there are: that is faster
         for name, small in {"GRID": 4, "ROW": 2, "SWEEP": (0.5, 1.0), "WALKS": 1, "STEPS": 3, "EDITS": 2}.items():
-            patch.setattr(glowlite.figures, name, small)
-        for alone in (glowlite.train, glowlite.evaluate):
+            patch.setattr(glowlite.commands.figures, name, small)
+        for alone in (glowlite.commands.train, glowlite.commands.evaluate):
             spy(alone, "make_communicator", lambda _, patience: seen.note("patience", patience), lambda _: OneProcess())
         if command == "train":
             watch_folder(seen, patch, spy)
@@ -498,8 +499,8 @@ def content(path):
 
 def watch_folder(seen, patch, spy):
     """A training with its folder, but without drawing."""
-    patch.setattr(glowlite.training.run_folder, "save_learning_curve", lambda *_: None)
-    patch.setattr(glowlite.training.run_folder, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
+    patch.setattr(glowlite.drawing.observers, "save_learning_curve", lambda *_: None)
+    patch.setattr(glowlite.drawing.observers, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
     normal = glowlite.models.glow.normal
     spy(glowlite.models.glow, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal)
     step = Training.step
@@ -517,8 +518,8 @@ def watch_comparison(seen, patch, spy):
         seen.note("others", results)
         return results
 
-    patch.setattr(glowlite.evaluate, "score_others", scored)
-    patch.setattr(glowlite.evaluate, "save_histograms", lambda path, *_: path.touch())
+    patch.setattr(glowlite.commands.evaluate, "score_others", scored)
+    patch.setattr(glowlite.commands.evaluate, "save_histograms", lambda path, *_: path.touch())
 
 
 def watch_bench(seen, patch):

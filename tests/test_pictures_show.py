@@ -282,7 +282,9 @@ def test_histograms_are_of_the_data_that_their_legend_names(tmp_path):
 
 def test_a_comparison_draws_its_own_data_and_the_others(runs, tmp_path, monkeypatch, capsys):
     run, seen = runs[3], []
-    monkeypatch.setattr(glowlite.evaluate, "save_histograms", lambda path, results, n_bits: seen.append((results, n_bits)))
+    monkeypatch.setattr(
+        glowlite.commands.evaluate, "save_histograms", lambda path, results, n_bits: seen.append((results, n_bits))
+    )
     data = runs[1].data.source
     glowlite.commands.evaluate.main([str(run.path), "--ood", str(data), "--histogram", str(tmp_path / "h.png")])
     ((results, n_bits),) = seen
@@ -386,7 +388,7 @@ def test_a_page_of_reconstructions_has_its_rows_beside_their_titles(run, tmp_pat
     monkeypatch.chdir(tmp_path)
     x = middle(run.data.held_out[:])[[3, 0, 5]]
     y = x[::-1].copy() + np.float32(0.01)  # of other images, so that no row looks like another
-    monkeypatch.setattr(glowlite.reconstruct, "rebuilt", lambda model, pixels, n_bits: (middle(pixels), y))
+    monkeypatch.setattr(glowlite.commands.reconstruct, "rebuilt", lambda model, pixels, n_bits: (middle(pixels), y))
     with writing() as titles:
         glowlite.commands.reconstruct.main([str(run.path), "3", "0", "5"])
     rows = titled_sheets(read("reconstruction.png"), titles, 1, 3)

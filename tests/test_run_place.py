@@ -176,7 +176,7 @@ def test_a_folder_of_somebody_else_is_refused_whatever_is_in_it(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     Path("mine", name).parent.mkdir(parents=True)
     Path("mine", name).write_text('{"mine": 1}')
-    monkeypatch.setattr(glowlite.train, "load", lambda *arguments: pytest.fail("data were loaded first"))
+    monkeypatch.setattr(glowlite.commands.train, "load", lambda *arguments: pytest.fail("data were loaded first"))
     with pytest.raises(GlowliteError, match="mine"):
         main([*SMALL, "--out", "mine", *more])
     assert contents(tmp_path / "mine") == {name: b'{"mine": 1}'}
@@ -219,7 +219,7 @@ def test_a_run_that_failed_before_its_first_checkpoint_begins_again_by_the_same_
         raise GlowliteError("step 2: loss is not finite")
 
     with monkeypatch.context() as failing:
-        failing.setattr(glowlite.train, "train", fail)
+        failing.setattr(glowlite.commands.train, "train", fail)
         with pytest.raises(GlowliteError, match="step 2"):
             main(command)
     assert json.loads(Path("run/config.json").read_text())["saved"] is False
@@ -458,7 +458,7 @@ def test_a_run_that_was_stopped_before_its_first_evaluation_says_so(tmp_path, mo
         def __bool__(self):
             return True
 
-    monkeypatch.setattr(glowlite.train, "Interrupts", Stopped)
+    monkeypatch.setattr(glowlite.commands.train, "Interrupts", Stopped)
     assert main(["--data", "ramps.npz", *SMALL, "--out", "a run; rm"]) == 143
     assert "go on with python -m glowlite.train --resume --out 'a run; rm'\n" in capsys.readouterr().err
     assert main(["--resume", "--out", "a run; rm", "--steps", "1"]) == 0

@@ -172,7 +172,7 @@ def test_the_command_looks_at_the_memory_of_a_part_of_the_batch(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     options = ["--K", "1", "--L", "1", "--width", "8", "--batch", "64", "--steps", "1", "--out", "run"]
     asked = []
-    monkeypatch.setattr(glowlite.train, "check_memory", lambda model, images: asked.append(images))
+    monkeypatch.setattr(glowlite.commands.train, "check_memory", lambda model, images: asked.append(images))
     for more in ([], ["--accumulate", "5"]):
         glowlite.commands.train.make_training(parse_arguments([*options, *more]), OneProcess())
     assert asked == [64, 13]
