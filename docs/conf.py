@@ -82,6 +82,36 @@ def as_page(name, text):
     return text.replace("\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n")
 
 
+def bring_reference(app, config):
+    """A page of the reference for every folder of the package that one imports from, and every module beside them."""
+    package, there = Path(glowlite.__file__).parent, HERE / "api"
+    doors = {path.name for path in (package / "commands").glob("*.py")}  # glowlite/train.py and so on
+    pages = {}
+    for path in package.iterdir():
+        if (path / "__init__.py").exists() and path.name not in ("bench", "commands"):
+            pages[f"{path.name}.md"] = reference_of(sorted(path.rglob("*.py")), package)
+        elif path.suffix == ".py" and not path.name.startswith("__") and path.name not in doors:
+            pages[f"{path.stem}.md"] = reference_of([path], package)
+    for path in there.glob("*.md"):
+        if path.name not in {*pages, "index.md"}:
+            path.unlink()  # of a folder that is gone
+    for name, text in pages.items():
+        if not (there / name).exists() or (there / name).read_text() != text:  # an untouched page is not built again
+            (there / name).write_text(text)
+
+
+def reference_of(paths, package):
+    """The page with what the docstrings of some modules say; the first one gives it its name."""
+    sections = []
+    for path in paths:
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        if parts[-1] != "__main__":
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            directive = f"```{{eval-rst}}\n.. automodule:: {name}\n   :ignore-module-all:\n```"
+            sections.append(f"{'##' if sections else '#'} {name}\n\n{directive}\n")
+    return "\n".join(sections)
+
+
 def docstring(app, what, name, obj, options, lines):
     lines[:] = as_restructured_text(lines)
 
@@ -93,5 +123,6 @@ def signature(app, what, name, obj, options, arguments, returns):
 
 def setup(app):
     app.connect("config-inited", bring_tutorials)
+    app.connect("config-inited", bring_reference)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("autodoc-process-signature", signature)

@@ -40,7 +40,7 @@ SMALL = [
 
 def draw_nothing(patch):
     for name in ("save_pictures", "save_learning_curve", "samples_at_temperatures"):
-        patch.setattr(f"glowlite.training.run_folder.{name}", lambda *arguments: None)
+        patch.setattr(f"glowlite.drawing.observers.{name}", lambda *arguments: None)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,6 @@ from small_runs import dataset
 import glowlite.training.checkpoint
 import glowlite.training.loop
 import glowlite.training.run
-import glowlite.training.run_folder
 import glowlite.training.step
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.arrays.slices import cut
@@ -149,8 +148,6 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for module in (glowlite.training.loop, glowlite.training.step):
             patch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-        for name in ("save_learning_curve", "save_pictures"):
-            patch.setattr(glowlite.training.run_folder, name, lambda *_: None)
         noted, seen = [], {}
         for session in (1, 2):
             training = Watched(make_model(), clock)
