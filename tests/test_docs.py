@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from small_runs import SMALL, command, environment
+from test_floors import FLOOR_OF
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "layers").glob("*.md"))]
@@ -106,3 +107,20 @@ def test_links_lead_somewhere(page):
             target = ROOT / "glowlite" / target.stem
         assert target.exists(), f"{link}: no such file"
         assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+def test_the_map_in_the_readme_has_a_row_for_every_floor():
+    """From the ground up, as imports go; `testing` stands last, since it imports nothing of the rest."""
+    text = (ROOT / "README.md").read_text().partition("## Map of the code")[2]
+    rows = [re.findall(r"`(\w+)[/.]", row) for row in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)]
+    *named, last = [name for row in rows for name in row]
+    assert last == "testing" and sorted([*named, last]) == sorted(FLOOR_OF)
+    assert [FLOOR_OF[name] for name in named] == sorted(FLOOR_OF[name] for name in named)
+
+
+def test_the_drawing_of_the_floors_shows_every_one(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "figures")
+    rows = [names.split() for names, _ in reversed(importlib.import_module("draw").FLOORS)]
+    named = [name for row in rows for name in row]
+    assert sorted(named) == sorted(FLOOR_OF)
+    assert [FLOOR_OF[name] for name in named] == sorted(FLOOR_OF[name] for name in named)

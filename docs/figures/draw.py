@@ -8,24 +8,32 @@ from pathlib import Path
 from canvas import BLUE, GREEN, GREY, INK, LIGHT, RED, YELLOW, Canvas
 
 
+FLOORS = (  # from the top down: folders of glowlite/, and what is in them
+    ("commands   bench   interop", "what is typed; the clock; other people's codes"),
+    ("drawing", "sheets, plots, the page of a run"),
+    ("training   latent", "step, loop, guards, checkpoints; walks, directions"),
+    ("data", "readers, preparation, batches"),
+    ("models", "GlowConfig, Glow, saved weights"),
+    ("fast", "tiles over threads, folded matrices, kernels"),
+    ("bijectors   objective", "the invertible layers, Chain; bits per dimension"),
+    ("conditioners   distributed", "networks inside a coupling; many processes"),
+    ("files", "read and written whole or not at all"),
+    ("arrays", "NumPy or CuPy, parameters, random numbers"),
+    ("errors   terminal   testing", "lines for a person; the laws, by themselves"),
+)
+LAYERS = ("models", "bijectors   objective", "conditioners   distributed")  # the mathematics
+
+
 def floors() -> Canvas:
-    c = Canvas(74, 50)
-    rows = [
-        ("6  commands", "train   sample   edit   evaluate   interpolate   reconstruct   figures   report   bench", LIGHT),
-        ("5  training", "update   training   trainer   checkpoint   agreement   run_folder   run_place   pictures", LIGHT),
-        ("4  around it", "interop   batches   evaluation   guards   settings   sheets   drawing   directions", LIGHT),
-        ("3  the model", "models/ (Glow, GlowConfig)   objective   optimizers   data/   latent", "#cfe5f2"),
-        ("2  the layers", "bijectors/   conditioners/", "#cfe5f2"),
-        ("1  one vector, many cores", "parameters   stacks   workers   communicator   mpi   storage   outputs", LIGHT),
-        ("0  the ground", "backend   shapes   errors   terminal   inputs   schema   limits   blas   testing/", LIGHT),
-    ]
-    for i, (name, modules, color) in enumerate(rows):
-        y = 42 - 6.5 * i
-        c.box(3, y, 63, 5.4, "", color)
-        c.text(4.2, y + 3.8, name, 9.5, across="left", bold=True)
-        c.text(4.2, y + 1.6, modules, 8.2, "#444444", across="left")
-    c.arrow((69.5, 47), (69.5, 3.5), BLUE, thick=2.2)
-    c.text(71.3, 25, "imports go down", 9, BLUE, turn=90)
+    c = Canvas(74, 4.1 * len(FLOORS) + 3.5)
+    for i, (rooms, what) in enumerate(reversed(FLOORS)):
+        y = 1.9 + 4.1 * i
+        c.box(3, y, 63, 3.4, "", "#cfe5f2" if rooms in LAYERS else LIGHT)
+        c.text(4.2, y + 1.7, rooms, 9.5, across="left", bold=True)
+        c.text(29, y + 1.7, what, 8.2, "#444444", across="left")
+    top = 4.1 * len(FLOORS) + 1.2
+    c.arrow((69.5, top), (69.5, 1.9), BLUE, thick=2.2)
+    c.text(71.3, top / 2, "imports go down", 9, BLUE, turn=90)
     return c
 
 
