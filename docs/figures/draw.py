@@ -7,7 +7,6 @@ from pathlib import Path
 
 from canvas import BLUE, GREEN, GREY, INK, LIGHT, RED, YELLOW, Canvas
 
-
 FLOORS = (  # from the top down: folders of glowlite/, and what is in them
     ("commands   bench   interop", "what is typed; the clock; other people's codes"),
     ("drawing", "sheets, plots, the page of a run"),
