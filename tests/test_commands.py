@@ -132,7 +132,7 @@ def test_the_search_for_own_words_finds_them():
 def test_every_command_is_listed_and_run_by_the_one_function():
     assert set(COMMANDS) == programs() - {"bench.peak"}
     for program in programs():
-        text = MODULES[module_of(program).removesuffix(".__main__")].read_text(encoding="utf-8")
+        text = MODULES[module_of(program)].read_text(encoding="utf-8")
         assert f'if __name__ == "__main__":\n    run(main, "{program}")\n' in text
 
 
