@@ -49,7 +49,7 @@ class Planted:
 def test_what_is_held_is_what_shows_where_the_other_holds(monkeypatch):
     planted = Planted()
     monkeypatch.setattr("glowlite.latent.directions.encoded", lambda model, images: planted.z.astype(np.float32))
-    found = Directions.of(None, planted.images, planted.attributes, ("hat", "hair"))
+    found = Directions.from_images(None, planted.images, planted.attributes, ("hat", "hair"))
     assert found.counts.tolist() == planted.attributes.sum(axis=0).tolist() and found.images == 4000
     np.testing.assert_allclose(found.given[0, 1, 1], 0.5 * planted.vectors[1], atol=0.1)  # under a hat
     np.testing.assert_allclose(found.given[0, 0, 1], planted.vectors[1], atol=0.1)
@@ -97,7 +97,7 @@ def test_an_edit_is_the_same_on_the_device():
     for model in (host, device):
         model.n_bits = 5
         model.initialize(model.xp.asarray((pictures / 255 - 0.5).astype(np.float32)))
-    found = [Directions.of(model, pictures, attributes, ("a", "b", "c")) for model in (host, device)]
+    found = [Directions.from_images(model, pictures, attributes, ("a", "b", "c")) for model in (host, device)]
     np.testing.assert_allclose(found[1].mean, found[0].mean, atol=1e-4)
     np.testing.assert_allclose(found[1].given, found[0].given, atol=1e-4)
     edited = [
@@ -114,16 +114,16 @@ def test_more_attributes_than_can_be_held_have_the_paper_s_directions_only(monke
     model.n_bits = 5
     model.initialize((pictures / 255 - 0.5).astype(np.float32))
     attributes = np.random.default_rng(0).random((30, 11)) < 0.5
-    found = Directions.of(model, pictures, attributes, [f"a{i}" for i in range(11)])
+    found = Directions.from_images(model, pictures, attributes, [f"a{i}" for i in range(11)])
     assert found.given.shape == (11, 2, 0, 192)
     states = found.states(pictures)
     np.testing.assert_allclose(found.changes(states, {"a3": 1.0}, "mean")[0], found.mean[3])
     with pytest.raises(GlowliteError, match="at most 10 attributes, here are 11; use mean"):
         found.changes(states, {"a3": 1.0})
     with pytest.raises(GlowliteError, match="attribute a0: 30 of 30 images have it"):
-        Directions.of(model, pictures, attributes | True, [f"a{i}" for i in range(11)])
+        Directions.from_images(model, pictures, attributes | True, [f"a{i}" for i in range(11)])
     with pytest.raises(GlowliteError, match="have no attributes"):
-        Directions.of(model, pictures, attributes[:, :0], ())
+        Directions.from_images(model, pictures, attributes[:, :0], ())
 
 
 # --- real faces, judged by a classifier that has seen real pixels only ---

@@ -271,7 +271,7 @@ def test_a_place_that_cannot_be_is_found_before_any_work(at_home, command, place
     before = everything(at_home)
     monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path))  # the superuser may write anything
     for module in (evaluate, sample, interpolate, reconstruct, edit, export):
-        monkeypatch.setattr(module, "load_trained", no_work)
+        monkeypatch.setattr(module, "load_model", no_work)
     monkeypatch.setattr(data, "load", no_work)
     with pytest.raises(OutputError) as caught:
         main([*words, f"{place}{suffix}"])
@@ -310,7 +310,7 @@ def test_a_full_disk_is_one_line_after_the_result_and_loses_nothing(at_home, com
                                                      (figures.main, [], "samples.png")])  # fmt: skip
 def test_a_folder_of_pictures_is_looked_at_before_any_work(at_home, main, words, name, monkeypatch):
     for module in (sample, figures):
-        monkeypatch.setattr(module, "load_trained", no_work)
+        monkeypatch.setattr(module, "load_model", no_work)
     (at_home / "out").mkdir()
     (at_home / "out" / name).write_text("mine")
     (at_home / "a-file").write_text("mine")

@@ -31,7 +31,7 @@ import glowlite.drawing.plots
 import glowlite.drawing.run_pictures
 import glowlite.drawing.sheets
 from glowlite import Glow, GlowConfig
-from glowlite.commands.loaded_model import load_trained
+from glowlite.commands.loaded_model import load_model
 from glowlite.data import load
 from glowlite.data.images import ArrayImages
 from glowlite.fast.threads import Workers
@@ -310,10 +310,10 @@ def test_a_sheet_has_every_image_once_row_by_row(channels, count, columns):
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_drawn_images_are_theirs_and_a_lost_one_is_lost_alone(channels):
     x = np.random.default_rng(0).random((3, *SIDES, channels)) - 0.5
-    assert np.array_equal(glowlite.drawing.sheets.drawn(x, N_BITS), as_shown(x))
+    assert np.array_equal(glowlite.drawing.sheets.to_rgb(x, N_BITS), as_shown(x))
     broken = x.copy()
     broken[1, 2, 3, channels - 1] = np.nan
-    found = glowlite.drawing.sheets.drawn(broken, N_BITS)
+    found = glowlite.drawing.sheets.to_rgb(broken, N_BITS)
     assert np.array_equal(found[[0, 2]], as_shown(x[[0, 2]])) and not np.array_equal(found[1], as_shown(x)[1])
 
 
@@ -409,7 +409,7 @@ def test_what_is_rebuilt_is_the_image_through_the_model_and_back(run):
 def changed(run, image, column, alphas):
     """Images (H, W, C) along the paper's direction of an attribute, at each of alphas."""
     data = run.data
-    directions = Directions.of(run.model, data.train[:], data.attributes, data.attribute_names)
+    directions = Directions.from_images(run.model, data.train[:], data.attributes, data.attribute_names)
     latents = run.model.encode(middle(image[None]))
     sizes = np.cumsum([z.size for z in latents])[:-1]
     parts = [d.reshape(z.shape) for d, z in zip(np.split(directions.mean[column], sizes), latents, strict=True)]
@@ -443,7 +443,7 @@ def test_a_contact_sheet_has_training_images_from_the_first_to_the_last(run, n_b
 
 
 def task_of(runs, channels, others=()):
-    trained = [load_trained(str(runs[c].path), OPTIONS) for c in (channels, *others)]
+    trained = [load_model(str(runs[c].path), OPTIONS) for c in (channels, *others)]
     return glowlite.commands.figures.Task(trained[0], trained[1:], 4, 0.6)
 
 

@@ -17,7 +17,7 @@ from glowlite.models.pretrained import NAMES, pretrained_file
 from glowlite.objective import middles, quantise, to_pixels
 from glowlite.training.scoring import scores
 
-MOST_BYTES = 4e6
+MAX_BYTES = 4e6
 FACES = 500
 
 
@@ -28,7 +28,7 @@ def faces():
 
 def test_the_file_is_small_and_its_header_says_what_it_is(faces):
     with pretrained_file("faces") as path:
-        assert path.stat().st_size <= MOST_BYTES
+        assert path.stat().st_size <= MAX_BYTES
         arrays, header = read_arrays(path)
     assert {array.dtype.name for array in arrays.values() if array.dtype.kind == "f"} == {"float16"}
     assert faces.dtype == np.float32 and faces.store.theta.dtype == np.float32 and faces.initialized

@@ -314,7 +314,7 @@ def test_a_fingerprint_is_of_the_images_in_their_order(tmp_path, kind, change):
 
 
 def test_a_fingerprint_of_a_large_set_notices_another_order(monkeypatch):
-    monkeypatch.setattr("glowlite.data.fingerprint.MOST_BYTES", 1000)
+    monkeypatch.setattr("glowlite.data.fingerprint.MAX_BYTES", 1000)
     monkeypatch.setattr("glowlite.data.fingerprint.FEWEST", 3)
     data, other = dataset(200), dataset(200)
     assert fingerprint(data) == fingerprint(other)

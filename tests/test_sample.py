@@ -11,10 +11,10 @@ from small_runs import command, images, small_model
 
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.commands import evaluate, figures, interpolate, reconstruct, sample
-from glowlite.commands.evaluate import told_apart
-from glowlite.commands.loaded_model import part_words
+from glowlite.commands.evaluate import auc
+from glowlite.commands.loaded_model import model_and_images
 from glowlite.data import load
-from glowlite.drawing.sheets import MAGENTA, drawn, lost, tile
+from glowlite.drawing.sheets import MAGENTA, nonfinite_message, tile, to_rgb
 from glowlite.fast.threads import Workers
 from glowlite.files.outputs import GIF, PNG, check_output
 from glowlite.objective import to_pixels
@@ -96,14 +96,16 @@ def test_what_is_not_finite_is_drawn_as_a_cross_and_the_rest_as_it_is():
     x = np.linspace(-0.6, 0.6, 5 * 4 * 4 * 1, dtype=np.float32).reshape(5, 4, 4, 1)
     expected = to_pixels(x, 8)
     x[1, 2, 2, 0], x[4, 0, 0, 0] = np.nan, -np.inf
-    found = drawn(x, 8)
+    found = to_rgb(x, 8)
     assert found.dtype == np.uint8 and found.shape == (5, 4, 4, 3)
     assert all(np.array_equal(found[i], expected[i].repeat(3, axis=2)) for i in (0, 2, 3))
     for i in (1, 4):
         assert all((found[i, k, k] == MAGENTA).all() and (found[i, k, 3 - k] == MAGENTA).all() for k in range(4))
-    assert lost(x, "samples", "do this") == "2 of 5 samples are not finite: numbers 1, 4, counted from 0; do this"
-    assert lost(x[:2], "samples", "do this").startswith("1 of 2 samples is not finite: number 1,")
-    assert lost(x[2:4], "samples", "do this") is None
+    assert (
+        nonfinite_message(x, "samples", "do this") == "2 of 5 samples are not finite: numbers 1, 4, counted from 0; do this"
+    )
+    assert nonfinite_message(x[:2], "samples", "do this").startswith("1 of 2 samples is not finite: number 1,")
+    assert nonfinite_message(x[2:4], "samples", "do this") is None
     assert tile(found, 3).shape == (2 * 5 + 1, 3 * 5 + 1, 3)
 
 
@@ -250,8 +252,8 @@ def test_other_data_are_fitted_scored_and_drawn(home, capsys):
 
 def test_pairs_are_counted_with_ties_as_halves():
     own, others = np.array([1.0, 2.0, 3.0]), np.array([2.0, 9.0])
-    assert told_apart(own, others) == (1 + 0.5 + 3) / 6
-    assert told_apart(own, own) == 0.5 and told_apart(own, own + 5) == 1 and told_apart(own, own - 5) == 0
+    assert auc(own, others) == (1 + 0.5 + 3) / 6
+    assert auc(own, own) == 0.5 and auc(own, own + 5) == 1 and auc(own, own - 5) == 0
 
 
 # --- mistakes ---
@@ -318,9 +320,12 @@ def test_a_mistake_ends_the_command_with_code_2_and_no_traceback(tmp_path):
 
 def test_the_first_word_is_a_model_if_it_is_a_folder_a_model_file_or_a_name(home):
     (home / "run").mkdir()
-    assert part_words(["run", "1"]) == ("run", ["1"]) and part_words(["a.safetensors"]) == ("a.safetensors", [])
-    assert part_words(["faces", "a.png"]) == ("faces", ["a.png"]) and part_words(["1", "run"]) == ("faces", ["1", "run"])
-    assert part_words([]) == ("faces", [])
+    assert model_and_images(["run", "1"]) == ("run", ["1"]) and model_and_images(["a.safetensors"]) == ("a.safetensors", [])
+    assert model_and_images(["faces", "a.png"]) == ("faces", ["a.png"]) and model_and_images(["1", "run"]) == (
+        "faces",
+        ["1", "run"],
+    )
+    assert model_and_images([]) == ("faces", [])
 
 
 def test_more_samples_than_memory_holds_are_refused(monkeypatch):

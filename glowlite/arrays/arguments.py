@@ -11,18 +11,18 @@ import numpy as np
 
 from glowlite.errors import GlowliteError
 
-MOST = 2**63 - 1  # of a whole number; NumPy counts no further
-SEED_MOST = 2**64 - 1
+MAX_INT = 2**63 - 1  # of a whole number; NumPy counts no further
+MAX_SEED = 2**64 - 1
 
 
-def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = MOST) -> int:
+def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = MAX_INT) -> int:
     """`value` as an int, if it is one of Python or NumPy from `least` to `most`. Raises GlowliteError; True is none."""
     try:
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
         number = None
     if number is None or not least <= number <= most:
-        bounds = f"of at least {least}" if most == MOST else f"from {least} to {most}"
+        bounds = f"of at least {least}" if most == MAX_INT else f"from {least} to {most}"
         raise GlowliteError(f"{where}: {name} must be a whole number {bounds}, got {shown(value)}")
     return number
 
@@ -43,7 +43,7 @@ def real_number(where: str, name: str, value: Any, least: float = 0.0, most: flo
 
 def check_seed(where: str, seed: Any) -> int:
     """A seed as an int. Raises GlowliteError."""
-    return whole_number(where, "seed", seed, 0, SEED_MOST)
+    return whole_number(where, "seed", seed, 0, MAX_SEED)
 
 
 def shown(value: Any) -> str:

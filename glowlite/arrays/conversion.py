@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 ROWS, BYTES = 256, 1 << 26  # looked at, at most
-MOST_CHANNELS = 4  # of pictures: greys, two of something, colours, colours and transparency
+MAX_CHANNELS = 4  # of pictures: greys, two of something, colours, colours and transparency
 BEYOND = 0.05  # of a range by which resizing overshoots it
 OF_16_BITS = (1 << 14, 1 << 16)  # cameras have 10, 12 or 14 bits: above that, 65535 is white
 GENERIC = "bring them to 0 (black) .. 255 (white), round them, and convert them with .astype('uint8')"
@@ -37,7 +37,7 @@ def value_advice(array: Any) -> str:
 
 def shape_advice(shape: tuple[int, ...]) -> str | None:
     """What to do where this is not the shape of images (N, H, W, C) or (N, H, W), or hardly; None where it can be."""
-    if len(shape) == 4 and shape[1] <= MOST_CHANNELS < shape[3] and shape[1] < shape[2]:
+    if len(shape) == 4 and shape[1] <= MAX_CHANNELS < shape[3] and shape[1] < shape[2]:
         return "channels come last: use x.transpose(0, 2, 3, 1)"
     if len(shape) == 3 and _is_one_image(*shape):
         return (
@@ -91,7 +91,7 @@ def _of_floats(low: float, high: float) -> str | None:
 
 def _is_one_image(first: int, second: int, third: int) -> bool:
     """Whether this is (H, W, C) or (C, H, W). Greys (N, H, W) of one or three columns could not be squeezed anyway."""
-    channels_last = third in (1, 3) or (third == MOST_CHANNELS and min(first, second) >= 32)
+    channels_last = third in (1, 3) or (third == MAX_CHANNELS and min(first, second) >= 32)
     return (channels_last and min(first, second) > third) or (first in (1, 3) and min(second, third) >= 8)
 
 

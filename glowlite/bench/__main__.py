@@ -25,7 +25,7 @@ from glowlite.commands.sample import check_size
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import MOST_THREADS, TILE_MB
 from glowlite.files.outputs import BENCHMARK, PNG, check_folder, check_output, output
-from glowlite.models.config import CHANNELS_MOST, CHOICES, MOST, SIDE_MOST, GlowConfig
+from glowlite.models.config import CHOICES, MAX_CHANNELS, MAX_SIDE, MAX_SIZES, GlowConfig
 from glowlite.models.glow import check_room
 from glowlite.terminal import say, shortened
 
@@ -36,11 +36,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("bench", "Time a training step, part by part, against what this machine can do at most.")
     add = parser.add_argument
     add("--preset", choices=SHAPES, help="side, channels, K, L, width, coupling, scale and batch of that training job")
-    add("--side", type=at_least(2, int, SIDE_MOST), default=32, help="height and width of the images")
-    add("--channels", type=at_least(1, int, CHANNELS_MOST), default=3, help="of the images")
-    add("--K", type=at_least(1, int, MOST["K"]), default=8, help="steps of flow a level")
-    add("--L", type=at_least(1, int, MOST["L"]), default=3, help="levels")
-    add("--width", type=at_least(1, int, MOST["width"]), default=512, help="hidden channels of the coupling networks")
+    add("--side", type=at_least(2, int, MAX_SIDE), default=32, help="height and width of the images")
+    add("--channels", type=at_least(1, int, MAX_CHANNELS), default=3, help="of the images")
+    add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
+    add("--width", type=at_least(1, int, MAX_SIZES["width"]), default=512, help="hidden channels of the coupling networks")
     add("--batch", type=at_least(1), default=16, help="images a step")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
     add("--scale", choices=CHOICES["scale"], default="sigmoid", help="scale of an affine coupling")
@@ -148,10 +148,10 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
     if text in ("", "none"):
         return []
     parts = text.split(",")
-    if not all(part.isdecimal() and len(part) < 20 and 0 < int(part) <= MOST["K"] for part in parts):
+    if not all(part.isdecimal() and len(part) < 20 and 0 < int(part) <= MAX_SIZES["K"] for part in parts):
         raise GlowliteError(
-            f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MOST['K']:,} with commas between, or none;"
-            " such as 4,16"
+            f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MAX_SIZES['K']:,} with commas between, or"
+            " none; such as 4,16"
         )
     return [int(part) for part in parts]
 

@@ -16,7 +16,7 @@ from glowlite.files.inputs import read_bytes
 from glowlite.files.schema import read_json
 from glowlite.terminal import shortened
 
-MOST_BYTES = 1 << 16  # of the file; one with every option has 1,500
+MAX_BYTES = 1 << 16  # of the file; one with every option has 1,500
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 AS_IT_STANDS = ("str", "int", "float")  # tags of YAML
 
@@ -29,7 +29,7 @@ def read_config_file(word: str) -> dict[str, Any]:
     """
     where = f"--config {word}"
     try:
-        content = _standard_input(where) if word == "-" else read_bytes(Path(word), MOST_BYTES)
+        content = _standard_input(where) if word == "-" else read_bytes(Path(word), MAX_BYTES)
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise GlowliteError(f"{where}: cannot be read: {error.strerror}; check the path") from None
@@ -48,9 +48,9 @@ def read_config_file(word: str) -> dict[str, Any]:
 def _standard_input(where: str) -> bytes:
     if launched_as() is not None:
         raise GlowliteError(f"{where}: only one of several ranks could read standard input; name a file")
-    content = sys.stdin.buffer.read(MOST_BYTES + 1) if sys.stdin is not None else b""
-    if len(content) > MOST_BYTES:
-        raise GlowliteError(f"{where}: is larger than the {MOST_BYTES} bytes that a configuration may have")
+    content = sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin is not None else b""
+    if len(content) > MAX_BYTES:
+        raise GlowliteError(f"{where}: is larger than the {MAX_BYTES} bytes that a configuration may have")
     return content
 
 

@@ -7,7 +7,7 @@ import dataclasses
 
 from glowlite.commands.program import Parser, at_least
 from glowlite.data.preparation import Preparation
-from glowlite.models.config import SIDE_MOST
+from glowlite.models.config import MAX_SIDE
 
 
 def add_data_options(parser: Parser) -> None:
@@ -15,7 +15,7 @@ def add_data_options(parser: Parser) -> None:
     add = parser.add_argument_group("preparation of the images").add_argument
     switch = argparse.BooleanOptionalAction
     add("--grey", action=switch, default=False, help="turn colours to one channel")
-    side = at_least(1, int, SIDE_MOST)
+    side = at_least(1, int, MAX_SIDE)
     add("--resize", type=side, metavar="SIDE", help="shrink or enlarge until the shorter side has so many pixels")
     add("--crop", type=side, metavar="SIDE", help="cut a square of so many pixels from the middle")
     add("--random-crop", action=switch, default=False, help="in training, cut it from anywhere")

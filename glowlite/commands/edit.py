@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.backend import to_host
-from glowlite.commands.loaded_model import Trained, add_model_options, add_place_of_data, load_trained, part_words
+from glowlite.commands.loaded_model import LoadedModel, add_model_options, add_place_of_data, load_model, model_and_images
 from glowlite.commands.program import Parser, at_least
-from glowlite.drawing.sheets import drawn, enlarged, lost, save_png, tile
+from glowlite.drawing.sheets import enlarged, nonfinite_message, save_png, tile, to_rgb
 from glowlite.errors import GlowliteError, OutputError
 from glowlite.files.outputs import DIRECTIONS as DIRECTIONS_FILE
 from glowlite.files.outputs import PNG, check_output, output_path
 from glowlite.files.schema import STEPS, checked, list_of, record, text, whole
 from glowlite.files.storage import read_arrays, write_arrays
-from glowlite.latent.directions import HELD_MOST, METHODS, Directions
+from glowlite.latent.directions import MAX_HELD, METHODS, Directions
 from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, directions_file
 from glowlite.terminal import say, shortened, warn
 
 DIRECTIONS = "directions.safetensors"
-MOST_ALPHA = 1000
+MAX_ALPHA = 1000
 HEADER = record({"names": list_of(text(), least=1), "images": whole(1, STEPS), "weights": text(), "data": text()})
 SIZES = (("mean", 1), ("reader", 0))  # the arrays whose axes say how long a latent is, and how many pixels are read
 DEFAULT_ALPHA = 1.0  # enough for 9 of 10 faces by method held, see docs/editing.md
@@ -39,9 +39,9 @@ def alpha_range(text: str) -> tuple[float, ...]:
         ends = (float(first), float(last)) if dots else (float(first),)
     except ValueError:
         ends = (math.nan,)
-    if not all(abs(end) <= MOST_ALPHA for end in ends):
+    if not all(abs(end) <= MAX_ALPHA for end in ends):
         raise argparse.ArgumentTypeError(
-            f"expected a number or a range such as -1..1, from -{MOST_ALPHA} to {MOST_ALPHA}, got {shortened(text, 30)!r}"
+            f"expected a number or a range such as -1..1, from -{MAX_ALPHA} to {MAX_ALPHA}, got {shortened(text, 30)!r}"
         )
     return ends
 
@@ -76,7 +76,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def directions_of(trained: Trained) -> Directions:
+def directions_of(trained: LoadedModel) -> Directions:
     """Those that lie with the model if they are of these weights; else from its data, and left in the folder of the run."""
     weights, run = fingerprint(trained.model), trained.run
     place = Path(run) / DIRECTIONS if Path(run).is_dir() and run not in NAMES else None
@@ -89,7 +89,7 @@ def directions_of(trained: Trained) -> Directions:
         except GlowliteError as error:
             warn(f"{error}; taken again")
     data = trained.data()
-    found = Directions.of(trained.model, data.train[:], data.attributes, data.attribute_names)
+    found = Directions.from_images(trained.model, data.train[:], data.attributes, data.attribute_names)
     if place is not None:
         try:
             save_directions(found, output_path("directions", place, DIRECTIONS_FILE), weights, data.source)
@@ -128,7 +128,7 @@ def load_directions(path: Path, weights: str) -> Directions:
 def check_directions(arrays: dict[str, np.ndarray], attributes: int, path: Path) -> None:
     """Raise GlowliteError unless the arrays have the shapes that Directions says, for so many attributes, and are finite."""
     latent, pixels = (arrays[name].shape[axis] if name in arrays and arrays[name].ndim == 2 else 0 for name, axis in SIZES)
-    pairs = attributes if attributes <= HELD_MOST else 0
+    pairs = attributes if attributes <= MAX_HELD else 0
     shapes = {
         "mean": (attributes, latent), "given": (attributes, 2, pairs, latent), "reach": (attributes,),
         "reader": (pixels, attributes), "counts": (attributes,),
@@ -153,7 +153,7 @@ def strips(
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
-    which, words = part_words(options.words)
+    which, words = model_and_images(options.words)
     names = list(dict.fromkeys(name for group in options.attribute for name in group.split(",") if name))
     if options.save:
         check_output("--save", options.save, DIRECTIONS_FILE)
@@ -166,10 +166,10 @@ def main(arguments: list[str] | None = None) -> None:
         raise GlowliteError(
             f"{words[0]}: no folder of a run, model file or pretrained model, and {option} takes no images; leave it out"
         )
-    trained = load_trained(which, options)
+    trained = load_model(which, options)
     if options.save:
         data = trained.data()
-        directions = Directions.of(trained.model, data.train[:], data.attributes, data.attribute_names)
+        directions = Directions.from_images(trained.model, data.train[:], data.attributes, data.attribute_names)
         save_directions(
             directions, output_path("--save", options.save, DIRECTIONS_FILE), fingerprint(trained.model), data.source
         )
@@ -186,9 +186,9 @@ def main(arguments: list[str] | None = None) -> None:
     alphas = np.linspace(first, last, options.steps) if len(options.alpha) == 2 else np.array([0.0, last])
     images = strips(trained.model, directions, trained.images(words), names, alphas, options.method)
     flat = images.reshape(-1, *images.shape[2:])
-    line = lost(flat, "edited images", ADVICE)
+    line = nonfinite_message(flat, "edited images", ADVICE)
     if line is not None:
         warn(line)
-    save_png(options.out, enlarged(tile(drawn(flat, trained.n_bits), len(alphas))))
+    save_png(options.out, enlarged(tile(to_rgb(flat, trained.n_bits), len(alphas))))
     shown = ", ".join(f"{alpha:g}" for alpha in alphas.round(2))
     say(f"{options.out}: {', '.join(names)} of {', '.join(words)} at alpha {shown}, by {trained.name}")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.commands.data_options import add_data_options, preparation_of
-from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, Trained, add_model_options, load_trained
-from glowlite.commands.program import MOST_SEED, Parser, at_least
+from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, LoadedModel, add_model_options, load_model
+from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data import Dataset, load
 from glowlite.data.embedded import check_meaning
 from glowlite.data.own import load_fitted
@@ -41,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=1,
         help="draws of the noise; more give a tighter bound",
     )
-    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
     add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
     add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
     add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
@@ -51,7 +51,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def data_of(options: argparse.Namespace, trained: Trained, processes: int) -> Dataset:
+def data_of(options: argparse.Namespace, trained: LoadedModel, processes: int) -> Dataset:
     """The data asked for, or those of the run, as they were prepared for training."""
     if options.data is not None:
         if trained.fingerprint is not None and preparation_of(options) == Preparation():
@@ -78,7 +78,7 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
         check_output("--csv", options.csv, CSV)
     if ranks.is_root and options.ood is not None:
         check_output("--histogram", options.histogram, PNG)
-    trained = load_trained(options.run, options, ranks.local_rank, ranks.cores())
+    trained = load_model(options.run, options, ranks.local_rank, ranks.cores())
     model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
     data = data_of(options, trained, ranks.local_size)
     if ranks.size > 1:
@@ -106,8 +106,8 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
 
 
 def not_finite(results: np.ndarray) -> str:
-    lost = int((~np.isfinite(results)).sum())
-    return f"; {lost} of them not finite" if lost else ""
+    nonfinite = int((~np.isfinite(results)).sum())
+    return f"; {nonfinite} of them not finite" if nonfinite else ""
 
 
 def mean_and_error(results: np.ndarray) -> str:
@@ -117,7 +117,7 @@ def mean_and_error(results: np.ndarray) -> str:
     return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
 
 
-def score_others(options: argparse.Namespace, trained: Trained, ranks: Communicator) -> np.ndarray:
+def score_others(options: argparse.Namespace, trained: LoadedModel, ranks: Communicator) -> np.ndarray:
     """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
     model = trained.model
     images, source, notes = load_fitted(options.ood, model.config.image_shape)
@@ -131,14 +131,17 @@ def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndar
     """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
     own, others = results.values()
     say(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{not_finite(others)}")
-    told = told_apart(own, others)
-    say(f"an image of {options.ood} takes more bits than one of the model's own in {100 * told:.1f}% of pairs")
+    found = auc(own, others)
+    say(f"an image of {options.ood} takes more bits than one of the model's own in {100 * found:.1f}% of pairs")
     save_histograms(options.histogram, results, n_bits)
     say(f"{options.histogram}: both as histograms")
 
 
-def told_apart(own: np.ndarray, others: np.ndarray) -> float:
-    """The part of all pairs in which the other image takes more bits: 1/2 if they cannot be told apart (an AUC)."""
+def auc(own: np.ndarray, others: np.ndarray) -> float:
+    """The part of all pairs in which the other image takes more bits: the area under the ROC curve.
+
+    It is 1/2 if the two cannot be distinguished.
+    """
     below = np.searchsorted(np.sort(own), others, "left") + np.searchsorted(np.sort(own), others, "right")
     return float(below.mean() / (2 * len(own)))
 

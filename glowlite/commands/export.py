@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.commands.loaded_model import Trained, add_model_options, add_place_of_data, load_trained, training_command
+from glowlite.commands.loaded_model import LoadedModel, add_model_options, add_place_of_data, load_model, training_command
 from glowlite.commands.program import Parser, at_least
 from glowlite.data import READERS, Dataset
 from glowlite.data.fingerprint import fingerprint
@@ -32,7 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
+def measured(trained: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
     """Round the weights of the model to `dtype`, and measure held-out bits/dim with them.
 
     One draw of the dequantisation noise, of seed 0.
@@ -40,8 +40,10 @@ def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[st
     round_weights(trained.model, dtype)
     bits = scores(trained.model, data.held_out, trained.n_bits, batch, seed=0)
     if not np.isfinite(bits).all():
-        lost = int((~np.isfinite(bits)).sum())
-        raise GlowliteError(f"bits/dim with weights in {dtype} are not finite for {lost} of {len(bits)} held-out images")
+        nonfinite = int((~np.isfinite(bits)).sum())
+        raise GlowliteError(
+            f"bits/dim with weights in {dtype} are not finite for {nonfinite} of {len(bits)} held-out images"
+        )
     return {
         "bits_per_dim": float(bits.mean()),
         "standard_error": float(bits.std(ddof=1) / np.sqrt(len(bits))) if len(bits) > 1 else None,
@@ -51,7 +53,7 @@ def measured(trained: Trained, data: Dataset, dtype: str, batch: int) -> dict[st
     }
 
 
-def export(trained: Trained, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
+def export(trained: LoadedModel, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
     """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command."""
     model = trained.model
     run = {"options": trained.options, "data": data.source, "fingerprint": fingerprint(data)}
@@ -78,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     path: Path = options.file
     check_output("FILE", path, MODEL)
-    trained = load_trained(options.run, options)
+    trained = load_model(options.run, options)
     data = trained.data()
     found = measured(trained, data, options.dtype, options.batch)
     say(

@@ -11,25 +11,25 @@ import numpy as np
 
 from glowlite.commands.edit import DEFAULT_ALPHA, directions_of, strips
 from glowlite.commands.interpolate import ADVICE, walk
-from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, Trained, add_model_options, add_place_of_data, load_trained
-from glowlite.commands.program import MOST_SEED, Parser, at_least
-from glowlite.commands.sample import GRID, ROW, SWEEP, sweep, tell_lost
-from glowlite.drawing.sheets import drawn, enlarged, save_png, tile, titled
+from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, LoadedModel, add_model_options, add_place_of_data, load_model
+from glowlite.commands.program import MAX_SEED, Parser, at_least
+from glowlite.commands.sample import GRID, ROW, SWEEP, sweep, warn_nonfinite
+from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, make_folder
 from glowlite.terminal import say, warn
 from glowlite.training.scoring import sample_images
 
 WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
-EDITS, MOST_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
+EDITS, MAX_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
 
 
 @dataclass(frozen=True)
 class Task:
     """What a figure is made of: the model, those of other depths beside it, the seed, the temperature."""
 
-    trained: Trained
-    others: list[Trained]
+    trained: LoadedModel
+    others: list[LoadedModel]
     seed: int
     temperature: float
 
@@ -37,8 +37,8 @@ class Task:
 def samples(task: Task) -> np.ndarray:
     """Samples at one temperature, as in figures 4 and 7."""
     images = sample_images(task.trained.model, GRID, task.temperature, task.seed)
-    tell_lost(images)
-    return enlarged(tile(drawn(images, task.trained.n_bits), 8))
+    warn_nonfinite(images)
+    return enlarged(tile(to_rgb(images, task.trained.n_bits), 8))
 
 
 def interpolation(task: Task) -> np.ndarray:
@@ -47,8 +47,8 @@ def interpolation(task: Task) -> np.ndarray:
     held_out = trained.held_out
     pairs = [held_out.read(np.array([2 * i, 2 * i + 1]) % len(held_out)) for i in range(WALKS)]
     images = np.concatenate([walk(trained.model, pair, STEPS)[0] for pair in pairs])
-    tell_lost(images, "images on the way", ADVICE)
-    return enlarged(tile(drawn(images, trained.n_bits), STEPS))
+    warn_nonfinite(images, "images on the way", ADVICE)
+    return enlarged(tile(to_rgb(images, trained.n_bits), STEPS))
 
 
 def corners(task: Task) -> np.ndarray:
@@ -57,8 +57,8 @@ def corners(task: Task) -> np.ndarray:
     held_out = trained.held_out
     images = walk(trained.model, held_out.read(np.arange(4) % len(held_out)), STEPS)
     images = images.reshape(-1, *images.shape[2:])
-    tell_lost(images, "images on the way", ADVICE)
-    return enlarged(tile(drawn(images, trained.n_bits), STEPS))
+    warn_nonfinite(images, "images on the way", ADVICE)
+    return enlarged(tile(to_rgb(images, trained.n_bits), STEPS))
 
 
 def temperature(task: Task) -> np.ndarray:
@@ -72,10 +72,10 @@ def depth(task: Task) -> np.ndarray:
     for trained in sorted([task.trained, *task.others], key=lambda trained: trained.model.config.K):
         config = trained.model.config
         images = sample_images(trained.model, ROW, task.temperature, task.seed)
-        tell_lost(images, f"samples of {trained.name}")
+        warn_nonfinite(images, f"samples of {trained.name}")
         title = f"K = {config.K}, L = {config.L}"
         title += f" ({trained.name})" if title in rows else ""
-        rows[title] = enlarged(tile(drawn(images, trained.n_bits), ROW))
+        rows[title] = enlarged(tile(to_rgb(images, trained.n_bits), ROW))
     return titled(rows)
 
 
@@ -85,11 +85,11 @@ def attributes(task: Task) -> np.ndarray:
     directions = directions_of(trained)
     rows, alphas = {}, np.linspace(-DEFAULT_ALPHA, DEFAULT_ALPHA, EDITS)
     method = "held" if directions.given.shape[2] else "mean"
-    for j, name in enumerate(directions.names[:MOST_ATTRIBUTES]):
+    for j, name in enumerate(directions.names[:MAX_ATTRIBUTES]):
         image = trained.held_out.read(np.array([j]) % len(trained.held_out))
         images = strips(trained.model, directions, image, [name], alphas, method)[0]
-        tell_lost(images, f"edits of {name}", "its direction is too long")
-        rows[name] = enlarged(tile(drawn(images, trained.n_bits), EDITS))
+        warn_nonfinite(images, f"edits of {name}", "its direction is too long")
+        rows[name] = enlarged(tile(to_rgb(images, trained.n_bits), EDITS))
     return titled(rows)
 
 
@@ -107,7 +107,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--depth", nargs="+", default=[], metavar="RUN", help="models of other depths K, for the figure of depth")
     add("--out", type=Path, default=Path("figures"), help="the folder; pictures of the same names in it are replaced")
     add("--temperature", type=at_least(0, float, 100), default=0.7, help="of the samples")
-    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
     add_model_options(parser)
     add_place_of_data(parser)
     return parser.parse_args(arguments)
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     out: Path = options.out
     check_folder("--out", out, PNG, {f"{name}.png" for name in FIGURES}.__contains__)
-    trained, *others = (load_trained(which, options) for which in (options.run, *options.depth))
+    trained, *others = (load_model(which, options) for which in (options.run, *options.depth))
     shape = trained.model.config.image_shape
     for other in others:
         if other.model.config.image_shape != shape:

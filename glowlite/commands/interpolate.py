@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.backend import to_host
-from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_trained, part_words
+from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
 from glowlite.commands.program import Parser, at_least
 from glowlite.commands.sample import check_size
-from glowlite.drawing.sheets import drawn, enlarged, lost, save_gif, save_png, tile
+from glowlite.drawing.sheets import enlarged, nonfinite_message, save_gif, save_png, tile, to_rgb
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import GIF, PNG, check_output
 from glowlite.latent.walks import four_corners, interpolate
@@ -70,16 +70,16 @@ def loop(images: np.ndarray) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     kind = check_output("--out", options.out, PNG, GIF)
-    which, words = part_words(options.words)
+    which, words = model_and_images(options.words)
     if len(words) not in (2, 4):
         raise GlowliteError(f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are held-out images")
-    trained = load_trained(which, options)
+    trained = load_model(which, options)
     check_size("--steps", options.steps ** (len(words) // 2), trained.model.config.dimensions)
     images = walk(trained.model, trained.images(words), options.steps, options.spherical)
-    line = lost(images.reshape(-1, *images.shape[2:]), "images on the way", ADVICE)
+    line = nonfinite_message(images.reshape(-1, *images.shape[2:]), "images on the way", ADVICE)
     if line is not None:
         warn(line)
-    shown = drawn(images.reshape(-1, *images.shape[2:]), trained.n_bits)
+    shown = to_rgb(images.reshape(-1, *images.shape[2:]), trained.n_bits)
     if kind is GIF:
         frames = loop(shown.reshape(*images.shape[:4], 3))
         save_gif(options.out, enlarged(frames), SECONDS)

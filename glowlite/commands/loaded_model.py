@@ -37,7 +37,7 @@ MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {',
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedModel:
     """A model, the bits of its images, what to call it in print, and the options of its training, {} if unknown.
 
     `weights`: `averaged` or `raw`. `run`: the word that named it. `fingerprint`: of its data, where it is known. `place`:
@@ -112,7 +112,7 @@ def add_place_of_data(parser: Parser) -> None:
     parser.add_argument("--data", help="where the images of its training are now, if they were moved")
 
 
-def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None) -> Trained:
+def load_model(run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None) -> LoadedModel:
     """The model that `run` names, as the options of `add_model_options` ask for it. Raises GlowliteError.
 
     A name of a pretrained model is that; ./NAME is a folder of the same name.
@@ -129,7 +129,7 @@ def load_trained(run: str, options: argparse.Namespace, local_rank: int = 0, cor
         known = read_config(Path(run))
     weights = model.facts.get("weights") or (options.weights if model.facts.get("average") else "raw")
     name, place = f"pretrained {run}" if run in NAMES else run, getattr(options, "data", None)
-    return Trained(model, model.n_bits, name, known.get("options", {}), weights, run, known.get("fingerprint"), place)
+    return LoadedModel(model, model.n_bits, name, known.get("options", {}), weights, run, known.get("fingerprint"), place)
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
     yield best if path.is_dir() and checkpoint == "best" and best.exists() else resolve(path)
 
 
-def part_words(words: Sequence[str]) -> tuple[str, list[str]]:
+def model_and_images(words: Sequence[str]) -> tuple[str, list[str]]:
     """The words [RUN] IMAGE... of a command line: the model and the images.
 
     The first word is a model if it is a folder, a .safetensors file, or a pretrained name; else DEFAULT is meant.

@@ -23,7 +23,7 @@ from glowlite.terminal import printable, say, shortened, warn
 
 JOINING = 3.0  # seconds for ranks to come together that a signal ends; most often it ends all of them anyway
 LONGEST = 400  # characters of an error, which is less unless a name in it is long
-MOST_SEED = 2**64 - 1
+MAX_SEED = 2**64 - 1
 LONGEST_WORD = 60  # of what was typed, where it is no name of a file
 
 

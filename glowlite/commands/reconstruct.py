@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.backend import to_host
-from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_trained, part_words
+from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
 from glowlite.commands.program import Parser
-from glowlite.drawing.sheets import drawn, enlarged, lost, save_png, tile, titled
+from glowlite.drawing.sheets import enlarged, nonfinite_message, save_png, tile, titled, to_rgb
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_output
 from glowlite.latent.walks import finite
@@ -40,14 +40,14 @@ def rebuilt(model: Glow, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, n
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     check_output("--out", options.out, PNG)
-    which, words = part_words(options.words)
+    which, words = model_and_images(options.words)
     if not words:
         raise GlowliteError(f"{which} is a model; name images, too: files, or numbers of held-out images")
-    trained = load_trained(which, options)
+    trained = load_model(which, options)
     n_bits = trained.n_bits
     x, y = rebuilt(trained.model, trained.images(words), n_bits)
     whole = finite(y)
-    line = lost(y, "reconstructions", "the weights are damaged, or the images far from those of training")
+    line = nonfinite_message(y, "reconstructions", "the weights are damaged, or the images far from those of training")
     if line is not None:
         warn(line)
     for word, one, other, sound in zip(words, x, y, whole):
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     error = abs(y - x)
     largest = float(error[whole].max()) if whole.any() else 0.0
     stretched = np.where(whole[:, None, None, None], error / (largest or 1) - 0.5, np.nan)
-    rows = {"original": drawn(x, n_bits), "decode(encode(x))": drawn(y, n_bits)}
-    rows[f"difference; white: {256 * largest:.1e}"] = drawn(stretched, 8)
+    rows = {"original": to_rgb(x, n_bits), "decode(encode(x))": to_rgb(y, n_bits)}
+    rows[f"difference; white: {256 * largest:.1e}"] = to_rgb(stretched, 8)
     save_png(options.out, titled({title: enlarged(tile(images, len(images))) for title, images in rows.items()}))
     say(f"{options.out}: originals, reconstructions by {trained.name}, and differences, in grey levels of 8 bits")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.machine import available_bytes
-from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, add_model_options, load_trained
-from glowlite.commands.program import MOST_SEED, Parser, at_least
-from glowlite.drawing.sheets import columns_of, drawn, enlarged, lost, save_png, tile, titled
+from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, add_model_options, load_model
+from glowlite.commands.program import MAX_SEED, Parser, at_least
+from glowlite.drawing.sheets import columns_of, enlarged, nonfinite_message, save_png, tile, titled, to_rgb
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, check_output, make_folder
 from glowlite.models.glow import Glow
@@ -21,7 +21,7 @@ from glowlite.terminal import say, warn
 from glowlite.training.scoring import sample_images
 
 SWEEP = (0.0, 0.25, 0.6, 0.7, 0.8, 0.9, 1.0)  # of figure 8
-MOST_TEMPERATURES = 64
+MAX_TEMPERATURES = 64
 GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a sweep
 
 
@@ -31,8 +31,8 @@ a_temperature = at_least(0, float, 100)  # a type for argparse
 def temperatures(text: str) -> tuple[float, ...]:
     """A type for argparse: temperatures with commas between."""
     parts = text.split(",")
-    if len(parts) > MOST_TEMPERATURES:
-        raise argparse.ArgumentTypeError(f"{len(parts)} temperatures are too many: at most {MOST_TEMPERATURES}")
+    if len(parts) > MAX_TEMPERATURES:
+        raise argparse.ArgumentTypeError(f"{len(parts)} temperatures are too many: at most {MAX_TEMPERATURES}")
     return tuple(a_temperature(part) for part in parts)
 
 
@@ -48,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"a row of the same noise at each of these; alone: {several}",
     )  # fmt: skip
     add("--n", type=at_least(1, int, 10**6), help=f"how many; default {GRID}, in a sweep {ROW} at each temperature")
-    add("--seed", type=at_least(0, int, MOST_SEED), default=0, help="of the noise")
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
     add("--grid", action=argparse.BooleanOptionalAction, default=True, help="all on one sheet, or one PNG each in a folder")
     add("--out", type=Path, help="default: samples.png, or with --no-grid the folder samples")
     add_model_options(parser)
@@ -60,14 +60,14 @@ def sweep(model: Glow, n_bits: int, n: int, levels: Sequence[float], seed: int) 
     rows = {}
     for temperature in levels:
         images = sample_images(model, n, temperature, seed)
-        tell_lost(images, f"samples at temperature {temperature:g}")
-        rows[f"T = {temperature:g}"] = tile(drawn(images, n_bits), n)
+        warn_nonfinite(images, f"samples at temperature {temperature:g}")
+        rows[f"T = {temperature:g}"] = tile(to_rgb(images, n_bits), n)
     return titled({title: enlarged(sheet) for title, sheet in rows.items()})
 
 
-def tell_lost(images: np.ndarray, what: str = "samples", advice: str = "lower --temperature") -> None:
+def warn_nonfinite(images: np.ndarray, what: str = "samples", advice: str = "lower --temperature") -> None:
     """Say on stderr which images are not finite, if any."""
-    line = lost(images, what, advice)
+    line = nonfinite_message(images, what, advice)
     if line is not None:
         warn(line)
 
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_output("--out", out, PNG)
     else:
         check_folder("--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None)
-    trained = load_trained(options.run, options)
+    trained = load_model(options.run, options)
     model, n_bits = trained.model, trained.n_bits
     n = options.n or (ROW if levels else GRID)
     check_size("--n", n, model.config.dimensions)
@@ -108,10 +108,10 @@ def main(arguments: list[str] | None = None) -> None:
         at = "temperatures " + ", ".join(f"{temperature:g}" for temperature in levels)
     else:
         images = sample_images(model, n, options.temperature, options.seed)
-        tell_lost(images)
+        warn_nonfinite(images)
         if options.grid:
-            save_png(out, enlarged(tile(drawn(images, n_bits), columns_of(*images.shape[:3]))))
+            save_png(out, enlarged(tile(to_rgb(images, n_bits), columns_of(*images.shape[:3]))))
         else:
-            save_each(out, drawn(images, n_bits))
+            save_each(out, to_rgb(images, n_bits))
         at = f"temperature {options.temperature:g}"
     say(f"{out}: {n} samples of {trained.name} at {at}, seed {options.seed}")

@@ -9,27 +9,27 @@ from typing import Any
 
 from glowlite.commands.data_options import add_data_options
 from glowlite.commands.presets import PRESETS
-from glowlite.commands.program import MOST_SEED, Parser, at_least
+from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import KINDS
 from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
 from glowlite.fast.threads import MOST_THREADS, TILE_MB
-from glowlite.models.config import BOUND_MOST, CHOICES, MOST, PERMUTATIONS, GlowConfig
+from glowlite.models.config import CHOICES, MAX_BOUND, MAX_SIZES, PERMUTATIONS, GlowConfig
 from glowlite.terminal import shortened
 from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 from glowlite.training.settings import Settings
 
 DEFAULTS = Settings()
-MOST_STEPS, MOST_EPOCHS = 10**9, 10**6
+MAX_STEPS, MAX_EPOCHS = 10**9, 10**6
 
 
 def span(text: str) -> int | str:
     """A type for argparse: a number of steps, `600`, or of epochs, `10ep`."""
-    number, most = text.removesuffix("ep"), MOST_EPOCHS if text.endswith("ep") else MOST_STEPS
+    number, most = text.removesuffix("ep"), MAX_EPOCHS if text.endswith("ep") else MAX_STEPS
     if not (number.isdecimal() and len(number) < 20 and 0 < int(number) <= most):
         raise argparse.ArgumentTypeError(
-            f"{shortened(text)} is not allowed: give a number of steps from 1 to {MOST_STEPS:,}, or of epochs to"
-            f" {MOST_EPOCHS:,} as in 10ep"
+            f"{shortened(text)} is not allowed: give a number of steps from 1 to {MAX_STEPS:,}, or of epochs to"
+            f" {MAX_EPOCHS:,} as in 10ep"
         )
     return text if text.endswith("ep") else int(text)
 
@@ -80,13 +80,13 @@ def make_parser() -> Parser:
     add("--n-bits", type=at_least(1, int, 8), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
 
     add = parser.add_argument_group("model").add_argument
-    add("--K", type=at_least(1, int, MOST["K"]), default=8, help="steps of flow a level")
-    add("--L", type=at_least(1, int, MOST["L"]), default=3, help="levels")
-    add("--width", type=at_least(1, int, MOST["width"]), default=128, help="hidden channels of the coupling networks")
+    add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow a level")
+    add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
+    add("--width", type=at_least(1, int, MAX_SIZES["width"]), default=128, help="hidden channels of the coupling networks")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
     add("--permutation", default="conv1x1", help=f"{', '.join(PERMUTATIONS)}; or one for each level, with commas")
     add("--scale", choices=CHOICES["scale"], default="bounded", help="scale s(h) of an affine coupling")
-    nats = at_least(0, float, BOUND_MOST)
+    nats = at_least(0, float, MAX_BOUND)
     add("--bound", type=nats, default=2.0, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
     add("--shift", choices=CHOICES["shift"], default="before", help="whether t comes before or after the scale")
     add("--changed", choices=CHOICES["changed"], default="second", help="which half a coupling changes")
@@ -110,7 +110,7 @@ def make_parser() -> Parser:
     add("--decay", choices=DECAYS, default=DEFAULTS.decay, help="of the rate after that, down to 0 at the last step")
     add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help="largest norm of a gradient; 0: no limit")
     add("--average", type=decay_rate, default=DEFAULTS.average, help="memory of averaged weights, 0: none; or epoch")
-    add("--seed", type=at_least(0, int, MOST_SEED), default=DEFAULTS.seed, help="of weights, order, noise and samples")
+    add("--seed", type=at_least(0, int, MAX_SEED), default=DEFAULTS.seed, help="of weights, order, noise and samples")
     add("--on-bad-step", choices=("stop", "skip"), default="stop", help="what to do where loss or gradient is not finite")
 
     add = parser.add_argument_group("what is written").add_argument

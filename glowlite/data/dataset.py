@@ -15,7 +15,7 @@ from glowlite.data.images import ArrayImages, ArrayPictures, Images, Pictures, R
 from glowlite.data.preparation import ROOM, Preparation, Prepared
 from glowlite.errors import DataError
 
-HELD_OUT_MOST = 1000
+MAX_HELD_OUT = 1000
 BYTES_A_ROW = 32  # of numbers, to part and shuffle images, however small they are
 NO_ATTRIBUTES = np.zeros((0, 0), bool)
 
@@ -80,7 +80,7 @@ def held_out_indices(count: int) -> np.ndarray:
 
     It depends on the number of images alone, so that training, evaluation and resumed runs agree.
     """
-    size = min(max(1, count // 10), HELD_OUT_MOST)
+    size = min(max(1, count // 10), MAX_HELD_OUT)
     return np.sort(generator(0, "held out", count).permutation(count)[:size])
 
 

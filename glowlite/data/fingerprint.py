@@ -14,7 +14,7 @@ import numpy as np
 from glowlite.data.dataset import Dataset
 from glowlite.data.images import Images
 
-MOST_BYTES = 1 << 26  # read of either part
+MAX_BYTES = 1 << 26  # read of either part
 FEWEST = 64  # images, however large they are
 AT_ONCE = 1 << 22  # bytes
 
@@ -22,7 +22,7 @@ AT_ONCE = 1 << 22  # bytes
 def fingerprint(data: Dataset) -> str:
     """The SHA-256, in hexadecimal, of the images of `data`, the training ones first.
 
-    Cost: reading about MOST_BYTES of each part, less than a second.
+    Cost: reading about MAX_BYTES of each part, less than a second.
     """
     digest = hashlib.sha256()
     for images in (data.train, data.held_out):
@@ -38,6 +38,6 @@ def fingerprint(data: Dataset) -> str:
 
 
 def _some_of(images: Images, each: float) -> np.ndarray:
-    """All rows, or as many, evenly spaced, as MOST_BYTES hold of `each` bytes."""
-    count = min(len(images), max(FEWEST, int(MOST_BYTES / each)))
+    """All rows, or as many, evenly spaced, as MAX_BYTES hold of `each` bytes."""
+    count = min(len(images), max(FEWEST, int(MAX_BYTES / each)))
     return np.unique(np.linspace(0, len(images) - 1, count).astype(int))

@@ -15,7 +15,7 @@ from glowlite.data.images import Images, Pictures
 from glowlite.errors import DataError
 from glowlite.terminal import bar
 
-MOST_PIXELS = 1 << 26  # of a picture that was resized: a long thin one becomes many times as large
+MAX_PIXELS = 1 << 26  # of a picture that was resized: a long thin one becomes many times as large
 ROOM = 0.25  # of this machine's memory, for decoded pictures
 
 
@@ -159,9 +159,9 @@ class Prepared(Images):
             picture = to_grey(picture)
         height, width = self.preparation.resized(*picture.shape[:2])
         if (height, width) != picture.shape[:2]:
-            if height * width > MOST_PIXELS:
+            if height * width > MAX_PIXELS:
                 raise DataError(
-                    f"{self.pictures.name(row)} would be {width}x{height}, more than {MOST_PIXELS} pixels; --resize it less"
+                    f"{self.pictures.name(row)} would be {width}x{height}, more than {MAX_PIXELS} pixels; --resize it less"
                 )
             picture = resize(picture, height, width)
         return np.broadcast_to(picture, (height, width, self.channels))

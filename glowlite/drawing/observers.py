@@ -64,9 +64,9 @@ class RunPictures(WorkerObserver):
         if _pictures_are_due(training, self.picture_every):
             training.settle()
             with training.averaged():
-                drawn = samples_at_temperatures(training.model, training.ranks)
+                samples = samples_at_temperatures(training.model, training.ranks)
                 with self._drawing():
-                    save_pictures(self.folder.path, training.model, drawn, self.held_out, n_bits, step)
+                    save_pictures(self.folder.path, training.model, samples, self.held_out, n_bits, step)
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:

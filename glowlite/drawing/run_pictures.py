@@ -12,7 +12,7 @@ from glowlite.arrays.backend import to_host
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator
 from glowlite.drawing.plots import add_legend, figure_at, shortened
-from glowlite.drawing.sheets import columns_of, drawn, tile
+from glowlite.drawing.sheets import columns_of, tile, to_rgb
 from glowlite.latent.walks import finite
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
@@ -36,7 +36,7 @@ def save_pictures(
     for temperature, images in samples.items():
         whole = int(finite(images).sum())
         missing = "" if whole == len(images) else f" ({len(images) - whole} of {len(images)} not finite)"
-        grids[f"T = {temperature}{missing}"] = drawn(images, n_bits)
+        grids[f"T = {temperature}{missing}"] = to_rgb(images, n_bits)
     save_sample_grids(path / f"samples-{step:06d}.png", grids)
 
     shown = held_out[: min(len(held_out), 32)]

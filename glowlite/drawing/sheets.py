@@ -21,7 +21,7 @@ LARGEST_SCALE = 8
 NAMED = 10  # images that are not finite, in one line
 
 
-def drawn(images: np.ndarray, n_bits: int) -> np.ndarray:
+def to_rgb(images: np.ndarray, n_bits: int) -> np.ndarray:
     """Floating images on the host (N, H, W, C) -> uint8 (N, H, W, 3): three channels as colours, else the first in grey.
 
     An image that is not finite becomes a magenta cross.
@@ -40,7 +40,7 @@ def _cross(height: int, width: int) -> np.ndarray:
     return np.where((away < 0.75 / min(height, width))[..., None], np.array(MAGENTA), 0).astype(np.uint8)
 
 
-def lost(images: np.ndarray, what: str, advice: str) -> str | None:
+def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
     """One line that counts and numbers, from 0, the images that are not finite; None if there is none."""
     numbers = np.flatnonzero(~finite(images))
     if not len(numbers):

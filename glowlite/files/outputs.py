@@ -29,7 +29,7 @@ HTML_MARK = '<meta name="generator" content="glowlite">'  # in the head of every
 CSV_HEAD = "image,bits_per_dim"
 LONGEST_HEAD = 8192  # bytes at the beginning of a page that HTML_MARK stands in
 LONGEST_JSON = 1 << 24
-MOST_LINKS = 40  # that are followed, one after the other, as Linux does
+MAX_LINKS = 40  # that are followed, one after the other, as Linux does
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path 
 
 def _target(path: Path) -> Path | int:
     """What a path leads to, links followed: a path, or the number of a descriptor of this process, as of /dev/stdout."""
-    for _ in range(MOST_LINKS):
+    for _ in range(MAX_LINKS):
         place = Path(os.path.realpath(path.parent)) / path.name
         found = re.fullmatch(rf"(?:/dev|/proc/(?:self|{os.getpid()})(?:/task/\d+)?)/fd/(\d+)", str(place))
         if found:

@@ -29,11 +29,11 @@ DTYPES = {
     "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 METADATA = "__metadata__"
-HEADER_MOST = 100_000_000  # bytes, as the library of the format has it
+MAX_HEADER_BYTES = 100_000_000  # bytes, as the library of the format has it
 AXES = 32
 SIZES = 1 << 59  # numbers of an array, or bytes of a file: NumPy counts the bytes in 63 bits
 HEADER = record(
-    optional={METADATA: names_to(text(HEADER_MOST))},
+    optional={METADATA: names_to(text(MAX_HEADER_BYTES))},
     others=record(
         {
             "dtype": text(),
@@ -61,7 +61,7 @@ class TensorFile:
         self.path, self._file = path, file
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(HEADER_MOST, size - 8):
+        if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
             raise DamagedError(f"cannot read {path}: it is no whole safetensors file; is it complete?")
         where = f"cannot read {path}"
         header = checked(HEADER, read_json(file.read(length), where, DamagedError), where, DamagedError)

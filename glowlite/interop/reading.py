@@ -13,7 +13,7 @@ from glowlite.interop.openai import KIND as OPENAI
 from glowlite.interop.rosinality import KIND as ROSINALITY
 from glowlite.interop.rules import Kind, Rule, Tensors
 from glowlite.interop.y0ast import KIND as Y0AST
-from glowlite.models.config import MOST, GlowConfig
+from glowlite.models.config import MAX_SIZES, GlowConfig
 
 KINDS = (Y0AST, ROSINALITY, OPENAI)
 NAMED_IN_THE_TENSORS = {"output_scale": True, "split_prior": "learned"}  # of every kind
@@ -52,7 +52,7 @@ def read_config(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
     if refused := sorted({"image_shape", *given} & set(overrides)):
         raise GlowliteError(f"{where}: {refused[0]} cannot be overridden, it follows from the kind and the tensors")
     for name in {"K", "L"} & set(overrides):
-        overrides = {**overrides, name: whole_number(where, name, overrides[name], 1, MOST[name])}
+        overrides = {**overrides, name: whole_number(where, name, overrides[name], 1, MAX_SIZES[name])}
     if not isinstance(overrides.get("permutation", ""), str):
         raise GlowliteError(f"{where}: permutation must be a text, got {shown(overrides['permutation'])}")
     steps = _parts(tensors, kind.step_at, kind.step("affine"))

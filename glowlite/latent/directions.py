@@ -33,7 +33,7 @@ from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
 
 METHODS = ("held", "mean")
-HELD_MOST = 10  # attributes: `held` needs two directions for every pair
+MAX_HELD = 10  # attributes: `held` needs two directions for every pair
 DEVIATIONS = 3.0  # beyond the mean of the other kind
 SMALL_SIDE = 16  # pixels: images are shrunk to it before attributes are read from them
 RIDGE = 1.0  # on weights of pixels in [-0.5, 0.5]
@@ -45,7 +45,7 @@ class Directions:
     """What `edit` needs of a model and labelled data, on the host, in float32. D: all numbers of a latent.
 
     `mean` (A, D): d_j. `given` (A, 2, A, D): d_{k|j} at [j, whether j is to hold, k], zero where there is none; (A, 2, 0, D)
-    for more than HELD_MOST attributes. `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how
+    for more than MAX_HELD attributes. `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how
     many of `images` have it.
     """
 
@@ -58,19 +58,19 @@ class Directions:
     images: int
 
     @classmethod
-    def of(cls, model: Glow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
+    def from_images(cls, model: Glow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
         """From uint8 images (N, H, W, C) and bool attributes (N, A) with their names. Cost: N forward passes.
 
         Images are dequantised with noise, as in training: directions of the middles of levels are worse.
         """
         if not names:
             raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
-        images = check_pixels("Directions.of", images)
+        images = check_pixels("Directions.from_images", images)
         attributes = np.asarray(attributes)
         if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
             raise ShapeError(
-                f"Directions.of: attributes must be bool {(len(images), len(names))}, a row an image, a column a name, got"
-                f" {attributes.dtype} {attributes.shape}"
+                f"Directions.from_images: attributes must be bool {(len(images), len(names))}, a row per image and a"
+                f" column per name, got {attributes.dtype} {attributes.shape}"
             )
         counts = attributes.sum(axis=0)
         for name, count in zip(names, counts, strict=True):
@@ -79,7 +79,7 @@ class Directions:
                     f"attribute {name}: {count} of {len(images)} images have it; a direction needs both kinds"
                 )
         z = encoded(model, images)
-        pairs = len(names) if len(names) <= HELD_MOST else 0
+        pairs = len(names) if len(names) <= MAX_HELD else 0
         given = np.zeros((len(names), 2, pairs, z.shape[1]), np.float32)
         for j in range(len(names)):
             for value in (0, 1):
@@ -115,7 +115,7 @@ class Directions:
         if method not in METHODS:
             raise GlowliteError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         if method == "held" and not self.given.shape[2]:
-            raise GlowliteError(f"method held is for at most {HELD_MOST} attributes, here are {len(self.names)}; use mean")
+            raise GlowliteError(f"method held is for at most {MAX_HELD} attributes, here are {len(self.names)}; use mean")
         edited = {
             self.index(name): real_number("Directions.changes", f"alpha of {name}", alpha, -math.inf)
             for name, alpha in alphas.items()

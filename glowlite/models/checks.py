@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.arguments import MOST, check_seed, real_number, shown, whole_number
+from glowlite.arrays.arguments import MAX_INT, check_seed, real_number, shown, whole_number
 from glowlite.arrays.backend import Array, Namespace, namespace
 from glowlite.arrays.conversion import value_advice
 from glowlite.arrays.machine import available_bytes
@@ -86,7 +86,7 @@ def check_parts(memory: Any, workers: Any) -> None:
 
 def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int) -> tuple[int, float, int]:
     """n, temperature and seed as plain numbers. Raises GlowliteError for those that make no sample."""
-    n = whole_number(where, "n", n, 1, MOST)
+    n = whole_number(where, "n", n, 1, MAX_INT)
     temperature, seed = real_number(where, "temperature", temperature), check_seed(where, seed)
     try:
         rows.indices(n)

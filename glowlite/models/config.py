@@ -23,9 +23,9 @@ CHOICES = {
     "top_prior": ("learned", "unit"),
 }
 PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
-SIDE_MOST, CHANNELS_MOST = 1 << 16, 1 << 12  # of images
-BOUND_MOST = 80.0  # nats: exp of more leaves the range of float32
-MOST = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
+MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
+MAX_BOUND = 80.0  # nats: exp of more leaves the range of float32
+MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class GlowConfig:
     changed: which half a coupling changes. permutation: one name, or one for each level, comma-separated.
     actnorm: how scale and shift are parametrised. hidden_actnorm, output_scale, border: options of the coupling network.
     split_prior, top_prior: N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed;
-    the largest ones are in MOST.
+    the largest ones are in MAX_SIZES.
     """
 
     image_shape: tuple[int, int, int]
@@ -74,9 +74,9 @@ class GlowConfig:
     def __post_init__(self) -> None:
         where = "GlowConfig"
         object.__setattr__(self, "image_shape", _image_shape(self.image_shape))
-        for name, most in MOST.items():
+        for name, most in MAX_SIZES.items():
             object.__setattr__(self, name, whole_number(where, name, getattr(self, name), 1, most))
-        object.__setattr__(self, "bound", real_number(where, "bound", self.bound, 0, BOUND_MOST))
+        object.__setattr__(self, "bound", real_number(where, "bound", self.bound, 0, MAX_BOUND))
         if self.bound == 0:
             raise GlowliteError("GlowConfig: bound must be positive, got 0")
         for name in ("hidden_actnorm", "output_scale"):
@@ -139,12 +139,12 @@ def _image_shape(shape: Any) -> tuple[int, int, int]:
     try:
         height, width, channels = shape
         return (
-            whole_number("", "H", height, 1, SIDE_MOST),
-            whole_number("", "W", width, 1, SIDE_MOST),
-            whole_number("", "C", channels, 1, CHANNELS_MOST),
+            whole_number("", "H", height, 1, MAX_SIDE),
+            whole_number("", "W", width, 1, MAX_SIDE),
+            whole_number("", "C", channels, 1, MAX_CHANNELS),
         )
     except (TypeError, ValueError, GlowliteError):
         raise ShapeError(
-            f"GlowConfig: image_shape must be (H, W, C), whole numbers from 1 to {SIDE_MOST}, C to {CHANNELS_MOST},"
+            f"GlowConfig: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C to {MAX_CHANNELS},"
             f" got {shown(shape)}"
         ) from None

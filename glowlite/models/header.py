@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.arguments import SEED_MOST
+from glowlite.arrays.arguments import MAX_SEED
 from glowlite.errors import GlowliteError
 from glowlite.files.schema import (  # fmt: skip
     STEPS,
@@ -46,7 +46,7 @@ TRAINING_STATE = record(
         "seconds": number(0),
     }
 )
-MODEL = {"config": plain, "seed": whole(0, SEED_MOST), "initialized": flag}
+MODEL = {"config": plain, "seed": whole(0, MAX_SEED), "initialized": flag}
 KNOWN = {
     "n_bits": maybe(whole(1, 8)),
     "step": COUNT,

@@ -151,8 +151,8 @@ BUGS = [
         LAW,
         "scores that are infinite are not counted",
         "commands/evaluate.py",
-        "    lost = int((~np.isfinite(results)).sum())",
-        "    lost = int(np.isnan(results).sum())",
+        "    nonfinite = int((~np.isfinite(results)).sum())",
+        "    nonfinite = int(np.isnan(results).sum())",
         (EVALUATION,),
     ),
 ]

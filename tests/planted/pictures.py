@@ -38,7 +38,7 @@ REPORT = "a_report_has_each_picture_under_its_heading"
 PLOTS = "the_plots_of_a_benchmark_have_each_number_at_its_name"
 
 AVERAGED = """            with training.averaged():
-                drawn = samples_at_temperatures(training.model, training.ranks)
+                samples = samples_at_temperatures(training.model, training.ranks)
                 with self._drawing():
 """
 TILE = "sheet[y : y + h, x : x + w] = image if c == 3 else image[..., :1]"
@@ -332,8 +332,8 @@ BUGS = [
     bug(
         "rows of a page of reconstructions swapped",
         "commands/reconstruct.py",
-        '{"original": drawn(x, n_bits), "decode(encode(x))": drawn(y, n_bits)}',
-        '{"original": drawn(y, n_bits), "decode(encode(x))": drawn(x, n_bits)}',
+        '{"original": to_rgb(x, n_bits), "decode(encode(x))": to_rgb(y, n_bits)}',
+        '{"original": to_rgb(y, n_bits), "decode(encode(x))": to_rgb(x, n_bits)}',
         PAGE,
     ),
     bug("the difference of other images", "commands/reconstruct.py", "error = abs(y - x)", "error = abs(y - x[::-1])", PAGE),
@@ -388,8 +388,8 @@ BUGS = [
     bug(
         "edits beside other attributes",
         "commands/figures.py",
-        "rows[name] = enlarged(tile(drawn(images, trained.n_bits), EDITS))",
-        "rows[directions.names[-1 - j]] = enlarged(tile(drawn(images, trained.n_bits), EDITS))",
+        "rows[name] = enlarged(tile(to_rgb(images, trained.n_bits), EDITS))",
+        "rows[directions.names[-1 - j]] = enlarged(tile(to_rgb(images, trained.n_bits), EDITS))",
         TITLED,
     ),
     bug("edits of one image", "commands/figures.py", "np.array([j]) % len", "np.array([0]) % len", TITLED),

@@ -16,8 +16,8 @@ from glowlite.data.readers.arrays import check_is_file
 from glowlite.errors import DataError
 
 LARGEST = 1 << 30  # bytes of an image, or of a chunk, which is unpacked as a whole
-MOST_ATTRIBUTES, LONGEST_NAME = 1 << 12, 1 << 10
-MOST_OBJECTS, MOST_LINKS = 1000, 8  # looked at in search of images; followed one after the other
+MAX_ATTRIBUTES, LONGEST_NAME = 1 << 12, 1 << 10
+MAX_OBJECTS, MAX_LINKS = 1000, 8  # looked at in search of images; followed one after the other
 CACHE = 1 << 26  # bytes of unpacked chunks that are kept
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -46,12 +46,12 @@ def read_hdf5(path: Path) -> Reading:
         for dataset in (values, names):
             check_dataset(h5py, dataset, path)
         if (
-            values.shape != (len(images), *names.shape) or names.shape[0] > MOST_ATTRIBUTES
+            values.shape != (len(images), *names.shape) or names.shape[0] > MAX_ATTRIBUTES
             or values.dtype.kind not in "biuf" or h5py.check_string_dtype(names.dtype) is None
             or values.nbytes > available_bytes() / 4 or names.dtype.itemsize > LONGEST_NAME
         ):  # fmt: skip
             raise DataError(
-                f"{path}: expected attributes ({len(images)}, A), numbers, and A attribute_names, at most {MOST_ATTRIBUTES}"
+                f"{path}: expected attributes ({len(images)}, A), numbers, and A attribute_names, at most {MAX_ATTRIBUTES}"
                 f" texts, got {values.dtype} {values.shape} and {names.dtype} {names.shape}; make the file again"
             )
         labels = tuple(str(names.asstr()[i])[:LONGEST_NAME] for i in range(len(names)))
@@ -130,7 +130,7 @@ def _find(h5py: Any, file: Any, path: Path) -> Any:
     return images
 
 
-def _open(h5py: Any, group: Any, name: str, path: Path, links: int = MOST_LINKS) -> Any:
+def _open(h5py: Any, group: Any, name: str, path: Path, links: int = MAX_LINKS) -> Any:
     """What is called `name`, with slashes, below a group, or None. Soft links are followed, and never out of the file."""
     item = group
     for part in (part for part in name.split("/") if part not in ("", ".")):
@@ -153,13 +153,13 @@ def _datasets(h5py: Any, file: Any, path: Path) -> list[Any]:
     found, groups, seen = [], [file["/"]], {file["/"].id}
     for group in groups:
         names: list[bytes] = []
-        group.id.links.iterate(lambda name, names=names: names.append(name) if len(names) <= MOST_OBJECTS else True)
+        group.id.links.iterate(lambda name, names=names: names.append(name) if len(names) <= MAX_OBJECTS else True)
         for name in names:
             if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
                 continue
             item = group[name]
-            if len(seen) > MOST_OBJECTS:
-                raise DataError(f"{path}: more than {MOST_OBJECTS} objects and no data set `images`; name the images so")
+            if len(seen) > MAX_OBJECTS:
+                raise DataError(f"{path}: more than {MAX_OBJECTS} objects and no data set `images`; name the images so")
             if item.id not in seen:
                 seen.add(item.id)
                 if isinstance(item, h5py.Group):

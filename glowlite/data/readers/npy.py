@@ -18,7 +18,7 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import RandomAccess, open_regular
 
 MAGIC = b"\x93NUMPY"
-MOST_HEADER, MOST_AXES = 1 << 14, 32  # bytes; NumPy itself writes no longer ones
+MAX_HEADER, MAX_AXES = 1 << 14, 32  # bytes; NumPy itself writes no longer ones
 QUOTED = r"""['"]{}['"]\s*:\s*"""
 NUMBERS = r"\(\s*(?P<shape>(?:\d{1,19}L?\s*(?:,\s*\d{1,19}L?\s*)*,?)?)\s*\)"
 ENTRY = (
@@ -47,7 +47,7 @@ def read_header(file: IO[bytes], source: str) -> Header:
     magic = file.read(8)
     size = 2 if magic[6:7] == b"\x01" else 4
     length = int.from_bytes(file.read(size), "little")
-    if magic[:6] != MAGIC or magic[6] not in (1, 2, 3) or length > MOST_HEADER:
+    if magic[:6] != MAGIC or magic[6] not in (1, 2, 3) or length > MAX_HEADER:
         raise _damaged(source, "it does not begin as an .npy file does")
     content = file.read(length)
     found = _entries(content.decode("utf-8", "replace"))
@@ -62,7 +62,7 @@ def read_header(file: IO[bytes], source: str) -> Header:
         dtype = np.dtype(descr) if NUMBER_TYPE.fullmatch(descr) else None
     except TypeError:
         dtype = None
-    if dtype is None or len(axes) > MOST_AXES:
+    if dtype is None or len(axes) > MAX_AXES:
         raise _damaged(source, f"its header tells of an array of type {descr!r} with {len(axes)} axes")
     return Header(dtype, tuple(map(int, axes)), found["fortran"] == "True", 8 + size + length)
 
