@@ -29,7 +29,7 @@ from glowlite.training.optimizers import Adam
 from glowlite.training.run import Training
 from glowlite.training.scoring import sample_images, scores
 from glowlite.training.settings import Settings
-from glowlite.training.step import unwatched_step
+from glowlite.training.step import training_step
 
 PACKAGE = Path(__file__).parent.parent / "glowlite"
 CONFIGS = {
@@ -125,7 +125,7 @@ def test_the_host_waits_only_where_a_line_is_due():
     seen.on_step = lambda step, result: waits.append((counts.pop("sync", 0), counts.pop("download", 0)))
     train(training, dataset(), [seen])
     # what is seen at the end of a step was done in it, or in the line of metrics after the step before: 4 and 8
-    assert training.unwatched and [step for step, (syncs, _) in enumerate(waits, 1) if syncs] == [1, 5, 9]
+    assert training.steps_between_looks > 9 and [step for step, (syncs, _) in enumerate(waits, 1) if syncs] == [1, 5, 9]
 
 
 def test_a_place_for_batches_is_used_again_only_after_it_was_read():
@@ -142,7 +142,7 @@ def test_a_place_for_batches_is_used_again_only_after_it_was_read():
 
 
 @pytest.mark.parametrize(("kind", "said"), [("loss", "the loss is nan"), ("drift", "rebuilt inputs are off by 1.0e")])
-def test_a_bad_step_that_nobody_watched_changes_nothing_and_is_named(monkeypatch, kind, said):
+def test_a_bad_step_that_is_looked_at_later_changes_nothing_and_is_named(monkeypatch, kind, said):
     training, other = (make("default", xp, steps=6, log_every=6, evaluate_every=6, average=0.0) for _ in range(2))
     train(other, dataset(), [], stop=lambda: other.state.step == 2)
     forward, backward, seen = Glow.forward_keeping, Glow.backward, []
@@ -191,7 +191,7 @@ def test_a_flow_step_launches_as_many_kernels_as_the_docs_say(options):
         model.initialize(x)
         optimizer = Adam(model.store.theta)
         counts.clear()
-        unwatched_step(model, optimizer, x, 5, 1e-3, 100.0, [slice(0, 4)], xp.ones((), bool))
+        training_step(model, optimizer, x, 5, 1e-3, 100.0, good=xp.ones((), bool))
         launched[K] = counts["kernel"]
         assert counts["sync"] == counts["download"] == counts["upload"] == 0
     a_step = (launched[4] - launched[2]) / 4  # two levels of two steps more

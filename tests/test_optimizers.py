@@ -123,7 +123,7 @@ def test_the_norm_of_the_gradient_is_summed_over_all_chunks():
     ("norm", "limit", "factor"), [(5.0, 0.0, 1.0), (5.0, 10.0, 1.0), (5.0, 5.0, 1.0), (5.0, 1.0, 0.2), (0.0, 1.0, 1.0)]
 )
 def test_clipping_shortens_what_is_too_long_and_leaves_the_rest(norm, limit, factor):
-    assert clip_factor(norm, limit) == factor
+    assert clip_factor(np.float64(norm), limit) == factor
 
 
 def test_warm_up_is_linear_and_the_cosine_falls_from_lr_to_zero():

@@ -27,7 +27,7 @@ from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
 from glowlite.training.optimizers import Adam, gradient_norm
-from glowlite.training.step import unwatched_step
+from glowlite.training.step import training_step
 
 Task = Callable[[], object]
 
@@ -110,7 +110,7 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
 
     def step(memory: str) -> None:
         follow(model, memory)
-        unwatched_step(model, optimizer, x, job.n_bits, 1e-5, 0.0, [slice(0, len(x))], xp.ones((), bool))
+        training_step(model, optimizer, x, job.n_bits, 1e-5)
 
     def optimiser() -> None:
         model.workers.clear(model.store.grad)
@@ -166,7 +166,7 @@ def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
     optimizer = Adam(model.store.theta)
 
     def step() -> None:
-        unwatched_step(model, optimizer, x, job.n_bits, 1e-5, 0.0, [slice(0, len(x))], xp.ones((), bool))
+        training_step(model, optimizer, x, job.n_bits, 1e-5)
 
     step()
     most, before = high_water(step, xp)

@@ -33,11 +33,11 @@ from glowlite.terminal import bar, say, warn
 from glowlite.training.agreement import check_same, facts_of_data, facts_of_options
 from glowlite.training.checkpoint import versions
 from glowlite.training.guards import check_start
-from glowlite.training.loop import Metrics, Observer, Timing, check_memory, check_settings, train
+from glowlite.training.loop import Observer, check_memory, check_settings, train
+from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
 from glowlite.training.run_folder import CONFIG, SAVED, RunFolder, read_config, restore_newest
 from glowlite.training.run_place import RUNS, alone_in, begin, check_nothing_to_restore, check_run_folder, make_run_folder
-from glowlite.training.step import StepResult
 from glowlite.training.tensorboard import TensorBoard, writer_class
 
 

@@ -15,7 +15,7 @@ from glowlite.errors import GlowliteError
 from glowlite.files.inputs import read_bytes
 from glowlite.files.storage import checkpoints_of
 from glowlite.terminal import printable, warn
-from glowlite.training.loop import Metrics, Timing
+from glowlite.training.metrics import Metrics, Timing
 from glowlite.training.run_files import read_lines
 from glowlite.training.run_folder import METRICS, TIMING, read_config
 

@@ -12,10 +12,9 @@ from glowlite.data.images import Images
 from glowlite.drawing.run_pictures import samples_at_temperatures, save_learning_curve, save_pictures
 from glowlite.errors import PictureError
 from glowlite.terminal import warn
-from glowlite.training.loop import Metrics, Timing
+from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
 from glowlite.training.run_folder import RunFolder
-from glowlite.training.step import StepResult
 
 
 class WorkerObserver:
@@ -35,7 +34,7 @@ class WorkerObserver:
 
     def after_step(self, training: Training) -> None:
         if _pictures_are_due(training, self.picture_every):
-            training.settle()
+            training.synchronize()
             with training.averaged():
                 samples_at_temperatures(training.model, training.ranks)
 
@@ -62,7 +61,7 @@ class RunPictures(WorkerObserver):
             with self._drawing():
                 save_learning_curve(self.folder.path / "learning-curve.png", self.folder.history, n_bits)
         if _pictures_are_due(training, self.picture_every):
-            training.settle()
+            training.synchronize()
             with training.averaged():
                 samples = samples_at_temperatures(training.model, training.ranks)
                 with self._drawing():

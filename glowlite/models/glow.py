@@ -47,7 +47,7 @@ from glowlite.models.level import GlowTrail, Level
 from glowlite.models.pretrained import pretrained_file
 from glowlite.models.saved_weights import averaged, check_weights, named_arrays, rounded, weights_in
 from glowlite.models.steps import flow_step
-from glowlite.objective import bits_per_dim, check_n_bits, log_normal, middles
+from glowlite.objective import bits_per_dim, check_n_bits, log_normal, loss_gradients, middles
 
 HOST_BLOCK = 1 << 13  # pixels of a pass of samples: fewer make slow products, more make a single sample slow
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
@@ -178,6 +178,20 @@ class Glow(Parameterized):
                 h, dh = level.steps.backward(h, dh, dlogdet, None if kept is None else kept.levels[i])
                 h, dh = level.squeeze.backward(h, dh, dlogdet)
         return h, dh
+
+    def gradients(self, x: Array, n_bits: int, batch: int | None = None) -> tuple[Array, Array]:
+        """Add the gradients of mean bits/dim to `store.grad`; the loss and the drift, 0-d, float64.
+
+        x: the share that is at hand of a `batch` of so many images; by default it is all of it. loss:
+        bits/dim of x, by the size of the batch. drift: the largest error of a rebuilt input, which
+        nothing waits for on a GPU.
+        """
+        batch = batch or len(x)
+        latents, logdet, kept = self.forward_keeping(x)
+        log_prob = sum((log_normal(eps) for eps in latents), start=logdet)
+        loss = bits_per_dim(log_prob, self.config.dimensions, n_bits).sum() / batch
+        rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch), kept)
+        return loss, kept.worst_drift(abs(rebuilt - x).max()).astype(loss.dtype)
 
     def initialize(self, x: Array, total: Total = of_one) -> None:
         """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean and unit variance.

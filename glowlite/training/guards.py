@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from glowlite.arrays.backend import Array, namespace, to_host
@@ -11,10 +13,12 @@ from glowlite.bijectors.chain import END, Chain
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import ChannelMixing
 from glowlite.bijectors.memory import Memory
+from glowlite.distributed.communicator import Communicator, OneProcess
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.objective import loss_gradients
+from glowlite.training.metrics import StepResult
 
 DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
 CONDITION_DIGITS = 0.1  # an inverse may lose all but this part of the digits: condition number times rounding
@@ -46,16 +50,43 @@ def check_start(config: GlowConfig, batch: int) -> str | None:
     )
 
 
-def check_loss(model: Glow, x: Array, loss: float) -> None:
-    """Raise BadStep, naming the first layer, if the loss of the images x is not finite."""
-    if not np.isfinite(loss):
-        raise BadStep(f"the loss is {loss}, {_first_bad_layer(model, x)}; {ADVICE}")
+def is_good(loss: Array, norm: Array, drift: Array) -> Array:
+    """Whether a step with these may change the weights: numbers, or arrays, wherever they are."""
+    return (abs(loss) < np.inf) & (abs(norm) < np.inf) & (drift <= DRIFT_LIMIT)
 
 
-def check_gradient(model: Glow, norm: float) -> None:
-    """Raise BadStep, naming a parameter, if the norm of the gradient is not finite."""
-    if not np.isfinite(norm):
-        raise BadStep(f"the norm of the gradient is {norm}, {_first_bad_parameter(model.store, model.store.grad)}; {ADVICE}")
+def check_step(model: Glow, x: Array, parts: Sequence[slice], result: StepResult, ranks: Communicator | None = None) -> None:
+    """Raise BadStep, the same on every process, if a step was not good: what is wrong, and where.
+
+    x (N, ...) and `parts` are those of the step, and so is what `model.store.grad` holds. The process
+    whose part was the first to go wrong looks at the model; a gradient is every process's.
+    """
+    loss, norm, drift = to_host(result.table)
+    if is_good(loss, norm, drift):
+        return
+    shares, ranks = to_host(result.shares), ranks or OneProcess()
+    sound = np.isfinite(shares[:, 0]) & (shares[:, 1] <= DRIFT_LIMIT)  # (processes, parts)
+    if sound.all():
+        raise BadStep(gradient_message(model, norm))
+    rank, part = np.argwhere(~sound)[0].tolist()
+    said = ""
+    if rank == ranks.rank:
+        loss, drift = shares[rank, :, part].tolist()
+        bad_loss = not np.isfinite(loss)
+        x = x[parts[part]]
+        said = loss_message(model, x, loss) if bad_loss else drift_message(model, x, drift)
+    raise BadStep(ranks.broadcast(said, root=rank))
+
+
+def loss_message(model: Glow, x: Array, loss: float) -> str:
+    """The first layer at which the way of x (N, ...) through the model is not finite."""
+    return f"the loss is {loss}, {_first_bad_layer(model, x)}; {ADVICE}"
+
+
+def gradient_message(model: Glow, norm: float) -> str:
+    """The first parameter whose gradient is not finite."""
+    place = _first_bad_parameter(model.store, model.store.grad)
+    return f"the norm of the gradient is {norm}, {place}; {ADVICE}"
 
 
 def check_weights(model: Glow) -> None:
@@ -70,12 +101,6 @@ def check_held_out(bits: float, best: float | None) -> None:
     if not np.isfinite(bits) or (best is not None and bits > best + HELD_OUT_RISE):
         before = "" if best is None else f", after {best:.3f} at best"
         raise GlowliteError(f"held-out bits/dim are {bits:.3f}{before}: the training has come apart; {ADVICE}")
-
-
-def check_drift(model: Glow, x: Array, drift: float) -> None:
-    """Raise BadStep, naming the layer, if rebuilt inputs were further off than DRIFT_LIMIT."""
-    if not drift <= DRIFT_LIMIT:
-        raise BadStep(_drift_message(model, x, drift))
 
 
 def condition(model: Glow) -> float:
@@ -131,7 +156,7 @@ def _first_bad_layer(model: Glow, x: Array) -> str:
     return "though every layer is finite: the latents are too large to be squared"
 
 
-def _drift_message(model: Glow, x: Array, drift: float) -> str:
+def drift_message(model: Glow, x: Array, drift: float) -> str:
     """Run the step again with an anchor at every layer, so as to name the one whose inverse loses most."""
     chains = [level.steps.chain for level in model.levels]
     policies = [chain.memory for chain in chains]

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,52 +18,14 @@ from glowlite.errors import GlowliteError
 from glowlite.models.glow import Glow
 from glowlite.training.agreement import check_together
 from glowlite.training.guards import check_held_out, condition
+from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
 from glowlite.training.scoring import evaluate, reconstruction_error
 from glowlite.training.settings import Settings
-from glowlite.training.step import StepResult
 
 T = TypeVar("T")
 
 RECONSTRUCTED = 16  # held-out images that every evaluation encodes and decodes
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """One line of `metrics.jsonl`: the same for every run of the same seed, whether or not it was interrupted.
-
-    train_bits_per_dim: mean since the last line, None if every step was skipped; held_out_bits_per_dim: where evaluated,
-    of the averaged weights if there are any, and then held_out_raw_bits_per_dim of the raw ones; drift: of the last step;
-    condition: largest condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits. Those of raw
-    weights and of a reconstruction are None where they are not finite; of the others none is written then.
-    """
-
-    step: int
-    epoch: float
-    train_bits_per_dim: float | None
-    held_out_bits_per_dim: float | None
-    held_out_raw_bits_per_dim: float | None
-    learning_rate: float
-    grad_norm: float | None
-    drift: float | None
-    condition: float
-    reconstruction_error: float | None
-    skipped: int
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One line of `timing.jsonl`, beside the one of Metrics. seconds: of training, over all sessions of a resumed run.
-
-    images_per_second: since the last line, evaluation not counted. waiting: the part of that time that training waited
-    for its images; exchange: that it spent in adding up gradients over ranks.
-    """
-
-    step: int
-    seconds: float
-    images_per_second: float
-    waiting: float
-    exchange: float
 
 
 class Observer(Protocol):
@@ -125,7 +86,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
             last = state.step == settings.steps
             evaluates = last or state.step % settings.evaluate_every == 0
             if evaluates or state.step % settings.log_every == 0:
-                training.settle()
+                training.synchronize()
                 timing = clock.timing(state.step)
                 try:
                     metrics = _metrics(training, data, lr, result, evaluates)
@@ -140,7 +101,7 @@ def train(training: Training, data: Dataset, observers: list[Observer], stop: Ca
             )
             is_best = evaluates and state.best_step == state.step
             if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
-                training.settle()
+                training.synchronize()
                 state.seconds = clock.seconds()
                 for observer in observers:
                     observer.on_checkpoint(training)

@@ -54,23 +54,27 @@ class Optimizer(ABC):
         self.steps = 0
 
     def step(self, grad: Array, lr: float, scale: float | Array = 1.0, workers: Workers | None = None) -> None:
-        """One update with `scale` * grad; grad itself is left as it is. One pass over the vectors, in chunks.
+        """One update with `scale` * grad; grad itself is left as it is. One pass, in chunks.
 
-        On a GPU `scale` may be a 0-d array, float64, which the host need not know. If it is NaN, nothing is updated.
+        `scale` may be a 0-d array, float64, which on a GPU the host need not know. If it is NaN,
+        nothing is updated; the step is counted all the same, and whoever skips it takes 1 off.
         """
         self.steps += 1
-        workers, xp = workers or Workers(1), namespace(grad)
+        xp = namespace(grad)
         if xp is not np:
-            factor = xp.full(1, scale) if isinstance(scale, float) else scale
+            factor = xp.full(1, scale) if isinstance(scale, float) else scale.reshape(1)
             numbers = [float(number) for number in (self.beta1, self.beta2, *self._rates(lr))]
             launch(
                 xp, type(self).__name__.lower(), *self.KERNEL, grad.size, self.theta, self.m, self.v, grad, factor, *numbers
             )
             return
+        workers, scale = workers or Workers(1), float(scale)
+        if math.isnan(scale):
+            return
 
         def update(parts: list[slice]) -> None:
             for part in parts:
-                theta, xp = self.theta[part], namespace(grad)
+                theta = self.theta[part]
                 g, spare = workers.scratch(2 * theta.size, theta.dtype, xp).reshape(2, -1)
                 xp.multiply(grad[part], scale, out=g)
                 self._update(theta, self.m[part], self.v[part], g, spare, lr)
@@ -198,9 +202,9 @@ def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
     return xp.sqrt(total if 1e-30 < float(total) < 1e30 else squares(xp.float64))
 
 
-def clip_factor(norm: float, limit: float) -> float:
-    """What to multiply a gradient of this norm with so that its norm is at most `limit`; 0 for no limit."""
-    return 1.0 if limit <= 0 or norm <= limit else limit / norm
+def clip_factor(norm: Array, limit: float) -> Array | float:
+    """What to multiply a gradient of this norm by, so that it has `limit` at most; 0: no limit."""
+    return limit / namespace(norm).maximum(norm, limit) if limit > 0 else 1.0
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: int, decay: str = "cosine") -> float:

@@ -1,4 +1,4 @@
-"""A model in training: its steps, watched or not, and all that a checkpoint has to hold."""
+"""A model in training: its steps, and all that a checkpoint has to hold."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.upload import Staging
 from glowlite.models.glow import Glow
 from glowlite.objective import dequantise
-from glowlite.training.guards import BadStep
+from glowlite.training.guards import BadStep, check_step, is_good
+from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import OPTIMIZERS, AveragedWeights, Optimizer, learning_rate
 from glowlite.training.settings import Settings, State, check_parts
-from glowlite.training.step import StepResult, is_good, training_step, unwatched_step
+from glowlite.training.step import training_step
 
-UNREAD_MOST = 50  # steps that go by unwatched: each holds its batch on the host
+MAX_PENDING = 50  # steps that a GPU takes before the host looks: each holds its batch on the host
 SKIPPED_IN_A_ROW = 20  # so many bad steps, one after the other, are no accident
 
 
 @dataclass(frozen=True)
-class Unread:
-    """A step that the host has not looked at: its number, its images, and its result on the device."""
+class PendingStep:
+    """A step that the host has not looked at: its number, its batch, and what it came to."""
 
     step: int
     batch: Batch
@@ -50,18 +51,18 @@ class Training:
         self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](theta, settings.beta1, settings.beta2)
         self.average = AveragedWeights(theta, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
-        self._unread: list[Unread] = []
-        self._good = model.xp.ones((), bool)  # whether every step so far was
+        self._pending: list[PendingStep] = []
 
     @property
-    def unwatched(self) -> bool:
-        """Whether the host lets steps go by on a GPU and looks at their results later: see `settle`."""
-        return (
-            self.model.xp is not np
-            and self.ranks.size == 1
-            and self.settings.on_bad_step == "stop"
-            and not self.settings.shards
-        )
+    def steps_between_looks(self) -> int:
+        """After how many steps the host looks at what they came to: see `synchronize`.
+
+        On a GPU, looking waits for the device. A step that may be skipped is looked at right away, and
+        so is one of several processes, which meet in every step in any case.
+        """
+        settings = self.settings
+        right_away = settings.on_bad_step == "skip" or settings.shards or self.ranks.size > 1
+        return 1 if self.model.xp is np or right_away else MAX_PENDING
 
     def learning_rate(self) -> float:
         """Of the step to come."""
@@ -96,69 +97,69 @@ class Training:
         return x
 
     def step(self, batch: Batch) -> StepResult | None:
-        """Update the weights from (this rank's share of) a batch; None for a bad step that was skipped.
+        """Update the weights from (this process's share of) a batch; None for one that was skipped.
 
-        Raises GlowliteError, on every rank.
+        Raises GlowliteError, on every process, for a bad step that is not to be skipped.
         """
-        settings, state, model = self.settings, self.state, self.model
-        result = None
-        try:
-            if self.unwatched:
-                result = self._step_unwatched(batch)
-            else:
-                result = self._step(batch, self.learning_rate())
-                state.losses.append(result.bits_per_dim)
-        except BadStep as error:
-            state.skipped += 1
-            state.skipped_in_a_row += 1
-            if settings.on_bad_step == "stop" or state.skipped_in_a_row > SKIPPED_IN_A_ROW:
-                often = f" ({state.skipped} bad steps so far)" if state.skipped > 1 else ""
-                raise GlowliteError(f"step {state.step + 1}: {error}{often}") from None
-        else:
-            state.skipped_in_a_row = 0
-            if self.average is not None:
-                self.average.update(model.store.theta, model.workers)
+        state = self.state
+        good = self._pending[-1].result.good if self._pending else None
+        result = self._update(batch, self.learning_rate(), good)
         state.step += 1
-        if len(self._unread) == UNREAD_MOST:
-            self.settle()
+        self._pending.append(PendingStep(state.step, batch, result))
+        if len(self._pending) >= self.steps_between_looks:
+            skipped = state.skipped
+            self.synchronize()
+            if state.skipped > skipped:
+                return None
+        if self.average is not None:
+            self.average.update(self.model.store.theta, self.model.workers)
         return result
 
-    def _step(self, batch: Batch, lr: float) -> StepResult:
-        settings, state = self.settings, self.state
+    def _update(self, batch: Batch, lr: float, good: Array | None = None) -> StepResult:
+        settings, what = self.settings, f"step {batch.step + 1}"
         return training_step(
-            self.model, self.optimizer, self.dequantised(batch), settings.n_bits, lr, settings.clip, self.parts(),
-            settings.batch, self.allreduce, settings.shards > 0, f"step {state.step + 1}",
+            self.model, self.optimizer, self.dequantised(batch), settings.n_bits, lr, settings.clip,
+            self.parts(), settings.batch, self.allreduce, settings.shards > 0, what, good,
         )  # fmt: skip
 
-    def _step_unwatched(self, batch: Batch) -> StepResult:
-        settings = self.settings
-        result, self._good = unwatched_step(
-            self.model, self.optimizer, self.dequantised(batch), settings.n_bits, self.learning_rate(), settings.clip,
-            self.parts(), self._good,
-        )  # fmt: skip
-        self._unread.append(Unread(self.state.step + 1, batch, result))
-        return result
+    def synchronize(self) -> None:
+        """Look at the steps that nobody has looked at: one download, which waits for the device.
 
-    def settle(self) -> None:
-        """Look at the steps that went by unwatched: one download. Raises GlowliteError if one of them was bad.
-
-        A bad step, and any after it, has left the weights as they were. So it can be done again, to say what is wrong.
+        A bad one, and any after it, has left the weights as they were. It is skipped, or GlowliteError
+        says what was wrong with it.
         """
-        unread, self._unread = self._unread, []
-        if not unread:
+        pending, self._pending = self._pending, []
+        if not pending:
             return
-        tables = to_host(self.model.xp.stack([done.result.table for done in unread]))
-        for done, (loss, norm, drift) in zip(unread, tables.tolist(), strict=True):
-            if not is_good(loss, norm, drift):
-                try:
-                    self._step(done.batch, 0.0)
-                except BadStep as error:
-                    raise GlowliteError(f"step {done.step}: {error}") from None
-                raise GlowliteError(
-                    f"step {done.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not so when it was done"
-                    " again: is this GPU in order?"
-                )
-            self.state.losses.append(loss)
+        tables = to_host(self.model.xp.stack([step.result.table for step in pending]))
+        for step, table in zip(pending, tables, strict=True):
+            if is_good(*table):
+                self.state.losses.append(float(table[0]))
+                self.state.skipped_in_a_row = 0
+            else:
+                self._skip(step)
+
+    def _skip(self, bad: PendingStep) -> None:
+        """Count a bad step; raise GlowliteError if it is not to be skipped, or too many were."""
+        state, settings = self.state, self.settings
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        self.optimizer.steps -= 1
+        if settings.on_bad_step == "skip" and state.skipped_in_a_row <= SKIPPED_IN_A_ROW:
+            return
+        # where other steps came after it, its gradient is gone: it is taken again
+        again = self.steps_between_looks > 1
+        result = self._update(bad.batch, 0.0) if again else bad.result
+        try:
+            check_step(self.model, self.dequantised(bad.batch), self.parts(), result, self.ranks)
+        except BadStep as error:
+            often = f" ({state.skipped} bad steps so far)" if state.skipped > 1 else ""
+            raise GlowliteError(f"step {bad.step}: {error}{often}") from None
+        loss, norm, drift = to_host(bad.result.table).tolist()
+        raise GlowliteError(
+            f"step {bad.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not so when"
+            " it was taken again: is this GPU in order?"
+        )
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from glowlite.files.schema import (
 )
 from glowlite.files.schema import text as text_of
 from glowlite.models.header import COUNT
-from glowlite.training.loop import Metrics, Timing
+from glowlite.training.metrics import Metrics, Timing
 
 CONFIG_MOST, LINES_MOST = 1 << 24, 1 << 30  # bytes
 OPTIONS = record({"data": text_of(), "n_bits": whole(1, 8), "steps": either(whole(1, STEPS), text_of(40))}, others=scalar)

@@ -13,10 +13,9 @@ from glowlite.data.dataset import Dataset
 from glowlite.errors import DamagedError, GlowliteError
 from glowlite.files.storage import CHECKPOINTS, checkpoint_name, checkpoints_of, flush_folder, replace_by_link, write_text
 from glowlite.terminal import warn
-from glowlite.training.loop import Metrics, Timing
+from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
 from glowlite.training.run_files import read_config_file, read_lines
-from glowlite.training.step import StepResult
 
 SAVED = "saved"  # in config.json: whether the run has written a checkpoint; a run of the first version does not say
 CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from glowlite.errors import GlowliteError
-from glowlite.training.loop import Metrics, Timing
+from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
-from glowlite.training.step import StepResult
 
 
 def writer_class() -> Any:
