@@ -1,5 +1,6 @@
-"""The site: `sphinx-build -W --keep-going docs docs/_build/html`. Every notebook is executed, and no page asks for anything
-outside itself: mathematics by the KaTeX in _static/katex, widgets by their HTML form.
+"""The site: `sphinx-build -W --keep-going docs docs/_build/html`. Every notebook is executed, and
+no page asks for anything outside itself: mathematics by the KaTeX in _static/katex, widgets by
+their HTML form.
 """
 
 import os
@@ -35,7 +36,8 @@ myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = True
 
-# the notebooks run as a reader runs them: an error, or a minute on two cores and another for luck, ends the build
+# the notebooks run as a reader runs them: an error, or a minute on two cores and another for luck,
+# ends the build
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
@@ -52,7 +54,8 @@ html_math_renderer = "katex"
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-autodoc_type_aliases = {name: name for name in ("Array", "Kept", "Namespace", "Total")}  # and not Any
+ALIASES = ("Array", "Cache", "Namespace", "SumOverProcesses")
+autodoc_type_aliases = {name: name for name in ALIASES}  # and not Any
 python_use_unqualified_type_names = True
 add_module_names = False
 default_role = "literal"
@@ -61,7 +64,9 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 def bring_tutorials(app, config):
-    """Sources of notebooks as pages, notebooks with and without solutions as downloads: Sphinx looks below docs/ only."""
+    """Sources of notebooks as pages, notebooks with and without solutions as downloads: Sphinx
+    looks below docs/ only.
+    """
     here, there = HERE / "tutorials", HERE.parent / "tutorials"
     here.mkdir(exist_ok=True)
     for path in there.glob("[0-9][0-9]_*.ipynb"):
@@ -75,17 +80,22 @@ def bring_tutorials(app, config):
 
 
 def as_page(name, text):
-    """The source of a notebook with its downloads on top; what a check says gives the answer away, so it is folded up."""
-    downloads = f"{{download}}`Notebook <{name}.ipynb>` · {{download}}`without solutions <student/{name}.ipynb>`"
+    """The source of a notebook with its downloads on top; what a check says gives the answer away,
+    so it is folded up.
+    """
+    with_solutions = f"{{download}}`Notebook <{name}.ipynb>`"
+    downloads = f"{with_solutions} · {{download}}`without solutions <student/{name}.ipynb>`"
     text = re.sub(r"^(# .*\n)", rf"\1\n{downloads}\n", text, count=1, flags=re.MULTILINE)
     prompts = "  code_prompt_show: Show the check\n  code_prompt_hide: Hide the check\n"
     return text.replace("\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n")
 
 
 def bring_reference(app, config):
-    """A page of the reference for every folder of the package that one imports from, and every module beside them."""
+    """A page of the reference for every folder of the package that one imports from, and every
+    module beside them.
+    """
     package, there = Path(glowlite.__file__).parent, HERE / "api"
-    doors = {path.name for path in (package / "commands").glob("*.py")}  # glowlite/train.py and so on
+    doors = {path.name for path in (package / "commands").glob("*.py")}  # of glowlite/train.py ...
     pages = {}
     for path in package.iterdir():
         if (path / "__init__.py").exists() and path.name not in ("bench", "commands"):
@@ -96,8 +106,9 @@ def bring_reference(app, config):
         if path.name not in {*pages, "index.md"}:
             path.unlink()  # of a folder that is gone
     for name, text in pages.items():
-        if not (there / name).exists() or (there / name).read_text() != text:  # an untouched page is not built again
-            (there / name).write_text(text)
+        target = there / name
+        if not target.exists() or target.read_text() != text:  # an untouched page is not built again
+            target.write_text(text)
 
 
 def reference_of(paths, package):

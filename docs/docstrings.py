@@ -1,4 +1,6 @@
-"""Docstrings are plain text with `names` and indented formulas, for the source; here they become reStructuredText."""
+"""Docstrings are plain text with `names` and indented formulas, for the source; here they become
+reStructuredText.
+"""
 
 import re
 

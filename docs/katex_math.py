@@ -1,4 +1,6 @@
-"""A Sphinx extension: mathematics as TeX in the page, rendered there by the KaTeX in _static/katex; nothing is fetched."""
+"""A Sphinx extension: mathematics as TeX in the page, rendered there by the KaTeX in _static/katex;
+nothing is fetched.
+"""
 
 from docutils import nodes
 

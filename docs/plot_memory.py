@@ -2,9 +2,10 @@
 
     python docs/plot_memory.py docs/images/memory.png
 
-What is counted: everything NumPy allocates between the start and the end of a step (tracemalloc), beyond the parameters,
-the gradients and the optimiser's state, which are there before. 32x32x3, batch 16, L = 3, width 64, float32. One
-thread: with more, which tiles are in work at the same moment is left to chance.
+What is counted: everything NumPy allocates between the start and the end of a step (tracemalloc),
+beyond the parameters, the gradients and the optimiser's state, which are there before. 32x32x3,
+batch 16, L = 3, width 64, float32. One thread: with more, which tiles are in work at the same
+moment is left to chance.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The notebooks from their sources, and copies for students.
 
-    python tutorials/notebooks.py                     # NAME.ipynb beside every NAME.md: run it after editing a source
+    python tutorials/notebooks.py                     # NAME.ipynb beside every NAME.md
     python tutorials/notebooks.py --check             # exit 1 if one is out of step
     python tutorials/notebooks.py --student class/    # copies without solutions, to hand out
 
-A source is a MyST notebook, which Jupyter opens by jupytext. A cell tagged `solution` carries, under `stub`, what a student
-finds in its place; it is folded up in Jupyter and on the site. The cell tagged `check` after it passes on the solution and
-fails on the stub.
+A source is a MyST notebook, which Jupyter opens by jupytext. A cell tagged `solution` carries,
+under `stub`, what a student finds in its place; it is folded up in Jupyter and on the site. The
+cell tagged `check` after it passes on the solution and fails on the stub.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def sources() -> list[Path]:
 
 
 def notebook(source: Path) -> nbformat.NotebookNode:
-    """The notebook of a source, without outputs; cells are numbered, so that the same source gives the same bytes."""
+    """The notebook of a source, without outputs; cells are numbered, so that the same source gives
+    the same bytes.
+    """
     made = jupytext.read(source)
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number:02d}"
@@ -39,7 +41,9 @@ def notebook(source: Path) -> nbformat.NotebookNode:
 
 
 def student_copy(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The same notebook with the stub of each solution in its place, and links to other notebooks that open in Jupyter."""
+    """The same notebook with the stub of each solution in its place, and links to other notebooks
+    that open in Jupyter.
+    """
     for cell in made.cells:
         if "solution" in cell.metadata.get("tags", []):
             cell.source = cell.metadata.pop("stub").rstrip("\n")
@@ -68,12 +72,14 @@ def main() -> int:
                 path.write_text(text(student_copy(notebook(source))))
                 print(path)
         except OSError as error:
-            parser.error(f"--student {options.student}: {error.strerror}; choose a folder that can be written")
+            where = f"--student {options.student}: {error.strerror}"
+            parser.error(f"{where}; choose a folder that can be written")
         return 0
     late = [s for s in sources() if not (p := s.with_suffix(".ipynb")).exists() or p.read_text() != text(notebook(s))]
     for source in late:
         if options.check:
-            print(f"{source.stem}.ipynb is not what {source.name} says: run python tutorials/notebooks.py", file=sys.stderr)
+            late_one = f"{source.stem}.ipynb is not what {source.name} says"
+            print(f"{late_one}: run python tutorials/notebooks.py", file=sys.stderr)
         else:
             source.with_suffix(".ipynb").write_text(text(notebook(source)))
             print(source.with_suffix(".ipynb").name)

@@ -1,4 +1,4 @@
-"""Boxes, arrows and words on a white ground, in one palette that the colour-blind can tell apart."""
+"""Boxes, arrows and words on white, in one palette that the colour-blind can tell apart."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Canvas:
         curve = f"arc3,rad={bend}"
         self.axes.add_patch(
             FancyArrowPatch(
-                start, end, arrowstyle=style, mutation_scale=11, color=color, linestyle=lines, connectionstyle=curve,
-                lw=thick, shrinkA=0, shrinkB=0, zorder=order,
+                start, end, arrowstyle=style, mutation_scale=11, color=color, linestyle=lines,
+                connectionstyle=curve, lw=thick, shrinkA=0, shrinkB=0, zorder=order,
             )
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The drawings of docs/design.md: python docs/figures/draw.py [--out docs/images] [--format svg]."""
+"""The drawings of docs/design.md: python docs/figures/draw.py [--out docs/images]."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def multiscale() -> Canvas:
 
 def pixel_mlp() -> Canvas:
     c = Canvas(74, 36)
-    note = "every pixel is a row; widths to scale, of a coupling of 12 channels (the ends are thinner still)"
-    c.text(37, 33.4, note, 8.5, GREY)
+    note = "every pixel is a row; widths to scale, of a coupling of 12 channels"
+    c.text(37, 33.4, f"{note} (the ends are thinner still)", 8.5, GREY)
     columns = (
         ("x\n6", 6, LIGHT),
         ("gather(x)\n9 x 6 = 54", 54, YELLOW),
@@ -204,8 +204,8 @@ def backward() -> Canvas:
             x = 6 + 17 * i
             here, gone = i == 3 - row, i > 3 - row
             color = RED if here else "white"
-            c.box(x, y, 7.5, 4.6, f"x{i}, dx{i}" if here else f"x{i}", color, 9, edge=INK if here else "#cccccc",
-                  ink="white" if here else "#bbbbbb")  # fmt: skip
+            name, edge, ink = (f"x{i}, dx{i}", INK, "white") if here else (f"x{i}", "#cccccc", "#bbbbbb")
+            c.box(x, y, 7.5, 4.6, name, color, 9, edge, ink)
             if gone:
                 c.line((x + 1, x + 6.5), (y + 0.8, y + 3.8), "#cccccc")
             if i < 3:
@@ -213,9 +213,8 @@ def backward() -> Canvas:
                 if now:
                     c.arrow((x + 16.8, y + 2.3), (x + 7.8, y + 2.3), BLUE, thick=2)
                     c.text(x + 12.2, y + 4.3, f"backward {i + 1}", 8, BLUE)
-    c.text(
-        37, 3, "red: all that is alive.  Each arrow rebuilds the input, makes its gradient, and forgets what it came from", 8
-    )
+    note = "Each arrow rebuilds the input, makes its gradient, and forgets what it came from"
+    c.text(37, 3, f"red: all that is alive.  {note}", 8)
     return c
 
 
