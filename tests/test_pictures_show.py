@@ -429,9 +429,9 @@ def test_a_strip_of_edits_goes_from_the_least_to_the_most_in_a_row_for_each_imag
 @pytest.mark.parametrize("n_bits", [8, 3])
 def test_a_contact_sheet_has_training_images_from_the_first_to_the_last(run, n_bits, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(glowlite.data.__main__, "SHOWN", 10)
+    monkeypatch.setattr(glowlite.commands.data, "SHOWN", 10)
     monkeypatch.setattr(sys, "argv", ["data", run.data.source, "--n-bits", str(n_bits)])
-    glowlite.data.__main__.main()
+    glowlite.commands.data.main()
     count, step = len(run.data.train), 2 ** (8 - n_bits)
     rows = [int(i * (count - 1) / 9) for i in range(10)]
     pixels = run.data.train[:][rows]
