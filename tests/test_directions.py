@@ -8,9 +8,9 @@ from small_runs import images, small_model
 from strict_device import ndarray, xp
 
 from glowlite import Glow, GlowliteError
-from glowlite.commands.edit import DEFAULT_ALPHA, directions_of, strips
+from glowlite.commands.loaded_model import LoadedModel
 from glowlite.data import load
-from glowlite.latent.directions import Directions, encoded
+from glowlite.latent.directions import ENOUGH, Directions, decode_edits, encoded
 from glowlite.latent.walks import attribute_direction, interpolate
 from glowlite.objective import quantise, to_pixels
 
@@ -101,7 +101,8 @@ def test_an_edit_is_the_same_on_the_device():
     np.testing.assert_allclose(found[1].mean, found[0].mean, atol=1e-4)
     np.testing.assert_allclose(found[1].given, found[0].given, atol=1e-4)
     edited = [
-        strips(model, found[0], pictures[:4], ["a", "c"], np.array([-1.0, 0.0, 1.0]), "held") for model in (host, device)
+        decode_edits(model, found[0], pictures[:4], ["a", "c"], np.array([-1.0, 0.0, 1.0]), "held")
+        for model in (host, device)
     ]
     assert isinstance(edited[1], np.ndarray) and edited[0].shape == (4, 3, 8, 8, 3)
     np.testing.assert_allclose(edited[1], edited[0], atol=1e-3)
@@ -171,7 +172,7 @@ class Judge:
 @pytest.fixture(scope="module")
 def faces():
     data, model = load("faces"), Glow.pretrained("faces")
-    directions = directions_of(SimpleNamespace(model=model, run="faces"))
+    directions = LoadedModel.directions(SimpleNamespace(model=model, run="faces"))
     assert data.attribute_names == directions.names
     return SimpleNamespace(
         data=data, model=model, directions=directions, judge=Judge(data.train[:], data.attributes),
@@ -199,7 +200,7 @@ def test_an_edit_changes_its_attribute_and_little_else(faces, name, sign):
     before = faces.judge(faces.pictures)
     rows = np.flatnonzero((faces.attributes[:, j] == (sign < 0)) & (before[:, j] == faces.attributes[:, j]))[:FACES]
     pictures = faces.pictures[rows]
-    edited = strips(faces.model, faces.directions, pictures, [name], np.array([sign * DEFAULT_ALPHA]), "held")[:, 0]
+    edited = decode_edits(faces.model, faces.directions, pictures, [name], np.array([sign * ENOUGH]), "held")[:, 0]
     assert np.isfinite(edited).all(axis=(1, 2, 3)).mean() > 0.99
     changed = (faces.judge(to_pixels(np.nan_to_num(edited), 5)) != before[rows]).mean(axis=0)
     print(

@@ -6,9 +6,11 @@ from PIL import Image
 from small_runs import SMALL, command
 
 from glowlite import Glow, GlowliteError
-from glowlite.commands.edit import DIRECTIONS, alpha_range, fingerprint, load_directions, main
+from glowlite.commands.edit import alpha_range, main
+from glowlite.commands.loaded_model import DIRECTIONS_NAME
 from glowlite.data import load
 from glowlite.files.storage import write_arrays
+from glowlite.latent.directions_file import load_directions, weights_fingerprint
 from glowlite.models.pretrained import directions_file
 from glowlite.objective import quantise
 
@@ -51,7 +53,7 @@ def test_the_list_counts_the_labelled_images(capsys):
 
 def test_the_directions_that_come_with_the_faces_are_of_these_weights():
     with directions_file("faces") as path:
-        found = load_directions(path, fingerprint(Glow.pretrained("faces")))
+        found = load_directions(path, weights_fingerprint(Glow.pretrained("faces")))
         assert path.stat().st_size < 1e6
         with pytest.raises(GlowliteError, match="directions of other weights"):
             load_directions(path, "0" * 64)
@@ -66,11 +68,11 @@ def test_directions_stay_with_the_run_until_its_weights_change(tmp_path):
         assert done.returncode == 0, done.stderr
         done = command(tmp_path, run.name, "0", "--attribute", "hat", "--out", "e.png", program="edit")
         assert done.returncode == 0 and said in done.stderr, done.stderr
-        assert (run / DIRECTIONS).is_file()
-        before = (run / DIRECTIONS).stat().st_mtime_ns
-    (run / DIRECTIONS).write_bytes(b"damaged")
+        assert (run / DIRECTIONS_NAME).is_file()
+        before = (run / DIRECTIONS_NAME).stat().st_mtime_ns
+    (run / DIRECTIONS_NAME).write_bytes(b"damaged")
     done = command(tmp_path, run.name, "0", "--attribute", "hat", "--method", "mean", "--out", "e.png", program="edit")
-    assert done.returncode == 0 and "taken again" in done.stderr and (run / DIRECTIONS).stat().st_mtime_ns != before
+    assert done.returncode == 0 and "taken again" in done.stderr and (run / DIRECTIONS_NAME).stat().st_mtime_ns != before
 
 
 def test_data_without_attributes_are_refused(tmp_path):

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,10 @@ def imports(tree: ast.AST, package: str = "") -> set[str]:
     return names
 
 
-def imports_of(name: str, path: Path) -> set[str]:
+def imports_of(name: str, path: Path, seen: Callable[[ast.AST], ast.AST] = lambda tree: tree) -> set[str]:
+    """The names that a module imports. `seen`: what of its code to look at, for a start all of it."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    return imports(ast.parse(path.read_text(), str(path)), package)
+    return imports(seen(ast.parse(path.read_text(), str(path))), package)
 
 
 def room(name: str) -> str:
@@ -104,9 +106,19 @@ def test_every_floor_is_that_of_something():
     assert set(FLOOR_OF) == {room(name) for name in MODULES} - {""}
 
 
+class WithoutTypes(ast.NodeTransformer):
+    """Takes out what stands under `if TYPE_CHECKING:`, which is never run."""
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        return ast.Pass() if ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse else self.generic_visit(node)
+
+
 def graph() -> dict[str, set[str]]:
-    """What each module imports; the package itself, which every import of a part of it runs, is left out."""
-    return {name: imports_of(name, path) & set(MODULES) - {name, "glowlite"} for name, path in MODULES.items()}
+    """What each module imports when it runs; the package itself, which every import of a part of it runs, is left out."""
+    return {
+        name: imports_of(name, path, WithoutTypes().visit) & set(MODULES) - {name, "glowlite"}
+        for name, path in MODULES.items()
+    }
 
 
 def in_order(needs: dict[str, set[str]]) -> list[str]:
@@ -169,6 +181,13 @@ def test_the_walk_sees_every_way_of_importing(code, expected):
 def test_the_walk_sees_a_library_imported_by_name():
     code = "import importlib\ndef f():\n    importlib.import_module('cupy')\n    from mpi4py import MPI"
     assert {"cupy", "mpi4py"} <= imports(ast.parse(code))
+
+
+def test_an_import_for_its_type_is_in_no_chain_and_is_held_by_the_floors():
+    code = "if TYPE_CHECKING:\n    from glowlite.training import loop\nif True:\n    import numpy"
+    tree = ast.parse(code)
+    assert upward("glowlite.bijectors.new", imports(tree), set(MODULES)) == ["glowlite.training", "glowlite.training.loop"]
+    assert imports(WithoutTypes().visit(tree)) == {"numpy"}
 
 
 def in_a_new_process(code: str) -> str:

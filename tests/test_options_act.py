@@ -571,7 +571,7 @@ def here(tmp_path_factory):
             patch.setattr(sys, "argv", ["train", *shlex.split(words.format(here=here))])
             glowlite.commands.train.main()
             options = SimpleNamespace(device="cpu", checkpoint="last", weights="averaged", threads=1)
-            glowlite.commands.edit.directions_of(glowlite.commands.loaded_model.load_model(str(here / name), options))
+            glowlite.commands.loaded_model.load_model(str(here / name), options).directions()
             (here / name / "best.safetensors").unlink()
             (here / name / "best.safetensors").hardlink_to(checkpoints_of(here / name)[0])
     return here

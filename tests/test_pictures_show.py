@@ -473,7 +473,7 @@ def test_the_figures_with_titles_have_each_beside_its_own(runs):
         page = glowlite.commands.figures.attributes(task)
     rows = titled_sheets(page, titles, 1, 7)
     assert list(rows) == ["bright", "falling"]
-    directions = glowlite.commands.edit.directions_of(task.trained)
+    directions = task.loaded.directions()
     for j, (name, found) in enumerate(rows.items()):
         image = run.data.held_out[:][j : j + 1]
         expected = [
@@ -489,10 +489,10 @@ def test_the_figure_of_depth_has_each_model_beside_its_depth(runs):
     deeper.initialize(middle(runs[3].data.train[:8]))
     other = SimpleNamespace(model=deeper, n_bits=N_BITS, name="deeper")
     with writing() as titles:
-        page = glowlite.commands.figures.depth(glowlite.commands.figures.Task(other, [task.trained], 4, 0.6))
+        page = glowlite.commands.figures.depth(glowlite.commands.figures.Task(other, [task.loaded], 4, 0.6))
     rows = titled_sheets(page, titles, 1, 8)
     assert list(rows) == ["K = 1, L = 2", "K = 2, L = 2"]
-    check_cells(rows["K = 1, L = 2"], as_shown(task.trained.model.sample(8, 0.6, 4)))
+    check_cells(rows["K = 1, L = 2"], as_shown(task.loaded.model.sample(8, 0.6, 4)))
     check_cells(rows["K = 2, L = 2"], as_shown(deeper.sample(8, 0.6, 4)))
 
 

@@ -9,8 +9,8 @@ from small_runs import ROOT, SMALL, command, images, small_model
 
 from glowlite import Glow, GlowliteError
 from glowlite.commands.export import main as export
-from glowlite.commands.loaded_model import training_command
 from glowlite.commands.option_sources import parse_arguments
+from glowlite.commands.option_words import training_command
 from glowlite.data import load
 from glowlite.files.storage import read_arrays
 from glowlite.models.pretrained import NAMES, pretrained_file

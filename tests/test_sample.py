@@ -10,6 +10,7 @@ from PIL import Image
 from small_runs import command, images, small_model
 
 from glowlite import Glow, GlowConfig, GlowliteError
+from glowlite.arrays import machine
 from glowlite.commands import evaluate, figures, interpolate, reconstruct, sample
 from glowlite.commands.evaluate import auc
 from glowlite.commands.loaded_model import model_and_images
@@ -17,6 +18,7 @@ from glowlite.data import load
 from glowlite.drawing.sheets import MAGENTA, nonfinite_message, tile, to_rgb
 from glowlite.fast.threads import Workers
 from glowlite.files.outputs import GIF, PNG, check_output
+from glowlite.latent.walks import decode_walk
 from glowlite.objective import to_pixels
 from glowlite.training.scoring import sample_images
 
@@ -213,7 +215,7 @@ def test_on_a_device_the_same_images_come_out():
         model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module)
         model.n_bits, model.initialized = 5, True
         rebuilt = reconstruct.rebuilt(model, pair, 5)
-        found.append([interpolate.walk(model, pair, 4, True), *rebuilt, sample_images(model, 3, 0.7, 0)])
+        found.append([decode_walk(model, pair, 4, True), *rebuilt, sample_images(model, 3, 0.7, 0)])
     for host, device in zip(*found):
         assert isinstance(device, np.ndarray)
         np.testing.assert_allclose(device, host, atol=1e-9)
@@ -329,10 +331,10 @@ def test_the_first_word_is_a_model_if_it_is_a_folder_a_model_file_or_a_name(home
 
 
 def test_more_samples_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr(sample, "available_bytes", lambda: 1e6)
-    sample.check_size("--n", 40, 768)
+    monkeypatch.setattr(machine, "available_bytes", lambda: 1e6)
+    machine.check_images_fit("--n", 40, 768)
     with pytest.raises(GlowliteError, match="--n: 41 images are more than this machine's memory holds at once, about 40"):
-        sample.check_size("--n", 41, 768)
+        machine.check_images_fit("--n", 41, 768)
 
 
 def test_a_place_for_a_picture_is_free_or_holds_one(home):

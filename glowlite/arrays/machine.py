@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from glowlite.errors import GlowliteError
+
 ROOT = Path("/")
 LARGEST = 1 << 20  # bytes of a file of /proc or of a control group that is read
 
@@ -32,6 +34,19 @@ def available_bytes() -> float:
     except (AttributeError, ValueError, OSError):
         machine = math.inf
     return min(machine, memory_limit())
+
+
+def check_images_fit(option: str, n: int, dimensions: int) -> None:
+    """Raise GlowliteError for more images than this machine can hold, noise and all.
+
+    `option`: the one that asked for `n` images, each of `dimensions` numbers.
+    """
+    there = available_bytes()
+    most = int(there / (32 * dimensions)) if math.isfinite(there) else n
+    if n > most:
+        raise GlowliteError(
+            f"{option}: {n} images are more than this machine's memory holds at once, about {most}; lower it"
+        )
 
 
 def memory_limit(root: Path = ROOT) -> float:

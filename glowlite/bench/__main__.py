@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.backend import device_namespace
-from glowlite.arrays.machine import available_cores
+from glowlite.arrays.machine import available_cores, check_images_fit
 from glowlite.bench import device, parts, work
 from glowlite.bench.candidates import RIVALS, SQUARES, check_rivals
 from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
@@ -21,7 +21,6 @@ from glowlite.bench.preset_jobs import SHAPES, images_at_once, preset_job
 from glowlite.bench.rounds import measure
 from glowlite.bijectors.memory import Memory
 from glowlite.commands.program import Parser, at_least, run
-from glowlite.commands.sample import check_size
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import MOST_THREADS, TILE_MB
 from glowlite.files.outputs import BENCHMARK, PNG, check_folder, check_output, output
@@ -170,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
     if xp is np:
         job = Job(config, options.batch, options.threads, options.tile, options.blas)
         job.workers()  # refuses what cannot be, before anything is timed
-        check_size("--batch", options.batch, config.dimensions)
+        check_images_fit("--batch", options.batch, config.dimensions)
         check_room(config)
         if options.against:
             check_rivals()

@@ -51,16 +51,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def data_of(options: argparse.Namespace, trained: LoadedModel, processes: int) -> Dataset:
+def data_of(options: argparse.Namespace, loaded: LoadedModel, processes: int) -> Dataset:
     """The data asked for, or those of the run, as they were prepared for training."""
     if options.data is not None:
-        if trained.fingerprint is not None and preparation_of(options) == Preparation():
+        if loaded.fingerprint is not None and preparation_of(options) == Preparation():
             with contextlib.suppress(GlowliteError):  # those of the run, which were moved: prepared as in training
-                return trained.data(processes)
+                return loaded.data(processes)
         return load(options.data, preparation_of(options), processes)
     if preparation_of(options) != Preparation():
         raise GlowliteError("without --data the images are prepared as in training; leave such options out")
-    return trained.data(processes)
+    return loaded.data(processes)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -78,26 +78,26 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
         check_output("--csv", options.csv, CSV)
     if ranks.is_root and options.ood is not None:
         check_output("--histogram", options.histogram, PNG)
-    trained = load_model(options.run, options, ranks.local_rank, ranks.cores())
-    model, n_bits, draws = trained.model, trained.n_bits, options.dequantisation_samples
-    data = data_of(options, trained, ranks.local_size)
+    loaded = load_model(options.run, options, ranks.local_rank, ranks.cores())
+    model, n_bits, draws = loaded.model, loaded.n_bits, options.dequantisation_samples
+    data = data_of(options, loaded, ranks.local_size)
     if ranks.size > 1:
         weights = {"the checksum of the weights": checksum(model.store.theta)}
         check_same(ranks, {"the command": "evaluate", **facts_of_options(options), **facts_of_data(data), **weights})
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(
-            f"{data.source}: images are {images.shape}, and {trained.name} is for {model.config.image_shape};"
+            f"{data.source}: images are {images.shape}, and {loaded.name} is for {model.config.image_shape};"
             " prepare them with --resize, --crop or --grey"
         )
     results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
-    others = None if options.ood is None else score_others(options, trained, ranks)
+    others = None if options.ood is None else score_others(options, loaded, ranks)
     if not ranks.is_root:
         return
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     say(
         f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images{not_finite(results)};"
-        f" {trained.weights} weights of step {step}, {draws} draw{many} of the dequantisation noise"
+        f" {loaded.weights} weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
     if options.csv is not None:
         write_csv(options.csv, results)
@@ -117,14 +117,14 @@ def mean_and_error(results: np.ndarray) -> str:
     return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
 
 
-def score_others(options: argparse.Namespace, trained: LoadedModel, ranks: Communicator) -> np.ndarray:
+def score_others(options: argparse.Namespace, loaded: LoadedModel, ranks: Communicator) -> np.ndarray:
     """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
-    model = trained.model
+    model = loaded.model
     images, source, notes = load_fitted(options.ood, model.config.image_shape)
     if notes and ranks.is_root:
         warn(f"{source}: {', '.join(notes)} (the first image; the others alike)")
     rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
-    return scores(model, images, trained.n_bits, options.batch, options.seed, rows, draws, ranks)
+    return scores(model, images, loaded.n_bits, options.batch, options.seed, rows, draws, ranks)
 
 
 def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.commands.loaded_model import LoadedModel, add_model_options, add_place_of_data, load_model, training_command
+from glowlite.commands.loaded_model import LoadedModel, add_model_options, add_place_of_data, load_model
+from glowlite.commands.option_words import training_command
 from glowlite.commands.program import Parser, at_least
 from glowlite.data import READERS, Dataset
 from glowlite.data.fingerprint import fingerprint
@@ -32,13 +33,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measured(trained: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
+def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
     """Round the weights of the model to `dtype`, and measure held-out bits/dim with them.
 
     One draw of the dequantisation noise, of seed 0.
     """
-    round_weights(trained.model, dtype)
-    bits = scores(trained.model, data.held_out, trained.n_bits, batch, seed=0)
+    round_weights(loaded.model, dtype)
+    bits = scores(loaded.model, data.held_out, loaded.n_bits, batch, seed=0)
     if not np.isfinite(bits).all():
         nonfinite = int((~np.isfinite(bits)).sum())
         raise GlowliteError(
@@ -53,12 +54,12 @@ def measured(trained: LoadedModel, data: Dataset, dtype: str, batch: int) -> dic
     }
 
 
-def export(trained: LoadedModel, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
+def export(loaded: LoadedModel, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
     """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command."""
-    model = trained.model
-    run = {"options": trained.options, "data": data.source, "fingerprint": fingerprint(data)}
+    model = loaded.model
+    run = {"options": loaded.options, "data": data.source, "fingerprint": fingerprint(data)}
     known: dict[str, Any] = {name: model.facts[name] for name in ("step", "versions") if name in model.facts}
-    known |= {"weights": trained.weights, "command": training_command(named(trained.options))}
+    known |= {"weights": loaded.weights, "command": training_command(named(loaded.options))}
     model.save(path, dtype=dtype, held_out=held_out, run=run, **known)
 
 
@@ -80,13 +81,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     path: Path = options.file
     check_output("FILE", path, MODEL)
-    trained = load_model(options.run, options)
-    data = trained.data()
-    found = measured(trained, data, options.dtype, options.batch)
+    loaded = load_model(options.run, options)
+    data = loaded.data()
+    found = measured(loaded, data, options.dtype, options.batch)
     say(
-        f"held-out bits/dim {found['bits_per_dim']:.4f} at {trained.n_bits} bits over {found['images']} images with weights"
+        f"held-out bits/dim {found['bits_per_dim']:.4f} at {loaded.n_bits} bits over {found['images']} images with weights"
         f" in {options.dtype}"
     )
-    export(trained, data, output_path("FILE", path, MODEL), options.dtype, found)
+    export(loaded, data, output_path("FILE", path, MODEL), options.dtype, found)
     size = path.stat().st_size / 1e6
-    say(f"{path}: {len(trained.model.store):,} parameters in {options.dtype}, {size:.2f} MB")
+    say(f"{path}: {len(loaded.model.store):,} parameters in {options.dtype}, {size:.2f} MB")

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.commands.edit import DEFAULT_ALPHA, directions_of, strips
-from glowlite.commands.interpolate import ADVICE, walk
 from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, LoadedModel, add_model_options, add_place_of_data, load_model
 from glowlite.commands.program import MAX_SEED, Parser, at_least
-from glowlite.commands.sample import GRID, ROW, SWEEP, sweep, warn_nonfinite
-from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb
+from glowlite.drawing.sample_sheets import GRID, LOWER_TEMPERATURE, ROW, SWEEP, temperature_sheet
+from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, make_folder
+from glowlite.latent.directions import ENOUGH, decode_edits
+from glowlite.latent.walks import decode_walk
 from glowlite.terminal import say, warn
 from glowlite.training.scoring import sample_images
 
+OFF_THE_WAY = "the way leads past latents of no image"  # where an image of a walk is not finite
 WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
 EDITS, MAX_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
 
@@ -28,7 +29,7 @@ EDITS, MAX_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
 class Task:
     """What a figure is made of: the model, those of other depths beside it, the seed, the temperature."""
 
-    trained: LoadedModel
+    loaded: LoadedModel
     others: list[LoadedModel]
     seed: int
     temperature: float
@@ -36,60 +37,60 @@ class Task:
 
 def samples(task: Task) -> np.ndarray:
     """Samples at one temperature, as in figures 4 and 7."""
-    images = sample_images(task.trained.model, GRID, task.temperature, task.seed)
-    warn_nonfinite(images)
-    return enlarged(tile(to_rgb(images, task.trained.n_bits), 8))
+    images = sample_images(task.loaded.model, GRID, task.temperature, task.seed)
+    warn_nonfinite(images, "samples", LOWER_TEMPERATURE)
+    return enlarged(tile(to_rgb(images, task.loaded.n_bits), 8))
 
 
 def interpolation(task: Task) -> np.ndarray:
     """Between pairs of held-out images, a strip each (figure 5)."""
-    trained = task.trained
-    held_out = trained.held_out
+    loaded = task.loaded
+    held_out = loaded.held_out
     pairs = [held_out.read(np.array([2 * i, 2 * i + 1]) % len(held_out)) for i in range(WALKS)]
-    images = np.concatenate([walk(trained.model, pair, STEPS)[0] for pair in pairs])
-    warn_nonfinite(images, "images on the way", ADVICE)
-    return enlarged(tile(to_rgb(images, trained.n_bits), STEPS))
+    images = np.concatenate([decode_walk(loaded.model, pair, STEPS)[0] for pair in pairs])
+    warn_nonfinite(images, "images on the way", OFF_THE_WAY)
+    return enlarged(tile(to_rgb(images, loaded.n_bits), STEPS))
 
 
 def corners(task: Task) -> np.ndarray:
     """A sheet between four held-out images (figure 5, both ways)."""
-    trained = task.trained
-    held_out = trained.held_out
-    images = walk(trained.model, held_out.read(np.arange(4) % len(held_out)), STEPS)
+    loaded = task.loaded
+    held_out = loaded.held_out
+    images = decode_walk(loaded.model, held_out.read(np.arange(4) % len(held_out)), STEPS)
     images = images.reshape(-1, *images.shape[2:])
-    warn_nonfinite(images, "images on the way", ADVICE)
-    return enlarged(tile(to_rgb(images, trained.n_bits), STEPS))
+    warn_nonfinite(images, "images on the way", OFF_THE_WAY)
+    return enlarged(tile(to_rgb(images, loaded.n_bits), STEPS))
 
 
 def temperature(task: Task) -> np.ndarray:
     """The same noise at rising temperatures (figure 8)."""
-    return sweep(task.trained.model, task.trained.n_bits, ROW, SWEEP, task.seed)
+    return temperature_sheet(task.loaded.model, task.loaded.n_bits, ROW, SWEEP, task.seed)
 
 
 def depth(task: Task) -> np.ndarray:
     """Samples of models of different depth, shallow to deep, from the same noise (figure 9)."""
     rows = {}
-    for trained in sorted([task.trained, *task.others], key=lambda trained: trained.model.config.K):
-        config = trained.model.config
-        images = sample_images(trained.model, ROW, task.temperature, task.seed)
-        warn_nonfinite(images, f"samples of {trained.name}")
+    for loaded in sorted([task.loaded, *task.others], key=lambda loaded: loaded.model.config.K):
+        config = loaded.model.config
+        images = sample_images(loaded.model, ROW, task.temperature, task.seed)
+        warn_nonfinite(images, f"samples of {loaded.name}", LOWER_TEMPERATURE)
         title = f"K = {config.K}, L = {config.L}"
-        title += f" ({trained.name})" if title in rows else ""
-        rows[title] = enlarged(tile(to_rgb(images, trained.n_bits), ROW))
+        title += f" ({loaded.name})" if title in rows else ""
+        rows[title] = enlarged(tile(to_rgb(images, loaded.n_bits), ROW))
     return titled(rows)
 
 
 def attributes(task: Task) -> np.ndarray:
     """A strip for every attribute, from taken away to added, each of another held-out image (figure 6)."""
-    trained = task.trained
-    directions = directions_of(trained)
-    rows, alphas = {}, np.linspace(-DEFAULT_ALPHA, DEFAULT_ALPHA, EDITS)
+    loaded = task.loaded
+    directions = loaded.directions()
+    rows, alphas = {}, np.linspace(-ENOUGH, ENOUGH, EDITS)
     method = "held" if directions.given.shape[2] else "mean"
     for j, name in enumerate(directions.names[:MAX_ATTRIBUTES]):
-        image = trained.held_out.read(np.array([j]) % len(trained.held_out))
-        images = strips(trained.model, directions, image, [name], alphas, method)[0]
+        image = loaded.held_out.read(np.array([j]) % len(loaded.held_out))
+        images = decode_edits(loaded.model, directions, image, [name], alphas, method)[0]
         warn_nonfinite(images, f"edits of {name}", "its direction is too long")
-        rows[name] = enlarged(tile(to_rgb(images, trained.n_bits), EDITS))
+        rows[name] = enlarged(tile(to_rgb(images, loaded.n_bits), EDITS))
     return titled(rows)
 
 
@@ -117,14 +118,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     out: Path = options.out
     check_folder("--out", out, PNG, {f"{name}.png" for name in FIGURES}.__contains__)
-    trained, *others = (load_model(which, options) for which in (options.run, *options.depth))
-    shape = trained.model.config.image_shape
+    loaded, *others = (load_model(which, options) for which in (options.run, *options.depth))
+    shape = loaded.model.config.image_shape
     for other in others:
         if other.model.config.image_shape != shape:
-            raise GlowliteError(f"--depth {other.name}: of {other.model.config.image_shape}, and {trained.name} of {shape}")
-    if trained.held_out.shape != shape:  # looked at before anything is written
-        raise GlowliteError(f"{trained.name}: its held-out images are {trained.held_out.shape}, and it is for {shape}")
-    task = Task(trained, others, options.seed, options.temperature)
+            raise GlowliteError(f"--depth {other.name}: of {other.model.config.image_shape}, and {loaded.name} of {shape}")
+    if loaded.held_out.shape != shape:  # looked at before anything is written
+        raise GlowliteError(f"{loaded.name}: its held-out images are {loaded.held_out.shape}, and it is for {shape}")
+    task = Task(loaded, others, options.seed, options.temperature)
     make_folder("--out", out)
     for name, figure in FIGURES.items():
         if figure is depth and not others:

@@ -7,20 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.arrays.backend import to_host
+from glowlite.arrays.machine import check_images_fit
 from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
 from glowlite.commands.program import Parser, at_least
-from glowlite.commands.sample import check_size
-from glowlite.drawing.sheets import enlarged, nonfinite_message, save_gif, save_png, tile, to_rgb
+from glowlite.drawing.sheets import enlarged, save_gif, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import GIF, PNG, check_output
-from glowlite.latent.walks import four_corners, interpolate
-from glowlite.models.glow import Glow
-from glowlite.terminal import say, warn
+from glowlite.latent.walks import decode_walk
+from glowlite.terminal import say
 
 SECONDS = 0.12  # a frame of an animation is shown
-AT_ONCE = 256  # images decoded at once
-ADVICE = "the way leads past latents of no image; try --spherical, or other images"
+OFF_THE_WAY = "the way leads past latents of no image; try --spherical, or other images"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -42,22 +39,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
-    """From uint8 images `ends` (2 or 4, H, W, C): floating images (1 or steps, steps, H, W, C), on the host.
-
-    Two ends are those of a strip, four the corners of a sheet, row by row. Cost: an inverse pass of every image.
-    """
-    latents = model.encode(ends)
-    parts = [[z[i : i + 1] for z in latents] for i in range(len(ends))]
-    if len(parts) == 2:
-        way = interpolate(parts[0], parts[1], steps, spherical)
-    else:
-        way = four_corners(parts[0], parts[1], parts[2], parts[3], steps, steps, spherical)
-    blocks = range(0, len(way[0]), AT_ONCE)
-    images = np.concatenate([to_host(model.decode([z[i : i + AT_ONCE] for z in way])) for i in blocks])
-    return images.reshape(-1, steps, *model.config.image_shape)
-
-
 def loop(images: np.ndarray) -> np.ndarray:
     """The frames of an animation that ends where it begins, from images (rows, steps, ...): there and back, or round."""
     top = images[0]
@@ -73,13 +54,12 @@ def main(arguments: list[str] | None = None) -> None:
     which, words = model_and_images(options.words)
     if len(words) not in (2, 4):
         raise GlowliteError(f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are held-out images")
-    trained = load_model(which, options)
-    check_size("--steps", options.steps ** (len(words) // 2), trained.model.config.dimensions)
-    images = walk(trained.model, trained.images(words), options.steps, options.spherical)
-    line = nonfinite_message(images.reshape(-1, *images.shape[2:]), "images on the way", ADVICE)
-    if line is not None:
-        warn(line)
-    shown = to_rgb(images.reshape(-1, *images.shape[2:]), trained.n_bits)
+    loaded = load_model(which, options)
+    check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.config.dimensions)
+    images = decode_walk(loaded.model, loaded.images(words), options.steps, options.spherical)
+    flat = images.reshape(-1, *images.shape[2:])
+    warn_nonfinite(flat, "images on the way", OFF_THE_WAY)
+    shown = to_rgb(flat, loaded.n_bits)
     if kind is GIF:
         frames = loop(shown.reshape(*images.shape[:4], 3))
         save_gif(options.out, enlarged(frames), SECONDS)
@@ -87,4 +67,4 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         save_png(options.out, enlarged(tile(shown, options.steps)))
         made = f"{len(shown)} images"
-    say(f"{options.out}: {made} between {', '.join(words)}, by {trained.name}")
+    say(f"{options.out}: {made} between {', '.join(words)}, by {loaded.name}")

@@ -14,24 +14,27 @@ import numpy as np
 
 from glowlite.arrays.backend import device_namespace
 from glowlite.commands.data_options import preparation_of
-from glowlite.commands.option_sources import as_words
+from glowlite.commands.option_words import as_words
 from glowlite.commands.program import Parser, at_least
 from glowlite.commands.train_options import make_parser
-from glowlite.commands.typed import typed
 from glowlite.data import Dataset, is_there, load
 from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
 from glowlite.data.own import own_image
-from glowlite.errors import GlowliteError
+from glowlite.errors import GlowliteError, OutputError
 from glowlite.fast.threads import MOST_THREADS, Workers
+from glowlite.files.outputs import DIRECTIONS, output_path
 from glowlite.files.storage import resolve
+from glowlite.latent.directions import Directions
+from glowlite.latent.directions_file import load_directions, save_directions, weights_fingerprint
 from glowlite.models.checks import check_initialized
 from glowlite.models.glow import Glow
-from glowlite.models.pretrained import NAMES, pretrained_file
+from glowlite.models.pretrained import NAMES, directions_file, pretrained_file
 from glowlite.terminal import warn
 from glowlite.training.guards import condition
 from glowlite.training.run_folder import BEST, CONFIG, read_config
 
+DIRECTIONS_NAME = "directions.safetensors"  # in the folder of a run
 DEFAULT = next(iter(NAMES))
 MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {', '.join(NAMES)}"
 
@@ -66,17 +69,41 @@ class LoadedModel:
         if not self.options:
             raise GlowliteError(f"{self.name}: does not say what it was trained on; name the folder of a run, or say --data")
         parser = make_parser()
-        trained = parser.parse_args(as_words(parser, self.options, f"options of {self.name}"))
-        place = self.place or trained.data
+        options = parser.parse_args(as_words(parser, self.options, f"options of {self.name}"))
+        place = self.place or options.data
         if not is_there(place):
             raise GlowliteError(f"{self.name}: its data, {place}, are not there; say where they are now with --data")
-        data = load(place, preparation_of(trained), processes)
+        data = load(place, preparation_of(options), processes)
         if self.fingerprint is not None and fingerprint(data) != self.fingerprint:
             raise GlowliteError(
                 f"{data.source}: not the images that {self.name} was trained on, or in another order; say with --data where"
                 " those are"
             )
         return data
+
+    def directions(self) -> Directions:
+        """The directions that lie with the model if they are of these weights; else those of its data.
+
+        The latter are left in the folder of the run. Raises GlowliteError.
+        """
+        weights, run = weights_fingerprint(self.model), self.run
+        place = Path(run) / DIRECTIONS_NAME if Path(run).is_dir() and run not in NAMES else None
+        if run in NAMES:
+            with directions_file(run) as path:
+                return load_directions(path, weights)
+        if place is not None and place.is_file():
+            try:
+                return load_directions(place, weights)
+            except GlowliteError as error:
+                warn(f"{error}; taken again")
+        data = self.data()
+        found = Directions.from_images(self.model, data.train[:], data.attributes, data.attribute_names)
+        if place is not None:
+            try:
+                save_directions(found, output_path("directions", place, DIRECTIONS), weights, data.source)
+            except OutputError as error:
+                warn(f"{error}; directions are taken again each time")
+        return found
 
     def images(self, words: Sequence[str]) -> np.ndarray:
         """The images that words name, uint8 (N, H, W, C): files, or numbers of held-out images, from 0.
@@ -154,18 +181,3 @@ def model_and_images(words: Sequence[str]) -> tuple[str, list[str]]:
     first = words[0] if words else ""
     named = first in NAMES or first.endswith(".safetensors") or Path(first or "-").is_dir()
     return (first, list(words[1:])) if named else (DEFAULT, list(words))
-
-
-def training_command(options: dict[str, Any]) -> str:
-    """The command line of a training with these options, those that stand at their defaults left out."""
-    defaults = vars(make_parser().parse_args([]))
-    words = ["python -m glowlite.train"]
-    for name, value in options.items():
-        if value is None or value == defaults.get(name, value):
-            continue
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            words.append(typed(name, value))
-    return " ".join(words)

@@ -8,14 +8,12 @@ is resumed counts as if it were typed.
 from __future__ import annotations
 
 import argparse
-import difflib
-import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glowlite.commands.config_file import read_config_file
+from glowlite.commands.option_words import TYPED_ONLY, as_words, one_of
 from glowlite.commands.presets import PRESETS
 from glowlite.commands.program import Parser
 from glowlite.commands.train_options import make_parser
@@ -25,7 +23,6 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 from glowlite.training.run_folder import read_config
 
-TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
 # of the others, those that a resumed run may change: the curve then bends, but the checkpoint still fits
 # (--data may name another place, where the same images are: see train.py)
 MAY_CHANGE = (
@@ -46,7 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     presets = typed.preset or preset_of_file
     for name in str(presets).split(",") if presets else []:
         if name not in PRESETS:
-            raise GlowliteError(f"--preset {shortened(name)!r}: no such preset; expected {_one_of(name, PRESETS)}")
+            raise GlowliteError(f"--preset {shortened(name)!r}: no such preset; expected {one_of(name, PRESETS)}")
         words += as_words(parser, PRESETS[name], f"preset {name}")
         given |= PRESETS[name]
     words += as_words(parser, from_file, typed.config)
@@ -91,46 +88,6 @@ def _options_of_run(run: Path) -> dict[str, Any]:
         return {}
     options: dict[str, Any] = read_config(run)["options"]
     return options
-
-
-def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
-    """Options by name as words of a command line, each checked; None stands for a default. Errors name `source`."""
-    actions = {action.dest: action for action in parser._actions if action.dest not in TYPED_ONLY}
-    words: list[str] = []
-    for name, value in values.items():
-        if name not in actions:
-            raise GlowliteError(f"{source}: unknown option {shortened(name)!r}; expected {_one_of(name, actions)}")
-        option = "--" + name.replace("_", "-")
-        if value is None:
-            continue
-        is_switch = isinstance(actions[name], argparse.BooleanOptionalAction)
-        if is_switch != isinstance(value, bool) or not isinstance(value, (bool, int, float, str)):
-            expected = "true or false" if is_switch else "a number or a text"
-            raise GlowliteError(f"{source}: {name}: expected {expected}, got {shortened(value)}")
-        if isinstance(value, str) and not _could_be_typed(value):
-            raise GlowliteError(f"{source}: {name}: {shortened(value)!r} holds characters that no file's name can have")
-        if is_switch:
-            words.append(option if value else "--no-" + option[2:])
-        else:
-            words.append(f"{option}={value}")
-    with parser.blaming(source):
-        parser.parse_args(words)
-    return words
-
-
-def _could_be_typed(text: str) -> bool:
-    """Whether the system could hand over such a word: without zero bytes, and of characters that it can write."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-
-
-def _one_of(name: str, names: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, names, 1)
-    if close:
-        return f"{close[0]}?"
-    return f"one of {', '.join(names)}" if len(names) < 20 else "one that --help lists"
 
 
 def effective(options: argparse.Namespace) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import numpy as np
 from glowlite.arrays.backend import to_host
 from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
 from glowlite.commands.program import Parser
-from glowlite.drawing.sheets import enlarged, nonfinite_message, save_png, tile, titled, to_rgb
+from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_output
 from glowlite.latent.walks import finite
 from glowlite.models.glow import Glow
 from glowlite.objective import middles, to_pixels
-from glowlite.terminal import say, warn
+from glowlite.terminal import say
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,13 +43,11 @@ def main(arguments: list[str] | None = None) -> None:
     which, words = model_and_images(options.words)
     if not words:
         raise GlowliteError(f"{which} is a model; name images, too: files, or numbers of held-out images")
-    trained = load_model(which, options)
-    n_bits = trained.n_bits
-    x, y = rebuilt(trained.model, trained.images(words), n_bits)
+    loaded = load_model(which, options)
+    n_bits = loaded.n_bits
+    x, y = rebuilt(loaded.model, loaded.images(words), n_bits)
     whole = finite(y)
-    line = nonfinite_message(y, "reconstructions", "the weights are damaged, or the images far from those of training")
-    if line is not None:
-        warn(line)
+    warn_nonfinite(y, "reconstructions", "the weights are damaged, or the images far from those of training")
     for word, one, other, sound in zip(words, x, y, whole):
         if sound:
             wrong = int((to_pixels(one, n_bits) != to_pixels(other, n_bits)).sum())
@@ -61,4 +59,4 @@ def main(arguments: list[str] | None = None) -> None:
     rows = {"original": to_rgb(x, n_bits), "decode(encode(x))": to_rgb(y, n_bits)}
     rows[f"difference; white: {256 * largest:.1e}"] = to_rgb(stretched, 8)
     save_png(options.out, titled({title: enlarged(tile(images, len(images))) for title, images in rows.items()}))
-    say(f"{options.out}: originals, reconstructions by {trained.name}, and differences, in grey levels of 8 bits")
+    say(f"{options.out}: originals, reconstructions by {loaded.name}, and differences, in grey levels of 8 bits")

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from glowlite.arrays.machine import available_bytes
+from glowlite.arrays.machine import check_images_fit
 from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, add_model_options, load_model
 from glowlite.commands.program import MAX_SEED, Parser, at_least
-from glowlite.drawing.sheets import columns_of, enlarged, nonfinite_message, save_png, tile, titled, to_rgb
+from glowlite.drawing.sample_sheets import GRID, LOWER_TEMPERATURE, ROW, SWEEP, temperature_sheet
+from glowlite.drawing.sheets import columns_of, enlarged, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, check_output, make_folder
-from glowlite.models.glow import Glow
-from glowlite.terminal import say, warn
+from glowlite.terminal import say
 from glowlite.training.scoring import sample_images
 
-SWEEP = (0.0, 0.25, 0.6, 0.7, 0.8, 0.9, 1.0)  # of figure 8
 MAX_TEMPERATURES = 64
-GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a sweep
 
 
 a_temperature = at_least(0, float, 100)  # a type for argparse
@@ -55,32 +51,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def sweep(model: Glow, n_bits: int, n: int, levels: Sequence[float], seed: int) -> np.ndarray:
-    """uint8 (h, w, 3): a row of n samples at each temperature, from the same noise; what is not finite is said on stderr."""
-    rows = {}
-    for temperature in levels:
-        images = sample_images(model, n, temperature, seed)
-        warn_nonfinite(images, f"samples at temperature {temperature:g}")
-        rows[f"T = {temperature:g}"] = tile(to_rgb(images, n_bits), n)
-    return titled({title: enlarged(sheet) for title, sheet in rows.items()})
-
-
-def warn_nonfinite(images: np.ndarray, what: str = "samples", advice: str = "lower --temperature") -> None:
-    """Say on stderr which images are not finite, if any."""
-    line = nonfinite_message(images, what, advice)
-    if line is not None:
-        warn(line)
-
-
-def check_size(option: str, n: int, dimensions: int) -> None:
-    """Raise GlowliteError for more images than this machine can hold, noise and all."""
-    most = int(available_bytes() / (32 * dimensions)) if math.isfinite(available_bytes()) else n
-    if n > most:
-        raise GlowliteError(
-            f"{option}: {n} images are more than this machine's memory holds at once, about {most}; lower it"
-        )
-
-
 def save_each(folder: Path, images: np.ndarray) -> None:
     """uint8 (N, H, W, 3) as folder/sample-0000.png, ... in their own size."""
     make_folder("--out", folder)
@@ -99,19 +69,19 @@ def main(arguments: list[str] | None = None) -> None:
         check_output("--out", out, PNG)
     else:
         check_folder("--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None)
-    trained = load_model(options.run, options)
-    model, n_bits = trained.model, trained.n_bits
+    loaded = load_model(options.run, options)
+    model, n_bits = loaded.model, loaded.n_bits
     n = options.n or (ROW if levels else GRID)
-    check_size("--n", n, model.config.dimensions)
+    check_images_fit("--n", n, model.config.dimensions)
     if levels:
-        save_png(out, sweep(model, n_bits, n, levels, options.seed))
+        save_png(out, temperature_sheet(model, n_bits, n, levels, options.seed))
         at = "temperatures " + ", ".join(f"{temperature:g}" for temperature in levels)
     else:
         images = sample_images(model, n, options.temperature, options.seed)
-        warn_nonfinite(images)
+        warn_nonfinite(images, "samples", LOWER_TEMPERATURE)
         if options.grid:
             save_png(out, enlarged(tile(to_rgb(images, n_bits), columns_of(*images.shape[:3]))))
         else:
             save_each(out, to_rgb(images, n_bits))
         at = f"temperature {options.temperature:g}"
-    say(f"{out}: {n} samples of {trained.name} at {at}, seed {options.seed}")
+    say(f"{out}: {n} samples of {loaded.name} at {at}, seed {options.seed}")

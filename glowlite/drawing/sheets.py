@@ -14,6 +14,7 @@ from glowlite.drawing.plots import shortened
 from glowlite.files.outputs import GIF, PNG, output
 from glowlite.latent.walks import finite
 from glowlite.objective import to_pixels
+from glowlite.terminal import warn
 
 MAGENTA = (255, 0, 255)  # of the cross, on black: like no image
 SIDE = 1024  # pixels that the longer side of a sheet is enlarged to, at most
@@ -51,6 +52,13 @@ def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
         f"{len(numbers)} of {len(images)} {what} {'is' if one else 'are'} not finite: number{'' if one else 's'} {named},"
         f" counted from 0; {advice}"
     )
+
+
+def warn_nonfinite(images: np.ndarray, what: str, advice: str) -> None:
+    """Say on stderr which images are not finite, if any, with `nonfinite_message`."""
+    line = nonfinite_message(images, what, advice)
+    if line is not None:
+        warn(line)
 
 
 def columns_of(count: int, height: int, width: int) -> int:

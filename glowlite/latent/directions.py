@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,9 +29,12 @@ from glowlite.arrays.arguments import real_number, shown
 from glowlite.arrays.backend import namespace, to_device, to_host
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.latent.walks import Latents, attribute_direction, flatten, unflatten
-from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise
 
+if TYPE_CHECKING:
+    from glowlite.models.glow import Glow
+
+ENOUGH = 1.0  # alpha that changes 9 of 10 faces by method held, see docs/editing.md
 METHODS = ("held", "mean")
 MAX_HELD = 10  # attributes: `held` needs two directions for every pair
 DEVIATIONS = 3.0  # beyond the mean of the other kind
@@ -138,6 +141,18 @@ class Directions:
         change = to_device(self.changes(states, alphas, method), xp).astype(latents[0].dtype)
         shapes: list[Any] = [z.shape[1:] for z in latents]
         return [z + d for z, d in zip(latents, unflatten(change, shapes), strict=True)]
+
+
+def decode_edits(
+    model: Glow, directions: Directions, images: np.ndarray, names: list[str], alphas: np.ndarray, method: str
+) -> np.ndarray:
+    """Floating images (N, steps, H, W, C) on the host: uint8 images (N, H, W, C), edited by each of `alphas`."""
+    latents, states = model.encode(images), directions.states(images)
+    columns = [
+        to_host(model.decode(directions.edit(latents, states, dict.fromkeys(names, float(alpha)), method)))
+        for alpha in alphas
+    ]
+    return np.stack(columns, axis=1)
 
 
 def encoded(model: Glow, images: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -11,14 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from glowlite.arrays.arguments import shown, whole_number
-from glowlite.arrays.backend import Array, Namespace, namespace
+from glowlite.arrays.backend import Array, Namespace, namespace, to_host
 from glowlite.errors import GlowliteError, ShapeError
+
+if TYPE_CHECKING:
+    from glowlite.models.glow import Glow
 
 Latents = list[Array]
 
+AT_ONCE = 256  # images decoded at once
 SMALLEST_SINE = 1e-6  # of an angle: below it a and b lie on one line, and the walk between them is linear
 
 
@@ -46,6 +52,22 @@ def four_corners(
     """
     left, right = interpolate(a, c, rows, spherical), interpolate(b, d, rows, spherical)
     return interpolate(left, right, columns or rows, spherical)
+
+
+def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
+    """From uint8 images `ends` (2 or 4, H, W, C): floating images (1 or steps, steps, H, W, C), on the host.
+
+    Two ends are those of a strip, four the corners of a sheet, row by row. Cost: an inverse pass of every image.
+    """
+    latents = model.encode(ends)
+    parts = [[z[i : i + 1] for z in latents] for i in range(len(ends))]
+    if len(parts) == 2:
+        way = interpolate(parts[0], parts[1], steps, spherical)
+    else:
+        way = four_corners(parts[0], parts[1], parts[2], parts[3], steps, steps, spherical)
+    blocks = range(0, len(way[0]), AT_ONCE)
+    images = np.concatenate([to_host(model.decode([z[i : i + AT_ONCE] for z in way])) for i in blocks])
+    return images.reshape(-1, steps, *model.config.image_shape)
 
 
 def attribute_direction(latents: Latents, labels: Array) -> Latents:

@@ -279,21 +279,21 @@ BUGS = [
     ),
     bug(
         "every row of a sweep at one temperature",
-        "commands/sample.py",
+        "drawing/sample_sheets.py",
         "images = sample_images(model, n, temperature, seed)",
-        "images = sample_images(model, n, levels[0], seed)",
+        "images = sample_images(model, n, temperatures[0], seed)",
         SWEEP,
     ),
     bug(
         "new noise for every row of a sweep",
-        "commands/sample.py",
+        "drawing/sample_sheets.py",
         "images = sample_images(model, n, temperature, seed)",
         "images = sample_images(model, n, temperature, seed + len(rows))",
         SWEEP,
     ),
     bug(
         "a walk from the second to the first",
-        "commands/interpolate.py",
+        "latent/walks.py",
         "interpolate(parts[0], parts[1], steps",
         "interpolate(parts[1], parts[0], steps",
         WALK,
@@ -301,7 +301,7 @@ BUGS = [
     ),
     bug(
         "corners of a sheet swapped",
-        "commands/interpolate.py",
+        "latent/walks.py",
         "four_corners(parts[0], parts[1], parts[2], parts[3]",
         "four_corners(parts[0], parts[2], parts[1], parts[3]",
         WALK,
@@ -309,7 +309,7 @@ BUGS = [
     ),
     bug(
         "the lower corners swapped",
-        "commands/interpolate.py",
+        "latent/walks.py",
         "parts[2], parts[3], steps",
         "parts[3], parts[2], steps",
         WALK,
@@ -317,7 +317,7 @@ BUGS = [
     ),
     bug(
         "a walk through pixels",
-        "commands/interpolate.py",
+        "latent/walks.py",
         "latents = model.encode(ends)",
         "latents = model.encode(ends[:, :, ::-1])",
         WALK,
@@ -342,12 +342,14 @@ BUGS = [
     ),
     bug(
         "strips of edits backwards",
-        "commands/edit.py",
+        "latent/directions.py",
         "        for alpha in alphas\n    ]",
         "        for alpha in alphas[::-1]\n    ]",
         EDITS,
     ),
-    bug("strips of edits as columns", "commands/edit.py", "np.stack(columns, axis=1)", "np.stack(columns, axis=0)", EDITS),
+    bug(
+        "strips of edits as columns", "latent/directions.py", "np.stack(columns, axis=1)", "np.stack(columns, axis=0)", EDITS
+    ),
     bug(
         "edits of another attribute",
         "latent/directions.py",
@@ -388,23 +390,23 @@ BUGS = [
     bug(
         "edits beside other attributes",
         "commands/figures.py",
-        "rows[name] = enlarged(tile(to_rgb(images, trained.n_bits), EDITS))",
-        "rows[directions.names[-1 - j]] = enlarged(tile(to_rgb(images, trained.n_bits), EDITS))",
+        "rows[name] = enlarged(tile(to_rgb(images, loaded.n_bits), EDITS))",
+        "rows[directions.names[-1 - j]] = enlarged(tile(to_rgb(images, loaded.n_bits), EDITS))",
         TITLED,
     ),
     bug("edits of one image", "commands/figures.py", "np.array([j]) % len", "np.array([0]) % len", TITLED),
     bug(
         "depths beside other models",
         "commands/figures.py",
-        "images = sample_images(trained.model, ROW, task.temperature, task.seed)",
-        "images = sample_images(task.trained.model, ROW, task.temperature, task.seed)",
+        "images = sample_images(loaded.model, ROW, task.temperature, task.seed)",
+        "images = sample_images(task.loaded.model, ROW, task.temperature, task.seed)",
         DEPTH,
     ),
     bug(
         "deep to shallow",
         "commands/figures.py",
-        "key=lambda trained: trained.model.config.K",
-        "key=lambda trained: -trained.model.config.K",
+        "key=lambda loaded: loaded.model.config.K",
+        "key=lambda loaded: -loaded.model.config.K",
         DEPTH,
     ),
     bug(

@@ -1,0 +1,72 @@
+"""Options of training by name, turned into the words of a command line: to be checked, or to be printed."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from glowlite.commands.program import Parser
+from glowlite.commands.train_options import make_parser
+from glowlite.commands.typed import typed
+from glowlite.errors import GlowliteError
+from glowlite.terminal import shortened
+
+TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
+
+
+def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
+    """Options by name as words of a command line, each checked; None stands for a default. Errors name `source`."""
+    actions = {action.dest: action for action in parser._actions if action.dest not in TYPED_ONLY}
+    words: list[str] = []
+    for name, value in values.items():
+        if name not in actions:
+            raise GlowliteError(f"{source}: unknown option {shortened(name)!r}; expected {one_of(name, actions)}")
+        option = "--" + name.replace("_", "-")
+        if value is None:
+            continue
+        is_switch = isinstance(actions[name], argparse.BooleanOptionalAction)
+        if is_switch != isinstance(value, bool) or not isinstance(value, (bool, int, float, str)):
+            expected = "true or false" if is_switch else "a number or a text"
+            raise GlowliteError(f"{source}: {name}: expected {expected}, got {shortened(value)}")
+        if isinstance(value, str) and not _could_be_typed(value):
+            raise GlowliteError(f"{source}: {name}: {shortened(value)!r} holds characters that no file's name can have")
+        if is_switch:
+            words.append(option if value else "--no-" + option[2:])
+        else:
+            words.append(f"{option}={value}")
+    with parser.blaming(source):
+        parser.parse_args(words)
+    return words
+
+
+def _could_be_typed(text: str) -> bool:
+    """Whether the system could hand over such a word: without zero bytes, and of characters that it can write."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def one_of(name: str, names: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, names, 1)
+    if close:
+        return f"{close[0]}?"
+    return f"one of {', '.join(names)}" if len(names) < 20 else "one that --help lists"
+
+
+def training_command(options: dict[str, Any]) -> str:
+    """The command line of a training with these options, those that stand at their defaults left out."""
+    defaults = vars(make_parser().parse_args([]))
+    words = ["python -m glowlite.train"]
+    for name, value in options.items():
+        if value is None or value == defaults.get(name, value):
+            continue
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words.append(typed(name, value))
+    return " ".join(words)
