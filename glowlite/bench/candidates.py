@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from glowlite.arrays.slices import cut
-from glowlite.bench.job import Job
 from glowlite.bench.work import products_alone
 from glowlite.errors import GlowliteError
 from glowlite.objective import dequantisation_noise, dequantise
 from glowlite.training.optimizers import Adam, gradient_norm
 from glowlite.training.step import training_step
+
+if TYPE_CHECKING:
+    from glowlite.bench.job import Job
 
 SQUARES = (1024, 1536, 2048, 3072)
 RIVALS = ("torch eager", "torch channels-last", "torch compiled", "normflows")

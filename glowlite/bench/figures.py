@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from glowlite.bench.rounds import Times
 from glowlite.terminal import warn
+
+if TYPE_CHECKING:
+    from glowlite.bench.rounds import Times
 
 
 def rate(name: str, times: Times) -> float:

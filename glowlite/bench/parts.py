@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glowlite.bench.candidates import make
-from glowlite.bench.job import Job
-from glowlite.bench.rounds import Times
 from glowlite.conditioners import folded_network as folded_mlp
 from glowlite.conditioners import zero_conv
+
+if TYPE_CHECKING:
+    from glowlite.bench.job import Job
+    from glowlite.bench.rounds import Times
 
 CLOCKED = [
     (folded_mlp, "patch_matrix"),

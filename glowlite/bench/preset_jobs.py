@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from glowlite.commands.option_sources import parse_arguments
-from glowlite.commands.train_options import config_of
+from glowlite.commands.option_words import as_words
+from glowlite.commands.presets import PRESETS
+from glowlite.commands.train_options import config_of, make_parser
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 
@@ -19,10 +20,11 @@ def preset_job(name: str) -> tuple[GlowConfig, argparse.Namespace]:
     """The model that `python -m glowlite.train --preset NAME` trains, and its options. GlowliteError for another name."""
     if name not in SHAPES:
         raise GlowliteError(f"--preset {name!r}: expected one that is for images of one size: {', '.join(SHAPES)}")
-    options = parse_arguments(["--preset", name])
+    parser = make_parser()
+    options = parser.parse_args(as_words(parser, PRESETS[name], f"preset {name}"))
     return config_of(options, SHAPES[name]), options
 
 
 def images_at_once(options: argparse.Namespace) -> int:
-    """Of a batch, with --accumulate."""
+    """How many images of a batch are in memory at a time, with --accumulate."""
     return max(1, int(options.batch) // int(options.accumulate))

@@ -13,10 +13,13 @@ import statistics
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from glowlite.bench.candidates import make
-from glowlite.bench.job import Job
 from glowlite.errors import GlowliteError
+
+if TYPE_CHECKING:
+    from glowlite.bench.job import Job
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glowlite.arrays.backend import Array, Namespace, to_device
-from glowlite.bench.job import Job
 from glowlite.models.config import GlowConfig
+
+if TYPE_CHECKING:
+    from glowlite.bench.job import Job
 
 PASSES = {"reversible": 4, "anchored": 4, "stored": 3}
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from glowlite.data.images import Images
 from glowlite.drawing.run_pictures import samples_at_temperatures, save_learning_curve, save_pictures
 from glowlite.errors import PictureError
 from glowlite.terminal import warn
-from glowlite.training.metrics import Metrics, StepResult, Timing
-from glowlite.training.run import Training
-from glowlite.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from glowlite.training.metrics import Metrics, StepResult, Timing
+    from glowlite.training.run import Training
+    from glowlite.training.run_folder import RunFolder
 
 
 class WorkerObserver:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from glowlite.distributed.communicator import Communicator
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
 from glowlite.latent.walks import finite
-from glowlite.models.glow import Glow
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
 from glowlite.training.scoring import sample_images
+
+if TYPE_CHECKING:
+    from glowlite.models.glow import Glow
 
 TEMPERATURES = (0.5, 0.7, 0.9)
 SAMPLES = 64  # at each temperature
