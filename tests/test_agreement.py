@@ -1,4 +1,6 @@
-"""What ranks have in common: equal after the broadcast, compared at the start and at every evaluation."""
+"""What ranks have in common: equal after the broadcast,
+compared at the start and at every evaluation.
+"""
 
 import argparse
 import json
@@ -99,7 +101,8 @@ def test_ranks_that_began_different_are_equal_after_the_broadcast(saved, permuta
     assert checkpoint.tell(second, None) == saved / permutation
     told = numbers(first)
     assert numbers(second) == told and told["step"] == told["optimizer"] == told["updates"] == 4 and told["initialized"]
-    same = {name for name in told if told[name] == begun[name]}  # what the broadcast had nothing to do for
+    # what the broadcast had nothing to do for
+    same = {name for name in told if told[name] == begun[name]}
     assert not same & {"theta", "m", "v", "average", "best", "held_out", "best_step"}
     assert permutation == "conv1x1" or set(first.model.store.constants) - same
 

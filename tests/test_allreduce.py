@@ -1,4 +1,6 @@
-"""How gradients on a device are added up over ranks, without a device: a stand-in for CuPy, NCCL and MPI each."""
+"""How gradients on a device are added up over ranks, without a device:
+a stand-in for CuPy, NCCL and MPI each.
+"""
 
 import types
 
@@ -113,7 +115,8 @@ def test_auto_takes_nccl_where_it_is():
     assert type(make_allreduce("auto", Two(log), cupy(log, Nccl(log)))) is NcclAllreduce
     assert type(make_allreduce("auto", Two(log), cupy(log))) is StagedAllreduce
     assert type(make_allreduce("auto", Two(log), np)) is Allreduce
-    assert type(make_allreduce("nccl", OneProcess(), cupy(log))) is Allreduce  # one process has nothing to exchange
+    # one process has nothing to exchange
+    assert type(make_allreduce("nccl", OneProcess(), cupy(log))) is Allreduce
 
 
 def test_what_cannot_be_is_said():

@@ -51,7 +51,8 @@ def test_shifts_repeat_the_edge_and_reach_the_part_of_a_side_they_say():
     shift = Augmentation(shift=0.1)
     down_left = shift.apply(part, np.array([[0, 0.999, 0.0], [0, 0.5, 0.5]]))
     assert np.array_equal(down_left[1], part[1])  # the middle of the draws: no shift
-    assert np.array_equal(down_left[0, 1:, :-2], part[0, :-1, 2:])  # 1 of 10 down, 2 of 20 to the left
+    # 1 of 10 down, 2 of 20 to the left
+    assert np.array_equal(down_left[0, 1:, :-2], part[0, :-1, 2:])
     assert np.array_equal(down_left[0, 0, :-2], part[0, 0, 2:])
     assert np.array_equal(down_left[0, 1:, -1], part[0, :-1, -1])
     draws = np.random.default_rng(0).random((4000, 3))

@@ -1,7 +1,7 @@
 """What is promised to the last bit, and what to rounding.
 
-A product's rounding depends on its shape: on AVX2, a column is rounded in another way in a product of more columns. So
-.ci/run runs all tests that are marked `bits` under two core types of OpenBLAS.
+A product's rounding depends on its shape: on AVX2, a column is rounded in another way in a product
+of more columns. So .ci/run runs all tests that are marked `bits` under two core types of OpenBLAS.
 """
 
 import numpy as np
@@ -68,9 +68,11 @@ def test_ranks_score_as_one_process_does():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_images_a_pass_change_a_score_by_rounding_alone(dtype):
-    """4 products a step of flow, one after the other, each off by half an eps: 4 K L eps / 2 of a latent near 1.
+    """4 products a step of flow, one after the other, each off by half an eps:
+    4 K L eps / 2 of a latent near 1.
 
-    d log p = eps d eps, so that is what bits/dim are off by, over ln 2, for each of the two that are compared.
+    d log p = eps d eps, so that is what bits/dim are off by, over ln 2,
+    for each of the two that are compared.
     """
     model, images = trained_alike(dtype=dtype), dataset(60).train
     expected = scores(model, images, 5, 64, 0)

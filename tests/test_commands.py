@@ -1,4 +1,6 @@
-"""What every command line does with its words, its streams and signals: one line for a mistake, and no traceback."""
+"""What every command line does with its words, its streams and signals:
+one line for a mistake, and no traceback.
+"""
 
 import ast
 import functools
@@ -35,7 +37,9 @@ NASTY = os.fsdecode(b"a\nb\r\x1b[31mred \xf6\xff") + "\u202e写\u2028"
 
 @pytest.fixture
 def as_command(monkeypatch):
-    """run(main, program) in this process: the exit code. What it does to signals and warnings is undone."""
+    """run(main, program) in this process: the exit code.
+    What it does to signals and warnings is undone.
+    """
     handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
     monkeypatch.setattr("glowlite.commands.start_up._told", [])
 
@@ -385,7 +389,8 @@ def test_every_number_is_found():
     for program, option in (("train", "--lr"), ("bench", "--rounds"), ("evaluate", "--threads"), ("data", "--resize")):
         assert (program, option) in set(numeric())
     numbers = re.compile(r"\bnumber|how many|how often|seconds|megabytes|gigabytes")
-    for program in COMMANDS:  # those that a parser does not read as numbers are names, or of the words that are no options
+    # those that a parser does not read as numbers are names, or of the words that are no options
+    for program in COMMANDS:
         for action in parser_of(program)._actions:
             if action.option_strings and action.type is None and action.nargs is None:
                 assert not numbers.search(action.help or "") and not isinstance(action.default, (int, float)), action
@@ -437,7 +442,9 @@ def test_threads_that_the_system_does_not_start(monkeypatch):
 
 
 def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monkeypatch):
-    """From the data to the report, and again from a run that is resumed; the streams refuse what is not of 256 letters."""
+    """From the data to the report, and again from a run that is resumed;
+    the streams refuse what is not of 256 letters.
+    """
     monkeypatch.chdir(tmp_path)
     narrow = {name: io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict") for name in ("stdout", "stderr")}
     for stream in narrow:
@@ -482,7 +489,9 @@ def test_an_error_is_no_longer_than_one_reads(name):
 
 
 def ordinary_mistakes(program):
-    """Words that are wrong in an ordinary way, for every option of a command and for the words that are none."""
+    """Words that are wrong in an ordinary way, for every option of a
+    command and for the words that are none.
+    """
     yield ["--no-such-option"]
     yield ["no-such-thing", "no-other", "third", "fourth", "fifth"]
     for action in parser_of(program)._actions:

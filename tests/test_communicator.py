@@ -66,7 +66,9 @@ def test_n_ranks_do_what_one_does(tmp_path, one, n):
                 assert got.tobytes() == expected.tobytes(), (way, name)  # to the last bit
             elif way == "float32":
                 if name in ("theta", "average", "samples"):
-                    continue  # Adam moves a weight whose gradient is all rounding by the rate, in either direction
+                    # Adam moves a weight whose gradient is all rounding by the rate,
+                    # in either direction
+                    continue
                 np.testing.assert_allclose(got, expected, rtol=1e-5)
             elif name in ("losses", "held_out"):
                 np.testing.assert_allclose(got, expected, rtol=1e-12)
@@ -284,7 +286,9 @@ STOPS = {  # where a rank is stopped, and what the others then wait in
 
 @pytest.fixture(scope="module")
 def stopped():
-    """What becomes of two ranks whose second one is stopped, or worse: exit code and stderr, by what and where."""
+    """What becomes of two ranks whose second one is stopped, or worse:
+    exit code and stderr, by what and where.
+    """
     begun = {
         place: subprocess.Popen(
             [MPIRUN, "-n", "2", sys.executable, str(HERE / "mpi" / "waits.py"), place],
@@ -335,7 +339,9 @@ def test_a_rank_that_is_gone_without_a_word_ends_all(stopped, what):
 
 
 def test_nothing_that_waits_is_without_a_limit():
-    """What MpiProcesses calls of MPI returns at once, but for a sum of device arrays, which has a guard."""
+    """What MpiProcesses calls of MPI returns at once, but for a sum of device arrays,
+    which has a guard.
+    """
     tree = ast.parse(Path(glowlite.distributed.mpi_processes.__file__).read_text())
     called = {
         node.func.attr
@@ -390,7 +396,9 @@ def test_what_an_exchange_costs_is_a_command():
 
 
 def test_a_launcher_of_another_mpi_is_refused(home):
-    """Each process would be alone in its world, and all would write one run. (mpich's own variables make it wait.)"""
+    """Each process would be alone in its world, and all would write one run.
+    (mpich's own variables make it wait.)
+    """
     size, rank = LAUNCHED["Open MPI"]
     for number, spoken in (("0", 1), ("2", 0)):
         done = subprocess.run(

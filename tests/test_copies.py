@@ -1,4 +1,6 @@
-"""A model can be copied, pickled, and used in a process that was forked or spawned, whatever was done with it before."""
+"""A model can be copied, pickled, and used in a process that was forked or spawned,
+whatever was done with it before.
+"""
 
 import copy
 import multiprocessing
@@ -25,7 +27,9 @@ WAYS |= {f"pickle {n}": lambda thing, n=n: pickle.loads(pickle.dumps(thing, n)) 
 
 
 def used_model(threads=2, permutation="conv1x1"):
-    """A model that was trained a little: its threads and everything that is kept between passes are there."""
+    """A model that was trained a little: its threads and everything
+    that is kept between passes are there.
+    """
     model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=8, permutation=permutation), workers=Workers(threads, 1 / 256))
     model.n_bits = 5
     x = batch_of(dtype="float32")
@@ -132,7 +136,8 @@ def samples_of_a_process(kind, model):
         process.join()
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12: this process has threads
+# of Python 3.12: this process has threads
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_model_that_was_used_works_in_a_forked_process(threads):
     model = used_model(threads)

@@ -83,7 +83,9 @@ def test_the_split_is_fixed_disjoint_and_complete(count):
 
 
 def test_the_split_never_changes():
-    """Other indices here would put images that a saved run was trained on among those it is judged by."""
+    """Other indices here would put images that a saved run was
+    trained on among those it is judged by.
+    """
     assert held_out_indices(30).tolist() == [0, 9, 12]
     assert held_out_indices(8000)[:6].tolist() == [4, 29, 32, 43, 48, 69]
 
@@ -283,7 +285,7 @@ def test_a_folder_of_two_parts_is_split_by_them(tmp_path):
     assert len(load(str(tmp_path)).train) == 5  # a third folder changes nothing
 
 
-# ---------------------------------------------------------------------------------------------------- larger than memory
+# ------------------------------------------------------------------------------- larger than memory
 
 
 def test_an_npy_is_read_by_rows(tmp_path):
@@ -314,12 +316,13 @@ def test_an_npz_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatc
     np.savez_compressed(tmp_path / "x.npz", images=np.zeros((1000, 32, 32, 3), np.uint8))
     assert (tmp_path / "x.npz").stat().st_size < 10_000
     assert len(load(str(tmp_path / "x.npz")).train) == 900
-    monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: 6e6)  # it unpacks to 3.07 MB
+    # it unpacks to 3.07 MB
+    monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: 6e6)
     with pytest.raises(DataError, match=r"x\.npz: unpacks to .* GiB, and this machine has .*; save the images as \.npy"):
         load(str(tmp_path / "x.npz"))
 
 
-# ------------------------------------------------------------------------------------------------------------ preparation
+# -------------------------------------------------------------------------------------- preparation
 
 
 def prepared(images, room=None, **options):
@@ -337,7 +340,8 @@ def test_crops_are_from_the_middle_or_from_anywhere():
         assert np.array_equal(anywhere.read(rows, np.full((3, 2), last)), COLOUR[:3, -2:, -2:])
     corner = anywhere.read(rows, np.array([[0, 1 - 1e-9]] * 3))
     assert np.array_equal(corner, COLOUR[:3, :2, -2:])
-    assert np.array_equal(middle.read(rows, np.zeros((3, 2))), middle[:3])  # places are for random crops alone
+    # places are for random crops alone
+    assert np.array_equal(middle.read(rows, np.zeros((3, 2))), middle[:3])
     places = np.random.default_rng(0).random((3000, 2))
     tops = prepared(np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None], (2, 6, 5, 1)), crop=2, random_crop=True)
     counts = np.bincount(tops.read(np.zeros(3000, int), places)[:, 0, 0, 0])
@@ -420,7 +424,8 @@ def test_corrupt_images_are_left_out_and_counted(tmp_path):
 def test_too_many_to_preload_have_a_sound_image_stand_in(tmp_path, monkeypatch):
     monkeypatch.setattr(glowlite.data.dataset, "ROOM", 0)
     data = load(folder_of(tmp_path, COLOUR, damaged=(0, 7, 8)), Preparation(skip_corrupt=True))
-    assert len(data.train) == 27 and len(data.held_out) == 3 and len(data.skipped) == 1  # looked at so far: the first
+    # looked at so far: the first
+    assert len(data.train) == 27 and len(data.held_out) == 3 and len(data.skipped) == 1
     expected = COLOUR.copy()
     expected[[0, 7, 8]] = COLOUR[[1, 9, 9]]
     assert together(data) == sorted(map(bytes, expected.reshape(30, -1)))
@@ -469,7 +474,7 @@ def test_pictures_are_turned_as_exif_says(tmp_path):
     assert together(data) == sorted(bytes(np.rot90(image, -1).tobytes()) for image in COLOUR[:3])
 
 
-# ----------------------------------------------------------------------------------------------------------- command line
+# ------------------------------------------------------------------------------------- command line
 
 
 def command(cwd, *arguments):

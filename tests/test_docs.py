@@ -1,4 +1,6 @@
-"""What the README and the docs say works: their Python runs, their commands are understood, their links lead somewhere."""
+"""What the README and the docs say works: their Python runs, their commands are understood,
+their links lead somewhere.
+"""
 
 import importlib
 import importlib.util
@@ -61,7 +63,9 @@ def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path):
 
 
 def commands():
-    """Every `python -m glowlite.PROGRAM ...` of a page, up to a comment or the end of a span of code."""
+    """Every `python -m glowlite.PROGRAM ...` of a page,
+    up to a comment or the end of a span of code.
+    """
     for page in PAGES:
         for program, line in re.findall(r"python -m glowlite\.([a-z_.]*[a-z])\b((?:\\\n|[^\n`#&|;])*)", page.read_text()):
             if program != "interop":  # its files are those of tests/test_interop.py
@@ -72,7 +76,8 @@ def commands():
 
 @pytest.mark.parametrize(("program", "line"), list(commands()))
 def test_the_commands_are_understood(program, line):
-    where = "glowlite" if "." in program else "glowlite.commands"  # glowlite/train.py is only a door
+    # glowlite/train.py is only a door
+    where = "glowlite" if "." in program else "glowlite.commands"
     module = importlib.import_module(PARSERS.get(program, f"{where}.{program}"))
     if hasattr(module, "parse_arguments"):
         words = shlex.split(line)
@@ -103,14 +108,17 @@ def test_links_lead_somewhere(page):
         target = (page.parent / path).resolve() if path else page
         if target.parent == ROOT / "docs" / "tutorials":  # the site brings them there
             target = ROOT / "tutorials" / target.relative_to(ROOT / "docs" / "tutorials")
-        if target.parent == ROOT / "docs" / "api" and target.stem != "index":  # and makes a page of every folder
+        # and makes a page of every folder
+        if target.parent == ROOT / "docs" / "api" and target.stem != "index":
             target = ROOT / "glowlite" / target.stem
         assert target.exists(), f"{link}: no such file"
         assert not anchor or anchor in anchors(target), f"{link}: no such heading"
 
 
 def test_the_map_in_the_readme_has_a_row_for_every_floor():
-    """From the ground up, as imports go; `testing` stands last, since it imports nothing of the rest."""
+    """From the ground up, as imports go; `testing` stands last,
+    since it imports nothing of the rest.
+    """
     text = (ROOT / "README.md").read_text().partition("## Map of the code")[2]
     rows = [re.findall(r"`(\w+)[/.]", row) for row in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)]
     *named, last = [name for row in rows for name in row]

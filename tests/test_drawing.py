@@ -1,4 +1,6 @@
-"""Pictures and reports: text from outside is text, sizes are bounded, and what cannot be drawn costs no work."""
+"""Pictures and reports: text from outside is text, sizes are bounded,
+and what cannot be drawn costs no work.
+"""
 
 import base64
 import json
@@ -22,7 +24,9 @@ ODD_NAMES = ["$x_{$", "$\\frac{", "_hidden", "100%", "a\nb", "写真", os.fsdeco
 
 @pytest.fixture
 def texts(monkeypatch):
-    """Every text of the figures that are drawn, as matplotlib is to show it, and whether it reads mathematics in it."""
+    """Every text of the figures that are drawn, as matplotlib is to show it,
+    and whether it reads mathematics in it.
+    """
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 

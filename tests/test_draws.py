@@ -1,6 +1,8 @@
-"""No draw comes twice: over purpose, seed, epoch, step, level and sample, all that is random differs and is uncorrelated.
+"""No draw comes twice: over purpose, seed, epoch, step, level and sample,
+all that is random differs and is uncorrelated.
 
-What is drawn is looked at where it is used: in batches, in latents that samples are encoded to, in weights, in noise.
+What is drawn is looked at where it is used: in batches, in latents that samples are encoded to,
+in weights, in noise.
 """
 
 from itertools import combinations
@@ -50,7 +52,9 @@ def check_differ(rows: np.ndarray) -> None:
 
 
 def check_uniform(noise: np.ndarray) -> None:
-    """U[0, 1): mean 1/2 and variance 1/12, whose standard errors are sqrt(1/12 n) and sqrt(1/180 n)."""
+    """U[0, 1): mean 1/2 and variance 1/12, whose standard errors are
+    sqrt(1/12 n) and sqrt(1/180 n).
+    """
     z = -NormalDist().inv_cdf(BY_CHANCE)
     assert noise.min() >= 0 and noise.max() < 1
     assert abs(noise.mean() - 1 / 2) < z * np.sqrt(1 / 12 / noise.size)
@@ -149,7 +153,9 @@ SIDE, PART = 16, 400  # of images, and how many there are in a batch
 
 
 def augmented(seed, preparation=None, **augmentation):
-    """Images whose pixels say where they come from, after augmentation: for each of 4 steps, two an epoch, the batch."""
+    """Images whose pixels say where they come from, after augmentation:
+    for each of 4 steps, two an epoch, the batch.
+    """
     places = np.stack(np.mgrid[:SIDE, :SIDE], axis=2).astype(np.uint8)
     pictures = ArrayImages(np.broadcast_to(places, (2 * PART, *places.shape)))
     if preparation is not None:
@@ -159,7 +165,9 @@ def augmented(seed, preparation=None, **augmentation):
 
 
 def test_flips_shifts_and_crops_are_new_and_depend_on_nothing_else():
-    """Each is read from the pixels: the left pixels of a row tell a flip, the middle one a shift, the first one a crop."""
+    """Each is read from the pixels: the left pixels of a row tell a flip,
+    the middle one a shift, the first one a crop.
+    """
     vectors, middle = {}, SIDE // 2
     for seed in SEEDS:
         flipped = augmented(seed, flip=True)
@@ -177,7 +185,8 @@ def test_flips_shifts_and_crops_are_new_and_depend_on_nothing_else():
             vectors |= {f"{name}, seed {seed}, step {step}": vector for name, vector in named.items()}
     for name, vector in vectors.items():
         values = {"flip": 2, "down": 15, "right": 15, "top": 13, "left": 13}[name.partition(",")[0]]
-        assert len(np.unique(vector)) == values, name  # of 400 draws, one of 15 is missed with probability 1e-12
+        # of 400 draws, one of 15 is missed with probability 1e-12
+        assert len(np.unique(vector)) == values, name
     check_uncorrelated(vectors)
 
 
@@ -230,7 +239,9 @@ def test_the_weights_that_a_model_begins_with_are_new_in_every_layer_and_seed(pe
 
 
 def test_the_images_held_out_are_not_those_that_an_evaluation_takes():
-    """Each takes a tenth of 2000 numbers: two that are independent share 200 / 10 of them, with a deviation of 4.0."""
+    """Each takes a tenth of 2000 numbers: two that are independent share 200 / 10 of them,
+    with a deviation of 4.0.
+    """
     held_out, evaluated = set(held_out_indices(2000).tolist()), set(some_rows(2000, 200).tolist())
     limit = -NormalDist().inv_cdf(BY_CHANCE)
     assert abs(len(held_out & evaluated) - 20) < limit * np.sqrt(200 * 0.1 * 0.9 * (1800 / 1999))

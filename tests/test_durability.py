@@ -1,4 +1,6 @@
-"""What a run has said it saved is on the disk: the order in which files are flushed, named and removed is recorded."""
+"""What a run has said it saved is on the disk: the order in which files are flushed,
+named and removed is recorded.
+"""
 
 import os
 from itertools import pairwise
@@ -18,7 +20,9 @@ STEPS = (2, 4, 6, 8)
 
 @pytest.fixture
 def events(tmp_path, monkeypatch):
-    """What reaches the disk, in order: (flush, path), (replace, temporary, path), (link, path, new name), (remove, path)."""
+    """What reaches the disk, in order: (flush, path), (replace, temporary, path), (link, path,
+    new name), (remove, path).
+    """
     monkeypatch.chdir(tmp_path)
     found = []
 
@@ -55,7 +59,9 @@ def events(tmp_path, monkeypatch):
 
 
 def check_replacements(events):
-    """Every file is flushed before it takes its place, by that name, and its folder after that, before anything else."""
+    """Every file is flushed before it takes its place, by that name,
+    and its folder after that, before anything else.
+    """
     for i, event in enumerate(events):
         if event[0] == "replace":
             _, temporary, place = event
@@ -75,7 +81,8 @@ def test_what_a_checkpoint_stands_for_is_on_the_disk_before_and_what_it_replaces
     np.savez("ramps.npz", images=images(20))
     assert main(["--data", "ramps.npz", *SMALL, "--steps", str(STEPS[-1]), "--out", "run", "--keep", "1"]) == 0
     check_replacements(events)
-    assert events.index(("flush", ".")) < events.index(("flush", "run"))  # the folder has its name before what is in it
+    # the folder has its name before what is in it
+    assert events.index(("flush", ".")) < events.index(("flush", "run"))
 
     saved = [i for i, e in enumerate(events) if e[0] == "replace" and "checkpoints" in e[2]]
     assert [events[i][2] for i in saved] == [f"run/checkpoints/step-{step:08d}.safetensors" for step in STEPS]

@@ -1,4 +1,6 @@
-"""Folders as people have them: splits, links, what programs leave beside pictures, and pictures of every kind."""
+"""Folders as people have them: splits, links, what programs leave beside pictures,
+and pictures of every kind.
+"""
 
 import os
 import shutil
@@ -40,7 +42,7 @@ def both(data):
     return red(data.train) + red(data.held_out)
 
 
-# ------------------------------------------------------------------------------------------------------------------ splits
+# ------------------------------------------------------------------------------------------- splits
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_without_a_split_of_its_own_a_tenth_is_held_out(tmp_path):
     assert load(str(put(tmp_path / "plain", range(5)))).notes == []
 
 
-# ------------------------------------------------------------------------------------------------------------------- links
+# -------------------------------------------------------------------------------------------- links
 
 
 def test_links_to_folders_are_followed_and_each_folder_counts_once(tmp_path):
@@ -119,13 +121,16 @@ def test_links_to_folders_are_followed_and_each_folder_counts_once(tmp_path):
     assert sorted(both(data)) == [*range(9), 99]
     assert data.notes == ["passed over: folders that were read before (2), links that lead nowhere (2)"]
     (tmp_path / "links").mkdir()
-    (tmp_path / "links" / "a").symlink_to("../real/a")  # nothing else, but for what its loop leads to
+    # nothing else, but for what its loop leads to
+    (tmp_path / "links" / "a").symlink_to("../real/a")
     (tmp_path / "whole").symlink_to("p")
     assert len(both(load(str(tmp_path / "links")))) == 10 and len(both(load(str(tmp_path / "whole")))) == 10
 
 
 def test_a_folder_comes_before_the_links_to_it(tmp_path):
-    """Else `all`, a link to train, would have its pictures, and there would be nothing to train on."""
+    """Else `all`, a link to train, would have its pictures,
+    and there would be nothing to train on.
+    """
     put(tmp_path / "p" / "train", range(5))
     put(tmp_path / "p" / "val", range(10, 13))
     (tmp_path / "p" / "all").symlink_to("train")
@@ -143,7 +148,7 @@ def test_links_in_a_split_leak_nothing(tmp_path):
     assert red(data.train) == list(range(5)) and red(data.held_out) == [10, 11, 12]
 
 
-# ------------------------------------------------------------------------------------------------------ what is no picture
+# ------------------------------------------------------------------------------- what is no picture
 
 
 def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path):
@@ -157,13 +162,15 @@ def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path
     data = load(str(tmp_path))
     assert sorted(both(data)) == list(range(20))
     assert data.notes == [f"passed over: hidden or of the system ({2 * len(left) + 3})"]
-    assert sorted(both(load(str(tmp_path / ".ipynb_checkpoints")))) == [100, 150]  # who names it means it
+    # who names it means it
+    assert sorted(both(load(str(tmp_path / ".ipynb_checkpoints")))) == [100, 150]
 
 
 def test_suffixes_that_pillow_reads_are_read_and_the_others_counted(tmp_path):
     common = {".png", ".jpg", ".jfif", ".jpe", ".tga", ".pnm", ".pbm", ".apng", ".webp", ".tiff", ".bmp", ".gif"}
     assert common <= extensions()
-    assert not {".h5", ".hdf", ".eps", ".ps", ".pdf", ".mpg", ".wmf"} & extensions()  # no pictures, or of other programs
+    # no pictures, or of other programs
+    assert not {".h5", ".hdf", ".eps", ".ps", ".pdf", ".mpg", ".wmf"} & extensions()
     put(tmp_path, range(4))
     shutil.copy(tmp_path / "000.png", tmp_path / "x.jp2")
     for i, suffix in enumerate(("jfif", "JPE", "tga", "ppm", "apng")):
@@ -200,7 +207,7 @@ def test_a_picture_of_another_program_is_not_handed_to_it(tmp_path, monkeypatch)
         own_image(tmp_path / "x.png", (4, 4, 3))
 
 
-# ------------------------------------------------------------------------------------------------------ pictures as they are
+# ----------------------------------------------------------------------------- pictures as they are
 
 
 def see_through(path, kind):
@@ -236,7 +243,9 @@ def see_through(path, kind):
 
 
 def masked_bmp(path, rgba):
-    """A BMP with a mask for each channel, alpha among them, as Windows has had them since version 4 of the header."""
+    """A BMP with a mask for each channel, alpha among them,
+    as Windows has had them since version 4 of the header.
+    """
     height, width = rgba.shape[:2]
     header = b"BM" + (122 + 4 * height * width).to_bytes(4, "little") + bytes(4) + (122).to_bytes(4, "little")
     numbers = [108, width, height]
@@ -311,7 +320,9 @@ def test_greys_of_16_bits_are_rounded_in_training_as_in_use(tmp_path):
 
 
 def exif(tag, kind, count, value):
-    """EXIF of one entry: 8 bytes of header, the number of entries, and of it the tag, its kind, count and value."""
+    """EXIF of one entry: 8 bytes of header, the number of entries, and of it the tag,
+    its kind, count and value.
+    """
     entry = tag.to_bytes(2, "big") + kind.to_bytes(2, "big") + count.to_bytes(4, "big") + value
     return b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01" + entry + bytes(4)
 
@@ -345,7 +356,9 @@ def test_damaged_exif_leaves_the_pixels(tmp_path, suffix, kind):
 
 
 def test_pillows_warnings_are_nobodys_and_refuse_no_picture(tmp_path):
-    """Of transparency as bytes in a palette, of damaged EXIF, and of many pixels; with -W error they were damage."""
+    """Of transparency as bytes in a palette, of damaged EXIF, and of many pixels;
+    with -W error they were damage.
+    """
     see_through(tmp_path / "a.png", "PA.png")
     Image.new("RGB", (8, 8), "white").save(tmp_path / "b.jpg", exif=BROKEN_EXIF["cut"])
     Image.new("RGB", (8, 8), "white").save(tmp_path / "c.png")
@@ -365,7 +378,8 @@ print(len(data.train) + len(data.held_out))
 
 def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatch):
     Image.new("L", (30, 20), 7).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # of which Pillow warns, and refuses twice as many
+    # of which Pillow warns, and refuses twice as many
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
     assert read_picture(tmp_path / "a.png")[0].shape == (20, 30, 1)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 299)
     with pytest.raises(DataError, match=r"a\.png: more than 598 pixels, which Pillow refuses; make it smaller"):
@@ -376,7 +390,7 @@ def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatc
         read_picture(tmp_path / "a.png")
 
 
-# ------------------------------------------------------------------------------------------------------------------- names
+# -------------------------------------------------------------------------------------------- names
 
 
 def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
@@ -391,7 +405,8 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["glowlite", *arguments])
         with pytest.raises(DataError, match=r"say embedded:faces or \./faces$"):
             program()
-    assert parse_arguments([]).data == parse_arguments(["--preset", "faces"]).data == "faces"  # which nobody typed
+    # which nobody typed
+    assert parse_arguments([]).data == parse_arguments(["--preset", "faces"]).data == "faces"
     assert load("faces").notes == ["the embedded images are meant; the faces that is here is ./faces"]
     assert len(load("embedded:faces").train) == 7200 and load("embedded:faces").notes == []
     assert load("embedded:faces").name == "faces" and len(load_fitted("embedded:faces", (16, 16, 3))[0]) == 8000
@@ -426,7 +441,7 @@ def test_a_link_to_itself_is_one_line(tmp_path, monkeypatch, name):
         load(name)
 
 
-# ------------------------------------------------------------------------------------------------------------- the commands
+# ------------------------------------------------------------------------------------- the commands
 
 
 def test_the_command_lists_every_damaged_picture_and_fails(tmp_path):

@@ -1,4 +1,6 @@
-"""Files of arrays that are forged, cut short while they are read, or no files at all: one line each, and soon."""
+"""Files of arrays that are forged, cut short while they are read, or no files at all:
+one line each, and soon.
+"""
 
 import errno
 import fcntl
@@ -51,7 +53,9 @@ def at_most(seconds):
 
 
 def refused(spec):
-    """What is said of data that are refused, when they are loaded or when their images are read; one line."""
+    """What is said of data that are refused, when they are loaded or
+    when their images are read; one line.
+    """
     with at_most(20), pytest.raises(DataError) as caught:
         data = load(str(spec))
         data.train[:], data.held_out[:]
@@ -60,7 +64,7 @@ def refused(spec):
     return message
 
 
-# ------------------------------------------------------------------------------------------------- no regular files
+# --------------------------------------------------------------------------------- no regular files
 
 NAMES = ("x.npy", "x.npz", "x.h5", "x.tar.gz", "x-idx3-ubyte", "x-idx3-ubyte.gz")
 
@@ -90,7 +94,7 @@ def test_a_pipe_in_the_folder_of_a_data_set_is_not_waited_for(tmp_path, names, f
     assert str(tmp_path / folder) in refused(tmp_path / folder)
 
 
-# ------------------------------------------------------------------------------------------------------------- tar
+# ---------------------------------------------------------------------------------------------- tar
 
 
 def archive(path, members):
@@ -147,7 +151,7 @@ def test_a_damaged_header_of_an_archive_is_one_line(tmp_path, at):
     assert "no tar archive, or a damaged one" in refused(tmp_path / "c.tar.gz")
 
 
-# --------------------------------------------------------------------------------------- other types, other orders of axes
+# ---------------------------------------------------------------- other types, other orders of axes
 
 
 def save(path, array):
@@ -290,7 +294,7 @@ def test_what_wants_uint8_or_floats_gives_the_same_advice():
         model.encode(COLOUR.astype(np.int64))
 
 
-# ------------------------------------------------------------------------------------------------------- .npy and .npz
+# ------------------------------------------------------------------------------------ .npy and .npz
 
 
 def npy(header=b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 3), }", version=1, content=None):
@@ -463,7 +467,7 @@ def test_no_more_is_unpacked_of_an_npz_than_it_says(tmp_path):
     tracemalloc.stop()
 
 
-# ------------------------------------------------------------------------------------------------------------- HDF5
+# --------------------------------------------------------------------------------------------- HDF5
 
 
 def virtual(file, name, source, unlimited=False):
@@ -538,7 +542,8 @@ def forged_hdf5(path, kind):
             file.create_dataset("attributes", (12, 1 << 40), "f8", chunks=(12, 1))
     if kind == "unknown filter":
         content = bytearray(path.read_bytes())
-        at = content.index(b"deflate") - 8  # of the name, after the filter's number, flags and lengths
+        # of the name, after the filter's number, flags and lengths
+        at = content.index(b"deflate") - 8
         content[at : at + 2] = (32123).to_bytes(2, "little")
         path.write_bytes(content)
     return path
@@ -574,7 +579,9 @@ def forged_hdf5(path, kind):
     ],
 )
 def test_a_forged_hdf5_is_one_line(tmp_path, kind, said):
-    """Those that crash the library where they are not refused would take the tests with them: so each has its refusal."""
+    """Those that crash the library where they are not refused would take the tests with them:
+    so each has its refusal.
+    """
     assert said in refused(forged_hdf5(tmp_path / "forged.h5", kind))
 
 
@@ -620,7 +627,7 @@ def test_an_hdf5_that_another_process_writes_is_said_to_be_open(tmp_path):
     assert len(load(str(path)).train) == 11
 
 
-# ------------------------------------------------------------------------------------------------------------- LMDB
+# --------------------------------------------------------------------------------------------- LMDB
 
 
 def write_lmdb(path, values):
@@ -638,7 +645,9 @@ def png(image):
 
 
 def test_an_lmdb_is_what_its_library_reads(tmp_path):
-    """Three levels of pages, values in a page or in pages of their own, some of exactly a page, some empty, some deleted."""
+    """Three levels of pages, values in a page or in pages of their own,
+    some of exactly a page, some empty, some deleted.
+    """
     sizes = RNG.integers(0, 300, 3000)
     sizes[::50] = [0, 1, 2000, 4080, 4081, 9000] * 10
     values = {RNG.bytes(RNG.integers(1, 60)): RNG.bytes(size) for size in sizes}
@@ -661,7 +670,9 @@ PAGE = 4096
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The file of an LMDB of two levels; its root; the leaves below it; a leaf with a value in pages of its own."""
+    """The file of an LMDB of two levels; its root; the leaves below it;
+    a leaf with a value in pages of its own.
+    """
     values = {f"{i:04}".encode(): png(COLOUR[i % 12]) for i in range(300)}
     content = (write_lmdb(tmp_path_factory.mktemp("lmdb") / "x", values) / "data.mdb").read_bytes()
     newer = max((0, PAGE), key=lambda at: content[at + 144 : at + 152][::-1])
@@ -724,13 +735,15 @@ def test_an_lmdb_that_is_cut_short_while_it_is_read_is_one_line(tmp_path):
             pictures.picture(row)
 
 
-# ---------------------------------------------------------------------------------------------------- damage of any kind
+# ------------------------------------------------------------------------------- damage of any kind
 
 NUMBERS = (b"\xff" * 8, bytes(8), b"\x7f" + b"\xff" * 7, b"\x01" + bytes(7), b"99999999")
 
 
 def damaged(content, draw):
-    """Bits flipped, numbers made huge, bytes removed and put in, the end cut off; near the beginning more than elsewhere."""
+    """Bits flipped, numbers made huge, bytes removed and put in, the end cut off;
+    near the beginning more than elsewhere.
+    """
     content = bytearray(content)
     for _ in range(draw.choice([1, 1, 2, 4])):
         at = draw.randrange(min(len(content), draw.choice([130, 600, 9000, len(content)])))

@@ -1,4 +1,6 @@
-"""On a real GPU: pytest -m gpu. What the other tests hold on a stand-in, on the hardware it stands for."""
+"""On a real GPU: pytest -m gpu. What the other tests hold on a stand-in,
+on the hardware it stands for.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Model files of others, forged ones and those of another version: one line that names the file and the field."""
+"""Model files of others, forged ones and those of another version:
+one line that names the file and the field.
+"""
 
 import copy
 import dataclasses
@@ -50,7 +52,9 @@ def readers(path):
 
 
 def errors_of(path, arrays, header, who=("load", "raw", "restore")):
-    """What each reader says of a file that is forged: a checksum that holds, over anything. None: it took the file."""
+    """What each reader says of a file that is forged: a checksum that holds, over anything.
+    None: it took the file.
+    """
     write_arrays(path, arrays, header)
     found = {}
     for name in who:

@@ -1,4 +1,6 @@
-"""Labels follow their pictures: from every reader that has them, in either split, with damaged pictures passed over."""
+"""Labels follow their pictures: from every reader that has them, in either split,
+with damaged pictures passed over.
+"""
 
 import gzip
 import io
@@ -45,7 +47,9 @@ def test_labels_of_arrays_follow(tmp_path, kind, values, cropped):
 
 
 def celeba(folder, damaged, partition, values):
-    """CelebA with these lists; picture 1 is the first of training, and where there is a partition, every third is test."""
+    """CelebA with these lists; picture 1 is the first of training,
+    and where there is a partition, every third is test.
+    """
     (folder / "img_align_celeba").mkdir(parents=True)
     lines, parts = [str(COUNT), " ".join(f"bit{i}" for i in range(BITS))], []
     for i in range(COUNT):

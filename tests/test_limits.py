@@ -1,4 +1,6 @@
-"""What a container leaves of a machine, on trees of control groups made here, as Linux shows them to a process."""
+"""What a container leaves of a machine, on trees of control groups made here,
+as Linux shows them to a process.
+"""
 
 import resource
 import subprocess

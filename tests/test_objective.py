@@ -1,4 +1,6 @@
-"""From pixels to bits per dimension and back: ranges, worst cases, and the formula worked out by hand."""
+"""From pixels to bits per dimension and back: ranges, worst cases,
+and the formula worked out by hand.
+"""
 
 import math
 
@@ -72,7 +74,8 @@ def test_values_outside_the_range_are_clipped(n_bits):
 
 
 def test_bits_per_dim_of_a_case_worked_out_by_hand():
-    # D = 12, 5 bits. p(x) = 1 on the unit cube: every level has 1/32 of each axis, so 5 bits a dimension
+    # D = 12, 5 bits. p(x) = 1 on the unit cube: every level has 1/32 of each axis,
+    # so 5 bits a dimension
     assert bits_per_dim(np.zeros(2), 12, 5) == pytest.approx([5.0, 5.0], rel=1e-15)
     # one e-fold of density on the whole image saves 1/ln 2 bits of it
     assert bits_per_dim(np.array([1.0]), 12, 5) == pytest.approx([5 - 1 / (12 * math.log(2))], rel=1e-15)
@@ -82,7 +85,9 @@ def test_bits_per_dim_of_a_case_worked_out_by_hand():
 
 @given(N_BITS)
 def test_a_fair_die_over_the_levels_costs_n_bits(n_bits):
-    """A density that is uniform over the cube [-0.5, 0.5)^D codes every pixel in n_bits: log p = 0."""
+    """A density that is uniform over the cube [-0.5, 0.5)^D codes every pixel in n_bits:
+    log p = 0.
+    """
     assert bits_per_dim(np.zeros(1), 3072, n_bits)[0] == pytest.approx(n_bits, rel=1e-14)
 
 
@@ -100,12 +105,15 @@ def test_log_normal_of_float32_sums_in_float64():
     expected = scipy.stats.norm.logpdf(z.astype(np.float64)).sum()
     got = log_normal(z)
     assert got.dtype == np.float64
-    np.testing.assert_allclose(got, [expected], rtol=1e-9)  # a sum in float32 keeps 7 digits at most
+    # a sum in float32 keeps 7 digits at most
+    np.testing.assert_allclose(got, [expected], rtol=1e-9)
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 2**16))
 def test_loss_gradients_are_those_of_mean_bits_per_dim(n, batch, seed):
-    """The loss is quadratic in the latents and linear in logdet: one central difference is exact but for rounding."""
+    """The loss is quadratic in the latents and linear in logdet:
+    one central difference is exact but for rounding.
+    """
     rng = np.random.default_rng(seed)
     latents = [rng.standard_normal((n, 2, 2, 3)), rng.standard_normal((n, 1, 1, 8))]
     logdet = rng.standard_normal(n)

@@ -1,4 +1,6 @@
-"""Optimisers against a plain loop over single numbers; schedules, clipping and averages against their definitions."""
+"""Optimisers against a plain loop over single numbers;
+schedules, clipping and averages against their definitions.
+"""
 
 import itertools
 import math
@@ -50,7 +52,9 @@ def test_fifty_steps_are_those_of_a_plain_loop(optimizer, plain, beta1, beta2, e
 
 @pytest.mark.parametrize("optimizer", [Adam, Adamax])
 def test_every_chunk_is_updated_alike(optimizer):
-    """The same number everywhere stays the same number everywhere, across the edges of three chunks."""
+    """The same number everywhere stays the same number everywhere,
+    across the edges of three chunks.
+    """
     theta = np.ones(2 * CHUNK + 3, np.float32)
     optimiser = optimizer(theta)
     for g in (1.0, -0.5, 0.25):
@@ -61,10 +65,13 @@ def test_every_chunk_is_updated_alike(optimizer):
 
 @pytest.mark.parametrize("optimizer", [Adam, Adamax])
 def test_the_first_step_has_the_length_of_the_learning_rate(optimizer):
-    """Bias correction: m / (1 - b1) = g, and the second moment is |g|, so theta moves by lr sign(g)."""
+    """Bias correction: m / (1 - b1) = g, and the second moment is |g|,
+    so theta moves by lr sign(g).
+    """
     theta = np.zeros(4)
     optimizer(theta).step(np.array([3.0, -0.2, 1e-3, -40.0]), 0.01)
-    np.testing.assert_allclose(theta, [-0.01, 0.01, -0.01, 0.01], rtol=2e-5)  # eps = 1e-8 beside g = 1e-3
+    # eps = 1e-8 beside g = 1e-3
+    np.testing.assert_allclose(theta, [-0.01, 0.01, -0.01, 0.01], rtol=2e-5)
 
 
 @pytest.mark.parametrize("arguments", [(1.0, 0.9, 1e-8), (-0.1, 0.9, 1e-8), (0.9, 1.0, 1e-8), (0.9, 0.9, 0.0), (0.9, -1, 1)])
@@ -138,7 +145,8 @@ def test_warm_up_is_linear_and_the_cosine_falls_from_lr_to_zero():
 def test_a_constant_rate_stays_and_no_warm_up_starts_at_full_rate():
     assert [learning_rate(step, 5, 0.1, 0, "constant") for step in range(5)] == [0.1] * 5
     assert learning_rate(0, 5, 0.1, 0) == 0.1
-    assert learning_rate(0, 1, 0.1, 4) == pytest.approx(0.025)  # fewer steps than warm-up: no division by zero
+    # fewer steps than warm-up: no division by zero
+    assert learning_rate(0, 1, 0.1, 4) == pytest.approx(0.025)
     assert learning_rate(5, 5, 0.1, 5) == 0.1
 
 

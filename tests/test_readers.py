@@ -1,4 +1,6 @@
-"""The readers of CIFAR-10, MNIST, CelebA, LSUN and HDF5 on files of their real formats, written by other libraries."""
+"""The readers of CIFAR-10, MNIST, CelebA, LSUN and HDF5 on files of their real formats,
+written by other libraries.
+"""
 
 import gzip
 import io
@@ -50,7 +52,9 @@ def write_files(folder, files):
 
 
 def tar(files, sizes=()):
-    """A tar with these files in this order; `sizes`: what the headers of some claim in place of the truth."""
+    """A tar with these files in this order; `sizes`:
+    what the headers of some claim in place of the truth.
+    """
     content = b""
     for name, body in files.items():
         member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
@@ -121,7 +125,7 @@ def same(images, expected):
     return images.shape == expected.shape[1:] and np.array_equal(images[:], expected)
 
 
-# ------------------------------------------------------------------------------------------------------------- as they are
+# -------------------------------------------------------------------------------------- as they are
 
 
 @pytest.mark.parametrize("kind", ["folder", "subfolder", "tar.gz", "tgz in any order"])
@@ -402,7 +406,8 @@ def test_hdf5(tmp_path, name):
 
 def test_hdf5_of_grey_images_larger_than_memory_is_read_by_rows(tmp_path):
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
-        images = file.create_dataset("images", (100_000, 1000, 1000), np.uint8, chunks=(1, 1000, 1000))  # 93 GiB, of zeros
+        # 93 GiB, of zeros
+        images = file.create_dataset("images", (100_000, 1000, 1000), np.uint8, chunks=(1, 1000, 1000))
         images[99_999, 1, 2] = 7
     train = READERS["hdf5"].read(tmp_path / "x.hdf5").train
     last = train.read(np.array([99_999, 3]))
@@ -422,18 +427,20 @@ def test_a_missing_library_is_one_line_that_says_how_to_get_it(tmp_path, monkeyp
         load(str(path))
 
 
-# ------------------------------------------------------------------------------------------- as nobody wants them: one line
+# ------------------------------------------------------------------- as nobody wants them: one line
 
 
 def bomb(what):
     """A .tar.gz of a few KB that unpacks to a lot."""
     if what == "member":
-        return gzip.compress(tar(CIFAR10, {"data_batch_2.bin": 3073 * 22_000}))  # 67 MB, says a header
+        # 67 MB, says a header
+        return gzip.compress(tar(CIFAR10, {"data_batch_2.bin": 3073 * 22_000}))
     if what == "terabyte":
         return gzip.compress(tar({"data_batch_1.bin": b""}, {"data_batch_1.bin": 1 << 40}))
     if what == "another member":
         return gzip.compress(tar({"notes.txt": bytes(3 << 20)}), 1)
-    header = tarfile.TarInfo("x")  # an extended header, which tarfile reads whole before it says anything of it
+    # an extended header, which tarfile reads whole before it says anything of it
+    header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 3 << 20
     return gzip.compress(header.tobuf() + bytes(3 << 20), 1)
 

@@ -1,4 +1,6 @@
-"""What the README and the docs claim, beyond what test_docs.py runs: comments, tables and figures are true."""
+"""What the README and the docs claim, beyond what test_docs.py runs:
+comments, tables and figures are true.
+"""
 
 import re
 import subprocess

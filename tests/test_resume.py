@@ -1,4 +1,6 @@
-"""Runs that end where nobody wanted, and go on: the same to the last bit as one that never ended."""
+"""Runs that end where nobody wanted, and go on: the same to the
+last bit as one that never ended.
+"""
 
 import json
 import os

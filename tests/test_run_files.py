@@ -1,4 +1,6 @@
-"""config.json, metrics.jsonl and timing.jsonl of others, damaged or forged: one line that names the file and the field."""
+"""config.json, metrics.jsonl and timing.jsonl of others, damaged or forged:
+one line that names the file and the field.
+"""
 
 import copy
 import json
@@ -54,7 +56,9 @@ COMMANDS = {
 
 
 def errors(commands=COMMANDS):
-    """What each command says; None for one that runs. Anything but a GlowliteError fails the test."""
+    """What each command says; None for one that runs.
+    Anything but a GlowliteError fails the test.
+    """
     said = {}
     for name in commands:
         said[name] = None

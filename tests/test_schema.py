@@ -1,4 +1,6 @@
-"""JSON texts and safetensors files from elsewhere: what does not hold is one line that names file and field."""
+"""JSON texts and safetensors files from elsewhere:
+what does not hold is one line that names file and field.
+"""
 
 import json
 import os

@@ -1,7 +1,9 @@
-"""Every page of the built site, opened in headless Chromium: no request leaves it; mathematics, images, links, scripts work.
+"""Every page of the built site, opened in headless Chromium: no request leaves it;
+mathematics, images, links, scripts work.
 
-Needs the site (`python -m sphinx -W --keep-going docs docs/_build/html`), playwright, and a Chromium; skipped where one is
-missing. SITE_SCREENSHOTS=folder keeps a picture of each page, as on a desk and as on a telephone.
+Needs the site (`python -m sphinx -W --keep-going docs docs/_build/html`), playwright, and a
+Chromium; skipped where one is missing. SITE_SCREENSHOTS=folder keeps a picture of each page, as on
+a desk and as on a telephone.
 """
 
 import functools

@@ -51,7 +51,8 @@ def test_a_damaged_or_foreign_model_file_is_named(tmp_path):
     write_arrays(path, {"a": np.zeros(3)}, {"config": small_model().config.to_dict(), "seed": 0, "initialized": True})
     with pytest.raises(GlowliteError, match=r"1 arrays of 3 numbers in all, and a Glow of K=2.*arrays are missing"):
         Glow.load(path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors"]  # no temporary file is left
+    # no temporary file is left
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors"]
 
 
 @pytest.mark.parametrize("place", [0.5, 0.99, "header"])

@@ -77,12 +77,15 @@ def test_the_list_is_that_of_a_whole_cupy():
 
 
 def test_the_list_is_that_of_the_installed_cupy():
-    """Needs CuPy, though no GPU: pip install 'cupy-cuda12x==14.2.*' nvidia-cuda-runtime-cu12 nvidia-cuda-nvrtc-cu12."""
+    """Needs CuPy, though no GPU: pip install 'cupy-cuda12x==14.2.*'
+    nvidia-cuda-runtime-cu12 nvidia-cuda-nvrtc-cu12.
+    """
     cupy = pytest.importorskip("cupy", reason="needs CuPy, though no GPU")
     if not cupy.__version__.startswith("14.2."):
         pytest.skip(f"the list is of CuPy 14.2, and {cupy.__version__} is installed")
     found, missing = list_api.api()
-    assert len(found) > 900 and set(missing) <= {"cupyx.lapack", "cupyx.scipy.linalg"}  # which look for cuBLAS
+    # which look for cuBLAS
+    assert len(found) > 900 and set(missing) <= {"cupyx.lapack", "cupyx.scipy.linalg"}
     absent = tuple(f"{module}." for module in missing)
     assert found == {name: kw for name, kw in API.items() if name not in missing and not name.startswith(absent)}
 

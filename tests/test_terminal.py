@@ -1,4 +1,6 @@
-"""Lines for a person, and files that are read: what comes from outside neither acts on a terminal nor is waited for."""
+"""Lines for a person, and files that are read: what comes from
+outside neither acts on a terminal nor is waited for.
+"""
 
 import io
 import os

@@ -51,7 +51,8 @@ def test_a_run_leaves_config_metrics_samples_curve_and_weights(tmp_path):
     again = command(tmp_path, "--data", "ramps.npz", *SMALL)
     assert again.returncode == 0
     same = Glow.load(tmp_path / "runs" / "ramps-2")
-    assert same.store.theta.tobytes() == model.store.theta.tobytes()  # two runs of one seed end in the same weights
+    # two runs of one seed end in the same weights
+    assert same.store.theta.tobytes() == model.store.theta.tobytes()
 
 
 def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_path):
@@ -142,7 +143,8 @@ def test_what_a_step_needs_is_estimated_from_what_the_policy_keeps():
         kind: small_model(memory=Memory.parse(kind)).step_bytes(1000) for kind in ("reversible", "anchored:1", "stored")
     }
     assert sizes["reversible"] == 4 * 4 * len(small_model().store)
-    # two steps a level: 16 pixels of 12 channels, 4 of 24; and their hidden maps, 2 x 16 channels, with 8 thin arrays
+    # two steps a level: 16 pixels of 12 channels, 4 of 24;
+    # and their hidden maps, 2 x 16 channels, with 8 thin arrays
     assert sizes["anchored:1"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * 12 + 4 * 24)
     assert sizes["stored"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * (32 + 8 * 12) + 4 * (32 + 8 * 24))
 
@@ -157,7 +159,9 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatc
 
 @pytest.mark.parametrize(("parts", "most"), [({}, 30), ({"accumulate": 4}, 8), ({"shards": 8}, 4)], ids=str)
 def test_the_memory_of_a_step_is_that_of_the_images_it_takes_at_once(monkeypatch, parts, most):
-    """A batch of 30 in parts: where the largest part fits, training begins; with one byte less it does not."""
+    """A batch of 30 in parts: where the largest part fits, training begins;
+    with one byte less it does not.
+    """
     model = small_model(memory=Memory.parse("stored"))
     training = Training(model, Settings(steps=1, batch=30, evaluate_images=2, **parts))
     assert training.images_at_once() == most

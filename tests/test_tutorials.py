@@ -1,4 +1,6 @@
-"""Every notebook has all its parts, runs, and judges its exercises; a notebook is what its source says."""
+"""Every notebook has all its parts, runs, and judges its exercises;
+a notebook is what its source says.
+"""
 
 import json
 import re
@@ -89,6 +91,8 @@ def test_a_student_copy_has_stubs_and_no_solutions(tmp_path):
         for one, other in zip(original, copy):
             stub = one["metadata"].get("stub")
             assert source(other) == (source(one) if stub is None else stub.rstrip("\n"))
-            assert "stub" not in other["metadata"] and "jupyter" not in other["metadata"]  # and nothing is folded up
+            # and nothing is folded up
+            assert "stub" not in other["metadata"] and "jupyter" not in other["metadata"]
             assert (stub is None) == ("jupyter" not in one["metadata"])
-            assert stub is None or source(one).startswith("# one solution\n")  # the line that a folded cell shows
+            # the line that a folded cell shows
+            assert stub is None or source(one).startswith("# one solution\n")

@@ -1,4 +1,6 @@
-"""Run under mpirun: every method of MpiProcesses, against what it should give. Prints `size: fine` from rank 0."""
+"""Run under mpirun: every method of MpiProcesses, against what it should give. Prints `size:
+fine` from rank 0.
+"""
 
 import numpy as np
 

@@ -1,4 +1,5 @@
-"""Run under mpirun: trains small models in several ways, and rank 0 writes what came of it to the .npz in argv[1].
+"""Run under mpirun: trains small models in several ways,
+and rank 0 writes what came of it to the .npz in argv[1].
 
 argv[2:]: names of WAYS. tests/test_communicator.py runs the same with one process, and compares.
 """
@@ -45,7 +46,9 @@ def make(way, ranks):
 
 
 def results(way, ranks):
-    """Losses, held-out bits/dim, weights, average, scores and samples at the end: arrays by name."""
+    """Losses, held-out bits/dim, weights, average, scores and samples at the end:
+    arrays by name.
+    """
     training, data, seen = make(way, ranks), dataset(60), Record()
     train(training, data, [seen])
     model = training.model

@@ -1,4 +1,6 @@
-"""Run under mpirun as `waits.py PLACE`: rank 1 is stopped (SIGSTOP) there, or does what PLACE says; others wait a second."""
+"""Run under mpirun as `waits.py PLACE`: rank 1 is stopped (SIGSTOP) there,
+or does what PLACE says; others wait a second.
+"""
 
 import os
 import signal

@@ -1,14 +1,18 @@
-"""A stand-in for CuPy that needs no GPU: NumPy inside, and outside CuPy's refusals, some of them more strictly.
+"""A stand-in for CuPy that needs no GPU: NumPy inside, and outside CuPy's refusals,
+some of them more strictly.
 
-`xp` is the module, `ndarray` its arrays, `counts` what was done with them since `counts.clear()`: `kernel` launches,
-`upload`s and `download`s between host and device, and `sync`hronisations, of which a download is one. The memory of arrays
-is counted as CuPy's pool does, and its hooks are called. Not as NumPy:
+`xp` is the module, `ndarray` its arrays, `counts` what was done with them since `counts.clear()`:
+`kernel` launches, `upload`s and `download`s between host and device, and `sync`hronisations, of
+which a download is one. The memory of arrays is counted as CuPy's pool does, and its hooks are
+called. Not as NumPy:
 
-* an array of the host where one of the device belongs, and the reverse, is a TypeError; so is a list in a ufunc;
-* names and keywords that the real CuPy 14.2 has not are AttributeErrors and TypeErrors: see cupy_api.json;
+* an array of the host where one of the device belongs, and the reverse, is a TypeError;
+  so is a list in a ufunc;
+* names and keywords that the real CuPy 14.2 has not are AttributeErrors and TypeErrors:
+  see cupy_api.json;
 * results of reductions are arrays of the device, and float(), bool(), item() of one synchronise;
-* singular matrices give NaN and no exception; indices outside wrap, here an error; writing to an index twice is undefined
-  there, here an error.
+* singular matrices give NaN and no exception; indices outside wrap, here an error;
+  writing to an index twice is undefined there, here an error.
 """
 
 from __future__ import annotations
@@ -191,7 +195,9 @@ def _same(one, other):
 
 
 def checked(index, shape, writing=False):
-    """The index for the host, and whether it is a list of places. IndexError for a place outside, or written to twice."""
+    """The index for the host, and whether it is a list of places.
+    IndexError for a place outside, or written to twice.
+    """
     parts = list(index) if isinstance(index, tuple) else [index]
     fancy, axis = False, 0
     explicit = sum(part is not None and part is not Ellipsis for part in parts)

@@ -11,9 +11,11 @@ from . import ndarray, xp
 
 
 class OnDevice:
-    """A layer whose parameters live on the device, with methods that take and give arrays of the host.
+    """A layer whose parameters live on the device,
+    with methods that take and give arrays of the host.
 
-    Arrays share memory with those on the device, so that a law sees whether one was changed, or an alias given out.
+    Arrays share memory with those on the device, so that a law sees whether one was changed,
+    or an alias given out.
     """
 
     def __init__(self, layer):

@@ -1,7 +1,9 @@
-"""python tests/strict_device/list_api.py > tests/strict_device/cupy_api.json: CuPy's public names, and the keywords of each.
+"""python tests/strict_device/list_api.py > tests/strict_device/cupy_api.json:
+CuPy's public names, and the keywords of each.
 
-It reads the CuPy that is installed and needs no GPU, only libraries that CuPy looks for when it is imported:
-pip install cupy-cuda12x nvidia-cuda-runtime-cu12 nvidia-cuda-nvrtc-cu12 nvidia-cublas-cu12 scipy
+It reads the CuPy that is installed and needs no GPU, only libraries that CuPy looks for when it is
+imported: pip install cupy-cuda12x nvidia-cuda-runtime-cu12 nvidia-cuda-nvrtc-cu12
+nvidia-cublas-cu12 scipy
 """
 
 from __future__ import annotations
@@ -22,14 +24,17 @@ MODULES = (
 CLASSES = {  # those whose methods are listed
     "ndarray", "random.Generator", "cuda.Device", "cuda.Event", "cuda.MemoryHook", "cuda.MemoryPool", "cuda.Stream",
 }  # fmt: skip
-LAZY = {"random": {"Generator", "BitGenerator", "XORWOW", "MRG32k3a", "Philox4x3210"}}  # made when asked for: not in dir()
+# made when asked for: not in dir()
+LAZY = {"random": {"Generator", "BitGenerator", "XORWOW", "MRG32k3a", "Philox4x3210"}}
 UFUNC = ["out", "casting", "dtype"]  # of what a ufunc of NumPy takes besides its inputs
 
 Api = dict[str, "list[str] | None"]
 
 
 def api() -> tuple[Api, list[str]]:
-    """{name: keywords, None for what takes any or none}, without `cupy.`; and the modules that could not be imported."""
+    """{name: keywords, None for what takes any or none}, without `cupy.`;
+    and the modules that could not be imported.
+    """
     found: Api = {}
     missing = []
     with warnings.catch_warnings():
@@ -63,7 +68,9 @@ def _list(found: Api, full: str, holder: Any, member: str) -> None:
 
 
 def keywords(function: Any) -> list[str] | None:
-    """The names by which arguments may be given; None where that cannot be known, or any name will do."""
+    """The names by which arguments may be given; None where that cannot be known,
+    or any name will do.
+    """
     import cupy
 
     if isinstance(function, cupy.ufunc):
@@ -79,14 +86,17 @@ def keywords(function: Any) -> list[str] | None:
 
 
 def _keywords_of_text(line: str) -> list[str] | None:
-    """Of `f(self, int a, *rest, b=(1, 2), c=None) -> d`: b, c. None if the line is no signature, or ends in any keywords."""
+    """Of `f(self, int a, *rest, b=(1, 2), c=None) -> d`: b, c.
+    None if the line is no signature, or ends in any keywords.
+    """
     match = re.fullmatch(r"[\w.]+\((.*)\)( -> .*)?", line.replace("\\", ""))
     if match is None or "**" in match[1]:
         return None
     flat = re.sub(r"\([^()]*\)", "", match[1])  # defaults that are tuples have commas of their own
     names = [re.split("[=:]", part)[0].split()[-1] for part in flat.split(",") if part.strip()]
     last = max((i for i, name in enumerate(names) if name == "/" or (name[0] == "*" and name != "*")), default=-1)
-    return [name for name in names[last + 1 :] if name not in ("*", "self")]  # those before `/` or `*rest` go by place
+    # those before `/` or `*rest` go by place
+    return [name for name in names[last + 1 :] if name not in ("*", "self")]
 
 
 if __name__ == "__main__":

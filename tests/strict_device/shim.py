@@ -1,4 +1,6 @@
-"""CUDA C++ through g++: enough of the language's names for kernels that use no shared memory, one thread after the other."""
+"""CUDA C++ through g++: enough of the language's names for kernels that use no shared memory,
+one thread after the other.
+"""
 
 import ctypes
 import functools
@@ -21,7 +23,9 @@ static Three blockIdx, blockDim, threadIdx, gridDim;
 
 @functools.cache
 def built(code, name):
-    """The shared library of a kernel, whose run_NAME(grid, block, arguments ...) goes through all threads."""
+    """The shared library of a kernel, whose run_NAME(grid, block,
+    arguments ...) goes through all threads.
+    """
     compiler = shutil.which("g++")
     assert compiler, "the kernels of the device are tested with g++: install it"
     parameters = re.search(rf"void {name}\((.*?)\) {{", code, re.DOTALL)[1]
