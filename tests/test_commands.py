@@ -319,7 +319,8 @@ def test_a_signal_in_the_middle_of_the_imports(tmp_path, program, number):
     path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
     done = subprocess.run(
         [sys.executable, "-m", f"glowlite.{program}"],
-        cwd=tmp_path, env={**environment(), "PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, env={**environment(), "PYTHONPATH": path}, capture_output=True, text=True,
+        timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (128 + number, "")
     assert done.stderr == {2: "interrupted\n", 15: "terminated\n"}[number]

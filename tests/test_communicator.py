@@ -111,8 +111,10 @@ def test_batches_that_cannot_be_cut_are_refused(options, ranks, said):
 # --- the command ---
 
 RUN = [
-    "-m", "glowlite.train", "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8", "--batch", "9", "--steps", "40",
-    "--lr", "1e-3", "--log-every", "1", "--evaluate-every", "20", "--checkpoint-every", "5", "--picture-every", "100000",
+    "-m", "glowlite.train", "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8",
+    "--batch", "9", "--steps", "40",
+    "--lr", "1e-3", "--log-every", "1", "--evaluate-every", "20", "--checkpoint-every", "5",
+    "--picture-every", "100000",
     "--dtype", "float64",
 ]  # fmt: skip
 
@@ -161,7 +163,8 @@ def test_a_run_of_n_ranks_goes_on_with_m(home, before, after):
 
 FAULTS = {
     "an exception": ("raise RuntimeError('a bug of ours')", 1, "RuntimeError: a bug of ours"),
-    "a mistake": ("raise glowlite.training.run.GlowliteError('photo.png: damaged')", 2, "photo.png: damaged"),
+    "a mistake": ("raise glowlite.training.run.GlowliteError('photo.png: damaged')", 2,
+        "photo.png: damaged"),
     "sys.exit": ("sys.exit(7)", 7, ""),
     "kill -9": ("os.kill(os.getpid(), 9)", 9, ""),
     "out of memory": ("import numpy; numpy.empty(1 << 50)", 2, "out of memory: Unable to allocate"),
@@ -206,7 +209,8 @@ def test_a_signal_to_mpirun_saves_and_ends(home, number):
     out = f"signal-{number}"
     process = subprocess.Popen(
         [MPIRUN, "-n", "3", sys.executable, *RUN, "--steps", "100000", "--out", out],
-        cwd=home, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=home, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
     metrics = home / out / "metrics.jsonl"
     end = time.monotonic() + 60
@@ -402,7 +406,8 @@ def test_a_launcher_of_another_mpi_is_refused(home):
     size, rank = LAUNCHED["Open MPI"]
     for number, spoken in (("0", 1), ("2", 0)):
         done = subprocess.run(
-            [sys.executable, *RUN, "--out", "mixed"], cwd=home, capture_output=True, text=True, timeout=60,
+            [sys.executable, *RUN, "--out", "mixed"], cwd=home, capture_output=True, text=True,
+            timeout=60,
             env={**environment(), size: "3", rank: number},
         )  # fmt: skip
         assert done.returncode == 2 and done.stderr.count("started as one of 3 processes by Open MPI") == spoken

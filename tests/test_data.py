@@ -143,7 +143,8 @@ def write(path, kind):
     elif kind.startswith("npy"):
         np.save(path / "x.npy", np.array([{}], dtype=object) if kind == "npy objects" else COLOUR, allow_pickle=True)
         damage = {
-            "npy truncated": (path / "x.npy").read_bytes()[:300], "npy empty": b"", "npy huge": npy_header(HUGE),
+            "npy truncated": (path / "x.npy").read_bytes()[:300], "npy empty": b"",
+            "npy huge": npy_header(HUGE),
             "npy open bracket": npy_header(HUGE[:-3]), "npy indent": npy_header(b"  a\n b"),
             "npy shape of truth": npy_header(HUGE.replace(b"99999999999999, 16, 16, 3", b"True,")),
             "npy deep": npy_header(b"-" * 5000 + b"1"),

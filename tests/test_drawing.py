@@ -60,7 +60,8 @@ def test_a_matplotlibrc_changes_nothing(tmp_path):
     """`text.usetex` needs LaTeX, which is seldom there."""
     import matplotlib
 
-    metrics = [{"step": i, "train_bits_per_dim": 5.0 / i, "held_out_bits_per_dim": None, "held_out_raw_bits_per_dim": None}
+    metrics = [{"step": i, "train_bits_per_dim": 5.0 / i, "held_out_bits_per_dim": None,
+        "held_out_raw_bits_per_dim": None}
                for i in range(1, 5)]  # fmt: skip
     pictures.save_learning_curve(tmp_path / "plain.png", metrics, 5)
     with matplotlib.rc_context({"text.usetex": True, "lines.linewidth": 9, "axes.facecolor": "red", "savefig.dpi": 300}):
@@ -156,8 +157,10 @@ def run(tmp_path):
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
     line = {
-        "step": 3, "epoch": 0.5, "train_bits_per_dim": 4.0, "held_out_bits_per_dim": 4.5, "held_out_raw_bits_per_dim": None,
-        "learning_rate": 1e-3, "grad_norm": 1.0, "drift": 1e-6, "condition": 2.0, "reconstruction_error": 1e-4, "skipped": 0,
+        "step": 3, "epoch": 0.5, "train_bits_per_dim": 4.0, "held_out_bits_per_dim": 4.5,
+        "held_out_raw_bits_per_dim": None,
+        "learning_rate": 1e-3, "grad_norm": 1.0, "drift": 1e-6, "condition": 2.0,
+        "reconstruction_error": 1e-4, "skipped": 0,
     }  # fmt: skip
     timing = {"step": 3, "seconds": 1.0, "images_per_second": 10.0, "waiting": 0.0, "exchange": 0.0}
     config = {

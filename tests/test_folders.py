@@ -257,7 +257,8 @@ def masked_bmp(path, rgba):
 
 
 TRANSPARENT = [
-    "RGBA.png", "LA.png", "P.png", "PA.png", "L.png", "L of 4 bits.png", "RGB.png", "16 bits.png", "P.gif", "RGBA.webp",
+    "RGBA.png", "LA.png", "P.png", "PA.png", "L.png", "L of 4 bits.png", "RGB.png", "16 bits.png",
+    "P.gif", "RGBA.webp",
     "RGBA.tiff", "RGBA.bmp", "masks.bmp", "RGBA.tga",
 ]  # fmt: skip
 

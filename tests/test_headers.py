@@ -89,9 +89,11 @@ REFUSED = [
     *(("config.K", value) for value in (0, -1, True, None, "2", 2.0, [2], 2, 10**9, 10**29, ...)),
     *(("config.L", value) for value in (0, 10**9, "2", 1, 3)),
     *(("config.width", value) for value in (0, 7, 10**29, {}, 65536)),
-    *(("config.image_shape", value) for value in ([], [8, 8], [8, 8, 3.0], [8, 8, 10**9], "abc", [8, 8, None], 3)),
+    *(("config.image_shape", value) for value in ([], [8, 8], [8, 8, 3.0], [8, 8, 10**9], "abc",
+        [8, 8, None], 3)),
     *(("config.bound", value) for value in (0, -1, "2", None, True, 10**30 * 10**9)),
-    *(("config.permutation", value) for value in (5, None, ["lu", "lu"], "conv1x1", "lu,shuffle", "shuffle")),
+    *(("config.permutation", value) for value in (5, None, ["lu", "lu"], "conv1x1", "lu,shuffle",
+        "shuffle")),
     *(("config.coupling", value) for value in (1, [], {}, "both")),
     *(("config.hidden_actnorm", value) for value in (1, 0, "yes", None)),
     ("config.depth", 3),
@@ -99,11 +101,13 @@ REFUSED = [
     *(("initialized", value) for value in (1, "yes", None, ...)),
     *(("n_bits", value) for value in (0, 9, 5.0, "5", True, [])),
     *(("parameters", value) for value in ([], None, "x", ["a"], [1], {}, ...)),
-    *(("average", value) for value in ([], 0.5, {}, {"decay": 1.0, "updates": 2}, {"decay": 0.5, "updates": -1})),
+    *(("average", value) for value in ([], 0.5, {}, {"decay": 1.0, "updates": 2},
+        {"decay": 0.5, "updates": -1})),
     *(("average.decay", value) for value in (2, None, "0.5")),
     *(("step", value) for value in (-1, "two", None, 1.5)),
     *(("versions", value) for value in ([], {"numpy": 2}, "x")),
-    *(("run", value) for value in ([], "x", None, {"options": []}, {"options": {"n_bits": "<b>"}}, {"data": 5})),
+    *(("run", value) for value in ([], "x", None, {"options": []}, {"options": {"n_bits": "<b>"}},
+        {"data": 5})),
     *(("run.options", value) for value in ({"steps": []}, {"data": None}, {"x": {}})),
     *(("state", value) for value in ([], None, {})),
     *((f"state.{name}", ...) for name in ("step", "losses", "seconds")),
@@ -238,7 +242,8 @@ def test_a_model_that_was_never_initialised_says_so(tmp_path):
     latents, _ = model.forward(x)
     loaded = Glow.load(tmp_path / "fresh.safetensors")
     for call in (
-        lambda: model.sample(1), lambda: model.encode(x), lambda: model.decode(latents), lambda: loaded.sample(1),
+        lambda: model.sample(1), lambda: model.encode(x), lambda: model.decode(latents),
+        lambda: loaded.sample(1),
         lambda: sample([str(tmp_path / "fresh.safetensors")]),
     ):  # fmt: skip
         with pytest.raises(GlowliteError, match=r"never initialised.*initialize"):

@@ -110,7 +110,8 @@ def test_labels_of_classes_follow(tmp_path, kind):
     data = load(str(tmp_path))
     fine = slice(20, 30) if kind == "cifar100" else slice(0, 10)
     for images, attributes, rows in (
-        (data.train, data.attributes, split["train"]), (data.held_out, data.held_out_attributes, split["test"]),
+        (data.train, data.attributes, split["train"]),
+        (data.held_out, data.held_out_attributes, split["test"]),
     ):  # fmt: skip
         assert images[:][:, 0, 0, 0].tolist() == list(rows)
         assert np.array_equal(attributes[:, fine], classes[list(rows), None] == np.arange(10))

@@ -23,15 +23,18 @@ INFINITE = float("inf")
 # name: (mountinfo, cgroup, files), bytes, cores
 TREES = {
     "a container with a name space of its own": (
-        (V2, "0::/\n", {"memory.max": "2147483648\n", "cpu.max": "150000 100000\n"}), 2147483648, 1.5,
+        (V2, "0::/\n", {"memory.max": "2147483648\n", "cpu.max": "150000 100000\n"}), 2147483648,
+        1.5,
     ),
-    "no limit": ((V2, "0::/\n", {"memory.max": "max\n", "cpu.max": "max 100000\n"}), INFINITE, INFINITE),
+    "no limit": ((V2, "0::/\n", {"memory.max": "max\n", "cpu.max": "max 100000\n"}), INFINITE,
+        INFINITE),
     "groups in groups, the smallest limit in the middle": (
         (
             V2, "0::/user.slice/job 7/step\n",
             {
                 "user.slice/memory.max": "8000\n", "user.slice/job 7/memory.max": "1000\n",
-                "user.slice/job 7/step/memory.max": "max\n", "user.slice/cpu.max": "400000 100000\n",
+                "user.slice/job 7/step/memory.max": "max\n",
+                "user.slice/cpu.max": "400000 100000\n",
                 "user.slice/job 7/step/cpu.max": "800000 100000",
             },
         ), 1000, 4,
@@ -41,7 +44,8 @@ TREES = {
     ),
     "version 1, the group mounted as the root": (
         (
-            V1.format(root="/docker/0123"), "4:memory:/docker/0123\n3:cpu,cpuacct:/docker/0123\n0::/\n",
+            V1.format(root="/docker/0123"),
+            "4:memory:/docker/0123\n3:cpu,cpuacct:/docker/0123\n0::/\n",
             {
                 "memory/memory.limit_in_bytes": "4096\n", "cpu,cpuacct/cpu.cfs_quota_us": "50000\n",
                 "cpu,cpuacct/cpu.cfs_period_us": "100000\n",
@@ -52,22 +56,27 @@ TREES = {
         (
             V1.format(root="/"), "4:memory:/a/b\n3:cpu,cpuacct:/a\n",
             {
-                "memory/a/b/memory.limit_in_bytes": NONE_V1, "memory/a/memory.limit_in_bytes": NONE_V1,
-                "cpu,cpuacct/a/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+                "memory/a/b/memory.limit_in_bytes": NONE_V1,
+                "memory/a/memory.limit_in_bytes": NONE_V1,
+                "cpu,cpuacct/a/cpu.cfs_quota_us": "-1\n",
+                "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
             },
         ), 9223372036854771712, INFINITE,
     ),
     "both versions at once": (
         (
-            V1.format(root="/") + V2.replace("/sys/fs/cgroup ", "/sys/fs/cgroup/unified "), "4:memory:/a\n0::/b\n",
+            V1.format(root="/") + V2.replace("/sys/fs/cgroup ", "/sys/fs/cgroup/unified "),
+            "4:memory:/a\n0::/b\n",
             {"memory/a/memory.limit_in_bytes": "7000\n", "unified/b/memory.max": "6000\n"},
         ), 6000, INFINITE,
     ),
     "a mount point with a blank": (
-        (V2.replace("/sys/fs/cgroup", r"/sys/fs/cgroup/my\040groups"), "0::/\n", {"my groups/memory.max": "3000"}),
+        (V2.replace("/sys/fs/cgroup", r"/sys/fs/cgroup/my\040groups"), "0::/\n",
+            {"my groups/memory.max": "3000"}),
         3000, INFINITE,
     ),
-    "damaged": ((V2 + "31\n - \n\n", "0::/\nx\n", {"memory.max": "12x\n", "cpu.max": "0 0\n"}), INFINITE, INFINITE),
+    "damaged": ((V2 + "31\n - \n\n", "0::/\nx\n", {"memory.max": "12x\n", "cpu.max": "0 0\n"}),
+        INFINITE, INFINITE),
     "nothing": (("", "", {}), INFINITE, INFINITE),
 }  # fmt: skip
 

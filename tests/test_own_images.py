@@ -140,7 +140,8 @@ def refused(tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
     return {
-        "half.png": "cannot be read: .*truncated", "folder.png": "this is a folder", "none.png": "no such image",
+        "half.png": "cannot be read: .*truncated", "folder.png": "this is a folder",
+        "none.png": "no such image",
         "text.png": "cannot be read: it is no image", "empty.jpg": "cannot be read: it is no image",
     }  # fmt: skip
 

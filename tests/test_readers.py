@@ -155,7 +155,8 @@ def test_cifar10_has_its_own_names_of_the_classes(tmp_path):
 COARSE = RNG.integers(0, 20, 12).astype(np.uint8)
 FINE = RNG.integers(0, 100, 12).astype(np.uint8)
 CIFAR100 = {
-    f"{part}.bin": b"".join(bytes([COARSE[i], FINE[i]]) + COLOUR[i].transpose(2, 0, 1).tobytes() for i in rows)
+    f"{part}.bin": b"".join(bytes([COARSE[i], FINE[i]]) + COLOUR[i].transpose(2, 0,
+        1).tobytes() for i in rows)
     for part, rows in (("train", range(8)), ("test", range(8, 12)))
 } | {
     "coarse_label_names.txt": b"".join(b"c%d\n" % i for i in range(20)),
@@ -280,7 +281,8 @@ def test_celeba(tmp_path, deep):
 
 KAGGLE = {
     "list_attr_celeba.csv": "image_id,Smiling,Hat,Young\r\n" + "".join(
-        f"{i + 1:06}.jpg,{','.join('1' if a else '-1' for a in row)}\r\n" for i, row in enumerate(ATTRIBUTES)
+        f"{i + 1:06}.jpg,{','.join('1' if a else '-1' for a in row)}\r\n" for i,
+        row in enumerate(ATTRIBUTES)
     ),
     "list_eval_partition.csv": "image_id,partition\n" + PARTITION.replace(" ", ","),
 }  # fmt: skip
@@ -503,7 +505,8 @@ def bad_mnist(path, kind):
         "gz flipped": {name: None, f"{name}.gz": gzip.compress(whole)[:-5] + b"12345"},
         "gz not packed": {name: None, f"{name}.gz": whole},
         "gz bomb": {name: None, f"{name}.gz": gzip.compress(whole + bytes(1 << 24), 1)},
-        "gz promise": {name: None, f"{name}.gz": gzip.compress(struct.pack(">4I", 0x803, 60_000, 28, 28) + bytes(1 << 22))},
+        "gz promise": {name: None, f"{name}.gz": gzip.compress(struct.pack(">4I", 0x803, 60_000, 28,
+            28) + bytes(1 << 22))},
         "no held-out": {"t10k-images-idx3-ubyte": None},
     }  # fmt: skip
     files.update(damage[kind])
@@ -585,11 +588,14 @@ def bad_hdf5(path, kind):
     arrays = {
         "float": {"images": COLOUR / 255}, "float of another name": {"photos": COLOUR / 255},
         "five axes": {"images": COLOUR[None]},
-        "one image": {"images": COLOUR[:1]}, "no image": {"images": COLOUR[:0]}, "nothing in it": {},
-        "two sets": {"a": COLOUR, "b": COLOUR}, "empty data set": {"images": h5py.Empty("u1")}, "scalar": {"images": 3},
+        "one image": {"images": COLOUR[:1]}, "no image": {"images": COLOUR[:0]},
+        "nothing in it": {},
+        "two sets": {"a": COLOUR, "b": COLOUR}, "empty data set": {"images": h5py.Empty("u1")},
+        "scalar": {"images": 3},
         "attributes": {"images": COLOUR, "attributes": ONE_HOT[:5], "attribute_names": ["x"] * 10},
         "names": {"images": COLOUR, "attributes": ONE_HOT, "attribute_names": np.arange(10)},
-        "words": {"images": COLOUR, "attributes": np.full((12, 1), b"yes"), "attribute_names": ["x"]},
+        "words": {"images": COLOUR, "attributes": np.full((12, 1), b"yes"),
+            "attribute_names": ["x"]},
     }  # fmt: skip
     write_hdf5(path, **arrays.get(kind, {"images": COLOUR}))
     if "bomb" in kind:
@@ -648,7 +654,8 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("cifar10", "tar terabyte", ["data_batch_1.bin has 1099511627776 bytes"]),
         ("cifar10", "tar other bomb", ["unpacks to more than 1 MiB"]),
         ("cifar10", "tar header bomb", ["unpacks to more than 1 MiB"]),
-        ("mnist", "truncated", ["train-images-idx3-ubyte", "(8, 7, 5), 280 bytes", "truncated after 279"]),
+        ("mnist", "truncated", ["train-images-idx3-ubyte", "(8, 7, 5), 280 bytes",
+            "truncated after 279"]),
         ("mnist", "surplus", ["train-images-idx3-ubyte", "is damaged: it goes on"]),
         ("mnist", "header", ["truncated within its header"]),
         ("mnist", "empty", ["truncated within its header"]),
@@ -672,9 +679,11 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("celeba", "twice", ["list_attr_celeba.txt, line 6", "only once"]),
         ("celeba", "empty", ["list_attr_celeba.txt, line 1"]),
         ("celeba", "escape", ["line 4", "no ../../x.jpg"]),
-        ("celeba", "unlisted", ["line 4", "000009.jpg is not listed in", "list_eval_partition.txt"]),
+        ("celeba", "unlisted", ["line 4", "000009.jpg is not listed in",
+            "list_eval_partition.txt"]),
         ("celeba", "no text", ["list_attr_celeba.txt", "no text"]),
-        ("celeba", "missing picture", ["list_attr_celeba.txt, line 5", "no 000003.jpg", "unpacked"]),
+        ("celeba", "missing picture", ["list_attr_celeba.txt, line 5", "no 000003.jpg",
+            "unpacked"]),
         ("celeba", "part", ["list_eval_partition.txt, line 4", "0, 1 or 2"]),
         ("celeba", "no training", ["got none"]),
         ("celeba", "corrupt", ["000003.png", "cannot be read"]),

@@ -27,8 +27,10 @@ from glowlite.training.settings import Settings
 
 STEPS = 200
 RUN = [
-    "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8", "--batch", "8", "--steps", str(STEPS), "--lr", "1e-3",
-    "--log-every", "1", "--evaluate-every", "40", "--checkpoint-every", "5", "--picture-every", "100000", "--average", "0.9",
+    "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8", "--batch", "8", "--steps",
+    str(STEPS), "--lr", "1e-3",
+    "--log-every", "1", "--evaluate-every", "40", "--checkpoint-every", "5", "--picture-every",
+    "100000", "--average", "0.9",
     "--flip", "--augment-shift", "0.2", "--threads", "1",
 ]  # fmt: skip
 
@@ -301,9 +303,11 @@ WAYS = {
     "averaging": {"average": 0.9},
     "accumulation": {"accumulate": 3},
     "augmentation": {"augmentation": Augmentation(flip=True, shift=0.25)},
-    "all with adam": {"average": 0.9, "accumulate": 2, "augmentation": Augmentation(True, 0.25), "decay": "linear"},
+    "all with adam": {"average": 0.9, "accumulate": 2, "augmentation": Augmentation(True, 0.25),
+        "decay": "linear"},
     "all with adamax": {
-        "optimizer": "adamax", "average": 0.9, "accumulate": 2, "augmentation": Augmentation(True, 0.25), "clip": 1.0,
+        "optimizer": "adamax", "average": 0.9, "accumulate": 2,
+        "augmentation": Augmentation(True, 0.25), "clip": 1.0,
     },
 }  # fmt: skip
 

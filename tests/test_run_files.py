@@ -126,7 +126,8 @@ def test_an_option_that_training_would_refuse_is_refused_by_what_prepares_its_da
 
 
 WHOLE_TEXTS = [
-    b"", b"[]", b"{}", b"null", b"3", b'"x"', b"NaN", b"{", b"\xff\xfe{}", b"[" * 100_000, b"1" * 5000, b'{"a": 1, "a": 2}',
+    b"", b"[]", b"{}", b"null", b"3", b'"x"', b"NaN", b"{", b"\xff\xfe{}", b"[" * 100_000,
+    b"1" * 5000, b'{"a": 1, "a": 2}',
     b"\x00", b"{}\n{}",
 ]  # fmt: skip
 

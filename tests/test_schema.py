@@ -142,8 +142,10 @@ def test_a_safetensors_file_whose_length_is_wrong_is_named(tmp_path, length):
 
 def test_what_the_library_of_the_format_writes_is_read(tmp_path):
     arrays = {
-        "half": np.arange(3, dtype=np.float16), "one": np.float32([[1, 2]]), "two": np.float64([3]), "yes": np.array([True]),
-        "none": np.zeros((0, 3), np.float32), "whole": np.arange(5), "byte": np.uint8([7]), "scalar": np.array(2.5),
+        "half": np.arange(3, dtype=np.float16), "one": np.float32([[1, 2]]), "two": np.float64([3]),
+        "yes": np.array([True]),
+        "none": np.zeros((0, 3), np.float32), "whole": np.arange(5), "byte": np.uint8([7]),
+        "scalar": np.array(2.5),
     }  # fmt: skip
     save_file(arrays, tmp_path / "m.safetensors", {"said": "yes"})
     with open_tensors(tmp_path / "m.safetensors") as file:

@@ -85,7 +85,8 @@ def test_a_full_disk_leaves_the_model_that_was_there(tmp_path, monkeypatch):
 
 def test_arrays_of_any_layout_type_and_size_come_back(tmp_path):
     arrays = {
-        "turned": np.arange(12.0).reshape(3, 4).T, "steps": np.arange(10)[::3], "number": np.array(3.5, np.float32),
+        "turned": np.arange(12.0).reshape(3, 4).T, "steps": np.arange(10)[::3],
+        "number": np.array(3.5, np.float32),
         "empty": np.zeros((0, 3), np.float32), "bytes": np.arange(5, dtype=np.uint8),
     }  # fmt: skip
     write_arrays(tmp_path / "a.safetensors", arrays, {"pi": 0.1 + 0.2, "none": None})

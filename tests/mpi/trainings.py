@@ -29,7 +29,8 @@ WAYS = {
     "adam": ("float64", {}),
     "adamax": ("float64", {"optimizer": "adamax"}),
     "all": (
-        "float64", {"optimizer": "adamax", "average": 0.9, "accumulate": 2, "augmentation": AUGMENTED, "clip": 5.0},
+        "float64", {"optimizer": "adamax", "average": 0.9, "accumulate": 2,
+            "augmentation": AUGMENTED, "clip": 5.0},
     ),
     "float32": ("float32", {"lr": 1e-4}),
     "shards": ("float32", {"shards": 8, "augmentation": AUGMENTED}),

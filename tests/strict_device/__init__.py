@@ -32,13 +32,15 @@ from . import shim
 API = json.loads((Path(__file__).parent / "cupy_api.json").read_text())
 counts = collections.Counter()
 VIEWS = {
-    "reshape", "transpose", "swapaxes", "view", "squeeze", "ravel", "moveaxis", "broadcast_to", "expand_dims", "diagonal",
+    "reshape", "transpose", "swapaxes", "view", "squeeze", "ravel", "moveaxis", "broadcast_to",
+    "expand_dims", "diagonal",
     "as_strided",
 }  # fmt: skip
 FREE = {"empty", "empty_like", "shape", "ndim", "result_type", "promote_types", "can_cast", "dtype", "finfo", "iinfo"}
 INPLACE = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor", "ilshift", "irshift")
 BINARY = (
-    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lt", "le", "gt", "ge",
+    "eq", "ne", "and", "or",
     "xor", "lshift", "rshift",
 )  # fmt: skip
 

@@ -22,7 +22,8 @@ MODULES = (
     "cupyx", "cupyx.lapack", "cupyx.scipy.linalg", "cupyx.scipy.special",
 )  # fmt: skip
 CLASSES = {  # those whose methods are listed
-    "ndarray", "random.Generator", "cuda.Device", "cuda.Event", "cuda.MemoryHook", "cuda.MemoryPool", "cuda.Stream",
+    "ndarray", "random.Generator", "cuda.Device", "cuda.Event", "cuda.MemoryHook",
+    "cuda.MemoryPool", "cuda.Stream",
 }  # fmt: skip
 # made when asked for: not in dir()
 LAZY = {"random": {"Generator", "BitGenerator", "XORWOW", "MRG32k3a", "Philox4x3210"}}
