@@ -71,8 +71,8 @@ def test_a_matplotlibrc_changes_nothing(tmp_path):
 
 
 def test_what_cannot_be_drawn_is_one_line(tmp_path):
-    with pytest.raises(PictureError, match=r"a\.png: this picture cannot be drawn: no .*one") as error, \
-            figure_at(tmp_path / "a.png", 2, 2):  # fmt: skip
+    said = r"a\.png: this picture cannot be drawn: no .*one"
+    with pytest.raises(PictureError, match=said) as error, figure_at(tmp_path / "a.png", 2, 2):
         raise RuntimeError("no\nsuch\none")
     assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 

@@ -249,9 +249,8 @@ def test_every_option_has_a_help_text_and_a_name_that_a_file_can_hold():
     parser = make_parser()
     assert isinstance(parser, Parser)
     for action in parser._actions:
-        assert action.help and action.option_strings[-1].lstrip("-").removeprefix("no-").replace("-", "_") in (
-            action.dest, "h", "help",
-        )  # fmt: skip
+        name = action.option_strings[-1].lstrip("-").removeprefix("no-").replace("-", "_")
+        assert action.help and name in (action.dest, "h", "help")
 
 
 def test_print_config_prints_and_trains_nothing(tmp_path):

@@ -573,7 +573,7 @@ def bad_lsun(path, kind):
         "root": whole[: 4096 + 128] + b"\xff\x00" + whole[4096 + 130 :],
         "root of another kind": whole[: 4096 + 128] + b"\x03\x00" + whole[4096 + 130 :],
         "pointers": whole[:8192] + b"".join(
-            page[:16] + b"\xff" * 16 + page[32:] for page in (whole[at : at + 4096] for at in range(8192, len(whole), 4096))
+            whole[at : at + 16] + b"\xff" * 16 + whole[at + 32 : at + 4096] for at in range(8192, len(whole), 4096)
         ),
         "page size": whole[:40] + b"\xff\xff\xff\xff" + whole[44:],
         "last page": whole[: 4096 + 136] + b"\xff" * 8 + whole[4096 + 144 :],
@@ -638,7 +638,8 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("cifar10", "label", ["data_batch_1.bin is damaged", "class 10"]),
         ("cifar10", "meta", ["batches.meta.txt", "2 classes"]),
         ("cifar10", "long meta", ["batches.meta.txt", "20000 bytes"]),
-        ("cifar10", "python", ["Python edition, which is pickled; get the binary edition cifar-10-binary.tar.gz"]),
+        ("cifar10", "python",
+            ["Python edition, which is pickled; get the binary edition cifar-10-binary.tar.gz"]),
         ("cifar10", "sparse", ["data_batch_1.bin has 12889096192 bytes"]),
         ("cifar10", "tar truncated", ["complete"]),
         ("cifar10", "tar without its checksum", ["complete"]),

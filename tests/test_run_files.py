@@ -22,8 +22,8 @@ from glowlite.training.run_folder import read_config
 
 FILES = ("config.json", "metrics.jsonl", "timing.jsonl")
 SMALL = (
-    "--K 1 --L 1 --width 4 --batch 8 --threads 1 --steps 4 --evaluate-every 2 --checkpoint-every 2 --log-every 1"
-    " --evaluate-images 4 --picture-every 1000"
+    "--K 1 --L 1 --width 4 --batch 8 --threads 1 --steps 4 --evaluate-every 2 --checkpoint-every 2"
+    " --log-every 1 --evaluate-images 4 --picture-every 1000"
 )  # fmt: skip
 
 

@@ -32,9 +32,10 @@ LOOK = r"""() => {
     wrong: [...document.querySelectorAll('.katex-error')].map(e => e.title),
     raw: [
       ...(prose.textContent.match(/\$\$|\\[a-z]+\{|\*\*|\{(doc|download|ref)\}/g) || []),
-      ...(document.body.textContent.match(/ForwardRef/g) || []),  // a type that autodoc could not name
+      ...(document.body.textContent.match(/ForwardRef/g) || []),  // no name of a type
     ],
-    images: [...document.images].map(i => [i.currentSrc || i.src, i.complete && i.naturalWidth > 0, i.alt]),
+    images: [...document.images].map(
+      i => [i.currentSrc || i.src, i.complete && i.naturalWidth > 0, i.alt]),
     links: [...document.querySelectorAll('a[href]')].map(a => a.href),
     ids: [...document.querySelectorAll('[id]')].map(e => e.id),
   };
@@ -75,9 +76,8 @@ def opened(browser, root, name):
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(root + name, wait_until="load")
-    page.evaluate(
-        "async () => { window.scrollTo(0, document.body.scrollHeight); await document.fonts.ready; }"
-    )  # lazy images
+    page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")  # lazy images
+    page.evaluate("async () => { await document.fonts.ready; }")
     page.wait_for_function("() => [...document.images].every(i => i.complete)")
     look = page.evaluate(LOOK) | {"root": root, "wide": page.evaluate(TOO_WIDE)}
     picture(page, name, "wide")

@@ -32,8 +32,8 @@ def test_a_run_leaves_config_metrics_samples_curve_and_weights(tmp_path):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 6]
     names = (
-        "step epoch train_bits_per_dim held_out_bits_per_dim held_out_raw_bits_per_dim learning_rate grad_norm drift"
-        " condition reconstruction_error skipped"
+        "step epoch train_bits_per_dim held_out_bits_per_dim held_out_raw_bits_per_dim"
+        " learning_rate grad_norm drift condition reconstruction_error skipped"
     )
     assert all(list(line) == names.split() for line in lines)
     assert all(np.isfinite([v for k, v in line.items() if k != "held_out_raw_bits_per_dim"]).all() for line in lines)
@@ -125,7 +125,8 @@ def test_a_mistake_gets_one_line_and_exit_code_2(tmp_path, arguments, said):
 def test_out_of_memory_is_one_line_with_the_bytes_wanted(tmp_path):
     write_bad_inputs(tmp_path)
     code = (
-        "import resource, sys; from glowlite.commands.program import run; from glowlite.train import main;"
+        "import resource, sys; from glowlite.commands.program import run;"
+        "from glowlite.train import main;"
         "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); run(main, 'train')"
     )
     arguments = ["--data", "good.npz", "--K", "1", "--L", "1", "--width", "16000", "--batch", "8"]

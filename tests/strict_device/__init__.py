@@ -216,7 +216,8 @@ def checked(index, shape, writing=False):
             if places.size and (places.max() >= shape[axis] or places.min() < -shape[axis]):
                 raise IndexError(f"index {places.max()} of axis {axis} would wrap: it has {shape[axis]}")
             if writing and len(np.unique(places % shape[axis])) < places.size:
-                raise IndexError("an index is written to twice, which is undefined on a device; use cupyx.scatter_add")
+                twice = "an index is written to twice, which is undefined on a device"
+                raise IndexError(f"{twice}; use cupyx.scatter_add")
             fancy = True
         axis += part is not None
     return tuple(parts), fancy
