@@ -37,12 +37,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--preset", choices=SHAPES, help="side, channels, K, L, width, coupling, scale and batch of that training job")
     add("--side", type=at_least(2, int, MAX_SIDE), default=32, help="height and width of the images")
     add("--channels", type=at_least(1, int, MAX_CHANNELS), default=3, help="of the images")
-    add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow a level")
+    add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow per level")
     add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
     add("--width", type=at_least(1, int, MAX_SIZES["width"]), default=512, help="hidden channels of the coupling networks")
     add("--batch", type=at_least(1), default=16, help="images a step")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
-    add("--scale", choices=CHOICES["scale"], default="sigmoid", help="scale of an affine coupling")
+    add(
+        "--scale",
+        choices=CHOICES["scale"],
+        default="sigmoid",
+        help="scale of an affine coupling; the original code has sigmoid",
+    )
     add("--memory", default="reversible,stored", help="memory policies to time, with commas; reversible is always timed")
     add("--threads", type=at_least(1, int, MOST_THREADS), default=available_cores(), help="of the machine's cores")
     add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map of one tile")

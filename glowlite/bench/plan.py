@@ -235,7 +235,7 @@ def _time_table(jobs: Jobs, card: Card) -> str:
     lines = [
         f"**{card.name}**: {card.float32:g} TFLOP/s in float32, {card.tf32:g} in TF32, {card.bandwidth:,g} GB/s",
         "",
-        "| preset | images an update | float32: ms | images/s | bound by | TF32: ms | images/s | bound by |",
+        "| preset | images per update | float32: ms | images/s | bound by | TF32: ms | images/s | bound by |",
         "|---" * 8 + "|",
     ]
     for name, (config, options) in jobs.items():

@@ -21,7 +21,7 @@ BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, 
 AS_IT_STANDS = ("str", "int", "float")  # tags of YAML
 
 
-def read_config_file(word: str) -> dict[str, Any]:
+def read_options_file(word: str) -> dict[str, Any]:
     """Options by name: true, false, None for a default, text and numbers, those of YAML as text. `-` is standard input.
 
     Raises GlowliteError, in one line, for a file that is missing, damaged, too large, not regular, or no mapping of names

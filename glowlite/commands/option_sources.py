@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from glowlite.commands.config_file import read_config_file
+from glowlite.commands.config_file import read_options_file
 from glowlite.commands.option_words import TYPED_ONLY, as_words, one_of
 from glowlite.commands.presets import PRESETS
 from glowlite.commands.program import Parser
@@ -38,7 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     typed = parser.parse_args(arguments)
     words: list[str] = []
     given: dict[str, Any] = {}
-    from_file = read_config_file(typed.config) if typed.config else {}
+    from_file = read_options_file(typed.config) if typed.config else {}
     preset_of_file = from_file.pop("preset", None)
     presets = typed.preset or preset_of_file
     for name in str(presets).split(",") if presets else []:

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-# the right column of docs/paper_and_code.md, with its optimiser
+from glowlite.models.config import OPENAI_MODEL, PAPER_MODEL
+
+# the columns of docs/paper_and_code.md, each with its optimiser
 OPENAI: dict[str, Any] = {
-    "width": 512, "scale": "sigmoid", "shift": "before", "changed": "second", "actnorm": "openai",
-    "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned", "top_prior": "learned",
-    "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch", "warmup": "10ep", "decay": "constant",
+    **OPENAI_MODEL, "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch", "warmup": "10ep",
+    "decay": "constant",
 }  # fmt: skip
-# the left one
-PAPER: dict[str, Any] = {
-    "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper", "hidden_actnorm": False,
-    "output_scale": False, "border": "none", "split_prior": "unit", "top_prior": "unit", "optimizer": "adam",
-}  # fmt: skip
+PAPER: dict[str, Any] = {**PAPER_MODEL, "optimizer": "adam"}
 
 EIGHT_BITS = {"n_bits": 8, "coupling": "affine"}
 FIVE_BITS = {"n_bits": 5, "coupling": "additive"}

@@ -62,7 +62,18 @@ def switch(add: Any, name: str, default: bool, text: str) -> None:
 
 
 def make_parser() -> Parser:
+    """The parser of the train command, with every option and its default."""
     parser = Parser("train", "Train a Glow; without options, a small one on the embedded pixel faces.")
+    _add_run_options(parser)
+    _add_image_options(parser)
+    _add_model_options(parser)
+    _add_optimisation_options(parser)
+    _add_output_options(parser)
+    _add_machine_options(parser)
+    return parser
+
+
+def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument_group("the run").add_argument
     add("--out", help="folder of the run (default: runs/NAME-1, then -2, ...)")
     add("--preset", help=f"settings by name, or several with commas: {', '.join(PRESETS)}")
@@ -71,69 +82,103 @@ def make_parser() -> Parser:
     add("--resume", action="store_true", help="go on with the run in --out, from its newest checkpoint")
     add("--overwrite", action="store_true", help="replace the run that --out holds")
 
+
+def _add_image_options(parser: Parser) -> None:
     add = parser.add_argument_group("data").add_argument
-    add("--data", default="faces", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
+    where = "faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path"
+    add("--data", default="faces", help=where)
     add_data_options(parser)
     switch(add, "--flip", False, "turn every other training image left to right")
-    part = at_least(0, float, 1)
+    part, bits = at_least(0, float, 1), at_least(1, int, 8)
     add("--augment-shift", type=part, default=0.0, help="shift training images by up to this part of a side")
-    add("--n-bits", type=at_least(1, int, 8), default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
+    add("--n-bits", type=bits, default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
 
+
+def _add_model_options(parser: Parser) -> None:
+    model = GlowConfig  # its class attributes are the defaults
     add = parser.add_argument_group("model").add_argument
-    add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow a level")
-    add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
-    add("--width", type=at_least(1, int, MAX_SIZES["width"]), default=128, help="hidden channels of the coupling networks")
-    add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
-    add("--permutation", default="conv1x1", help=f"{', '.join(PERMUTATIONS)}; or one for each level, with commas")
-    add("--scale", choices=CHOICES["scale"], default="bounded", help="scale s(h) of an affine coupling")
+    size = {name: at_least(1, int, most) for name, most in MAX_SIZES.items()}
+    add("--K", type=size["K"], default=model.K, help="steps of flow per level")
+    add("--L", type=size["L"], default=model.L, help="levels")
+    add("--width", type=size["width"], default=model.width, help="hidden channels of the coupling networks")
+    add("--coupling", choices=CHOICES["coupling"], default=model.coupling, help="kind of coupling layer")
+    kinds = f"{', '.join(PERMUTATIONS)}; or one for each level, with commas"
+    add("--permutation", default=model.permutation, help=kinds)
+    add("--scale", choices=CHOICES["scale"], default=model.scale, help="scale s(h) of an affine coupling")
     nats = at_least(0, float, MAX_BOUND)
-    add("--bound", type=nats, default=2.0, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
-    add("--shift", choices=CHOICES["shift"], default="before", help="whether t comes before or after the scale")
-    add("--changed", choices=CHOICES["changed"], default="second", help="which half a coupling changes")
-    add("--actnorm", choices=CHOICES["actnorm"], default="openai", help="how ActNorm is parametrised")
-    switch(add, "--hidden-actnorm", True, "ActNorm in place of a bias in the coupling networks")
-    switch(add, "--output-scale", True, "a learned scale at the end of the coupling networks")
-    add("--border", choices=CHOICES["border"], default="all", help="which convolutions see the border of the image")
-    add("--split-prior", choices=CHOICES["split_prior"], default="learned", help="prior of what leaves at a split")
-    add("--top-prior", choices=CHOICES["top_prior"], default="learned", help="prior of the last latent")
+    add("--bound", type=nats, default=model.bound, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
+    add("--shift", choices=CHOICES["shift"], default=model.shift, help="whether t comes before or after the scale")
+    add("--changed", choices=CHOICES["changed"], default=model.changed, help="which half a coupling changes")
+    add("--actnorm", choices=CHOICES["actnorm"], default=model.actnorm, help="how ActNorm is parametrised")
+    switch(add, "--hidden-actnorm", model.hidden_actnorm, "ActNorm in place of a bias in the coupling networks")
+    switch(add, "--output-scale", model.output_scale, "a learned scale at the end of the coupling networks")
+    seen = "which convolutions see the border of the image"
+    add("--border", choices=CHOICES["border"], default=model.border, help=seen)
+    leaving = "prior of what leaves at a split"
+    add("--split-prior", choices=CHOICES["split_prior"], default=model.split_prior, help=leaving)
+    add("--top-prior", choices=CHOICES["top_prior"], default=model.top_prior, help="prior of the last latent")
 
+
+def _add_optimisation_options(parser: Parser) -> None:
     add = parser.add_argument_group("optimisation").add_argument
-    add("--steps", type=span, default=DEFAULTS.steps, help="updates of the weights; as every duration: 600, or 10ep, epochs")
-    add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images an update")
-    add("--accumulate", type=at_least(1), default=1, help="parts in which a batch is taken, one in memory at a time")
-    add("--shards", type=at_least(0), default=0, help="cut a batch so that 1, 2, 4, ... this many ranks give the same bits")
+    steps = "updates of the weights; as every duration: 600, or 10ep, epochs"
+    add("--steps", type=span, default=DEFAULTS.steps, help=steps)
+    add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images per update")
+    parts = "parts in which a batch is taken, one in memory at a time"
+    add("--accumulate", type=at_least(1), default=1, help=parts)
+    shards = "cut a batch so that 1, 2, 4, ... this many ranks give the same bits"
+    add("--shards", type=at_least(0), default=0, help=shards)
     add("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="how gradients become updates")
     add("--lr", type=at_least(0, float), default=DEFAULTS.lr, help="peak learning rate")
     add("--beta1", type=decay_rate, default=DEFAULTS.beta1, help="memory of the gradient's mean")
-    add("--beta2", type=decay_rate, default=DEFAULTS.beta2, help="memory of its size; epoch: 1 - 1/(steps an epoch)")
+    size = "memory of its size; epoch: 1 - 1/(steps per epoch)"
+    add("--beta2", type=decay_rate, default=DEFAULTS.beta2, help=size)
     add("--warmup", type=warmup, default=DEFAULTS.warmup, help="duration over which the rate grows to --lr")
-    add("--decay", choices=DECAYS, default=DEFAULTS.decay, help="of the rate after that, down to 0 at the last step")
-    add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help="largest norm of a gradient; 0: no limit")
-    add("--average", type=decay_rate, default=DEFAULTS.average, help="memory of averaged weights, 0: none; or epoch")
-    add("--seed", type=at_least(0, int, MAX_SEED), default=DEFAULTS.seed, help="of weights, order, noise and samples")
-    add("--on-bad-step", choices=("stop", "skip"), default="stop", help="what to do where loss or gradient is not finite")
+    decay = "of the rate after that, down to 0 at the last step"
+    add("--decay", choices=DECAYS, default=DEFAULTS.decay, help=decay)
+    clip = "largest norm of a gradient; 0: no limit"
+    add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help=clip)
+    average = "memory of averaged weights, 0: none; or epoch"
+    add("--average", type=decay_rate, default=DEFAULTS.average, help=average)
+    seed = at_least(0, int, MAX_SEED)
+    add("--seed", type=seed, default=DEFAULTS.seed, help="of weights, order, noise and samples")
+    bad = "what to do where loss or gradient is not finite"
+    add("--on-bad-step", choices=("stop", "skip"), default="stop", help=bad)
 
+
+def _add_output_options(parser: Parser) -> None:
     add = parser.add_argument_group("what is written").add_argument
-    add("--log-every", type=span, default=DEFAULTS.log_every, help="duration between lines of metrics")
-    add("--evaluate-every", type=span, default=DEFAULTS.evaluate_every, help="duration between evaluations")
-    add("--evaluate-images", type=at_least(1), default=DEFAULTS.evaluate_images, help="held-out images each looks at")
-    add("--checkpoint-every", type=span, default=DEFAULTS.checkpoint_every, help="duration between checkpoints")
+    log, evaluate = DEFAULTS.log_every, DEFAULTS.evaluate_every
+    add("--log-every", type=span, default=log, help="duration between lines of metrics")
+    add("--evaluate-every", type=span, default=evaluate, help="duration between evaluations")
+    images = "held-out images each looks at"
+    add("--evaluate-images", type=at_least(1), default=DEFAULTS.evaluate_images, help=images)
+    checkpoint = DEFAULTS.checkpoint_every
+    add("--checkpoint-every", type=span, default=checkpoint, help="duration between checkpoints")
     add("--keep", type=at_least(1), default=2, help="newest checkpoints to keep, besides the best")
     add("--picture-every", type=span, default=100, help="duration between grids of samples")
     switch(add, "--tensorboard", False, "also write TensorBoard's files: pip install '.[tensorboard]'")
 
+
+def _add_machine_options(parser: Parser) -> None:
     add = parser.add_argument_group("the machine").add_argument
     add("--memory", default="reversible", help="reversible, anchored:k, or stored")
-    add("--device", default="cpu", help="cpu, gpu or gpu:k; over several ranks, gpu is one of its own for each")
-    switch(add, "--tf32", False, "on a GPU: products with 10 bits of mantissa, relative error about 1e-3, and faster")
-    add("--gpu-memory", type=at_least(0, float), default=0.0, help="most gigabytes to take of a GPU; 0: all it has")
-    add("--gpu-exchange", choices=KINDS, default="auto", help="how ranks add up gradients on GPUs; mpi: if CUDA-aware")
+    device = "cpu, gpu or gpu:k; over several ranks, gpu is one of its own for each"
+    add("--device", default="cpu", help=device)
+    tf32 = "on a GPU: products with 10 bits of mantissa, relative error about 1e-3, and faster"
+    switch(add, "--tf32", False, tf32)
+    most = "most gigabytes to take of a GPU; 0: all it has"
+    add("--gpu-memory", type=at_least(0, float), default=0.0, help=most)
+    how = "how ranks add up gradients on GPUs; mpi: if CUDA-aware"
+    add("--gpu-exchange", choices=KINDS, default="auto", help=how)
     add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
     add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
-    add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
-    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map that is worked on at a time")
-    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
-    return parser
+    threads = at_least(1, int, MOST_THREADS)
+    add("--threads", type=threads, help="default: every core this process may use")
+    tile = "megabytes of a hidden map that is worked on at a time"
+    add("--tile", type=at_least(0, float), default=TILE_MB, help=tile)
+    blas = "whose matrix products; mkl needs pip install '.[mkl]'"
+    add("--blas", choices=("numpy", "mkl"), default="numpy", help=blas)
 
 
 def warmup(text: str) -> int | str:

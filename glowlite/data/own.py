@@ -19,7 +19,7 @@ from glowlite.errors import DataError
 Shape = tuple[int, int, int]
 
 BETWEEN = ((1, 3), (3, 1), (2, 4), (4, 2))  # channels between which greys and colours are turned, with alpha or without
-ADVICE = "fix it, or bring another"
+BRING_ANOTHER = "fix it, or bring another"
 
 
 def own_image(path: Path, shape: Shape) -> tuple[np.ndarray, list[str]]:
@@ -40,7 +40,7 @@ def read_own(path: Path, keep_alpha: bool = False) -> tuple[np.ndarray, list[str
         raise DataError(f"{path}: this is a folder; name an image in it")
     if not path.exists():
         raise DataError(f"{path}: no such image; name a file, or give the number of a held-out image")
-    return read_picture(path, advice=ADVICE, keep_alpha=keep_alpha)
+    return read_picture(path, advice=BRING_ANOTHER, keep_alpha=keep_alpha)
 
 
 def fit(picture: np.ndarray, shape: Shape, name: str) -> tuple[np.ndarray, list[str]]:

@@ -45,8 +45,11 @@ def _parts(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[s
     return {match[1] for match in matches if match}
 
 
-def read_config(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]) -> GlowConfig:
-    """The configuration of a Glow with these tensors; `overrides`, fields of GlowConfig, are taken as they are."""
+def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]) -> GlowConfig:
+    """The configuration of a Glow with these tensors.
+
+    `overrides`: fields of GlowConfig, taken as they are. Raises GlowliteError, in one line.
+    """
     where = f"from_weights, kind {kind.name}"
     given = {**NAMED_IN_THE_TENSORS, **kind.options}
     if refused := sorted({"image_shape", *given} & set(overrides)):
@@ -87,6 +90,7 @@ def read_config(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
         "L": L,
         "width": mode(max(shape, default=0) for _, shape in sizes("coupling/net/conv2/weight")),
         "coupling": "affine" if affine else "additive",
+        "scale": "sigmoid",
         "permutation": overrides.get("permutation") or _permutations(kind, tensors, K, L),
         "top_prior": "learned" if _parts(tensors, kind.top_at, kind.top) else "unit",
     }

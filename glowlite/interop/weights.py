@@ -12,7 +12,7 @@ from glowlite.arrays.backend import Namespace, to_host
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
-from glowlite.interop.reading import kind_called, read_config
+from glowlite.interop.reading import config_from, kind_called
 from glowlite.interop.rules import Kind, Rule, Tensors
 from glowlite.models.glow import Glow
 
@@ -35,7 +35,7 @@ def from_weights(
     """
     source = kind_called(kind)
     arrays = _arrays(tensors)
-    config = read_config(source, arrays, image_size, overrides)
+    config = config_from(source, arrays, image_size, overrides)
     numbers = sum(array.size for array in arrays.values())
     if numbers < config.least_parameters():
         raise GlowliteError(

@@ -23,6 +23,15 @@ CHOICES = {
     "top_prior": ("learned", "unit"),
 }
 PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
+# The two columns of docs/paper_and_code.md, but for K and L, which depend on the data
+OPENAI_MODEL: dict[str, Any] = {
+    "width": 512, "scale": "sigmoid", "shift": "before", "changed": "second", "actnorm": "openai",
+    "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned", "top_prior": "learned",
+}  # fmt: skip
+PAPER_MODEL: dict[str, Any] = {
+    "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper",
+    "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit", "top_prior": "unit",
+}  # fmt: skip
 MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
 MAX_BOUND = 80.0  # nats: exp of more leaves the range of float32
 MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
@@ -32,7 +41,7 @@ MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any mac
 class GlowConfig:
     """The shape of a Glow (section 3.6, figure 2b) and its options (`docs/paper_and_code.md` has them as a table).
 
-    image_shape: (H, W, C), H and W divisible by 2^L. K: steps of flow a level. L: levels. width: hidden channels.
+    image_shape: (H, W, C), H and W divisible by 2^L. K: steps of flow per level. L: levels. width: hidden channels.
     coupling; scale, bound: s(h) of an affine coupling and c of `bounded`, nats; shift: t before or after the scale;
     changed: which half a coupling changes. permutation: one name, or one for each level, comma-separated.
     actnorm: how scale and shift are parametrised. hidden_actnorm, output_scale, border: options of the coupling network.
@@ -45,7 +54,7 @@ class GlowConfig:
     L: int = 3
     width: int = 128
     coupling: str = "affine"
-    scale: str = "sigmoid"
+    scale: str = "bounded"
     bound: float = 2.0
     shift: str = "before"
     changed: str = "second"
@@ -59,17 +68,13 @@ class GlowConfig:
 
     @classmethod
     def openai(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
-        """The original code: the defaults of this class, K=32 and width 512."""
-        return cls(image_shape, **{"K": 32, "width": 512, **changes})
+        """The original code: OPENAI_MODEL with K=32."""
+        return cls(image_shape, **{"K": 32, **OPENAI_MODEL, **changes})
 
     @classmethod
     def paper(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
-        """The paper to the letter: Table 1, N(0, I) for every latent, plain convolutions; K=32 and width 512."""
-        options = {
-            "K": 32, "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper",
-            "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit", "top_prior": "unit",
-        }  # fmt: skip
-        return cls(image_shape, **{**options, **changes})
+        """The paper to the letter: Table 1, N(0, I) for every latent, plain convolutions: PAPER_MODEL with K=32."""
+        return cls(image_shape, **{"K": 32, **PAPER_MODEL, **changes})
 
     def __post_init__(self) -> None:
         where = "GlowConfig"

@@ -45,7 +45,7 @@ from glowlite.models.config import GlowConfig
 from glowlite.models.header import check_size, config_in
 from glowlite.models.level import GlowTrail, Level
 from glowlite.models.pretrained import pretrained_file
-from glowlite.models.saved_weights import averaged, check_weights, named_arrays, rounded, weights_in
+from glowlite.models.saved_weights import averaged, check_arrays, named_arrays, rounded, weights_in
 from glowlite.models.steps import flow_step
 from glowlite.objective import bits_per_dim, check_n_bits, log_normal, loss_gradients, middles
 
@@ -324,7 +324,7 @@ class Glow(Parameterized):
         values, dtype = weights_in(arrays, path)
         check_size(config, values, path)
         model = cls(config, header["seed"], dtype, memory, workers, xp)
-        check_weights(model.store, values, path)
+        check_arrays(model.store, values, path)
         model.store.assign(values)
         theta = averaged(model.store, arrays, header, path) if weights == "averaged" else None
         if theta is not None:

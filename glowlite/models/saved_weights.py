@@ -69,7 +69,7 @@ def rounded(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarra
     return found
 
 
-def check_weights(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:
+def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:
     """Raise GlowliteError unless `arrays` has every parameter and constant, each of its shape and kind, and nothing else."""
     expected = {name: (value.shape, value.dtype.kind) for name, value in store.named_values().items()}
     there = {name: (array.shape, array.dtype.kind) for name, array in arrays.items()}

@@ -12,8 +12,7 @@ from glowlite.arrays.backend import to_device, to_host
 from glowlite.errors import GlowliteError
 from glowlite.files.storage import read_arrays
 from glowlite.models.header import config_in
-from glowlite.models.saved_weights import AVERAGE, STATE, check_vector, weights_in
-from glowlite.models.saved_weights import check_weights as check_names
+from glowlite.models.saved_weights import AVERAGE, STATE, check_arrays, check_vector, weights_in
 from glowlite.training.guards import check_weights
 from glowlite.training.run import Training
 from glowlite.training.settings import State
@@ -60,7 +59,7 @@ def restore(training: Training, path: Path) -> None:
     if header["optimizer"]["name"] != training.settings.optimizer:
         raise GlowliteError(f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the same")
     values, _ = weights_in(arrays, path)
-    check_names(model.store, values, path)
+    check_arrays(model.store, values, path)
     if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
         raise GlowliteError(f"{path} is not of {model.dtype}; go on with the --dtype it was trained in")
     xp, optimizer, average = model.xp, training.optimizer, training.average

@@ -11,7 +11,7 @@ import numpy as np
 
 from glowlite.arrays.machine import available_bytes
 from glowlite.data.dataset import NO_ATTRIBUTES, Reading, array_images
-from glowlite.data.readers.npy import MAGIC, FileArray, in_order, read_header
+from glowlite.data.readers.npy import MAGIC, FileArray, in_order, read_npy_header
 from glowlite.errors import DataError
 from glowlite.files.inputs import check_regular, open_regular
 
@@ -77,7 +77,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
     if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"{source}: is encrypted, or packed in a way of its own; save it again with numpy.savez_compressed")
     with archive.open(entry) as content:
-        header = read_header(content, source)
+        header = read_npy_header(content, source)
         size, there = header.nbytes, available_bytes()
         if size > there / 2:
             raise DataError(

@@ -42,7 +42,7 @@ class Header:
         return prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(file: IO[bytes], source: str) -> Header:
+def read_npy_header(file: IO[bytes], source: str) -> Header:
     """The header at the beginning of a stream, which then stands at the numbers. Raises DataError, naming `source`."""
     magic = file.read(8)
     size = 2 if magic[6:7] == b"\x01" else 4
@@ -98,7 +98,7 @@ class FileArray:
     def __init__(self, path: Path) -> None:
         self.path = path
         with open_regular(path, DataError) as file:
-            self.header = read_header(file, str(path))
+            self.header = read_npy_header(file, str(path))
         self._file = RandomAccess(path, DataError)
         self.shape, self.dtype, self.ndim = self.header.shape, self.header.dtype, len(self.header.shape)
         self._check_size()
