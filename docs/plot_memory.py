@@ -47,9 +47,7 @@ def main(path: str) -> None:
         peaks = [peak_mib(K, policy) for K in DEPTHS]
         print(f"{policy:12}", *(f"K={K}: {peak:7.1f} MiB" for K, peak in zip(DEPTHS, peaks, strict=True)))
         axes.plot(DEPTHS, peaks, "o-", label=policy)
-    axes.set(
-        xscale="log", yscale="log", xlabel="steps of flow per level, K", ylabel="MiB beyond the parameters, at the peak"
-    )
+    axes.set(xscale="log", yscale="log", xlabel="steps of flow per level, K", ylabel="peak MiB beyond the parameters")
     axes.set_xticks(DEPTHS, [str(K) for K in DEPTHS])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
