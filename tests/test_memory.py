@@ -44,8 +44,8 @@ def difference(a, b):
 
 OPTIONS = [
     {},
-    {"initialize_last": False},
-    {"permutation": "lu", "scale": "bounded"},
+    {"initialize_last": False, "scale": "sigmoid"},
+    {"permutation": "lu", "scale": "sigmoid"},
     {"coupling": "additive"},
     {"scale": "exp", "shift": "after", "actnorm": "paper", "changed": "first", "hidden_actnorm": False},
 ]
