@@ -12,6 +12,7 @@ This is the one place where a loss has a sign and a scale; the layers know of ne
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 
@@ -19,11 +20,11 @@ from glowlite.arrays.arguments import shown
 from glowlite.arrays.backend import Array, Namespace, namespace, to_device
 from glowlite.arrays.conversion import value_advice
 from glowlite.arrays.kernels import launch
-from glowlite.arrays.randomness import uniform
+from glowlite.arrays.randomness import normal, uniform
 from glowlite.errors import GlowliteError, ShapeError
 
 
-def check_n_bits(n_bits: int) -> int:
+def check_n_bits(n_bits: int | None) -> int:
     """n_bits, or a GlowliteError unless it is 1 to 8."""
     if isinstance(n_bits, bool) or not isinstance(n_bits, (int, np.integer)) or not 1 <= n_bits <= 8:
         raise GlowliteError(f"n_bits must be 1 to 8, got {shown(n_bits)}")
@@ -90,9 +91,61 @@ def to_pixels(x: Array, n_bits: int) -> Array:
     return (level * step + step // 2 * (n_bits < 8)).astype(xp.uint8)
 
 
-def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int) -> Array:
-    """log_prob (N,) nats, of dequantised x -> bits/dim (N,) of the discrete images, an upper bound in expectation."""
-    return -(log_prob - dimensions * math.log(2 ** check_n_bits(n_bits))) / (dimensions * math.log(2))
+def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int | None) -> Array:
+    """log_prob (N,), nats -> bits/dim (N,).
+
+    Of dequantised x it is that of the discrete images, an upper bound in expectation; with `n_bits`
+    None, of data that are continuous themselves, it is that of their density, and can be negative.
+    """
+    levels = 0.0 if n_bits is None else dimensions * math.log(2 ** check_n_bits(n_bits))
+    return -(log_prob - levels) / (dimensions * math.log(2))
+
+
+class Base(Protocol):
+    """The distribution of latents, a list of arrays (N, ...): of noise whose numbers are independent."""
+
+    def log_prob(self, latents: list[Array]) -> Array:
+        """The log-density of each sample, (N,), float64, nats."""
+
+    def gradient(self, latents: list[Array]) -> list[Array]:
+        """d log_prob / d latents, of the shapes and the dtype of the latents."""
+
+    def sample(self, seed: int, level: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Noise of `shape` (n, ...) for latent number `level`: for a larger n, the same and more."""
+
+
+class Normal:
+    """N(0, I)."""
+
+    def log_prob(self, latents: list[Array]) -> Array:
+        return sum((log_normal(z) for z in latents[1:]), start=log_normal(latents[0]))
+
+    def gradient(self, latents: list[Array]) -> list[Array]:
+        return [-z for z in latents]  # log p = -z^2 / 2 + a constant
+
+    def sample(self, seed: int, level: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        return normal(seed, "sample", level, shape, dtype)
+
+
+class Logistic:
+    """The logistic distribution of scale 1, with heavier tails: p(z) = s(z) (1 - s(z)), s a sigmoid."""
+
+    def log_prob(self, latents: list[Array]) -> Array:
+        return sum((_log_logistic(z) for z in latents[1:]), start=_log_logistic(latents[0]))
+
+    def gradient(self, latents: list[Array]) -> list[Array]:
+        return [-namespace(z).tanh(z / 2) for z in latents]  # d log p / dz = 1 - 2 s(z)
+
+    def sample(self, seed: int, level: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        u = uniform(seed, "sample", level, 0, shape, "float64") + 2.0**-54  # in (0, 1)
+        return (np.log(u) - np.log1p(-u)).astype(dtype)
+
+
+def _log_logistic(z: Array) -> Array:
+    """(N,), float64; |z| in place of z, which changes nothing, so that no exponential overflows."""
+    xp = namespace(z)
+    size = abs(z.reshape(len(z), -1)).astype(xp.float64)
+    return -(size + 2 * xp.log1p(xp.exp(-size))).sum(axis=1)
 
 
 def log_normal(z: Array) -> Array:
@@ -102,16 +155,18 @@ def log_normal(z: Array) -> Array:
     return -0.5 * (xp.square(z).sum(axis=1, dtype=xp.float64) + z.shape[1] * math.log(2 * math.pi))
 
 
-def loss_gradients(latents: list[Array], batch: int) -> tuple[list[Array], Array]:
+def loss_gradients(latents: list[Array], batch: int, base: Base | None = None) -> tuple[list[Array], Array]:
     """d loss / d latents and d loss / d logdet (N,), for loss = mean over a `batch` of bits/dim.
 
-    log p(x) = sum_i log N(eps_i; 0, I) + log|det|, so d log p / d eps = -eps and d log p / d log|det| = 1; `batch` can be
-    larger than the samples at hand, for a batch that is cut over processes.
+    log p(x) = log p_base(latents) + log|det|, so d log p / d log|det| = 1, and d log p / d latents is
+    the gradient of the base, N(0, I) by default. `batch` can be larger than the samples at hand, for a
+    batch that is cut over processes.
     """
     xp = namespace(latents[0])
     dimensions = sum(z[0].size for z in latents)
-    scale = 1.0 / (batch * dimensions * math.log(2))
-    return [z * scale for z in latents], xp.full(len(latents[0]), -scale)
+    scale = -1.0 / (batch * dimensions * math.log(2))  # d loss / d log p
+    gradient = (base or Normal()).gradient(latents)
+    return [d * scale for d in gradient], xp.full(len(latents[0]), scale)
 
 
 def check_finite(where: str, value: float) -> float:

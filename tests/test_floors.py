@@ -19,7 +19,7 @@ FLOORS = (
     ("arrays",),
     ("files",),
     ("fast", "distributed", "conditioners", "bijectors", "objective"),
-    ("models",),
+    ("models", "flow"),
     ("data",),
     ("training", "latent"),
     ("drawing",),

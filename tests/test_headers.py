@@ -14,10 +14,10 @@ import glowlite.training.checkpoint as checkpoint
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.commands.export import main as export
 from glowlite.commands.sample import main as sample
+from glowlite.files.header import KNOWN, TRAINING_STATE
+from glowlite.files.saved_weights import AVERAGE, STATE
 from glowlite.files.schema import checked
 from glowlite.files.storage import read_arrays, write_arrays
-from glowlite.models.header import KNOWN, TRAINING_STATE
-from glowlite.models.saved_weights import AVERAGE, STATE
 from glowlite.objective import middles
 from glowlite.training.loop import train
 from glowlite.training.run import Training

@@ -15,8 +15,8 @@ from glowlite.conditioners import folded_network as folded_mlp
 from glowlite.conditioners.coupling_network import PixelMLP
 from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
+from glowlite.models.checks import check_start
 from glowlite.objective import dequantise
-from glowlite.training.guards import check_start
 from glowlite.training.loop import train
 from glowlite.training.run import Training
 from glowlite.training.settings import Settings

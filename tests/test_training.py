@@ -12,7 +12,7 @@ from glowlite.arrays.slices import cut
 from glowlite.data.batches import Augmentation
 from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
-from glowlite.training.guards import DRIFT_LIMIT, check_step, condition, drift_message
+from glowlite.training.guards import DRIFT_LIMIT, check_step, condition
 from glowlite.training.loop import train
 from glowlite.training.optimizers import Adam
 from glowlite.training.run import Training
@@ -170,13 +170,13 @@ def test_drift_stops_training_and_names_the_layer():
     weight = model.store.parameters["level1/step0/permutation/weight"]
     weight.value[...] = np.eye(len(weight.value))
     weight.value[0, :2] = 1e-7, 1  # two rows all but the same: condition number about 4e7, where float32 has 7 digits
-    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*level1/step0, .*--memory anchored"):
+    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*level1/step0/permutation, .*--memory anchored"):
         checked_step(model, x)
 
 
 @pytest.mark.parametrize(("name", "named"), [("level0/split/prior", "level0/split"), ("top/prior", "top")])
 def test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it(name, named):
-    """The one step of a level keeps its input, so what is off there comes from the split, or from the top's prior."""
+    """What is off comes from the split, or from the top's prior."""
     model = Glow(GlowConfig((8, 8, 3), K=1, L=2, width=8), memory=Memory("reversible"), workers=Workers(1))
     model.store.parameters[f"{name}/conv/bias"].value[...] = 1e6  # mean and log-scale: 1e6 - 1e6 keeps no digit of an image
     model.store.parameters[f"{name}/conv/bias"].value[log_scales(name)] = 0
@@ -187,21 +187,6 @@ def test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it(name, named):
 def log_scales(name):
     """Where a prior's output has log-scales: every other channel in a split, the second half at the top."""
     return slice(1, None, 2) if "split" in name else slice(24, None)
-
-
-def test_the_memory_policy_is_as_before_after_drift_was_looked_for(monkeypatch):
-    model, x = small_model(memory=Memory("anchored", 2)), batch_of(dtype="float32")
-    policies = [level.steps.chain.memory for level in model.levels]
-    assert drift_message(model, x, 1.0).startswith("rebuilt inputs are off")
-    assert [level.steps.chain.memory for level in model.levels] == policies
-
-    def fails(*arguments):
-        raise MemoryError
-
-    monkeypatch.setattr(Glow, "backward", fails)
-    with pytest.raises(MemoryError):
-        drift_message(model, x, 1.0)
-    assert [level.steps.chain.memory for level in model.levels] == policies
 
 
 def test_of_several_singular_matrices_the_first_is_named():

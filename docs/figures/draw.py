@@ -12,7 +12,7 @@ FLOORS = (  # from the top down: folders of glowlite/, and what is in them
     ("drawing", "sheets, plots, the page of a run"),
     ("training   latent", "step, loop, guards, checkpoints; walks, directions"),
     ("data", "readers, preparation, batches"),
-    ("models", "GlowConfig, Glow, saved weights"),
+    ("models   flow", "GlowConfig, Glow; a bijector and a base"),
     ("fast", "tiles over threads, folded matrices, kernels"),
     ("bijectors   objective", "the invertible layers, Chain; bits per dimension"),
     ("conditioners   distributed", "networks inside a coupling; many processes"),
@@ -20,7 +20,7 @@ FLOORS = (  # from the top down: folders of glowlite/, and what is in them
     ("arrays", "NumPy or CuPy, parameters, random numbers"),
     ("errors   terminal   testing", "lines for a person; the laws, by themselves"),
 )
-LAYERS = ("models", "bijectors   objective", "conditioners   distributed")  # the mathematics
+LAYERS = ("models   flow", "bijectors   objective", "conditioners   distributed")  # the mathematics
 
 
 def floors() -> Canvas:

@@ -1,10 +1,22 @@
-"""Shape and dtype errors, in one voice: where, what was expected, what came, what to do."""
+"""What users give, looked at before any layer sees it: where, what was expected, what came, what to do.
+
+On the host alone, so that no GPU is waited for.
+"""
 
 from __future__ import annotations
 
-from glowlite.arrays.backend import Array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from glowlite.arrays.arguments import MAX_INT, check_seed, real_number, shown, whole_number
+from glowlite.arrays.backend import Array, Namespace, namespace
 from glowlite.arrays.conversion import value_advice
-from glowlite.errors import ShapeError
+from glowlite.arrays.machine import available_bytes
+from glowlite.errors import DataError, GlowliteError, ShapeError
+
+ROUNDING = 1e-3  # beyond [-0.5, 0.5): a level of 8 bits is four times as wide
 
 
 def check_images(where: str, x: Array, channels: int, dtype: object) -> None:
@@ -33,3 +45,100 @@ def check_half(where: str, channels: int) -> None:
     """Raise ShapeError unless the channels can be halved."""
     if channels < 2 or channels % 2:
         raise ShapeError(f"{where}: C must be even, at least 2, to be halved, got {channels}; squeeze first")
+
+
+def check_data(where: str, x: Array, event_shape: tuple[int, ...] | None, dtype: object) -> None:
+    """Raise ShapeError unless x is (N, *event_shape), or any (N, ...) while that is None, of `dtype`."""
+    expected = "N, ..." if event_shape is None else ", ".join(["N", *map(str, event_shape)])
+    wrong_shape = event_shape is not None and tuple(x.shape[1:]) != event_shape
+    if x.ndim < 2 or 0 in x.shape or wrong_shape:
+        raise ShapeError(f"{where}: expected an array ({expected}), got {tuple(x.shape)}")
+    if x.dtype != dtype:
+        raise ShapeError(f"{where}: expected {dtype}, got {x.dtype}; convert with x.astype({str(dtype)!r})")
+
+
+def check_array(where: str, x: Any, xp: Namespace, what: str = "the images") -> None:
+    """Raise ShapeError unless x is an array of `xp`, without a mask."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise ShapeError(f"{where}: {what} are a masked array, whose masks a flow cannot keep; take x.filled(...)")
+    if xp is np and isinstance(x, np.ndarray):
+        return
+    of = namespace(x)
+    if of is not xp:
+        if of is np or hasattr(type(x), "__array_namespace__"):
+            raise ShapeError(f"{where}: the model is of {xp.__name__}, {what} of {getattr(of, '__name__', of)}")
+        raise ShapeError(
+            f"{where}: expected an array of {xp.__name__}, got {type(x).__module__}.{type(x).__name__}; convert with"
+            f" {xp.__name__}.asarray(x), channels last"
+        )
+
+
+def check_range(where: str, x: Array, strict: bool = False) -> None:
+    """Raise DataError for images that are not finite, or not in [-0.5, 0.5); nothing is said of those on a GPU.
+
+    Decoded latents leave that range a little, so an image is refused only if no number is below 0, as in images of 0..1;
+    with `strict` if any number is outside.
+    """
+    line = what_is_wrong(x, strict)
+    if line is not None:
+        raise DataError(f"{where}: {line}")
+
+
+def what_is_wrong(x: Array, strict: bool = False) -> str | None:
+    """What `check_range` says of these images; None if nothing."""
+    if not isinstance(x, np.ndarray):
+        return None
+    low, high = float(x.min()), float(x.max())
+    if not np.isfinite(high - low):
+        return "the images hold numbers that are not finite"
+    if (low >= 0 and high > 0.5 + ROUNDING) or (strict and max(-low, high) > 0.5 + ROUNDING):
+        return (
+            "images must be in [-0.5, 0.5), as dequantise and middles of glowlite.objective make them of uint8;"
+            f" for that, {value_advice(x)}"
+        )
+    return None
+
+
+def check_initialized(where: str, initialized: bool) -> None:
+    """Raise GlowliteError for a model that was never given data, nor the weights of one that was."""
+    if not initialized:
+        raise GlowliteError(
+            f"{where}: this model was never initialised: its weights are random, and its ActNorms have seen no data; call"
+            " initialize(x) with a batch of images, or load a trained model"
+        )
+
+
+def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int) -> tuple[int, float, int]:
+    """n, temperature and seed as plain numbers. Raises GlowliteError for those that make no sample."""
+    n = whole_number(where, "n", n, 1, MAX_INT)
+    temperature, seed = real_number(where, "temperature", temperature), check_seed(where, seed)
+    try:
+        rows.indices(n)
+    except (AttributeError, TypeError, ValueError):
+        raise GlowliteError(f"{where}: rows must be a slice such as slice(0, 8), got {shown(rows)}") from None
+    if 16.0 * n * dimensions > available_bytes():
+        raise GlowliteError(f"{where}: n = {n} samples are more than this machine's memory holds at once; draw fewer a call")
+    return n, temperature, seed
+
+
+def check_latents(
+    where: str, latents: Any, shapes: Sequence[tuple[int, ...]] | None, dtype: np.dtype[Any], xp: Namespace
+) -> None:
+    """Raise ShapeError unless `latents` is a list of arrays (N, ...) of these shapes, where known, and of one N.
+
+    They must be of `dtype` and `xp`.
+    """
+    if not isinstance(latents, (list, tuple)):
+        count = "arrays" if shapes is None else f"{len(shapes)} arrays, one a level"
+        raise ShapeError(f"{where}: latents must be a list of {count}, got {shown(latents)}")
+    for eps in latents:
+        check_array(where, eps, xp, "the latents")
+    got = [tuple(eps.shape[1:]) for eps in latents]
+    if shapes is not None and got != list(shapes):
+        raise ShapeError(f"{where}: latents must have shapes {shapes}, got {shown(got)}")
+    counts = {len(eps) for eps in latents}
+    if len(counts) != 1 or 0 in counts:
+        raise ShapeError(f"{where}: every level must have the same number of images, got {[len(eps) for eps in latents]}")
+    for eps in latents:
+        if eps.dtype != dtype:
+            raise ShapeError(f"{where}: expected latents of {dtype}, got {eps.dtype}; convert with z.astype({str(dtype)!r})")

@@ -15,8 +15,8 @@ from glowlite.data import READERS, Dataset
 from glowlite.data.fingerprint import fingerprint
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import MODEL, check_output, output_path
+from glowlite.files.saved_weights import named_arrays, rounded
 from glowlite.models.glow import Glow
-from glowlite.models.saved_weights import named_arrays, rounded
 from glowlite.terminal import say
 from glowlite.training.scoring import scores
 

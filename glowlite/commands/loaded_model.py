@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.backend import device_namespace
+from glowlite.arrays.checks import check_initialized
 from glowlite.commands.data_options import preparation_of
 from glowlite.commands.option_words import as_words
 from glowlite.commands.program import Parser, at_least
@@ -27,7 +28,6 @@ from glowlite.files.outputs import DIRECTIONS, output_path
 from glowlite.files.storage import resolve
 from glowlite.latent.directions import Directions
 from glowlite.latent.directions_file import load_directions, save_directions, weights_fingerprint
-from glowlite.models.checks import check_initialized
 from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, directions_file, pretrained_file
 from glowlite.terminal import warn

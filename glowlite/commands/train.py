@@ -28,11 +28,11 @@ from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
 from glowlite.files.outputs import PNG, check_folder
 from glowlite.files.storage import checkpoints_of
+from glowlite.models.checks import check_start
 from glowlite.models.glow import Glow
 from glowlite.terminal import bar, say, warn
 from glowlite.training.agreement import check_same, facts_of_data, facts_of_options
 from glowlite.training.checkpoint import versions
-from glowlite.training.guards import check_start
 from glowlite.training.loop import Observer, check_memory, check_settings, train
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training

@@ -13,25 +13,26 @@ from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
+from glowlite.flow import Flow
 from glowlite.latent.walks import finite
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
 from glowlite.training.scoring import sample_images
 
 if TYPE_CHECKING:
-    from glowlite.models.glow import Glow
+    pass
 
 TEMPERATURES = (0.5, 0.7, 0.9)
 SAMPLES = 64  # at each temperature
 GRID_INCHES, TALLEST = 4.2, 3.0  # width of a grid of samples, and how many times as tall as wide it can be
 
 
-def samples_at_temperatures(model: Glow, ranks: Communicator) -> dict[float, np.ndarray]:
+def samples_at_temperatures(model: Flow, ranks: Communicator) -> dict[float, np.ndarray]:
     """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks."""
     return {temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks) for temperature in TEMPERATURES}
 
 
 def save_pictures(
-    path: Path, model: Glow, samples: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
+    path: Path, model: Flow, samples: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
 ) -> None:
     """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the folder `path`."""
     grids = {}

@@ -28,11 +28,12 @@ import numpy as np
 from glowlite.arrays.arguments import real_number, shown
 from glowlite.arrays.backend import namespace, to_device, to_host
 from glowlite.errors import GlowliteError, ShapeError
+from glowlite.flow import Flow
 from glowlite.latent.walks import Latents, attribute_direction, flatten, unflatten
 from glowlite.objective import dequantisation_noise, dequantise
 
 if TYPE_CHECKING:
-    from glowlite.models.glow import Glow
+    pass
 
 ENOUGH = 1.0  # alpha that changes 9 of 10 faces by method held, see docs/editing.md
 METHODS = ("held", "mean")
@@ -61,7 +62,7 @@ class Directions:
     images: int
 
     @classmethod
-    def from_images(cls, model: Glow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
+    def from_images(cls, model: Flow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
         """From uint8 images (N, H, W, C) and bool attributes (N, A) with their names. Cost: N forward passes.
 
         Images are dequantised with noise, as in training: directions of the middles of levels are worse.
@@ -144,7 +145,7 @@ class Directions:
 
 
 def decode_edits(
-    model: Glow, directions: Directions, images: np.ndarray, names: list[str], alphas: np.ndarray, method: str
+    model: Flow, directions: Directions, images: np.ndarray, names: list[str], alphas: np.ndarray, method: str
 ) -> np.ndarray:
     """Floating images (N, steps, H, W, C) on the host: uint8 images (N, H, W, C), edited by each of `alphas`."""
     latents, states = model.encode(images), directions.states(images)
@@ -155,7 +156,7 @@ def decode_edits(
     return np.stack(columns, axis=1)
 
 
-def encoded(model: Glow, images: np.ndarray, seed: int = 0) -> np.ndarray:
+def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
     """The latents of uint8 images, dequantised with noise of `seed`, as vectors on the host: float32 (N, D)."""
     if model.n_bits is None:
         raise GlowliteError("Directions: uint8 images need n_bits, and this model has none; set model.n_bits")

@@ -10,9 +10,8 @@ from typing import Any
 
 from glowlite.arrays.backend import to_device, to_host
 from glowlite.errors import GlowliteError
+from glowlite.files.saved_weights import AVERAGE, STATE, check_vector, weights_in
 from glowlite.files.storage import read_arrays
-from glowlite.models.header import config_in
-from glowlite.models.saved_weights import AVERAGE, STATE, check_arrays, check_vector, weights_in
 from glowlite.training.guards import check_weights
 from glowlite.training.run import Training
 from glowlite.training.settings import State
@@ -53,13 +52,13 @@ def restore(training: Training, path: Path) -> None:
     """Set `training`, made with the configuration of the run, to where it was saved. Raises GlowliteError."""
     model = training.model
     arrays, header = read_arrays(path)
-    config = config_in(header, path, checkpoint=True)
-    if config != model.config or header["parameters"] != list(model.store.parameters):
-        raise GlowliteError(f"{path} is of another model: {config}; give the options it was trained with")
+    model.check_header(header, path, checkpoint=True)
+    if header["parameters"] != list(model.store.parameters):
+        raise GlowliteError(f"{path} is of another model: its parameters have other names, or another order")
     if header["optimizer"]["name"] != training.settings.optimizer:
         raise GlowliteError(f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the same")
     values, _ = weights_in(arrays, path)
-    check_arrays(model.store, values, path)
+    model.check_arrays(values, path)
     if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
         raise GlowliteError(f"{path} is not of {model.dtype}; go on with the --dtype it was trained in")
     xp, optimizer, average = model.xp, training.optimizer, training.average
@@ -68,7 +67,7 @@ def restore(training: Training, path: Path) -> None:
     for name in (*MOMENTS.values(), *([] if average is None else [AVERAGE])):
         check_vector(model.store, arrays, name, path)
     model.store.assign(values)
-    model.initialized = header["initialized"]
+    model.take_header(header)
     for part, name in MOMENTS.items():
         getattr(optimizer, part)[...] = to_device(arrays[name], xp)
     optimizer.steps = header["optimizer"]["steps"]
@@ -84,15 +83,16 @@ def tell(training: Training, found: Path | None) -> Path | None:
     where: str | None = ranks.broadcast(None if found is None else str(found))
     if where is None or ranks.size == 1:
         return found
-    state, optimizer.steps, updates, training.model.initialized = ranks.broadcast(
+    state, optimizer.steps, updates, header = ranks.broadcast(
         [
             dataclasses.asdict(training.state),
             optimizer.steps,
             0 if average is None else average.updates,
-            training.model.initialized,
+            training.model.header(),
         ]
     )
     training.state = State(**state)
+    training.model.take_header(header)
     store = training.model.store
     vectors = [store.theta, optimizer.m, optimizer.v, *(constant.value for constant in store.constants.values())]
     if average is not None:

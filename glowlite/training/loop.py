@@ -15,7 +15,7 @@ from glowlite.data.batches import Batch, ahead, batches
 from glowlite.data.dataset import Dataset
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
-from glowlite.models.glow import Glow
+from glowlite.flow import Flow
 from glowlite.training.agreement import check_together
 from glowlite.training.guards import check_held_out, condition
 from glowlite.training.metrics import Metrics, StepResult, Timing
@@ -48,7 +48,7 @@ def check_settings(settings: Settings, data: Dataset) -> None:
         raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
 
 
-def check_memory(model: Glow, batch: int) -> None:
+def check_memory(model: Flow, batch: int) -> None:
     """Raise GlowliteError if a step cannot fit this machine's memory: the operating system would end it without a word."""
     wanted, there = model.step_bytes(batch), available_bytes()
     if model.xp is np and wanted > there:

@@ -15,7 +15,7 @@ from glowlite.data.batches import Batch
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.upload import Staging
-from glowlite.models.glow import Glow
+from glowlite.flow import Flow
 from glowlite.objective import dequantise
 from glowlite.training.guards import BadStep, check_step, is_good
 from glowlite.training.metrics import StepResult
@@ -42,7 +42,7 @@ class Training:
     `allreduce`: how gradients are added up over the processes that train together; each has the whole of everything else.
     """
 
-    def __init__(self, model: Glow, settings: Settings, allreduce: Allreduce | None = None) -> None:
+    def __init__(self, model: Flow, settings: Settings, allreduce: Allreduce | None = None) -> None:
         self.model, self.settings, self.state = model, settings, State()
         self.allreduce = allreduce or Allreduce()
         self.ranks = self.allreduce.ranks

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glowlite.errors import GlowliteError
+from glowlite.files.header import COUNT
 from glowlite.files.inputs import read_bytes
 from glowlite.files.schema import (
     STEPS,
@@ -25,7 +26,6 @@ from glowlite.files.schema import (
     whole,
 )
 from glowlite.files.schema import text as text_of
-from glowlite.models.header import COUNT
 from glowlite.training.metrics import Metrics, Timing
 
 CONFIG_MOST, LINES_MOST = 1 << 24, 1 << 30  # bytes

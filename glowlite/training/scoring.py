@@ -11,14 +11,14 @@ from glowlite.arrays.backend import to_host
 from glowlite.arrays.randomness import generator
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator, OneProcess
-from glowlite.models.glow import Glow
+from glowlite.flow import Flow
 from glowlite.objective import bits_per_dim, dequantisation_noise, dequantise
 
 BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
 
 
 def scores(
-    model: Glow,
+    model: Flow,
     images: Images,
     n_bits: int,
     batch: int,
@@ -49,7 +49,7 @@ def scores(
             noise = dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
             log_probs.append(to_host(model.log_prob(dequantise(part, n_bits, noise, model.xp))))
         log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
-        results.append(bits_per_dim(log_mean, model.config.dimensions, n_bits))
+        results.append(bits_per_dim(log_mean, model.dimensions, n_bits))
     return ranks.allgather_rows(np.concatenate(results))
 
 
@@ -61,7 +61,7 @@ def some_rows(count: int, most: int) -> np.ndarray:
 
 
 def evaluate(
-    model: Glow,
+    model: Flow,
     images: Images,
     n_bits: int,
     batch: int,
@@ -74,13 +74,13 @@ def evaluate(
     return float(scores(model, images, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks).mean())
 
 
-def reconstruction_error(model: Glow, images: np.ndarray, n_bits: int) -> float:
+def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int) -> float:
     """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level would change a pixel."""
     x = dequantise(images, n_bits, np.full(images.shape, 0.5, model.dtype), model.xp)
     return float(abs(model.decode(model.encode(x)) - x).max()) * 256
 
 
-def sample_images(model: Glow, n: int, temperature: float, seed: int, ranks: Communicator | None = None) -> np.ndarray:
+def sample_images(model: Flow, n: int, temperature: float, seed: int, ranks: Communicator | None = None) -> np.ndarray:
     """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows.
 
     `ranks` make whole blocks of `Glow.sample_block`, and all of them get the images that one process would make.

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from glowlite.arrays.backend import Array, namespace, to_device, to_host
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.pairwise_sum import PairwiseSum
-from glowlite.models.glow import Glow
+from glowlite.flow import Flow
 from glowlite.training.guards import is_good
 from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
 
 
 def training_step(
-    model: Glow,
+    model: Flow,
     optimizer: Optimizer,
     x: Array,
     n_bits: int,

@@ -24,7 +24,7 @@ TRAINING = 'dequantisation_noise(seed, "dequantise", step, share.start, part.sha
 AUGMENT = 'uniform(seed, "augment", step, share.start,'
 EVALUATION = 'dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
 DIRECTIONS = 'dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
-NORMAL = 'temperature * normal(seed, "sample", i, (drawn, *shape), self.dtype.name)'
+NORMAL = "temperature * self.base.sample(seed, i, (drawn, *shape), self.dtype.name)"
 SHIFTS = "_sources(height, self.shift, draws[:, 1]), _sources(width, self.shift, draws[:, 2])"
 KEY = "np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index])"
 
@@ -69,19 +69,19 @@ BUGS = [
     bug("shift down tied to the flip", "data/batches.py", SHIFTS, SHIFTS.replace("draws[:, 1]", "draws[:, 0]"), AUGMENTED),
     bug("every image flipped", "data/batches.py", "draws[:, 0] < 0.5", "draws[:, 0] < 1.5", AUGMENTED),
     bug("no shift by the most", "data/batches.py", "draws * (2 * most + 1)", "draws * (2 * most)", AUGMENTED),
-    bug("levels share their noise", "models/glow.py", NORMAL, NORMAL.replace(", i,", ", 0,"), SAMPLES),
-    bug("samples without the seed", "models/glow.py", NORMAL, NORMAL.replace("seed", "0"), SAMPLES),
-    bug("samples of the model's seed", "models/glow.py", NORMAL, NORMAL.replace("seed", "self.seed"), SAMPLES),
+    bug("levels share their noise", "flow.py", NORMAL, NORMAL.replace(", i,", ", 0,"), SAMPLES),
+    bug("samples without the seed", "flow.py", NORMAL, NORMAL.replace("seed", "0"), SAMPLES),
+    bug("samples of the model's seed", "flow.py", NORMAL, NORMAL.replace("seed", "self.seed"), SAMPLES),
     bug(
-        "temperature at the top only", "models/glow.py", NORMAL,
-        NORMAL.replace("temperature *", "(temperature if i == self.config.L - 1 else 1.0) *"), SAMPLES,
+        "temperature at the top only", "flow.py", NORMAL,
+        NORMAL.replace("temperature *", "(temperature if i == len(self.latent_shapes()) - 1 else 1.0) *"), SAMPLES,
     ),
     bug(
-        "no temperature at the top", "models/glow.py", NORMAL,
-        NORMAL.replace("temperature *", "(temperature if i < self.config.L - 1 else 1.0) *"), SAMPLES,
+        "no temperature at the top", "flow.py", NORMAL,
+        NORMAL.replace("temperature *", "(temperature if i < len(self.latent_shapes()) - 1 else 1.0) *"), SAMPLES,
     ),
-    bug("temperature squared", "models/glow.py", NORMAL, NORMAL.replace("temperature", "temperature**2"), SAMPLES),
-    bug("samples that repeat in every pass", "models/glow.py", "z[start : start + size]", "z[:size]", SAMPLES),
+    bug("temperature squared", "flow.py", NORMAL, NORMAL.replace("temperature", "temperature**2"), SAMPLES),
+    bug("samples that repeat in every pass", "flow.py", "z[start : start + size]", "z[:size]", SAMPLES),
     bug(
         "no noise in samples", "arrays/randomness.py",
         "return generator(seed, purpose, index).standard", "return 0 * generator(seed, purpose, index).standard", SAMPLES,

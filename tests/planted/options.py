@@ -55,7 +55,7 @@ NO_DIFFERENCE = {
     ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "shards", "training.initialize(next("): RANKS,
-    ("models/glow.py", "width", "chain = Tiled("): "of rounding only",
+    ("models/glow.py", "width", "chain, split = Tiled("): "of rounding only",
     ("training/loop.py", "batch", "data.held_out, settings.n_bits, settings.batch"): "of rounding only",
 }
 # Tests that look closer than at a difference

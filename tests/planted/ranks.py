@@ -35,8 +35,8 @@ BUGS = [
         LAW,
         "the steps of the optimizer are not told",
         "training/checkpoint.py",
-        "state, optimizer.steps, updates, training.model.initialized = ranks.broadcast(",
-        "state, _, updates, training.model.initialized = ranks.broadcast(",
+        "state, optimizer.steps, updates, header = ranks.broadcast(",
+        "state, _, updates, header = ranks.broadcast(",
         (EQUAL,),
     ),
     Bug(

@@ -146,7 +146,7 @@ BUGS = [
     Bug(
         LAW,
         "the pixels of the first level are counted",
-        "training/guards.py",
+        "models/checks.py",
         "(side >> config.L for side in config.image_shape)",
         "(side >> 1 for side in config.image_shape)",
         (REFUSED,),

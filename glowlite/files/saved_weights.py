@@ -78,6 +78,10 @@ def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Pat
         raise GlowliteError(
             f"{path}: {len(wrong)} arrays are missing, surplus, misshapen or of another type, such as {min(wrong)}"
         )
+
+
+def check_constants(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Raise GlowliteError unless every constant is what a Glow has: signs, or a permutation."""
     for name in store.constants:
         array = arrays[name]
         if array.dtype.kind == "f" and not (abs(array) == 1).all():

@@ -1,0 +1,120 @@
+"""The multiscale architecture (figure 2b): L levels, each of which but the last lets half of its channels go.
+
+x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> squeeze -> K steps -> top prior
+                             \\-> eps_0                      \\-> eps_1                           \\-> eps_{L-1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.parameters import Constant, Parameter, Parameterized
+from glowlite.arrays.statistics import Total, of_one
+from glowlite.bijectors.base import zero_logdet
+from glowlite.bijectors.top_prior import TopPrior
+from glowlite.bijectors.trace import Visit, trace
+from glowlite.models.level import GlowTrail, Level
+
+
+class Multiscale(Parameterized):
+    """Images x (N, H, W, C) <-> latents, a list of arrays (N, h, w, c), one per level.
+
+    `levels` in the order of the forward pass; `top`: the learned prior of the last latents, or None.
+    """
+
+    gives_list = True
+
+    def __init__(self, levels: list[Level], top: TopPrior | None = None) -> None:
+        self.levels, self.top = levels, top
+
+    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
+        for i, level in enumerate(self.levels):
+            yield f"level{i}", level
+        if self.top is not None:
+            yield "top", self.top
+
+    def forward(self, x: Array) -> tuple[list[Array], Array]:
+        return self._forward(x, None)
+
+    def forward_keeping(self, x: Array) -> tuple[list[Array], Array, GlowTrail]:
+        """`forward`, and what `backward` needs under the memory policy."""
+        trail = GlowTrail()
+        return *self._forward(x, trail), trail
+
+    def _forward(self, x: Array, trail: GlowTrail | None) -> tuple[list[Array], Array]:
+        latents, logdet = [], zero_logdet(x)
+        for level in self.levels:
+            x, _ = level.squeeze.forward(x)
+            if trail is None:
+                x, steps_logdet = level.steps.forward(x)
+            else:
+                x, steps_logdet, kept = level.steps.forward_keeping(x)
+                trail.levels.append(kept)
+            x, eps, split_logdet = level.leave(x)
+            latents.append(eps)
+            logdet = logdet + steps_logdet + split_logdet
+        if self.top is not None:
+            latents[-1], top_logdet = self.top.forward(x)
+            logdet = logdet + top_logdet
+        return latents, logdet
+
+    def inverse(self, latents: list[Array]) -> Array:
+        h = latents[-1] if self.top is None else self.top.inverse(latents[-1])
+        for level, eps in zip(reversed(self.levels), reversed(latents), strict=True):
+            if level.split is not None:
+                h = level.split.inverse(h, eps)
+            h = level.squeeze.inverse(level.steps.inverse(h))
+        return h
+
+    def backward(
+        self,
+        latents: list[Array],
+        dlatents: list[Array],
+        dlogdet: Array,
+        kept: GlowTrail | None = None,
+    ) -> tuple[Array, Array]:
+        h, dh = latents[-1], dlatents[-1]
+        if self.top is not None:
+            h, dh = self.top.backward(h, dh, dlogdet)
+        for i, level in reversed(list(enumerate(self.levels))):
+            if level.split is not None:
+                h, dh = level.split.backward(h, latents[i], dh, dlatents[i], dlogdet)
+            h, dh = level.steps.backward(h, dh, dlogdet, None if kept is None else kept.levels[i])
+            h, dh = level.squeeze.backward(h, dh, dlogdet)
+        return h, dh
+
+    def initialize(self, x: Array, total: Total = of_one) -> list[Array]:
+        latents = []
+        for level in self.levels:
+            x = level.steps.initialize(level.squeeze.forward(x)[0], total)
+            x, eps, _ = level.leave(x)
+            latents.append(eps)
+        if self.top is not None:
+            latents[-1] = self.top.initialize(x, total)
+        return latents
+
+    def trace(self, x: Array) -> Iterator[Visit]:
+        """Every layer on the way of x (N, H, W, C), in order; see `bijectors.trace`."""
+        for i, level in enumerate(self.levels):
+            x, _ = level.squeeze.forward(x)
+            for visit in trace(level.steps.chain, x, f"level{i}"):
+                yield visit
+                x = visit.outputs[0]
+            if level.split is not None:
+                visit = _split_visit(f"level{i}/split", level, x)
+                yield visit
+                x = visit.outputs[0]
+        if self.top is not None:
+            yield from trace(self.top, x, "top")
+
+
+def _split_visit(name: str, level: Level, x: Array) -> Visit:
+    h, eps, logdet = level.leave(x)
+    split, zero = level.split, namespace(x).zeros_like
+    assert split is not None
+
+    def rebuild() -> Array:
+        return split.backward(h, eps, zero(h), zero(eps), zero(logdet))[0]
+
+    return Visit(name, x, [h, eps], logdet, rebuild)
