@@ -132,3 +132,14 @@ def test_the_drawing_of_the_floors_shows_every_one(monkeypatch):
     named = [name for row in rows for name in row]
     assert sorted(named) == sorted(FLOOR_OF)
     assert [FLOOR_OF[name] for name in named] == sorted(FLOOR_OF[name] for name in named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_are_named_are_there(page):
+    """By their whole place, below `glowlite/`, or beside another that is named: then by the name alone."""
+    text = BLOCK.sub("", page.read_text())
+    for path in re.findall(r"`([a-z0-9_/]+\.py)`", text):
+        found = [*ROOT.glob(path), *ROOT.glob(f"glowlite/{path}")]
+        if "/" not in path:
+            found += [*ROOT.glob(f"glowlite/**/{path}"), *ROOT.glob(f"tests/**/{path}")]
+        assert found, f"{path}: no such file"
