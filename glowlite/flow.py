@@ -73,7 +73,9 @@ class Flow(Parameterized):
             raise GlowliteError(f"{name}: workers must be Workers, such as Workers(2), got {shown(workers)}")
         for method in ("forward", "inverse", "backward"):
             if not callable(getattr(bijector, method, None)):
-                raise GlowliteError(f"{name}: a bijector has a method {method}; {shown(bijector)} has none")
+                raise GlowliteError(
+                    f"{name}: {type(bijector).__name__} has no {method}; it needs forward, inverse, backward"
+                )
         self.bijector, self.base = bijector, base or Normal()
         self.seed, self.dtype, self.xp = check_seed(name, seed), np.dtype(dtype), xp
         self.initialized = False  # whether its layers have seen data; saved with the weights

@@ -12,7 +12,7 @@ This is the one place where a loss has a sign and a scale; the layers know of ne
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,6 +56,13 @@ def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
         return x
     x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
     return to_device(np.minimum(x - 0.5, below), xp)  # level + noise can round up to the next level
+
+
+def as_continuous(data: Array, n_bits: int | None, noise: Array | None, dtype: Any, xp: Namespace = np) -> Array:
+    """Data as numbers that have a density: dequantised images, or, where n_bits is None, data as they are."""
+    if n_bits is None or noise is None:
+        return to_device(data, xp).astype(dtype)
+    return dequantise(data, n_bits, noise, xp)
 
 
 DEQUANTISE = (

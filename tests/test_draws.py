@@ -65,15 +65,15 @@ def black(count):
     return ArrayImages(np.zeros((count, 4, 4, 1), np.uint8))
 
 
-def spy_on_noise(module, monkeypatch):
-    """The noise that a module gives to `dequantise` from now on."""
-    seen, real = [], module.dequantise
+def spy_on_noise(module, monkeypatch, name="dequantise"):
+    """The noise that a module gives to `dequantise`, or to a function of another name, from now on."""
+    seen, real = [], getattr(module, name)
 
     def dequantise(pictures, n_bits, noise, *rest):
         seen.append(noise)
         return real(pictures, n_bits, noise, *rest)
 
-    monkeypatch.setattr(module, "dequantise", dequantise)
+    monkeypatch.setattr(module, name, dequantise)
     return seen
 
 
@@ -92,7 +92,7 @@ def training_noise(seed, steps=4):
 def evaluation_noise(seed, draws, monkeypatch):
     """(draws, MANY, 4, 4, 1)."""
     with monkeypatch.context() as patch:
-        seen = spy_on_noise(glowlite.training.scoring, patch)
+        seen = spy_on_noise(glowlite.training.scoring, patch, "as_continuous")
         scores(grey_model(), black(MANY), 5, MANY, seed, draws=draws)
     return np.stack([noise[:MANY] for noise in seen])
 

@@ -57,11 +57,14 @@ def _sources(side: int, shift: float, draws: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Batch:
-    """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for dequantisation."""
+    """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for dequantisation.
+
+    Of floating data (N, ...), which are taken as they are, `noise` is None.
+    """
 
     step: int
     images: np.ndarray
-    noise: np.ndarray
+    noise: np.ndarray | None
 
 
 def batches(
@@ -89,7 +92,11 @@ def batches(
             shuffled = epoch
         rows = order[position * batch : (position + 1) * batch][share]
         draws = uniform(seed, "augment", step, share.start, (len(rows), 5), "float64")
-        part = np.ascontiguousarray(augmentation.apply(images.read(rows, draws[:, 3:]), draws))
+        part = images.read(rows, draws[:, 3:])
+        if part.dtype.kind == "f":
+            yield Batch(step, part.astype(dtype), None)
+            continue
+        part = np.ascontiguousarray(augmentation.apply(part, draws))
         yield Batch(step, part, dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype))
 
 

@@ -107,7 +107,7 @@ def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) 
         add_legend(axes, names)
 
 
-def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int) -> None:
+def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int | None) -> None:
     """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
     labels = {
         "train_bits_per_dim": ("-", "training"),
@@ -124,6 +124,6 @@ def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits
         values = sorted(m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None)
         if values:
             axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
-        axes.set(xlabel="step", ylabel=f"bits/dim at {n_bits} bits")
+        axes.set(xlabel="step", ylabel="bits/dim" + ("" if n_bits is None else f" at {n_bits} bits"))
         axes.grid(alpha=0.3)
         axes.legend()

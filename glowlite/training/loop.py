@@ -46,6 +46,12 @@ def check_settings(settings: Settings, data: Dataset) -> None:
     """Raise GlowliteError for settings that these data cannot be trained with, before anything is written."""
     if settings.batch > len(data.train):
         raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
+    is_float = data.train.read(np.arange(1)).dtype.kind == "f"
+    if is_float != (settings.n_bits is None):
+        raise GlowliteError(
+            f"n_bits is {settings.n_bits}, and the data are {'no' if is_float else ''} images of pixels; say"
+            f" {'n_bits=None' if is_float else 'how many bits they have'}"
+        )
 
 
 def check_memory(model: Flow, batch: int) -> None:

@@ -16,7 +16,7 @@ from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.upload import Staging
 from glowlite.flow import Flow
-from glowlite.objective import dequantise
+from glowlite.objective import as_continuous
 from glowlite.training.guards import BadStep, check_step, is_good
 from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import OPTIMIZERS, AveragedWeights, Optimizer, learning_rate
@@ -84,15 +84,16 @@ class Training:
 
     def initialize(self, first: Batch) -> None:
         """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from all of it."""
-        x = self.dequantised(first)
+        x = self.continuous(first)
         self.model.initialize(x, of_one if self.settings.shards else self.allreduce.sum_of)
 
-    def dequantised(self, batch: Batch) -> Array:
-        """x of a batch, on the device, where there is one: one upload, which waits for nothing."""
+    def continuous(self, batch: Batch) -> Array:
+        """x of a batch, where the model is: on a GPU one upload, which waits for nothing."""
+        n_bits, dtype = self.settings.n_bits, self.model.dtype
         if self.staging is None:
-            return dequantise(batch.images, self.settings.n_bits, batch.noise)
-        noise, images = self.staging.upload(batch.noise, batch.images)
-        x = dequantise(images, self.settings.n_bits, noise)
+            return as_continuous(batch.images, n_bits, batch.noise, dtype)
+        *noise, images = self.staging.upload(*([] if batch.noise is None else [batch.noise]), batch.images)
+        x = as_continuous(images, n_bits, noise[0] if noise else None, dtype, self.model.xp)
         self.staging.release()
         return x
 
@@ -118,7 +119,7 @@ class Training:
     def _update(self, batch: Batch, lr: float, good: Array | None = None) -> StepResult:
         settings, what = self.settings, f"step {batch.step + 1}"
         return training_step(
-            self.model, self.optimizer, self.dequantised(batch), settings.n_bits, lr, settings.clip,
+            self.model, self.optimizer, self.continuous(batch), settings.n_bits, lr, settings.clip,
             self.parts(), settings.batch, self.allreduce, settings.shards > 0, what, good,
         )  # fmt: skip
 
@@ -151,7 +152,7 @@ class Training:
         again = self.steps_between_looks > 1
         result = self._update(bad.batch, 0.0) if again else bad.result
         try:
-            check_step(self.model, self.dequantised(bad.batch), self.parts(), result, self.ranks)
+            check_step(self.model, self.continuous(bad.batch), self.parts(), result, self.ranks)
         except BadStep as error:
             often = f" ({state.skipped} bad steps so far)" if state.skipped > 1 else ""
             raise GlowliteError(f"step {bad.step}: {error}{often}") from None

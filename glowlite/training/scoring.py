@@ -12,7 +12,7 @@ from glowlite.arrays.randomness import generator
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator, OneProcess
 from glowlite.flow import Flow
-from glowlite.objective import bits_per_dim, dequantisation_noise, dequantise
+from glowlite.objective import as_continuous, bits_per_dim, dequantisation_noise
 
 BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
 
@@ -20,7 +20,7 @@ BLOCK = 32  # images that an evaluation takes at once: few, so that every rank h
 def scores(
     model: Flow,
     images: Images,
-    n_bits: int,
+    n_bits: int | None,
     batch: int,
     seed: int,
     rows: np.ndarray | None = None,
@@ -28,6 +28,8 @@ def scores(
     ranks: Communicator | None = None,
 ) -> np.ndarray:
     """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise, whatever the batch.
+
+    n_bits: None for data that are no images, which are taken as they are.
 
     Another `batch` changes a score by rounding: by at most 4 K L eps / ln 2, since 4 K L products come one after the other.
 
@@ -47,7 +49,7 @@ def scores(
         log_probs = []
         for draw in range(draws):
             noise = dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
-            log_probs.append(to_host(model.log_prob(dequantise(part, n_bits, noise, model.xp))))
+            log_probs.append(to_host(model.log_prob(as_continuous(part, n_bits, noise, model.dtype, model.xp))))
         log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
         results.append(bits_per_dim(log_mean, model.dimensions, n_bits))
     return ranks.allgather_rows(np.concatenate(results))
@@ -63,7 +65,7 @@ def some_rows(count: int, most: int) -> np.ndarray:
 def evaluate(
     model: Flow,
     images: Images,
-    n_bits: int,
+    n_bits: int | None,
     batch: int,
     seed: int,
     most: int | None = None,
@@ -74,10 +76,14 @@ def evaluate(
     return float(scores(model, images, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks).mean())
 
 
-def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int) -> float:
-    """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level would change a pixel."""
-    x = dequantise(images, n_bits, np.full(images.shape, 0.5, model.dtype), model.xp)
-    return float(abs(model.decode(model.encode(x)) - x).max()) * 256
+def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int | None) -> float:
+    """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level would change a pixel.
+
+    Of other data, n_bits being None, in their own unit.
+    """
+    x = as_continuous(images, n_bits, np.full(images.shape, 0.5, model.dtype), model.dtype, model.xp)
+    error = float(abs(model.decode(model.encode(x)) - x).max()) * 256
+    return error if n_bits is not None else error / 256
 
 
 def sample_images(model: Flow, n: int, temperature: float, seed: int, ranks: Communicator | None = None) -> np.ndarray:

@@ -12,7 +12,10 @@ from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; `python -m glowlite.train --help` says what each means. Durations are in steps."""
+    """How to train; `python -m glowlite.train --help` says what each means. Durations are in steps.
+
+    n_bits: None for data that are no images of pixels, and are trained on as they are.
+    """
 
     steps: int = 600
     batch: int = 64
@@ -26,7 +29,7 @@ class Settings:
     decay: str = "constant"
     clip: float = 0.0
     average: float = 0.98
-    n_bits: int = 5
+    n_bits: int | None = 5
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     log_every: int = 10
@@ -36,7 +39,8 @@ class Settings:
     on_bad_step: str = "stop"
 
     def __post_init__(self) -> None:
-        check_n_bits(self.n_bits)
+        if self.n_bits is not None:
+            check_n_bits(self.n_bits)
         for name, allowed in {"optimizer": OPTIMIZERS, "decay": DECAYS, "on_bad_step": ("stop", "skip")}.items():
             if getattr(self, name) not in allowed:
                 raise GlowliteError(f"Settings: {name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")

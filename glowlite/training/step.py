@@ -22,7 +22,7 @@ def training_step(
     model: Flow,
     optimizer: Optimizer,
     x: Array,
-    n_bits: int,
+    n_bits: int | None,
     lr: float,
     clip: float = 0.0,
     parts: Sequence[slice] | None = None,
@@ -32,7 +32,7 @@ def training_step(
     what: str = "a step",
     good: Array | None = None,
 ) -> StepResult:
-    """One update from the dequantised batch x (N, H, W, C), in `parts`, one in memory at a time.
+    """One update from the batch x (N, ...), in `parts`, one in memory at a time.
 
     The parts' gradients are added, and, over an `allreduce`, those of the processes, whose x are
     shares of a `batch`: the update is that of the whole batch. `pairwise`: in an order that is the

@@ -62,7 +62,7 @@ BUGS = [
     bug("the same augmentation in every epoch", "data/batches.py", AUGMENT, AUGMENT.replace("step", "position"), AUGMENTED),
     bug("augmentation without the seed", "data/batches.py", AUGMENT, AUGMENT.replace("seed", "0"), AUGMENTED),
     bug("crop tied to shift", "data/batches.py", "(rows, draws[:, 3:])", "(rows, draws[:, 1:3])", AUGMENTED),
-    bug("crop along the diagonal", "data/batches.py", "draws[:, 3:]), draws", "draws[:, [3, 3]]), draws", AUGMENTED),
+    bug("crop along the diagonal", "data/batches.py", "draws[:, 3:])\n", "draws[:, [3, 3]])\n", AUGMENTED),
     bug("no random place of a crop", "data/batches.py", "images.read(rows, draws[:, 3:])", "images.read(rows)", AUGMENTED),
     bug("flip tied to the shift down", "data/batches.py", "draws[:, 0] < 0.5", "draws[:, 1] < 0.5", AUGMENTED),
     bug("shift along the diagonal", "data/batches.py", SHIFTS, SHIFTS.replace("draws[:, 2]", "draws[:, 1]"), AUGMENTED),

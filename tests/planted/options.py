@@ -49,7 +49,6 @@ NO_DIFFERENCE = {
     ("commands/train.py", "tensorboard", "if options.tensorboard:"): "only looks whether its library is there",
     ("training/run.py", "on_bad_step", "right_away = settings.on_bad_step"): GPU,
     ("training/run.py", "shards", "right_away = settings.on_bad_step"): GPU,
-    ("training/run.py", "n_bits", "x = dequantise(images,"): GPU,
     ("training/run.py", "shards", "self.model.initialize(x, of_one if"): RANKS,
     ("training/run.py", "shards", "self.parts(), settings.batch, self.allreduce, settings.shards"): RANKS,
     ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,

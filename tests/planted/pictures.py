@@ -173,8 +173,8 @@ BUGS = [
     bug(
         "n_bits of the curve's axis",
         "drawing/run_pictures.py",
-        'set(xlabel="step", ylabel=f"bits/dim at {n_bits} bits")',
-        'set(xlabel="step", ylabel=f"bits/dim at {n_bits + 1} bits")',
+        'else f" at {n_bits} bits"))\n        axes.grid',
+        'else f" at {n_bits + 1} bits"))\n        axes.grid',
         CURVES,
     ),
     bug(

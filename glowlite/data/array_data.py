@@ -1,0 +1,54 @@
+"""Data in memory, as Python has them: images of pixels, or numbers of any shape, taken as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.arrays.arguments import shown
+from glowlite.data.dataset import Dataset, Reading, array_images, held_out_indices, make_dataset
+from glowlite.data.images import Images
+from glowlite.errors import DataError
+
+
+class ArrayRows(Images):
+    """The rows of a floating array (N, ...), such as vectors (N, D): data without pixels and levels."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape = array.shape[1:]  # (D,), or whatever a row is
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        return self.array[rows]
+
+
+def array_dataset(x: np.ndarray, held_out: np.ndarray | None = None, name: str = "data") -> Dataset:
+    """x (N, ...) to train on, and what is held out of it: a tenth of x, at most 1000, unless given.
+
+    uint8 images (N, H, W, C) or (N, H, W) are images; floating numbers of any other shape are taken as
+    they are. Raises DataError for other types, too few, and numbers that are not finite.
+    """
+    if getattr(x, "dtype", None) == "uint8":
+        images = None if held_out is None else array_images(held_out, f"{name}, held out")
+        return make_dataset(name, Reading(array_images(x, name), images), name)
+    x = _checked(x, name)
+    if held_out is not None:
+        others = _checked(held_out, f"{name}, held out")
+        if others.shape[1:] != x.shape[1:]:
+            raise DataError(f"{name}: rows are {x.shape[1:]} in training but {others.shape[1:]} held out")
+        return Dataset(name, ArrayRows(x), ArrayRows(others), name)
+    rows = held_out_indices(len(x))
+    return Dataset(name, ArrayRows(np.delete(x, rows, axis=0)), ArrayRows(x[rows]), name)
+
+
+def _checked(x: np.ndarray, name: str) -> np.ndarray:
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or x.ndim < 2 or len(x) < 2 or 0 in x.shape:
+        raise DataError(
+            f"{name}: expected floating numbers (N, ...) of at least 2 rows, such as vectors (N, D), or uint8"
+            f" images (N, H, W, C), got {shown(x)}"
+        )
+    if not np.isfinite(x).all():
+        raise DataError(f"{name}: row {int(np.argwhere(~np.isfinite(x))[0, 0])} holds numbers that are not finite")
+    return x

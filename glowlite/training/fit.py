@@ -1,0 +1,102 @@
+"""Train any flow on an array, in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowlite.arrays.arguments import shown
+from glowlite.data.array_data import array_dataset
+from glowlite.errors import GlowliteError
+from glowlite.files.storage import checkpoints_of
+from glowlite.flow import Flow
+from glowlite.training.loop import Observer, train
+from glowlite.training.metrics import Metrics, StepResult, Timing
+from glowlite.training.run import Training
+from glowlite.training.run_folder import SAVED, RunFolder, restore_newest
+from glowlite.training.settings import Settings
+
+
+class _History:
+    """Keeps the lines of metrics; an Observer of the trainer."""
+
+    def __init__(self) -> None:
+        self.lines: list[Metrics] = []
+
+    def on_step(self, step: int, result: StepResult | None) -> None:
+        pass
+
+    def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
+        self.lines.append(metrics)
+
+    def on_checkpoint(self, training: Training) -> None:
+        pass
+
+    def after_step(self, training: Training) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def fit(
+    flow: Flow,
+    x: np.ndarray,
+    held_out: np.ndarray | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    keep: int = 3,
+    observers: Sequence[Observer] = (),
+    **settings: Any,
+) -> list[Metrics]:
+    """Train `flow` on x by maximum likelihood; the lines of metrics, every `log_every` steps.
+
+    x: vectors (N, D) or other floating numbers (N, ...), as they are; or uint8 images (N, H, W, C), which
+    are dequantised from `n_bits`. held_out: what is evaluated; by default a tenth of x, which is not
+    trained on. settings: those of `Settings` by name, such as steps, batch, lr, average, seed.
+
+    folder: where metrics.jsonl and the newest `keep` checkpoints are written. With `resume` the newest
+    of them is gone on from, to the same weights, to the last bit, as if there had been no break.
+
+    Afterwards the flow has the averaged weights, if `average` is not 0: those that were evaluated, and
+    that `load` gives. Raises GlowliteError for what cannot be trained, and for a step that goes wrong.
+    """
+    data = array_dataset(x, held_out)
+    n_bits = settings.pop("n_bits", Settings.n_bits if x.dtype == "uint8" else None)
+    known = [field.name for field in dataclasses.fields(Settings)]
+    if unknown := [name for name in settings if name not in known]:
+        raise GlowliteError(f"fit: no setting {unknown[0]}; there are {', '.join(known)}")
+    if not isinstance(flow, Flow):
+        raise GlowliteError(f"fit: expected a Flow, as Flow(bijector) makes one, got {shown(flow)}")
+    training, history = Training(flow, Settings(n_bits=n_bits, **settings)), _History()
+    watching: list[Observer] = [history, *observers]
+    if folder is not None:
+        path = _place(Path(folder), resume)
+        if resume:
+            restore_newest(training, path)
+        watching.append(RunFolder(path, training, data, {SAVED: True}, keep))
+    try:
+        if training.state.step < training.settings.steps:
+            train(training, data, watching)
+    finally:
+        for observer in watching:
+            observer.close()
+    flow.n_bits = n_bits
+    if training.average is not None and training.average.updates:
+        flow.store.theta[...] = training.average.value()
+    return history.lines
+
+
+def _place(folder: Path, resume: bool) -> Path:
+    """The folder of a run, which is made; GlowliteError if another run is there already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GlowliteError(f"{folder}: cannot make the folder: {error.strerror}") from None
+    if not resume and checkpoints_of(folder):
+        raise GlowliteError(f"{folder} holds a run already: name another folder, or say resume=True to go on with it")
+    return folder

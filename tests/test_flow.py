@@ -1,0 +1,184 @@
+"""A flow of one's own: its density, samples, files, and its training, with checkpoints and resume."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from moons import Several, Shear, moons_flow, two_moons
+from small_runs import images, small_model
+
+from glowlite import Glow, GlowliteError
+from glowlite.conditioners.mlp import MLP
+from glowlite.flow import Flow
+from glowlite.objective import Logistic, Normal
+from glowlite.testing.gradients import directional_derivative
+from glowlite.testing.laws import check_conditioner, check_layer
+from glowlite.training.fit import fit
+
+X = two_moons(600)
+SHORT = {"batch": 64, "lr": 2e-3, "log_every": 10, "evaluate_every": 20, "checkpoint_every": 10, "average": 0.9}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    flow = moons_flow(6)
+    lines = fit(flow, two_moons(2000), steps=400, batch=128, lr=5e-3, log_every=50, evaluate_every=200)
+    return flow, lines
+
+
+def integral(flow, low=-4.0, high=5.0, count=601):
+    """Of the density over a square: a sum over a grid, which for smooth functions is all but exact."""
+    axis = np.linspace(low, high, count, dtype=flow.dtype)
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    return float(np.exp(flow.log_prob(points)).sum()) * float(axis[1] - axis[0]) ** 2
+
+
+def test_training_lowers_the_loss_and_the_density_integrates_to_1(trained):
+    flow, lines = trained
+    assert lines[-1].train_bits_per_dim < lines[0].train_bits_per_dim - 0.3
+    assert lines[-1].held_out_bits_per_dim == pytest.approx(lines[-1].train_bits_per_dim, abs=0.15)
+    assert integral(flow) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("base", [Normal(), Logistic()])
+def test_the_density_of_a_base_integrates_to_1_and_its_gradient_is_its_derivative(base):
+    flow = moons_flow(1, "float64", base)
+    assert integral(flow, -30, 30, 1201) == pytest.approx(1, abs=1e-3)
+    z = [np.random.default_rng(0).standard_normal((5, 3)), 9 * np.ones((5, 2))]
+    for i, (part, gradient) in enumerate(zip(z, base.gradient(z), strict=True)):
+        direction = np.random.default_rng(1).standard_normal(part.shape)
+
+        def change(t, i=i, part=part, direction=direction):
+            moved = [part + t * direction if i == j else other for j, other in enumerate(z)]
+            return float((base.log_prob(moved) - base.log_prob(z)).sum())
+
+        expected, doubt = directional_derivative(change, 1e-13)
+        assert float((gradient * direction).sum()) == pytest.approx(expected, abs=1e-7 + doubt)
+    noise = base.sample(3, 0, (20000, 2), "float32")
+    assert np.array_equal(noise[:7], base.sample(3, 0, (7, 2), "float32"))
+    spread = {Normal: 1.0, Logistic: math.pi / math.sqrt(3)}[type(base)]
+    assert abs(noise.mean()) < 0.05 and noise.std() == pytest.approx(spread, rel=0.02)
+    assert np.isfinite(base.log_prob([np.full((1, 2), 1e4)]))
+
+
+def test_the_layer_and_the_network_obey_the_laws():
+    x = np.random.default_rng(0).standard_normal((4, 2))
+    layer = Shear(1, 0)
+    for p in layer.parameters().values():
+        p.value[...] += 0.3 * np.random.default_rng(1).standard_normal(p.value.shape)
+    check_layer(layer, x)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), [16, 8]])
+def test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero(hidden):
+    net = MLP(3, 5, hidden)
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    assert not net.forward(x)[0].any()
+    weights = [*net.weights, *net.biases]
+    net.parameters = lambda: {str(i): p for i, p in enumerate(weights)}
+    for p in weights:
+        p.value[...] += 0.3 * np.random.default_rng(1).standard_normal(p.value.shape)
+    check_conditioner(net, x)
+    with pytest.raises(GlowliteError, match=r"MLP.forward: expected vectors \(N, 3\), got \(6, 4\)"):
+        net.forward(np.zeros((6, 4)))
+
+
+def test_samples_and_latents(trained):
+    flow, _ = trained
+    samples = flow.sample(1500, seed=1)
+    assert np.array_equal(flow.sample(3, seed=1), samples[:3])
+    assert np.array_equal(flow.sample(1500, seed=1, rows=slice(1100, 1400, 7)), samples[1100:1400:7])
+    near = np.linalg.norm(samples[:300, None] - two_moons(2000)[None], axis=2).min(axis=1)
+    assert np.median(near) < 0.1  # where the data are
+    (z,) = flow.encode(X)
+    assert np.abs(flow.decode([z]) - X).max() < 1e-4
+    assert flow.dimensions == 2 and flow.event_shape == (2,) and flow.latent_shapes() == [(2,)]
+    bits = flow.bits_per_dim(X)
+    np.testing.assert_allclose(bits, -flow.log_prob(X) / (2 * np.log(2)), rtol=1e-12)
+
+
+def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_path):
+    flow, _ = trained
+    flow.save(tmp_path / "moons.safetensors", note="hello")
+    twin = Flow.load(tmp_path / "moons.safetensors", Several(6))
+    assert np.array_equal(twin.log_prob(X), flow.log_prob(X)) and np.array_equal(twin.sample(3), flow.sample(3))
+    assert twin.facts == {"note": "hello"} and twin.initialized
+    mistakes = {
+        "arrays are missing, surplus": lambda path: Flow.load(path, Several(5)),
+        "its base is Normal, not Logistic": lambda path: Flow.load(path, Several(6), Logistic()),
+        "is no Glow, but a flow of one's own; load it with Flow.load": Glow.load,
+    }
+    for said, load in mistakes.items():
+        with pytest.raises(GlowliteError, match=said):
+            load(tmp_path / "moons.safetensors")
+    small_model().save(tmp_path / "glow.safetensors")
+    with pytest.raises(GlowliteError, match=r"is a Glow; load it with Glow.load"):
+        Flow.load(tmp_path / "glow.safetensors", Several(6))
+
+
+@pytest.mark.bits
+def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_path):
+    whole, first, second = (moons_flow(3) for _ in range(3))
+    fit(whole, X, steps=50, folder=tmp_path / "whole", **SHORT)
+    fit(first, X, steps=30, folder=tmp_path / "broken", **SHORT)
+    with pytest.raises(GlowliteError, match=r"holds a run already: .* resume=True"):
+        fit(second, X, steps=50, folder=tmp_path / "broken", **SHORT)
+    fit(second, X, steps=50, folder=tmp_path / "broken", resume=True, **SHORT)
+    assert second.store.theta.tobytes() == whole.store.theta.tobytes()
+    raw, averaged = (Flow.load(tmp_path / "broken", Several(3), weights=which) for which in ("raw", "averaged"))
+    assert averaged.store.theta.tobytes() == whole.store.theta.tobytes()
+    assert not np.array_equal(raw.store.theta, averaged.store.theta)
+    lines = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("whole", "broken")
+    ]
+    assert [line["step"] for line in lines[1]] == [10, 20, 30, 40, 50] and lines[0][-1] == lines[1][-1]
+    with pytest.raises(GlowliteError, match="is of another model: its parameters"):
+        fit(moons_flow(2), X, steps=60, folder=tmp_path / "broken", resume=True, **SHORT)
+
+
+def test_a_glow_is_fitted_to_images():
+    model = small_model()
+    lines = fit(model, images(40), steps=20, batch=8, n_bits=5, log_every=10)
+    assert lines[-1].train_bits_per_dim < lines[0].train_bits_per_dim and model.n_bits == 5
+    assert [z.shape[1:] for z in model.encode(images(2))] == model.latent_shapes()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
+def test_a_bad_step_names_the_layer():
+    flow = moons_flow(2)
+    flow.bijector.layers[1].net.p["b"].value[3] = np.nan
+    with pytest.raises(GlowliteError, match=r"step 1: the loss is nan, first at 1/b; lower --lr"):
+        fit(flow, X, steps=2)
+    flow = moons_flow(2)
+    wrong = flow.bijector.layers[0].backward
+    flow.bijector.layers[0].backward = lambda *given: tuple(part + 1 for part in wrong(*given))
+    with pytest.raises(GlowliteError, match=r"step 1: rebuilt inputs are off by .*, most at Several"):
+        fit(flow, X, steps=2)
+
+
+class NoInverse:
+    def forward(self, x):
+        return x, np.zeros(len(x))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Flow(NoInverse()), "Flow: NoInverse has no inverse; it needs"),
+        (lambda: Flow(Several(1), dtype="int8"), "Flow: dtype must be float32 or float64"),
+        (lambda: moons_flow().sample(2), "Flow.sample: this model was never initialised"),
+        (lambda: moons_flow().log_prob(X.astype(float)), r"expected float32, got float64; convert with x\.astype"),
+        (lambda: moons_flow().dimensions, r"the shape of its data is not known; call initialize\(x\)"),
+        (lambda: fit(moons_flow(), X.astype(int)), r"expected floating numbers \(N, ...\)"),
+        (lambda: fit(moons_flow(), np.full((9, 2), np.nan)), "row 0 holds numbers that are not finite"),
+        (lambda: fit(moons_flow(), X, stpes=3), "fit: no setting stpes; there are steps, batch,"),
+        (lambda: fit(moons_flow(), X, n_bits=5), "n_bits is 5, and the data are no images of pixels; say n_bits=None"),
+        (lambda: fit(Several(1), X), "fit: expected a Flow"),
+        (lambda: fit(moons_flow(), X, batch=1000), "batch 1000 is larger than the 540 training images"),
+    ],
+)
+def test_a_mistake_is_one_line(wrong, said):
+    with pytest.raises(GlowliteError, match=said):
+        wrong()
