@@ -32,7 +32,7 @@ def peak_mib(K: int, policy: str) -> float:
     peak = 0
     for _ in range(2):
         tracemalloc.start()
-        latents, _, kept = model.forward_keeping(x)
+        latents, _, kept = model.forward_with_cache(x)
         model.backward(latents, *loss_gradients(latents, len(x)), kept)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -27,10 +26,11 @@ from glowlite.arrays.checks import (
     check_range,
     check_sampling,
 )
-from glowlite.arrays.parameters import Constant, Parameter, Parameterized, ParameterStore
-from glowlite.arrays.statistics import Total, of_one
+from glowlite.arrays.parameters import Parameterized, ParameterStore
+from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.trace import Visit, as_list, trace
 from glowlite.errors import GlowliteError
+from glowlite.fast.accelerate import accelerate
 from glowlite.fast.threads import Workers
 from glowlite.files.header import OWN, check_header
 from glowlite.files.saved_weights import averaged, check_arrays, named_arrays, rounded, weights_in
@@ -51,7 +51,8 @@ class Flow(Parameterized):
     arrays says so by an attribute `gives_list = True`. base: Normal() by default. seed: of what draws
     for the model itself. dtype: float32 or float64, of data, latents and parameters. workers: threads
     (CPU only). xp: numpy, or cupy for a GPU. event_shape: the shape of one x; by default that of the
-    batch that `initialize` sees.
+    batch that `initialize` sees. plain: no layer is replaced by its fast form, see
+    `glowlite.fast.accelerate`.
 
     `store.theta`, `store.grad`: all parameters and their gradients as flat vectors.
     """
@@ -65,6 +66,7 @@ class Flow(Parameterized):
         workers: Workers | None = None,
         xp: Namespace = np,
         event_shape: tuple[int, ...] | None = None,
+        plain: bool = False,
     ) -> None:
         name = type(self).__name__
         if dtype not in ("float32", "float64"):
@@ -84,7 +86,10 @@ class Flow(Parameterized):
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._latent_shapes: list[tuple[int, ...]] | None = None
         self.workers = workers or Workers()
-        self.store = ParameterStore(_all_parts(bijector), dtype, xp)
+        self.store = ParameterStore(bijector, dtype, xp)
+        self.plain = plain
+        if not plain:
+            self.bijector = accelerate(bijector, self.workers, self.store)
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy` and `pickle`: a copy has parameters and gradients of its own."""
@@ -94,11 +99,12 @@ class Flow(Parameterized):
         self.__dict__.update(state)
         self.xp = namespace(self.store.theta)
 
-    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
+    def children(self) -> Iterator[tuple[str, Any]]:
         if isinstance(self.bijector, Parameterized):
             yield from self.bijector.children()
         else:
             yield from self.store.parameters.items()
+            yield from self.store.constants.items()
 
     @property
     def dimensions(self) -> int:
@@ -121,13 +127,13 @@ class Flow(Parameterized):
             y, logdet = self.bijector.forward(x)
         return self._latents(y), logdet
 
-    def forward_keeping(self, x: Array) -> tuple[list[Array], Array, Any]:
+    def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, Any]:
         """`forward`, and what `backward` can use so that it need not rebuild it; None if nothing."""
-        if not hasattr(self.bijector, "forward_keeping"):
+        if not hasattr(self.bijector, "forward_with_cache"):
             return *self.forward(x), None
         self._check("forward", x)
         with self.workers:
-            y, logdet, kept = self.bijector.forward_keeping(x)
+            y, logdet, kept = self.bijector.forward_with_cache(x)
         return self._latents(y), logdet, kept
 
     def inverse(self, latents: list[Array]) -> Array:
@@ -156,7 +162,7 @@ class Flow(Parameterized):
 
     # --- the density ---
 
-    def initialize(self, x: Array, total: Total = of_one) -> None:
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
         """Set what depends on data, such as every ActNorm, from the batch x (N, ...), once.
 
         Where processes hold parts of the batch, `total` adds up a vector, float64, over all of them.
@@ -164,7 +170,7 @@ class Flow(Parameterized):
         self._check("initialize", x)
         self.initialize_layers(x, total)
 
-    def initialize_layers(self, x: Array, total: Total = of_one) -> None:
+    def initialize_layers(self, x: Array, total: SumOverProcesses = this_process) -> None:
         """`initialize` with any x of floating type, whatever its range."""
         self._check("initialize", x)
         with self.workers:
@@ -200,7 +206,7 @@ class Flow(Parameterized):
         of the range of the data, which on a GPU nothing waits for. Cost: a forward and a backward pass.
         """
         batch = batch or len(x)
-        latents, logdet, kept = self.forward_keeping(x)
+        latents, logdet, kept = self.forward_with_cache(x)
         log_prob = logdet + self.base.log_prob(latents)
         loss = bits_per_dim(log_prob, x[0].size, n_bits).sum() / batch
         rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch, self.base), kept)
@@ -413,22 +419,14 @@ class Flow(Parameterized):
         return bool(getattr(self.bijector, "gives_list", False))
 
 
-def _all_parts(bijector: Any) -> Any:
-    """The bijector as a ParameterStore takes it: with `parameters()` and `constants()`."""
-    if isinstance(bijector, Parameterized):
-        return bijector
-    parameters, constants = ({}, {}) if not hasattr(bijector, "parameters") else (bijector.parameters(), {})
-    if hasattr(bijector, "constants"):
-        constants = bijector.constants()
-    return SimpleNamespace(parameters=lambda: parameters, constants=lambda: constants)
-
-
 def _worst_drift(kept: Any, rebuilt: Array) -> Array:
     """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
     if hasattr(kept, "worst_drift"):
         worst: Array = kept.worst_drift(rebuilt)
         return worst
-    return namespace(rebuilt).stack([*getattr(kept, "drift", {}).values(), rebuilt]).max()
+    caches = kept if isinstance(kept, list) else [kept]  # one per tile
+    drifts = [d for cache in caches for d in getattr(cache, "drift", {}).values()]
+    return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
 
 def read_model(path: str | Path, weights: str) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:

@@ -19,7 +19,6 @@ import numpy as np
 from glowlite.arrays.arguments import shown
 from glowlite.arrays.backend import Array, Namespace, namespace, to_device
 from glowlite.arrays.conversion import value_advice
-from glowlite.arrays.kernels import launch
 from glowlite.arrays.randomness import normal, uniform
 from glowlite.errors import GlowliteError, ShapeError
 
@@ -49,13 +48,9 @@ def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
     if getattr(noise, "shape", None) != getattr(images, "shape", None) or noise.dtype not in ("float32", "float64"):
         raise ShapeError(f"dequantise: expected noise of the shape of the images, float32 or float64, got {shown(noise)}")
     below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
-    device = namespace(images)
-    if device is not np:
-        x = device.empty(images.shape, noise.dtype)
-        launch(device, "dequantise", *DEQUANTISE, x.size, noise, images, x, 8 - n_bits, n_bins, float(below))
-        return x
     x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
-    return to_device(np.minimum(x - 0.5, below), xp)  # level + noise can round up to the next level
+    x = namespace(x).minimum(x - 0.5, below)  # level + noise can round up to the next level
+    return to_device(x, xp)
 
 
 def as_continuous(data: Array, n_bits: int | None, noise: Array | None, dtype: Any, xp: Namespace = np) -> Array:
@@ -63,15 +58,6 @@ def as_continuous(data: Array, n_bits: int | None, noise: Array | None, dtype: A
     if n_bits is None or noise is None:
         return to_device(data, xp).astype(dtype)
     return dequantise(data, n_bits, noise, xp)
-
-
-DEQUANTISE = (
-    "const T* noise, const unsigned char* images, T* x, const int shift, const int bins, const double below",
-    """
-  const T v = (T(images[i] >> shift) + noise[i]) / T(bins) - T(0.5);
-  x[i] = v < T(below) ? v : T(below);
-""",
-)
 
 
 def middles(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.arrays.backend import namespace
+from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
@@ -16,10 +17,10 @@ from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.top_prior import TopPrior
-from glowlite.conditioners.coupling_network import PixelMLP
+from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.accelerate import accelerate
 from glowlite.fast.threads import Workers
-from glowlite.fast.tiles import Tiled
 from glowlite.models.steps import flow_step
 from glowlite.testing import ModelAsLayer, SplitAsLayer
 
@@ -44,7 +45,7 @@ def shaken(layer, rng, scale=0.1):
 
 def net(c_in, c_out, rng, options):
     hidden_actnorm, border, output_scale = options
-    return PixelMLP(c_in, c_out, WIDTH, rng, hidden_actnorm, border, output_scale)
+    return CouplingNetwork(c_in, c_out, WIDTH, rng, hidden_actnorm, border, output_scale)
 
 
 def affine(options, scale="sigmoid", shift="before", changed="second"):
@@ -69,10 +70,10 @@ def actnorm_paper(shape, rng):
     return layer
 
 
-def step(shape, rng, workers=None, **options):
+def step(shape, rng, **options):
     """One step of flow: an ActNorm, a permutation and a coupling."""
     config = GlowConfig((8, 8, 3), width=WIDTH, **options)
-    return shaken(flow_step(config, shape[3], 0, rng, workers), rng, 0.05)
+    return shaken(flow_step(config, shape[3], 0, rng), rng, 0.05)
 
 
 def chain(memory):
@@ -85,11 +86,10 @@ def chain(memory):
     return make
 
 
-def tiled(shape, rng):
-    """Two steps on tiles of one image, with blocks of a few pixels."""
+def fast_form(layer, xp=np):
+    """The layer with every fast form in place, over the same parameters, in float64: on a host, with tiles of one image."""
     workers = Workers(2, 64 / 2**18)
-    chain = Chain({f"step{k}": step(shape, rng, workers, scale="bounded") for k in range(2)}, Memory.parse("reversible"))
-    return Tiled(chain, workers, WIDTH)
+    return accelerate(layer, workers, ParameterStore(layer, "float64", xp))
 
 
 def split(border, output_scale):
@@ -118,7 +118,6 @@ LAYERS = {
     "chain-reversible": (EVEN, chain("reversible")),
     "chain-anchored": (EVEN, chain("anchored:2")),
     "chain-stored": (EVEN, chain("stored")),
-    "tiled": (EVEN, tiled),
 }
 for scale, shift, changed in itertools.product(("exp", "sigmoid", "bounded"), ("before", "after"), ("first", "second")):
     LAYERS[f"affine-{scale}-{shift}-{changed}"] = (EVEN, affine((True, "all", True), scale, shift, changed))
@@ -128,7 +127,7 @@ for changed in ("first", "second"):
     LAYERS[f"additive-{changed}"] = (EVEN, additive((True, "all", True), changed))
 
 CONDITIONERS = {
-    "pixel-mlp-{}-{}-{}".format(*options): lambda s, rng, options=options: shaken(net(s[3], 3, rng, options), rng)
+    "network-{}-{}-{}".format(*options): lambda s, rng, options=options: shaken(net(s[3], 3, rng, options), rng)
     for options in NETS
 }
 CONDITIONERS |= {

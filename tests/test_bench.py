@@ -263,7 +263,7 @@ def test_the_policy_of_a_model_can_change_between_steps():
     assert isinstance(x, ndarray)
     for memory, kept in (("stored", 2), ("anchored:1", 2), ("reversible", 1)):
         device.follow(model, memory)
-        _, _, trail = model.forward_keeping(x)
+        _, _, trail = model.forward_with_cache(x)
         assert sum(entry is not None for entry in trail.levels[0][0].kept) == kept  # the last step always is
 
 
@@ -391,7 +391,7 @@ def copy_weights(model, twin, torch):
         put(target.logs, conv.logs.value)
 
     for level, torch_level in zip(model.levels, twin.levels, strict=True):
-        for step, target in zip(level.steps.chain.layers.values(), torch_level, strict=True):
+        for step, target in zip(level.steps.layers.values(), torch_level, strict=True):
             layers = step.layers
             put(target.actnorm.bias, layers["actnorm"].bias.value)
             put(target.actnorm.logs, layers["actnorm"].logs.value)

@@ -111,8 +111,14 @@ def test_a_copy_of_workers_has_threads_of_its_own():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_copy_stays_on_its_device(way):
-    model = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=8), xp=strict_device.xp)
+    model, x = (
+        Glow(GlowConfig((8, 8, 3), K=2, L=1, width=8), xp=strict_device.xp),
+        strict_device.xp.zeros((2, 8, 8, 3), "float32"),
+    )
+    before = model.log_prob(x).get()
     twin = WAYS[way](model)
+    twin.store.theta[...] *= 1.5
+    assert np.array_equal(model.log_prob(x).get(), before) and not np.array_equal(twin.log_prob(x).get(), before)
     assert twin.xp is strict_device.xp and type(twin.store.theta) is strict_device.ndarray
     twin.store.theta[...] = 2
     assert all((p.value.get() == 2).all() for p in twin.parameters().values()) and not (model.store.theta.get() == 2).any()

@@ -145,7 +145,7 @@ def test_a_place_for_batches_is_used_again_only_after_it_was_read():
 def test_a_bad_step_that_is_looked_at_later_changes_nothing_and_is_named(monkeypatch, kind, said):
     training, other = (make("default", xp, steps=6, log_every=6, evaluate_every=6, average=0.0) for _ in range(2))
     train(other, dataset(), [], stop=lambda: other.state.step == 2)
-    forward, backward, seen = Glow.forward_keeping, Glow.backward, []
+    forward, backward, seen = Glow.forward_with_cache, Glow.backward, []
 
     def is_third(x):
         if not any(np.array_equal(x._host, earlier) for earlier in seen):
@@ -161,7 +161,7 @@ def test_a_bad_step_that_is_looked_at_later_changes_nothing_and_is_named(monkeyp
         x, dx = backward(model, *arguments)
         return x + 1.0 if kind == "drift" and model.third else x, dx
 
-    monkeypatch.setattr(Glow, "forward_keeping", broken_forward)
+    monkeypatch.setattr(Glow, "forward_with_cache", broken_forward)
     monkeypatch.setattr(Glow, "backward", broken_backward)
     with pytest.raises(GlowliteError, match=f"^step 3: .*{said}"):
         train(training, dataset(), [])
@@ -176,7 +176,7 @@ def test_a_pass_of_the_model_never_waits_for_the_device():
         x = xp.asarray(np.random.default_rng(0).random((4, 8, 8, 3)))
         model.initialize(x)
         counts.clear()
-        latents, logdet, kept = model.forward_keeping(x)
+        latents, logdet, kept = model.forward_with_cache(x)
         model.backward(latents, [eps * 0.1 for eps in latents], logdet * 0, kept)
         model.inverse(latents)
         assert counts["sync"] == counts["download"] == counts["upload"] == 0 and counts["kernel"] > 100, counts
@@ -284,13 +284,13 @@ def plant(monkeypatch, module, old, new, name):
     holder = getattr(module, owner) if owner else module
     source = textwrap.dedent(inspect.getsource(getattr(holder, attribute)))
     assert old in source, f"{name} no longer has {old!r}"
-    scope = dict(vars(module), np=np)
+    scope = dict(vars(module), np=np, xp=xp)
     code = compile("from __future__ import annotations\n" + source.replace(old, new), name, "exec")
     exec(code, scope)  # the test's own text
     monkeypatch.setattr(holder, attribute, scope[attribute])
 
 
-FORWARD = ("return scaled_and_shifted(x, s, b),", "ActNorm.forward")
+FORWARD = ("return s * x + b,", "ActNorm.forward")
 PLANTED = {
     "a function of NumPy": ("return np.concatenate([x * s + b]),", "TypeError"),
     "np.asarray": ("return np.asarray(x) * s + b,", "TypeError"),
@@ -316,8 +316,8 @@ PLANTED = {
 def test_a_planted_bug_fails_on_the_device(monkeypatch, bug):
     """And none of them on the host, but for those that NumPy refuses, too."""
     new, error = PLANTED[bug]
-    config = GlowConfig((8, 8, 3), K=1, L=1, width=8, permutation="shuffle")  # each layer on its own, none fused
-    model = Glow(config, workers=Workers(1), xp=xp)
+    config = GlowConfig((8, 8, 3), K=1, L=1, width=8)
+    model = Glow(config, workers=Workers(1), xp=xp, plain=True)  # each layer as it is written
     x = xp.asarray(np.random.default_rng(0).random((2, 8, 8, 3), np.float32))
     model.forward(x)
     plant(monkeypatch, glowlite.bijectors.actnorm, *[FORWARD[0], new], FORWARD[1])

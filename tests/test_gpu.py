@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 from layers import LAYERS
 from small_runs import dataset
-from test_kernels import COUPLINGS
+from test_kernels import COUPLINGS, three_passes
 from test_training import Record
 
 from glowlite import Glow, GlowConfig
 from glowlite.arrays.backend import device_namespace
 from glowlite.arrays.parameters import ParameterStore
-from glowlite.conditioners.gather_scatter import patch_matrix, scatter_columns
+from glowlite.bijectors.affine_coupling import AffineCoupling
+from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.distributed.allreduce import CudaAwareAllreduce, NcclAllreduce, StagedAllreduce
 from glowlite.distributed.communicator import OneProcess
 from glowlite.errors import GlowliteError
+from glowlite.fast import columns as host_columns
+from glowlite.fast.accelerate import retyped
+from glowlite.fast.cuda import columns
+from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
+from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
 from glowlite.fast.cuda.upload import Staging
 from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
@@ -58,10 +64,12 @@ def test_a_layer_gives_what_it_gives_on_the_host(cupy, name):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_are_their_twins(cupy, dtype):
     x = np.random.default_rng(0).standard_normal((3, 7, 5, 4)).astype(dtype)
-    assert np.array_equal(patch_matrix(cupy.asarray(x), True, True).get(), patch_matrix(x, True, True))
+    assert np.array_equal(
+        columns.gather_columns(cupy.asarray(x), True, True).get(), host_columns.gather_columns(x, True, True)
+    )
     sent = np.random.default_rng(1).standard_normal((36, 105)).astype(dtype)
-    got = scatter_columns(cupy.asarray(sent), x.shape).get()
-    np.testing.assert_allclose(got, scatter_columns(sent.copy(), x.shape), atol=1e-5)
+    got = columns.scatter_columns(cupy.asarray(sent), x.shape).get()
+    np.testing.assert_allclose(got, host_columns.scatter_columns(sent.copy(), x.shape), atol=1e-5)
 
 
 @pytest.mark.parametrize("changed", ["first", "second"])
@@ -70,10 +78,9 @@ def test_couplings_are_their_twins(cupy, name, changed):
     rng, coupling = np.random.default_rng(0), COUPLINGS[name](changed)
     x, dy = rng.standard_normal((2, 3, 4, 5, 6))
     raw, dlogdet = rng.standard_normal((3, 4, 5, 3 if name == "additive" else 6)), rng.standard_normal(3)
-    y, _ = coupling.change(x, raw)
-    expected = [*coupling.change(x, raw), coupling.restore(y, raw), *coupling.change_backward(y, raw, dy, dlogdet, None)]
-    x, raw, y, dy, dlogdet = (cupy.asarray(a) for a in (x, raw, y, dy, dlogdet))
-    got = [*coupling.change(x, raw), coupling.restore(y, raw), *coupling.change_backward(y, raw, dy, dlogdet, None)]
+    expected = three_passes(coupling, x, raw, dy, dlogdet)
+    fast = retyped(coupling, {AdditiveCoupling: CudaAdditiveCoupling, AffineCoupling: CudaAffineCoupling}[type(coupling)])
+    got = three_passes(fast, *(cupy.asarray(a) for a in (x, raw, dy, dlogdet)))
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_allclose(one.get(), other, rtol=1e-10, atol=1e-12)
 

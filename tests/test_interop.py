@@ -53,7 +53,7 @@ def test_an_imported_model_computes_what_the_other_code_did(stem, memory):
     golden, x, model = contents(stem), images(stem, "x"), imported(stem, memory=Memory.parse(memory))
     assert model.initialized
     values, gradients = (1e-5, 1e-4) if stem.startswith("c") else (1e-10, 1e-8)
-    latents, _, kept = model.forward_keeping(x)
+    latents, _, kept = model.forward_with_cache(x)
     raw = before_priors(model, x, latents)
     ours = {f"eps/{i}": z for i, z in enumerate(latents)} | {f"z/{i}": z for i, z in enumerate(raw)}
     ours |= {"z": raw[-1], "z_top": raw[-1]}

@@ -10,12 +10,18 @@ from small_runs import dataset
 from strict_device import counts, xp
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.arrays import kernels
-from glowlite.arrays.kernels import launch, source
-from glowlite.bijectors.affine_coupling import LOG_SCALE, SHIFT, AffineCoupling
+from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.coupling import AdditiveCoupling
-from glowlite.conditioners.activations import relu, relu_backward
-from glowlite.conditioners.gather_scatter import GATHER, patch_matrix, scatter_columns
+from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.fast import columns as host
+from glowlite.fast.accelerate import retyped
+from glowlite.fast.cuda import columns as device
+from glowlite.fast.cuda import launch as kernels
+from glowlite.fast.cuda.affine_coupling import LOG_SCALE, SHIFT, CudaAffineCoupling
+from glowlite.fast.cuda.columns import GATHER
+from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
+from glowlite.fast.cuda.dequantization import dequantise_on_device
+from glowlite.fast.cuda.launch import launch, source
 from glowlite.fast.threads import Workers
 from glowlite.objective import dequantise
 from glowlite.training.loop import train
@@ -32,9 +38,9 @@ SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.i
 def test_gather(dtype, border, ones, shape, seed):
     x = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     counts.clear()
-    got = patch_matrix(xp.asarray(x), border, ones)
+    got = device.gather_columns(xp.asarray(x), border, ones)
     assert counts["kernel"] <= 2 and got.dtype == dtype  # one of them where the pixels have to be put in order first
-    assert np.array_equal(got.get(), patch_matrix(x, border, ones))
+    assert np.array_equal(got.get(), host.gather_columns(x, border, ones))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -42,10 +48,10 @@ def test_gather(dtype, border, ones, shape, seed):
 def test_scatter(dtype, shape, seed):
     sent = np.random.default_rng(seed).standard_normal((9 * shape[3], shape[0] * shape[1] * shape[2])).astype(dtype)
     counts.clear()
-    got = scatter_columns(xp.asarray(sent), shape)
+    got = device.scatter_columns(xp.asarray(sent), shape)
     assert counts["kernel"] == 1 and got.dtype == dtype
     np.testing.assert_allclose(
-        got.get(), scatter_columns(sent.copy(), shape), rtol=0, atol=1e-5 if dtype == np.float32 else 1e-14
+        got.get(), host.scatter_columns(sent.copy(), shape), rtol=0, atol=1e-5 if dtype == np.float32 else 1e-14
     )
 
 
@@ -65,15 +71,17 @@ def test_relu(dtype, rows, columns, seed):
     h, dh = (rng.standard_normal((rows, columns)).astype(dtype) for _ in range(2))
     h[0, 0] = np.nan
     bias = rng.standard_normal(rows).astype(dtype)
-    got, expected = relu(xp.asarray(h), xp.asarray(bias)), relu(h.copy(), bias)
+    got, expected = device.relu(xp.asarray(h), xp.asarray(bias)), host.relu(h.copy(), bias)
     np.testing.assert_array_equal(got.get(), expected)
-    np.testing.assert_array_equal(relu_backward(xp.asarray(dh), got).get(), relu_backward(dh.copy(), expected))
+    got_dh, expected_dh = device.relu_backward(xp.asarray(dh), got), host.relu_backward(dh.copy(), expected)
+    np.testing.assert_array_equal(got_dh.get(), expected_dh)
 
 
+NET = CouplingNetwork(3, 6, 4, np.random.default_rng(0))  # which is not run
 COUPLINGS = {
-    "additive": lambda changed: AdditiveCoupling(6, None, changed),
+    "additive": lambda changed: AdditiveCoupling(6, NET, changed),
     **{
-        f"{scale}, {shift}": lambda changed, scale=scale, shift=shift: AffineCoupling(6, None, changed, scale, shift, 1.5)
+        f"{scale}, {shift}": lambda changed, scale=scale, shift=shift: AffineCoupling(6, NET, changed, scale, shift, 1.5)
         for scale in LOG_SCALE
         for shift in SHIFT
     },
@@ -91,20 +99,22 @@ def test_couplings(name, changed, dtype, seed):
     x, dy = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
     raw = 2 * rng.standard_normal((*shape[:3], 3 if name == "additive" else 6)).astype(dtype)
     dlogdet = rng.standard_normal(2)
-    y, logdet = coupling.change(x, raw)
-    expected = [y, logdet, coupling.restore(y, raw), *coupling.change_backward(y, raw, dy, dlogdet, None)]
-    d = [xp.asarray(a) for a in (x, raw, y, dy, dlogdet)]
+    expected = three_passes(coupling, x, raw, dy, dlogdet)
+    fast = retyped(coupling, {AdditiveCoupling: CudaAdditiveCoupling, AffineCoupling: CudaAffineCoupling}[type(coupling)])
+    d = [xp.asarray(a) for a in (x, raw, dy, dlogdet)]
     counts.clear()
-    got = [
-        *coupling.change(d[0], d[1]),
-        coupling.restore(d[2], d[1]),
-        *coupling.change_backward(d[2], d[1], d[3], d[4], None),
-    ]
+    got = three_passes(fast, *d)
     for one, other in zip(got, expected, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(one.get(), other, rtol=tolerance, atol=tolerance * np.abs(other).max())
-    given_x = coupling.change_backward(d[2], d[1], d[3], d[4], d[0])
+    given_x = fast.transform_backward(got[0], d[1], d[2], d[3], d[0])
     assert given_x[0] is d[0] and np.array_equal(given_x[2].get(), got[5].get())
+
+
+def three_passes(coupling, x, net_output, dy, dlogdet):
+    y, logdet = coupling.transform(x, net_output)
+    x_again = coupling.transform_inverse(y, net_output)
+    return [y, logdet, x_again, *coupling.transform_backward(y, net_output, dy, dlogdet, None)]
 
 
 @pytest.mark.parametrize("kind", [Adam, Adamax])
@@ -140,7 +150,7 @@ def test_dequantise_to_the_last_bit(n_bits):
     rng = np.random.default_rng(0)
     images, noise = rng.integers(0, 256, (4, 5, 6, 3)).astype(np.uint8), rng.random((4, 5, 6, 3), np.float32)
     noise[0], images[0, :2] = np.nextafter(np.float32(1), np.float32(0)), 255
-    got = dequantise(xp.asarray(images), n_bits, xp.asarray(noise))
+    got = dequantise_on_device(xp.asarray(images), n_bits, xp.asarray(noise))
     assert got.dtype == np.float32 and np.array_equal(got.get(), dequantise(images, n_bits, noise))
 
 

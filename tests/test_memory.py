@@ -32,7 +32,7 @@ def gradients(policy, dtype, initialize_last=True, **options):
             p.value[...] = 0.05 * rng.standard_normal(p.value.shape)
     if initialize_last:
         model.initialize(x)
-    latents, _, kept = model.forward_keeping(x)
+    latents, _, kept = model.forward_with_cache(x)
     model.store.grad[...] = 0
     rebuilt, dx = model.backward(latents, *loss_gradients(latents, len(x)), kept)
     return model, x, rebuilt, dx, kept
@@ -86,7 +86,7 @@ def test_an_anchor_replaces_the_rebuilt_input():
     wrong = model.levels[0].steps.chain.layers["step2"].layers["actnorm"]
     exact = wrong.inverse
     wrong.inverse = lambda y: exact(y) + 0.5
-    latents, _, kept = model.forward_keeping(x)
+    latents, _, kept = model.forward_with_cache(x)
     rebuilt, _ = model.backward(latents, *loss_gradients(latents, 2), kept)
     drift = {name: float(d) for name, d in kept.drift.items()}
     assert drift.pop("level0/step2") == pytest.approx(0.5, rel=1e-6)
@@ -123,7 +123,7 @@ def peak_bytes(policy, depth):
     for measured in (False, False, True):
         if measured:
             tracemalloc.start()
-        latents, _, kept = model.forward_keeping(x)
+        latents, _, kept = model.forward_with_cache(x)
         model.backward(latents, *loss_gradients(latents, len(x)), kept)
         if measured:
             peak = tracemalloc.get_traced_memory()[1]

@@ -50,8 +50,8 @@ class Broken:
     def __init__(self, monkeypatch, training, kind, value, steps):
         self.kind, self.value, self.steps, self.training = kind, value, steps, training
         self.batches = {}  # a batch that is done again, to be named, is spoiled again
-        self.forward, self.backward = Glow.forward_keeping, Glow.backward
-        monkeypatch.setattr(Glow, "forward_keeping", lambda model, x: self.spoiled_forward(model, x))
+        self.forward, self.backward = Glow.forward_with_cache, Glow.backward
+        monkeypatch.setattr(Glow, "forward_with_cache", lambda model, x: self.spoiled_forward(model, x))
         monkeypatch.setattr(Glow, "backward", lambda model, *given: self.spoiled_backward(model, *given))
 
     def spoiled_forward(self, model, x):

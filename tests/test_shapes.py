@@ -12,7 +12,7 @@ from glowlite.bijectors.invertible_conv import Invertible1x1Conv
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
-from glowlite.conditioners.coupling_network import PixelMLP
+from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.objective import dequantise
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def glow():
 
 
 def net(c_in, c_out):
-    return PixelMLP(c_in, c_out, 8, RNG)
+    return CouplingNetwork(c_in, c_out, 8, RNG)
 
 
 @pytest.mark.parametrize(

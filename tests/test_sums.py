@@ -6,17 +6,20 @@ it is off by 1e-7 of that or more.
 
 import numpy as np
 import pytest
+from strict_device import xp
 
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
-from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.chain import UniformChain
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.top_prior import TopPrior
-from glowlite.conditioners.coupling_network import PixelMLP
+from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.zero_conv import ZeroConv
-from glowlite.fast.fused_steps import Fused
+from glowlite.fast.accelerate import accelerate
+from glowlite.fast.cuda.steps import CudaSteps, Shared
+from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
 from glowlite.models.steps import flow_step
 from glowlite.objective import log_normal
@@ -37,7 +40,7 @@ def images(side, channels):
 
 def coupling(scale):
     """Six channels, of which three are changed; the network gives LOG_SCALE everywhere."""
-    net = PixelMLP(3, 6, 4, np.random.default_rng(0), border="none")
+    net = CouplingNetwork(3, 6, 4, np.random.default_rng(0), border="none")
     net.conv3.bias.value[...] = LOG_SCALE
     return in_float32(AffineCoupling(6, net, scale=scale))
 
@@ -94,15 +97,19 @@ def test_a_log_determinant_of_many_channels(kind):
 
 @pytest.mark.parametrize("permutation", ["lu", "conv1x1"])
 def test_a_log_determinant_of_a_level(permutation):
-    """ActNorm and the 1x1 convolution as one map, as they run on tiles."""
+    """ActNorm and the 1x1 convolution as one map, as they run on a GPU."""
     config = GlowConfig((8, 8, 3), width=4, permutation=permutation)
-    chain = Chain({"step": flow_step(config, 58, 0, np.random.default_rng(0))})
+    chain = UniformChain({"step": flow_step(config, 58, 0, np.random.default_rng(0))})
     step = chain.layers["step"].layers
     step["actnorm"].logs.value[...] = LOG_SCALE
-    in_float32(chain)
-    fused = Fused(chain, SIDE * SIDE, forward=True).chain.layers["step"].layers["affine"]
-    expected = step["permutation"].log_abs_det() + 58 * np.float64(np.float32(3) * np.float32(LOG_SCALE))
-    np.testing.assert_allclose(fused.logdet, SIDE * SIDE * expected, rtol=1e-13)
+    store = ParameterStore(chain, "float32", xp)
+    steps = accelerate(chain, Workers(1), store)
+    assert type(steps) is CudaSteps
+    x = xp.zeros((1, SIDE, SIDE, 58), "float32")
+    affine = Shared(steps, x, forward=True).chain.layers["step"].layers["affine"]
+    log_abs_det = float(step["permutation"].log_abs_det())
+    expected = log_abs_det + 58 * np.float64(np.float32(3) * np.float32(LOG_SCALE))
+    np.testing.assert_allclose(affine.logdet.get(), SIDE * SIDE * expected, rtol=1e-13)
 
 
 def test_a_log_likelihood():

@@ -13,11 +13,10 @@ import glowlite.fast.threads
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.arrays.randomness import generator, normal, uniform
-from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
 from glowlite.fast.threads import Workers
-from glowlite.fast.tiles import Tiled
+from glowlite.fast.tiles import Tiles
 from glowlite.models.steps import flow_step
 from glowlite.objective import loss_gradients
 
@@ -62,40 +61,12 @@ def test_tiles_of_any_size_change_a_model_by_rounding_only(images):
     for numbers in (1 << 20, 500, 333, 100):
         model = Glow(config, dtype="float64", workers=Workers(2, numbers / 2**18))
         model.store.theta[...] += 0.05 * np.random.default_rng(1).standard_normal(len(model.store))
-        latents, logdet, kept = model.forward_keeping(x)
+        latents, logdet, kept = model.forward_with_cache(x)
         rebuilt, dx = model.backward(latents, *loss_gradients(latents, images), kept)
         results.append([*latents, logdet, rebuilt, dx, model.store.grad, model.inverse(latents)])
     for other in results[1:]:
         for got, expected in zip(other, results[0], strict=True):
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("between", ["an ActNorm", "another width", "a step of its own store"])
-@pytest.mark.parametrize("permutation", ["conv1x1", "lu"])
-def test_steps_that_do_not_lie_side_by_side_are_as_one_by_one(permutation, between):
-    """Steps of a level are run as one array where their parameters lie at equal distances, and only there."""
-    rng = np.random.default_rng(3)
-
-    def a_step(width=8):
-        return flow_step(GlowConfig((8, 8, 3), width=width, permutation=permutation), 6, 0, rng)
-
-    middle = {"an ActNorm": lambda: ActNorm(6), "another width": lambda: a_step(12), "a step of its own store": a_step}[
-        between
-    ]
-    plain = Chain({"step0": a_step(), "step1": a_step(), "middle": middle(), "step2": a_step()})
-    store = ParameterStore(plain, "float64")
-    store.theta[...] += 0.1 * rng.standard_normal(len(store))
-    own = ParameterStore(plain.layers["middle"], "float64") if between == "a step of its own store" else None
-    x, dy, dlogdet = rng.standard_normal((5, 4, 4, 6)), rng.standard_normal((5, 4, 4, 6)), rng.standard_normal(5)
-    results = []
-    for layer in (plain, Tiled(plain, Workers(1, SMALL_TILE), 8)):
-        for vector in (store.grad, *([own.grad] if own else [])):
-            vector[...] = 1.0
-        y, logdet = layer.forward(x)
-        results.append([y, logdet, layer.inverse(y), *layer.backward(y, dy, dlogdet)])
-        results[-1] += [store.grad.copy(), *([own.grad.copy()] if own else [])]
-    for expected, got in zip(*results, strict=True):
-        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
 
 
 @given(st.integers(1, 20), PIXELS, WIDTHS)
@@ -124,7 +95,7 @@ def test_one_two_and_three_threads_agree_to_the_last_bit(memory):
     for threads in (1, 2, 3):
         model, x = random_glow(threads, memory)
         for _ in range(2):
-            latents, logdet, kept = model.forward_keeping(x)
+            latents, logdet, kept = model.forward_with_cache(x)
             rebuilt, dx = model.backward(latents, *loss_gradients(latents, len(x)), kept)
         results.append([*latents, logdet, rebuilt, dx, model.store.grad, model.inverse(latents)])
     for other in results[1:]:
@@ -138,7 +109,7 @@ def test_tiles_change_a_layer_by_rounding_only():
     plain = Chain({f"step{k}": flow_step(GlowConfig((8, 8, 3), width=8), 6, 0, rng) for k in range(2)})
     store = ParameterStore(plain, "float64")
     store.theta[...] += 0.1 * rng.standard_normal(len(store))
-    tiled = Tiled(plain, Workers(2, SMALL_TILE), 8)
+    tiled = Tiles(plain, Workers(2, SMALL_TILE), 8)
     assert list(tiled.parameters()) == list(plain.parameters())
     x, dy, dlogdet = rng.standard_normal((19, 4, 4, 6)), rng.standard_normal((19, 4, 4, 6)), rng.standard_normal(19)
     results = []
@@ -153,7 +124,7 @@ def test_tiles_change_a_layer_by_rounding_only():
 def test_replicas_follow_parameters_that_move():
     """Scratch memory and stores may be replaced between two passes; gradients must land in the store of the day."""
     rng = np.random.default_rng(2)
-    tiled = Tiled(Chain({"step": flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)}), Workers(2), 8)
+    tiled = Tiles(Chain({"step": flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)}), Workers(2), 8)
     x, dy, dlogdet = rng.standard_normal((6, 4, 4, 4)), rng.standard_normal((6, 4, 4, 4)), np.ones(6)
     gradients = []
     for _ in range(3):

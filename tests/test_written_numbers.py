@@ -52,7 +52,7 @@ def make_model(dtype="float64"):
 
 
 def convolutions(model):
-    return (layer.layers["permutation"] for level in model.levels for layer in level.steps.chain.layers.values())
+    return (layer.layers["permutation"] for level in model.levels for layer in level.steps.layers.values())
 
 
 def bits(model, theta, x):
@@ -127,7 +127,7 @@ class Watcher:
         kept, model.store.theta[...] = model.store.theta.copy(), last.before
         found = []
         for part in cut(8, 3):
-            latents, _, trail = model.forward_keeping(last.x[part])
+            latents, _, trail = model.forward_with_cache(last.x[part])
             rebuilt, _ = model.backward(latents, *loss_gradients(latents, 8), trail)
             found.append(max(abs(rebuilt - last.x[part]).max(), *trail.drift.values()))
         model.store.theta[...] = kept

@@ -69,5 +69,5 @@ def to_host(x: Array) -> np.ndarray:
 
 
 def to_device(x: np.ndarray, xp: Namespace) -> Array:
-    """`x` as an array of `xp`; no copy where it already is one."""
-    return xp.asarray(x)
+    """An array of the host as one of `xp`; no copy where it already is one, and none of a device array."""
+    return xp.asarray(x) if isinstance(x, np.ndarray) else x

@@ -21,15 +21,26 @@ ROUNDING = 1e-3  # beyond [-0.5, 0.5): a level of 8 bits is four times as wide
 
 def check_images(where: str, x: Array, channels: int, dtype: object) -> None:
     """Raise ShapeError unless `x` is (N, H, W, channels), none of them zero, of `dtype`."""
-    if getattr(x, "ndim", None) != 4 or x.shape[3] != channels or 0 in x.shape:
-        got = tuple(getattr(x, "shape", ())) or type(x).__name__
-        raise ShapeError(f"{where}: expected an array (N, H, W, {channels}), got {got}; channels come last")
+    if getattr(x, "ndim", None) != 4:
+        raise _shape_error(where, x, channels)
+    check_channels(where, x, channels, dtype)
+
+
+def check_channels(where: str, x: Array, channels: int, dtype: object) -> None:
+    """Raise ShapeError unless `x` is (N, H, W, channels) or (N, channels), not empty, of `dtype`."""
+    if getattr(x, "ndim", 0) < 2 or x.shape[-1] != channels or 0 in x.shape:
+        raise _shape_error(where, x, channels)
     if x.dtype != dtype:
         advice = f"convert with x.astype({str(dtype)!r})"
         if x.dtype.kind in "biu":
             advice += " after glowlite.objective.dequantise"
             advice = advice if x.dtype == "uint8" else f"{value_advice(x)}; then {advice}"
         raise ShapeError(f"{where}: expected {dtype}, got {x.dtype}; {advice}")
+
+
+def _shape_error(where: str, x: Array, channels: int) -> ShapeError:
+    got = tuple(getattr(x, "shape", ())) or type(x).__name__
+    return ShapeError(f"{where}: expected an array (N, H, W, {channels}), got {got}; channels come last")
 
 
 def check_even(where: str, height: int, width: int, divisor: int = 2) -> None:

@@ -1,22 +1,40 @@
 """One array, two views: images (N, H, W, C), and a matrix (C, P) whose columns are the P = N H W pixels.
 
-In memory the channels of this library are planes: the channel is the slowest axis, as in (C, N, H, W), though every
-array is indexed (N, H, W, C). NumPy keeps the order of memory through element-wise work, slices and concatenation. So
-a half of the channels is one block, a per-channel scale is one number a block, a matrix on the channels is one product
-W @ pixels, and inner loops are thousands of numbers long instead of six. Any other order gives the same results, slower.
+Vectors (N, C) are images of one pixel: (C, N). In memory the channels of this library are planes:
+the channel is the slowest axis, as in (C, N, H, W), though every array is indexed (N, H, W, C).
+NumPy keeps the order of memory through element-wise work, slices and concatenation. So a half of
+the channels is one block, a per-channel scale is one number per block, a matrix on the channels is
+one product W @ pixels, and inner loops are thousands of numbers long instead of six. Any other
+order gives the same results, slower.
 """
 
 from __future__ import annotations
 
-from glowlite.arrays.backend import Array
+import math
+
+from glowlite.arrays.backend import Array, namespace
 
 
 def pixel_matrix(x: Array) -> Array:
-    """(N, H, W, C) -> (C, N H W): a view where the channels are planes, else a copy."""
-    return x.transpose(3, 0, 1, 2).reshape(x.shape[3], -1)
+    """(N, ..., C) -> (C, P): a view where the channels are planes, else a copy."""
+    return namespace(x).moveaxis(x, -1, 0).reshape(x.shape[-1], -1)
 
 
 def to_images(columns: Array, shape: tuple[int, ...]) -> Array:
-    """(C', N H W) -> (N, H, W, C'), a view; `shape` gives N, H, W."""
-    n, h, w = shape[:3]
-    return columns.reshape(-1, n, h, w).transpose(1, 2, 3, 0)
+    """(C', P) -> (N, ..., C'), a view; `shape`, (N, ..., any), gives all but the channels."""
+    return namespace(columns).moveaxis(columns.reshape(-1, *shape[:-1]), 0, -1)
+
+
+def positions(x: Array) -> int:
+    """How many pixels a sample of x (N, ..., C) has: H W of an image, 1 of a vector."""
+    return math.prod(x.shape[1:-1])
+
+
+def per_sample(values: Array, like: Array) -> Array:
+    """values (N,) in the dtype of `like` (N, ...), shaped to be broadcast against it."""
+    return values.astype(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def sum_per_sample(x: Array) -> Array:
+    """The sum of each sample of x (N, ...), (N,), taken in float64."""
+    return x.sum(axis=tuple(range(1, x.ndim)), dtype=namespace(x).float64)

@@ -1,32 +1,36 @@
 """Every parameter of a model is a named view into one flat vector `theta`, its gradient into one flat `grad`.
 
-So the optimiser, weight averaging, clipping, checkpoints and the exchange between processes are single vector
-operations. The order is that of registration, which is the order of the forward pass.
+So the optimiser, weight averaging, clipping, checkpoints and the sum over processes are single vector operations. The order
+is that of registration, which is the order of the forward pass.
+
+Parameters are found by one rule, for every part of a model: they are its attributes, and what its
+lists, tuples and dicts hold, nested as deep as one likes, parts among them; or, where a part has a
+`parameters()` method of its own, what that names.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from glowlite.arrays.backend import Array, Namespace, namespace, to_device
+from glowlite.errors import GlowliteError
+
+Value = TypeVar("Value")
+PROTOCOL = ("forward", "backward", "parameters")  # what makes an object a part: any of these
 
 
 class Parameter:
-    """A trainable array and its gradient. Layers write `p.grad[...] += g`, or `p.add(g)`; assigning to `p.grad` raises.
+    """A trainable array and its gradient. Layers write `p.grad[...] += g`; assigning to `p.grad` raises."""
 
-    `fresh`: nothing has been added yet, and `grad` holds whatever was in its memory. `home`: its ParameterStore, and where.
-    """
+    __slots__ = ("_grad", "_value")
 
-    __slots__ = ("_fresh", "_grad", "_value", "home")
-
-    def __init__(self, value: Array, grad: Array | None = None, fresh: bool = False) -> None:
+    def __init__(self, value: Array, grad: Array | None = None) -> None:
         self._value = value
-        self._grad = grad  # None: made when it is asked for
-        self._fresh = fresh
-        self.home: tuple[ParameterStore, slice] | None = None
+        self._grad = grad  # None: zeros, made when it is asked for
 
     @property
     def value(self) -> Array:
@@ -35,43 +39,14 @@ class Parameter:
     @property
     def grad(self) -> Array:
         if self._grad is None:
-            xp, shape, dtype = namespace(self._value), self._value.shape, self._value.dtype
-            self._grad = xp.empty(shape, dtype) if self._fresh else xp.zeros(shape, dtype)
+            self._grad = namespace(self._value).zeros_like(self._value)
         return self._grad
 
-    def room(self) -> Array | None:
-        """Where the first gradient may be written to, by `out=`, and then handed to `add`; None if one is there already."""
-        return self.grad if self._fresh else None
-
-    def add(self, gradient: Array) -> None:
-        """grad += gradient."""
-        if not self._fresh:
-            grad = self.grad
-            grad += gradient
-        elif gradient is not self._grad:
-            self.grad[...] = gradient
-        self._fresh = False
-
-    def bind(self, value: Array, grad: Array, home: tuple[ParameterStore, slice]) -> None:
-        """Move to other memory, as a ParameterStore does; the contents of `value` and `grad` are taken as they are."""
-        before: Array = getattr(self, "_value", value)  # a copy has none yet
-        assert value.shape == grad.shape == before.shape
-        self._value, self._grad, self._fresh, self.home = value, grad, False, home
-
-    def __copy__(self) -> Parameter:
-        """Another Parameter of the same arrays."""
-        twin = Parameter(self._value, self._grad, self._fresh)
-        twin.home = self.home
-        return twin
-
-    def __getstate__(self) -> tuple[Array | None, Array | None, bool, ParameterStore | None]:
-        """A view of a store is one of the store's copy afterwards: so the store comes along, and binds it."""
-        return (self._value, self._grad, self._fresh, None) if self.home is None else (None, None, False, self.home[0])
-
-    def __setstate__(self, state: tuple[Array | None, Array | None, bool, ParameterStore | None]) -> None:
-        value, grad, fresh, store = state
-        if store is None:
-            self._value, self._grad, self._fresh, self.home = value, grad, fresh, None
+    def bind(self, value: Array, grad: Array) -> None:
+        """Move to other memory, as a ParameterStore does; what `value` and `grad` hold is taken as it is."""
+        if not value.shape == grad.shape == self._value.shape:
+            raise ValueError(f"Parameter.bind: expected {self._value.shape}, got {value.shape} and {grad.shape}")
+        self._value, self._grad = value, grad
 
 
 class Constant:
@@ -86,18 +61,18 @@ class Constant:
 class Parameterized:
     """Anything that has parameters, directly or in its parts; attributes register themselves in order of assignment."""
 
-    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
-        """The named parts, in order. A container overrides this and `map_children` to name its parts itself."""
-        for name, child in vars(self).items():
-            if isinstance(child, (Parameter, Constant, Parameterized)):
-                yield name, child
+    def children(self) -> Iterator[tuple[str, Any]]:
+        """The named parts, in order: Parameters, Constants, and parts that may have some.
 
-    def map_children(self, change: Callable[[Parameterized | Parameter], object]) -> Self:
-        """A shallow copy in which `change(part)` stands for every Parameter and Parameterized part."""
+        A container overrides this and `map_children` to name its parts itself.
+        """
+        return children(self)
+
+    def map_children(self, change: Callable[[Any], Any]) -> Self:
+        """A shallow copy in which `change(part)` stands for every Parameter and every part. Constants are shared."""
         twin = self.shallow_copy()
-        for name, child in vars(self).items():
-            if isinstance(child, (Parameter, Parameterized)):
-                setattr(twin, name, change(child))
+        for name, value in vars(self).items():
+            twin.__dict__[name] = map_parts(value, change)
         return twin
 
     def shallow_copy(self) -> Self:
@@ -106,43 +81,148 @@ class Parameterized:
         twin.__dict__.update(self.__dict__)
         return twin
 
-    def _leaves(self, kind: type, prefix: str) -> Iterator[tuple[str, Parameter | Constant]]:
-        for name, child in self.children():
-            if isinstance(child, Parameterized):
-                yield from child._leaves(kind, f"{prefix}{name}/")
-            elif isinstance(child, kind):
-                yield prefix + name, child
-
     def parameters(self, prefix: str = "") -> dict[str, Parameter]:
         """All trainable arrays, by path, in forward order."""
-        return dict(self._leaves(Parameter, prefix))  # type: ignore[arg-type]
+        return dict(leaves(self, Parameter, prefix, whole=True))
 
     def constants(self, prefix: str = "") -> dict[str, Constant]:
         """All arrays that are saved but not trained, by path, in forward order."""
-        return dict(self._leaves(Constant, prefix))  # type: ignore[arg-type]
+        return dict(leaves(self, Constant, prefix, whole=True))
 
     def parameter_count(self) -> int:
         return sum(p.value.size for p in self.parameters().values())
 
-    def replica(self, grad: Array) -> tuple[Self, list[tuple[Parameter, Parameter]]]:
-        """The same layer over the same values, whose gradients add into the flat vector `grad`; and pairs of (own, its).
 
-        Threads that run one layer on different images each use a replica, so that no two add into one array.
-        """
-        pairs: list[tuple[Parameter, Parameter]] = []
-        offset = 0
+def is_part(value: Any) -> bool:
+    """Whether a value is a part of a model that may have parameters: Parameterized, or written to the same protocol."""
+    if isinstance(value, Parameterized):
+        return True
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return False
+    return not isinstance(value, type) and any(callable(getattr(value, name, None)) for name in PROTOCOL)
 
-        def place(p: Parameter) -> Parameter:
-            nonlocal offset
-            where = slice(offset, offset + p.value.size)
+
+def children(part: Any) -> Iterator[tuple[str, Any]]:
+    """The named Parameters, Constants and parts among the attributes of `part`, and in lists, tuples and dicts there."""
+    for name, value in getattr(part, "__dict__", {}).items():
+        yield from _named(name, value)
+
+
+def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (Parameter, Constant)) or is_part(value):
+        yield name, value
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _named(f"{name}/{i}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _named(f"{name}/{key}", item)
+
+
+def map_parts(value: Any, change: Callable[[Any], Any]) -> Any:
+    """`value` with `change(part)` in place of each Parameter and part, in lists, tuples and dicts as well."""
+    if isinstance(value, Parameter) or is_part(value):
+        return change(value)
+    if isinstance(value, list):
+        return [map_parts(item, change) for item in value]
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map_parts(item, change) for item in value)
+    if isinstance(value, dict):
+        return {key: map_parts(item, change) for key, item in value.items()}
+    return value
+
+
+def map_part(part: Any, change: Callable[[Any], Any]) -> Any:
+    """A shallow copy of any part in which `change(part)` stands for each of its Parameters and parts."""
+    if isinstance(part, Parameterized):
+        return part.map_children(change)
+    twin = copy.copy(part)
+    for name, value in getattr(part, "__dict__", {}).items():
+        twin.__dict__[name] = map_parts(value, change)
+    return twin
+
+
+def leaves(part: Any, kind: type[Value], prefix: str = "", whole: bool = False) -> Iterator[tuple[str, Value]]:
+    """Every Parameter, or every Constant, of `part`, by path. Raises GlowliteError for what cannot be one.
+
+    `whole`: look at its parts, even if it has a `parameters()` of its own, which is what asks.
+    """
+    method = getattr(type(part), "parameters", None)
+    if kind is Parameter and not whole and method not in (None, Parameterized.parameters):
+        named = part.parameters()
+        if not isinstance(named, Mapping):
+            raise GlowliteError(
+                f"{type(part).__name__}: parameters() must be a dict of Parameters by name, got {_article(named)}"
+            )
+        for name, p in named.items():
+            if not isinstance(p, Parameter):
+                raise GlowliteError(
+                    f"{type(part).__name__}: parameters() names {name!r}, which is {_article(p)}, not a Parameter;"
+                    " keep it as Parameter(array), and read and write its .value"
+                )
+            yield f"{prefix}{name}", p  # type: ignore[misc]
+        return
+    for name, child in part.children() if isinstance(part, Parameterized) else children(part):
+        if isinstance(child, kind):
+            yield f"{prefix}{name}", child
+        elif not isinstance(child, (Parameter, Constant)):
+            yield from leaves(child, kind, f"{prefix}{name}/")
+
+
+def parameters_of(part: Any) -> dict[str, Parameter]:
+    """The parameters of any part, by path: of a Parameterized one, of one with a `parameters()` of its own, of any other."""
+    return dict(leaves(part, Parameter))
+
+
+def replica(part: Any, grad: Array) -> tuple[Any, list[tuple[Parameter, Parameter]]]:
+    """The same part over the same values, whose gradients add into the flat vector `grad`; and pairs of (own, its).
+
+    Threads that run one layer on different images each use a replica, so that no two add into one array. Raises
+    GlowliteError for a part whose `parameters()` names what is not among its attributes.
+    """
+    pairs: dict[int, tuple[Parameter, Parameter]] = {}
+    offset = 0
+
+    def place(child: Any) -> Any:
+        nonlocal offset
+        if not isinstance(child, Parameter):
+            return map_part(child, place)
+        if id(child) not in pairs:
+            where = slice(offset, offset + child.value.size)
             offset = where.stop
-            pairs.append((p, Parameter(p.value, grad[where].reshape(p.value.shape))))
-            return pairs[-1][1]
+            pairs[id(child)] = child, Parameter(child.value, grad[where].reshape(child.value.shape))
+        return pairs[id(child)][1]
 
-        return self._replica(place), pairs
+    twin = map_part(part, place)
+    return twin, list(pairs.values())
 
-    def _replica(self, place: Callable[[Parameter], Parameter]) -> Self:
-        return self.map_children(lambda part: place(part) if isinstance(part, Parameter) else part._replica(place))
+
+def check_registered(where: str, part: Any) -> None:
+    """Raise GlowliteError unless what parameters() names is among the attributes of `part`.
+
+    Else no copy of it could be given other gradients, as threads need.
+    """
+    named = parameters_of(part)
+    found = {id(p) for p in _all_parameters(part)}
+    for name, p in named.items():
+        if id(p) not in found:
+            raise GlowliteError(
+                f"{where}: parameters() of {type(part).__name__} names {name!r}, which is none of its attributes, nor in a"
+                " list, tuple or dict of them; keep it as an attribute"
+            )
+
+
+def _all_parameters(part: Any) -> Iterator[Parameter]:
+    for _, child in part.children() if isinstance(part, Parameterized) else children(part):
+        if isinstance(child, Parameter):
+            yield child
+        elif not isinstance(child, Constant):
+            yield from _all_parameters(child)
+
+
+def _article(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 class ParameterStore:
@@ -152,9 +232,9 @@ class ParameterStore:
     A copy (`copy.deepcopy`, `pickle`) has vectors of its own, and the parameters that are copied with it are views of them.
     """
 
-    def __init__(self, module: Parameterized, dtype: str = "float32", xp: Namespace = np) -> None:
-        self.parameters = module.parameters()
-        self.constants = module.constants()
+    def __init__(self, module: Any, dtype: str = "float32", xp: Namespace = np) -> None:
+        self.parameters = parameters_of(module)
+        self.constants = dict(leaves(module, Constant))
         size = sum(p.value.size for p in self.parameters.values())
         self.theta = xp.zeros(size, dtype)
         self.grad = xp.zeros(size, dtype)
@@ -164,26 +244,32 @@ class ParameterStore:
             where = self.offsets[name] = slice(start, start + p.value.size)
             start = where.stop
             self.theta[where] = to_device(p.value, xp).ravel()
-        self._bind({name: p.value.shape for name, p in self.parameters.items()})
+        self._bind()
         for c in self.constants.values():
             value = to_device(c.value, xp)
             c.value = value.astype(dtype) if value.dtype.kind == "f" else value
 
-    def _bind(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def _bind(self) -> None:
         """Make every parameter a view of `theta` and `grad`."""
+        self._places: dict[int, tuple[slice, Array]] = {}
         for name, p in self.parameters.items():
-            where, shape = self.offsets[name], shapes[name]
-            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape), (self, where))
+            where, shape = self.offsets[name], p.value.shape
+            p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape))
+            self._places[id(p)] = where, p.value
+
+    def place_of(self, p: Parameter) -> slice | None:
+        """Where in `theta` a parameter lies; None for one that does not, or that another store has moved away."""
+        where, value = self._places.get(id(p), (None, None))
+        return where if value is p.value else None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "shapes": {name: p.value.shape for name, p in self.parameters.items()}}
+        return {name: value for name, value in self.__dict__.items() if name != "_places"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        shapes = state.pop("shapes")
         self.__dict__.update(state)
         if not getattr(self.theta.flags, "writeable", True):  # a buffer that another process lends
             self.theta, self.grad = self.theta.copy(), self.grad.copy()
-        self._bind(shapes)
+        self._bind()
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Set every parameter and constant from host arrays, by name."""

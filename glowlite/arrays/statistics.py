@@ -11,15 +11,15 @@ LOGS_FACTOR = 3.0  # the original code multiplies every stored log-scale by this
 STD_FLOOR = 1e-6
 FEWEST = 4  # values of which a channel's mean and standard deviation are taken
 
-Total = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
+SumOverProcesses = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
 
 
-def of_one(vector: Array) -> Array:
-    """The Total of a single process."""
+def this_process(vector: Array) -> Array:
+    """The SumOverProcesses of a single process."""
     return vector
 
 
-def channel_statistics(where: str, x: Array, total: Total = of_one) -> tuple[Array, Array]:
+def channel_statistics(where: str, x: Array, total: SumOverProcesses = this_process) -> tuple[Array, Array]:
     """Mean and standard deviation, (C,), float64, over all but the last axis.
 
     Raises GlowliteError for a constant channel, by number, and for fewer than FEWEST values a channel: by statistics of n

@@ -132,7 +132,7 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
 def follow(model: Glow, memory: str) -> None:
     """Let the model keep what a policy keeps, from the next step on."""
     for level in model.levels:
-        level.steps.chain.memory = Memory.parse(memory)
+        level.steps.memory = Memory.parse(memory)
 
 
 # --- memory ---

@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from glowlite.bench.candidates import make
-from glowlite.conditioners import folded_network as folded_mlp
 from glowlite.conditioners import zero_conv
+from glowlite.fast import columns
 
 if TYPE_CHECKING:
     from glowlite.bench.job import Job
     from glowlite.bench.rounds import Times
 
 CLOCKED = [
-    (folded_mlp, "patch_matrix"),
-    (folded_mlp, "scatter_columns"),
-    (zero_conv, "patch_matrix"),
-    (zero_conv, "scatter_columns"),
+    (columns, "gather_columns"),
+    (columns, "scatter_columns"),
+    (zero_conv, "gather"),
+    (zero_conv, "scatter"),
 ]
 
 

@@ -19,11 +19,11 @@ import math
 from dataclasses import dataclass, replace
 from functools import cache
 
-from glowlite.arrays.kernels import MOST_ELEMENTS
 from glowlite.bench.preset_jobs import SHAPES, preset_job
 from glowlite.bench.work import LevelWork, forward_flops, levels, products
 from glowlite.commands.program import Parser, run
-from glowlite.fast.tiles import LAST_STEP_MB
+from glowlite.fast.cuda.launch import MOST_ELEMENTS
+from glowlite.fast.last_step import LAST_STEP_MB
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.terminal import say

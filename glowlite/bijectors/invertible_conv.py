@@ -13,10 +13,10 @@ from abc import abstractmethod
 import numpy as np
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.checks import check_images
-from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.arrays.checks import check_channels
+from glowlite.arrays.layout import pixel_matrix, positions, to_images
 from glowlite.arrays.parameters import Constant, Parameter
-from glowlite.bijectors.base import Bijector, Kept
+from glowlite.bijectors.base import Bijector, Cache, zero_logdet
 from glowlite.errors import GlowliteError
 
 
@@ -38,7 +38,9 @@ def inverse(W: Array) -> Array:
 
 
 class ChannelMixing(Bijector):
-    """y = W x at every pixel, W from the parameters. x, y: (N, H, W, C). Cost: O(N H W C^2 + C^3).
+    """y = W x at every pixel, W from the parameters. x, y: (N, H, W, C) or (N, C).
+
+    Cost: O(N H W C^2 + C^3).
 
     What follows from the parameters alone is written along the last axes, and so works for a stack of layers, too.
     """
@@ -61,22 +63,21 @@ class ChannelMixing(Bijector):
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         W = self.matrix()
-        check_images(f"{type(self).__name__}.forward", x, len(W), W.dtype)
-        xp = namespace(x)
-        logdet = xp.zeros(len(x), xp.float64) + x.shape[1] * x.shape[2] * self.log_abs_det()
+        check_channels(f"{type(self).__name__}.forward", x, len(W), W.dtype)
+        logdet = zero_logdet(x) + positions(x) * self.log_abs_det()
         return to_images(W @ pixel_matrix(x), x.shape), logdet
 
     def inverse(self, y: Array) -> Array:
         W_inverse = self.inverse_matrix()
-        check_images(f"{type(self).__name__}.inverse", y, len(W_inverse), W_inverse.dtype)
+        check_channels(f"{type(self).__name__}.inverse", y, len(W_inverse), W_inverse.dtype)
         return to_images(W_inverse @ pixel_matrix(y), y.shape)
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
         W, W_inverse = self.matrix(), self.inverse_matrix()
-        check_images(f"{type(self).__name__}.backward", y, len(W), W.dtype)
-        x = to_images(W_inverse @ pixel_matrix(y), y.shape) if kept is None else kept
+        check_channels(f"{type(self).__name__}.backward", y, len(W), W.dtype)
+        x = to_images(W_inverse @ pixel_matrix(y), y.shape) if cache is None else cache
         dW = pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j,  dx_j = sum dy_i W_ij
-        self.add_gradients(dW, y.shape[1] * y.shape[2] * dlogdet.sum(), W_inverse)
+        self.add_gradients(dW, positions(y) * dlogdet.sum(), W_inverse)
         return x, to_images(W.T @ pixel_matrix(dy), dy.shape)
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from glowlite.arrays.backend import Array
-from glowlite.arrays.checks import check_images
+from glowlite.arrays.checks import check_channels
 from glowlite.arrays.parameters import Constant
-from glowlite.bijectors.base import Bijector, Kept, zero_logdet
+from glowlite.bijectors.base import Bijector, Cache, zero_logdet
 from glowlite.errors import ShapeError
 
 
 class Permutation(Bijector):
-    """Channels in the order `indices` (C,). x, y: (N, H, W, C). No parameters; `indices` is saved with the weights."""
+    """Channels in the order `indices` (C,), saved with the weights. x, y: (N, H, W, C) or (N, C)."""
 
     def __init__(self, indices: np.ndarray) -> None:
         indices = np.asarray(indices, np.int64)
@@ -32,14 +32,14 @@ class Permutation(Bijector):
         return cls(rng.permutation(channels))
 
     def forward(self, x: Array) -> tuple[Array, Array]:
-        check_images("Permutation.forward", x, self.indices.value.size, x.dtype)
+        check_channels("Permutation.forward", x, self.indices.value.size, x.dtype)
         return x[..., self.indices.value], zero_logdet(x)
 
     def inverse(self, y: Array) -> Array:
-        check_images("Permutation.inverse", y, self.indices.value.size, y.dtype)
+        check_channels("Permutation.inverse", y, self.indices.value.size, y.dtype)
         return y[..., self.indices.value.argsort()]
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
         # a permutation matrix is orthogonal: its transpose, which carries dy back, is its inverse
-        x = self.inverse(y) if kept is None else kept
+        x = self.inverse(y) if cache is None else cache
         return x, self.inverse(dy)

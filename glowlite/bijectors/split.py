@@ -19,8 +19,8 @@ from glowlite.conditioners.zero_conv import ZeroConv
 class Split(Parameterized):
     """x: (N, H, W, C) -> h: (N, H, W, C/2), which goes on, and eps: (N, H, W, C/2), which is done.
 
-    `prior`: one 3x3 convolution C/2 -> C that starts at zero, mean = raw[0::2], logs = raw[1::2]; None for the fixed
-    prior N(0, I), where eps = z2.
+    `prior`: one 3x3 convolution C/2 -> C that starts at zero, mean = net_output[0::2],
+    logs = net_output[1::2]; None for the fixed prior N(0, I), where eps = z2.
     """
 
     def __init__(self, channels: int, prior: ZeroConv | None) -> None:
@@ -34,26 +34,26 @@ class Split(Parameterized):
         h, z2 = xp.ascontiguousarray(x[..., : self.channels // 2]), x[..., self.channels // 2 :]
         if self.prior is None:
             return h, xp.ascontiguousarray(z2), zero_logdet(x)
-        raw, _ = self.prior.forward(h)
-        mean, logs = raw[..., 0::2], raw[..., 1::2]
+        net_output, _ = self.prior.forward(h)
+        mean, logs = net_output[..., 0::2], net_output[..., 1::2]
         return h, (z2 - mean) * xp.exp(-logs), -logs.sum(axis=(1, 2, 3), dtype=xp.float64)
 
     def inverse(self, h: Array, eps: Array) -> Array:
         xp = namespace(h)
         if self.prior is None:
             return xp.concatenate((h, eps), axis=-1)
-        raw, _ = self.prior.forward(h)
-        return xp.concatenate((h, raw[..., 0::2] + eps * xp.exp(raw[..., 1::2])), axis=-1)
+        net_output, _ = self.prior.forward(h)
+        return xp.concatenate((h, net_output[..., 0::2] + eps * xp.exp(net_output[..., 1::2])), axis=-1)
 
     def backward(self, h: Array, eps: Array, dh: Array, deps: Array, dlogdet: Array) -> tuple[Array, Array]:
         """x and dx; gradients of the prior are added. The network of the prior runs once."""
         xp = namespace(h)
         if self.prior is None:
             return xp.concatenate((h, eps), axis=-1), xp.concatenate((dh, deps), axis=-1)
-        raw, cache = self.prior.forward(h)
-        scale = xp.exp(raw[..., 1::2])
-        x = xp.concatenate((h, raw[..., 0::2] + eps * scale), axis=-1)
+        net_output, cache = self.prior.forward(h)
+        scale = xp.exp(net_output[..., 1::2])
+        x = xp.concatenate((h, net_output[..., 0::2] + eps * scale), axis=-1)
         # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2,  dlogs = -eps deps - dlogdet
         dz2 = deps / scale
-        draw = interleaved(-dz2, -eps * deps - dlogdet.astype(raw.dtype)[:, None, None, None])
-        return x, xp.concatenate((dh + self.prior.backward(draw, cache), dz2), axis=-1)
+        dnet_output = interleaved(-dz2, -eps * deps - dlogdet.astype(net_output.dtype)[:, None, None, None])
+        return x, xp.concatenate((dh + self.prior.backward(dnet_output, cache), dz2), axis=-1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from glowlite.arrays.backend import Array
 from glowlite.arrays.checks import check_even
 from glowlite.arrays.layout import to_images
-from glowlite.bijectors.base import Bijector, Kept, zero_logdet
+from glowlite.bijectors.base import Bijector, Cache, zero_logdet
 from glowlite.errors import ShapeError
 
 
@@ -20,7 +20,7 @@ class Squeeze(Bijector):
         check_even("Squeeze.forward", h, w)
         blocks = x.reshape(n, h // 2, 2, w // 2, 2, c)  # (n, i, dy, j, dx, c)
         planes = blocks.transpose(5, 2, 4, 0, 1, 3).reshape(4 * c, -1)  # (c dy dx, n i j)
-        return to_images(planes, (n, h // 2, w // 2)), zero_logdet(x)
+        return to_images(planes, (n, h // 2, w // 2, 4 * c)), zero_logdet(x)
 
     def inverse(self, y: Array) -> Array:
         n, h, w, c = y.shape
@@ -28,8 +28,8 @@ class Squeeze(Bijector):
             raise ShapeError(f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is no squeezed array")
         blocks = y.reshape(n, h, w, c // 4, 2, 2)  # (n, i, j, c, dy, dx)
         planes = blocks.transpose(3, 0, 1, 4, 2, 5).reshape(c // 4, -1)  # (c, n i dy j dx)
-        return to_images(planes, (n, 2 * h, 2 * w))
+        return to_images(planes, (n, 2 * h, 2 * w, c // 4))
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
-        x = self.inverse(y) if kept is None else kept
+    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+        x = self.inverse(y) if cache is None else cache
         return x, self.inverse(dy)  # a permutation of the entries, as in Permutation

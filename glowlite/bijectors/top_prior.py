@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.checks import check_images
-from glowlite.bijectors.base import Bijector, Kept
-from glowlite.conditioners.base import Cache
+from glowlite.bijectors.base import Bijector, Cache
 from glowlite.conditioners.zero_conv import ZeroConv
 
 
@@ -27,8 +26,9 @@ class TopPrior(Bijector):
         """Each (1, H, W, C), for the height and width of `z`."""
         check_images("TopPrior", z, self.channels, self.prior.conv.bias.value.dtype)
         zeros = namespace(z).zeros((1, *z.shape[1:3], 2 * self.channels), z.dtype)
-        raw, cache = self.prior.forward(zeros)
-        return raw[..., : self.channels], raw[..., self.channels :], cache
+        net_output, cache = self.prior.forward(zeros)
+        mean, logs = net_output[..., : self.channels], net_output[..., self.channels :]
+        return mean, logs, cache
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         xp = namespace(x)
@@ -39,13 +39,13 @@ class TopPrior(Bijector):
         mean, logs, _ = self.mean_and_logs(y)
         return mean + y * namespace(y).exp(logs)
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, kept: Kept = None) -> tuple[Array, Array]:
+    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
         xp = namespace(y)
-        mean, logs, cache = self.mean_and_logs(y)
+        mean, logs, net_cache = self.mean_and_logs(y)
         scale = xp.exp(logs)
         dz = dy / scale
         # as in Split, with one prior for all samples
         dmean = -dz.sum(axis=0, keepdims=True)
         dlogs = -(y * dy).sum(axis=0, keepdims=True) - dlogdet.sum().astype(y.dtype)
-        self.prior.backward(xp.concatenate((dmean, dlogs), axis=-1), cache)
-        return mean + y * scale if kept is None else kept, dz
+        self.prior.backward(xp.concatenate((dmean, dlogs), axis=-1), net_cache)
+        return mean + y * scale if cache is None else cache, dz

@@ -30,6 +30,7 @@ def trace(bijector: Any, x: Array, name: str = "") -> Iterator[Visit]:
     `name`: the path of the bijector itself. A container that is no Chain offers `trace(x)` itself.
     Cost: a forward pass, and a backward pass if every input is rebuilt.
     """
+    bijector = getattr(bijector, "chain", bijector)  # a fast form of a chain has it inside
     if hasattr(bijector, "trace"):
         yield from bijector.trace(x)
     elif isinstance(bijector, Chain):

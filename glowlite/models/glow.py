@@ -19,16 +19,14 @@ from glowlite.arrays.backend import Array, Namespace
 from glowlite.arrays.checks import check_array, check_images, check_range
 from glowlite.arrays.machine import available_bytes
 from glowlite.arrays.randomness import generator
-from glowlite.arrays.statistics import Total, of_one
-from glowlite.bijectors.base import Bijector
-from glowlite.bijectors.chain import Chain
+from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.chain import UniformChain
 from glowlite.bijectors.memory import Memory
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.fast.threads import Workers
-from glowlite.fast.tiles import Tiled
 from glowlite.files.header import check_header
 from glowlite.files.saved_weights import check_constants, weights_in
 from glowlite.flow import Flow, read_model
@@ -55,7 +53,8 @@ class Glow(Flow):
     """A Glow of `config` with random weights of `seed`; couplings start as the identity, so `initialize` comes first.
 
     `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU. `memory`: see Memory.
-    `workers`: threads for tiles of the batch (CPU only). `store.theta`, `store.grad`: all parameters and gradients, flat.
+    `workers`: threads for tiles of the batch (CPU only). `plain`: no layer is replaced by its fast form, see
+    `glowlite.fast.accelerate`. `store.theta`, `store.grad`: all parameters and gradients, flat.
     """
 
     def __init__(
@@ -66,6 +65,7 @@ class Glow(Flow):
         memory: Memory | None = None,
         workers: Workers | None = None,
         xp: Namespace = np,
+        plain: bool = False,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
@@ -75,8 +75,8 @@ class Glow(Flow):
         check_room(config, dtype)
         check_seed("Glow", seed)
         self.config, workers = config, workers or Workers()
-        layers = _layers(config, seed, memory or Memory(), workers if xp is np else None)
-        super().__init__(layers, None, seed, dtype, workers, xp, config.image_shape)
+        layers = _layers(config, seed, memory or Memory())
+        super().__init__(layers, None, seed, dtype, workers, xp, config.image_shape, plain)
         self._latent_shapes = list(config.latent_shapes())
 
     @property
@@ -91,7 +91,7 @@ class Glow(Flow):
         top: TopPrior | None = self.bijector.top
         return top
 
-    def initialize(self, x: Array, total: Total = of_one) -> None:
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
         """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean and unit variance.
 
         Where processes hold parts of the batch, `total` adds up a vector, float64, over all of them.
@@ -114,7 +114,7 @@ class Glow(Flow):
         for i, level in enumerate(self.levels):
             channels = config.image_shape[2] << (i + 2)
             pixels = images * config.image_shape[0] * config.image_shape[1] >> (2 * i + 2)
-            memory = level.steps.chain.memory
+            memory = level.steps.memory
             if memory.kind == "stored":  # both hidden maps, the patches, and the thin arrays around them
                 numbers += config.K * pixels * (2 * config.width + 5 * channels + 3 * channels)
             elif memory.kind == "anchored":
@@ -191,14 +191,14 @@ class Glow(Flow):
             )
 
 
-def _layers(config: GlowConfig, seed: int, memory: Memory, threads: Workers | None) -> Multiscale:
+def _layers(config: GlowConfig, seed: int, memory: Memory) -> Multiscale:
     """The levels of a Glow, with random weights of `seed`."""
     rng = generator(seed, "weights")
     border, scaled, levels = config.border != "none", config.output_scale, []
     for i in range(config.L):
         channels = config.image_shape[2] << (i + 2)
-        steps: dict[str, Bijector] = {f"step{k}": flow_step(config, channels, i, rng, threads) for k in range(config.K)}
-        chain, split = Tiled(Chain(steps, memory), threads, config.width), None
+        steps = {f"step{k}": flow_step(config, channels, i, rng) for k in range(config.K)}
+        chain, split = UniformChain(steps, memory), None
         if i < config.L - 1:
             learned = config.split_prior == "learned"
             split = Split(channels, ZeroConv(channels // 2, channels, border, scaled) if learned else None)

@@ -7,14 +7,15 @@ x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> squeeze -
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.parameters import Constant, Parameter, Parameterized
-from glowlite.arrays.statistics import Total, of_one
+from glowlite.arrays.parameters import Parameterized
+from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import zero_logdet
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.bijectors.trace import Visit, trace
-from glowlite.models.level import GlowTrail, Level
+from glowlite.models.level import GlowCache, Level
 
 
 class Multiscale(Parameterized):
@@ -28,7 +29,7 @@ class Multiscale(Parameterized):
     def __init__(self, levels: list[Level], top: TopPrior | None = None) -> None:
         self.levels, self.top = levels, top
 
-    def children(self) -> Iterator[tuple[str, Parameter | Constant | Parameterized]]:
+    def children(self) -> Iterator[tuple[str, Any]]:
         for i, level in enumerate(self.levels):
             yield f"level{i}", level
         if self.top is not None:
@@ -37,21 +38,21 @@ class Multiscale(Parameterized):
     def forward(self, x: Array) -> tuple[list[Array], Array]:
         return self._forward(x, None)
 
-    def forward_keeping(self, x: Array) -> tuple[list[Array], Array, GlowTrail]:
+    def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, GlowCache]:
         """`forward`, and what `backward` needs under the memory policy."""
-        trail = GlowTrail()
+        trail = GlowCache()
         return *self._forward(x, trail), trail
 
-    def _forward(self, x: Array, trail: GlowTrail | None) -> tuple[list[Array], Array]:
+    def _forward(self, x: Array, trail: GlowCache | None) -> tuple[list[Array], Array]:
         latents, logdet = [], zero_logdet(x)
         for level in self.levels:
             x, _ = level.squeeze.forward(x)
             if trail is None:
                 x, steps_logdet = level.steps.forward(x)
             else:
-                x, steps_logdet, kept = level.steps.forward_keeping(x)
+                x, steps_logdet, kept = level.steps.forward_with_cache(x)
                 trail.levels.append(kept)
-            x, eps, split_logdet = level.leave(x)
+            x, eps, split_logdet = level.split_off(x)
             latents.append(eps)
             logdet = logdet + steps_logdet + split_logdet
         if self.top is not None:
@@ -72,7 +73,7 @@ class Multiscale(Parameterized):
         latents: list[Array],
         dlatents: list[Array],
         dlogdet: Array,
-        kept: GlowTrail | None = None,
+        kept: GlowCache | None = None,
     ) -> tuple[Array, Array]:
         h, dh = latents[-1], dlatents[-1]
         if self.top is not None:
@@ -84,11 +85,11 @@ class Multiscale(Parameterized):
             h, dh = level.squeeze.backward(h, dh, dlogdet)
         return h, dh
 
-    def initialize(self, x: Array, total: Total = of_one) -> list[Array]:
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> list[Array]:
         latents = []
         for level in self.levels:
             x = level.steps.initialize(level.squeeze.forward(x)[0], total)
-            x, eps, _ = level.leave(x)
+            x, eps, _ = level.split_off(x)
             latents.append(eps)
         if self.top is not None:
             latents[-1] = self.top.initialize(x, total)
@@ -98,7 +99,7 @@ class Multiscale(Parameterized):
         """Every layer on the way of x (N, H, W, C), in order; see `bijectors.trace`."""
         for i, level in enumerate(self.levels):
             x, _ = level.squeeze.forward(x)
-            for visit in trace(level.steps.chain, x, f"level{i}"):
+            for visit in trace(level.steps, x, f"level{i}"):
                 yield visit
                 x = visit.outputs[0]
             if level.split is not None:
@@ -110,7 +111,7 @@ class Multiscale(Parameterized):
 
 
 def _split_visit(name: str, level: Level, x: Array) -> Visit:
-    h, eps, logdet = level.leave(x)
+    h, eps, logdet = level.split_off(x)
     split, zero = level.split, namespace(x).zeros_like
     assert split is not None
 

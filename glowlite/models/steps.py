@@ -13,14 +13,11 @@ from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
-from glowlite.conditioners.coupling_network import PixelMLP
-from glowlite.fast.threads import Workers
+from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.models.config import GlowConfig
 
 
-def flow_step(
-    config: GlowConfig, channels: int, level: int, rng: np.random.Generator, workers: Workers | None = None
-) -> FlowStep:
+def flow_step(config: GlowConfig, channels: int, level: int, rng: np.random.Generator) -> FlowStep:
     """One step of flow: ActNorm, a permutation of the channels, a coupling."""
     permutations: dict[str, Callable[[], Bijector]] = {
         "conv1x1": lambda: Invertible1x1Conv(channels, rng),
@@ -30,7 +27,7 @@ def flow_step(
     }
     half, affine = channels // 2, config.coupling == "affine"
     permutation = permutations[config.permutation_of(level)]()
-    net = PixelMLP(
+    net = CouplingNetwork(
         half,
         channels if affine else half,
         config.width,
@@ -38,7 +35,6 @@ def flow_step(
         config.hidden_actnorm,
         config.border,
         config.output_scale,
-        workers,
     )
     coupling = (
         AffineCoupling(channels, net, config.changed, config.scale, config.shift, config.bound)

@@ -52,8 +52,8 @@ class ModelAsLayer:
         latents, logdet = self.model.forward(x)
         return self._flat(latents), logdet
 
-    def forward_keeping(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
-        latents, logdet, kept = self.model.forward_keeping(x)
+    def forward_with_cache(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
+        latents, logdet, kept = self.model.forward_with_cache(x)
         return self._flat(latents), logdet, kept
 
     def inverse(self, y: np.ndarray) -> np.ndarray:

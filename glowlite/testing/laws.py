@@ -179,12 +179,12 @@ def nothing_passed_in_is_changed(layer: Any, x: np.ndarray) -> None:
 
 def kept_equals_rebuilt(layer: Any, x: np.ndarray) -> None:
     """A layer that can keep its input gives the same results with it as without. Passes for a layer that cannot."""
-    if not hasattr(layer, "forward_keeping"):
+    if not hasattr(layer, "forward_with_cache"):
         return
     y, logdet = layer.forward(x)
-    kept_y, kept_logdet, kept = layer.forward_keeping(x)
-    close("y of forward_keeping", kept_y, y, SAME)
-    close("logdet of forward_keeping", kept_logdet, logdet, SAME, 1 + float(np.abs(logdet).max()))
+    kept_y, kept_logdet, kept = layer.forward_with_cache(x)
+    close("y of forward_with_cache", kept_y, y, SAME)
+    close("logdet of forward_with_cache", kept_logdet, logdet, SAME, 1 + float(np.abs(logdet).max()))
     dy, dlogdet = random_like(y, 12), random_like(logdet, 13)
     results = []
     for keep in (None, kept):

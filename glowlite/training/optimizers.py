@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.kernels import launch
 from glowlite.arrays.slices import chunks
 from glowlite.errors import GlowliteError
+from glowlite.fast.cuda.launch import launch
 from glowlite.fast.threads import Workers
 
 ON_DEVICE = 1 << 24  # numbers of a gradient that a GPU takes in float64 at once: 128 MiB

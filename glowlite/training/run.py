@@ -10,10 +10,11 @@ import numpy as np
 
 from glowlite.arrays.backend import Array, to_host
 from glowlite.arrays.slices import cut
-from glowlite.arrays.statistics import of_one
+from glowlite.arrays.statistics import this_process
 from glowlite.data.batches import Batch
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
+from glowlite.fast.cuda.dequantization import dequantise_on_device
 from glowlite.fast.cuda.upload import Staging
 from glowlite.flow import Flow
 from glowlite.objective import as_continuous
@@ -85,7 +86,7 @@ class Training:
     def initialize(self, first: Batch) -> None:
         """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from all of it."""
         x = self.continuous(first)
-        self.model.initialize(x, of_one if self.settings.shards else self.allreduce.sum_of)
+        self.model.initialize(x, this_process if self.settings.shards else self.allreduce.sum_of)
 
     def continuous(self, batch: Batch) -> Array:
         """x of a batch, where the model is: on a GPU one upload, which waits for nothing."""
@@ -93,7 +94,10 @@ class Training:
         if self.staging is None:
             return as_continuous(batch.images, n_bits, batch.noise, dtype)
         *noise, images = self.staging.upload(*([] if batch.noise is None else [batch.noise]), batch.images)
-        x = as_continuous(images, n_bits, noise[0] if noise else None, dtype, self.model.xp)
+        if n_bits is None or not noise:
+            x = as_continuous(images, None, None, dtype, self.model.xp)
+        else:
+            x = dequantise_on_device(images, n_bits, noise[0])
         self.staging.release()
         return x
 

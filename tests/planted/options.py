@@ -49,12 +49,11 @@ NO_DIFFERENCE = {
     ("commands/train.py", "tensorboard", "if options.tensorboard:"): "only looks whether its library is there",
     ("training/run.py", "on_bad_step", "right_away = settings.on_bad_step"): GPU,
     ("training/run.py", "shards", "right_away = settings.on_bad_step"): GPU,
-    ("training/run.py", "shards", "self.model.initialize(x, of_one if"): RANKS,
+    ("training/run.py", "shards", "self.model.initialize(x, this_process if"): RANKS,
     ("training/run.py", "shards", "self.parts(), settings.batch, self.allreduce, settings.shards"): RANKS,
     ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "shards", "training.initialize(next("): RANKS,
-    ("models/glow.py", "width", "chain, split = Tiled("): "of rounding only",
     ("training/loop.py", "batch", "data.held_out, settings.n_bits, settings.batch"): "of rounding only",
 }
 # Tests that look closer than at a difference

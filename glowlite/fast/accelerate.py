@@ -1,0 +1,105 @@
+"""Which layers have a faster form, and the one pass that puts them in place.
+
+A fast form is a class over the same parameters under the same names, and gives the same results to
+rounding: that is a law of the tests. It is put in place of a layer of exactly the type that the
+table names; a subclass, which may do something else, always runs as it was written. `plain=True`,
+or `--plain`, leaves this pass out.
+
+A form is in the table because it gains at least 5% of a step of a reference job on a CPU, or saves
+launches on a GPU; `docs/performance.md` has the measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glowlite.arrays.backend import namespace
+from glowlite.arrays.parameters import Parameter, ParameterStore, children, map_part
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.affine_coupling import AffineCoupling
+from glowlite.bijectors.chain import UniformChain
+from glowlite.bijectors.coupling import AdditiveCoupling
+from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.cuda.actnorm import CudaActNorm
+from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
+from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
+from glowlite.fast.cuda.coupling_network import CudaNetwork, CudaZeroConv
+from glowlite.fast.cuda.steps import CudaSteps
+from glowlite.fast.folded_network import FoldedNetwork
+from glowlite.fast.threads import Workers
+from glowlite.fast.tiles import Tiles
+
+
+@dataclass(frozen=True)
+class Means:
+    """What fast forms run on: threads of a CPU, and the flat vectors that the parameters are views of."""
+
+    workers: Workers
+    store: ParameterStore
+
+
+Form = Callable[[Any, Means], Any]
+
+
+def _with_kernels(form: type) -> Form:
+    return lambda layer, means: retyped(layer, form)
+
+
+HOST: dict[type, Form] = {
+    CouplingNetwork: lambda net, means: retyped(net, FoldedNetwork, workers=means.workers),
+    UniformChain: lambda chain, means: Tiles(chain, means.workers, widest(chain)),
+}
+DEVICE: dict[type, Form] = {
+    ActNorm: _with_kernels(CudaActNorm),
+    AdditiveCoupling: _with_kernels(CudaAdditiveCoupling),
+    AffineCoupling: _with_kernels(CudaAffineCoupling),
+    CouplingNetwork: _with_kernels(CudaNetwork),
+    ZeroConv: _with_kernels(CudaZeroConv),
+    UniformChain: lambda chain, means: CudaSteps(chain, means.store, widest(chain)),
+}
+
+
+def accelerate(part: Any, workers: Workers, store: ParameterStore) -> Any:
+    """`part` with the fast form of every layer in it that has one; itself, where there is none.
+
+    Fast forms are over the same Parameters. Cost: nothing but the walk; nothing is copied.
+    """
+    table = HOST if namespace(store.theta) is np else DEVICE
+    return _accelerated(part, table, Means(workers, store))
+
+
+def _accelerated(part: Any, table: dict[type, Form], means: Means) -> Any:
+    is_changed = False
+
+    def change(child: Any) -> Any:
+        nonlocal is_changed
+        if isinstance(child, Parameter):
+            return child
+        fast = _accelerated(child, table, means)
+        is_changed = is_changed or fast is not child
+        return fast
+
+    twin: Any = map_part(part, change)
+    twin = twin if is_changed else part
+    form = table.get(type(part))
+    return twin if form is None else form(twin, means)
+
+
+def retyped(layer: Any, form: type, **more: Any) -> Any:
+    """An object of class `form`, a subclass of the layer's, with the layer's attributes and `more`."""
+    twin: Any = object.__new__(form)
+    twin.__dict__.update(layer.__dict__, **more)
+    return twin
+
+
+def widest(part: Any) -> int:
+    """The largest `width` of the networks in a part, in channels; 1 where nothing has one."""
+    own = getattr(part, "width", 1)
+    named = part.children() if hasattr(part, "children") else children(part)
+    inner = [widest(child) for _, child in named if not isinstance(child, Parameter)]
+    return max([own if isinstance(own, int) else 1, *inner])

@@ -1,0 +1,101 @@
+"""Gather, scatter and ReLU on a CPU, by few long moves of memory in place of many short ones.
+
+With all images in one row, a neighbour is a shift of the whole row: by dx for those beside a pixel,
+by dy W for those above and below, so a tap is one shift after the other. What a shift brings across
+an edge, from the next row or the next image, is then set to zero: only edges are touched.
+
+The columns here have the nine taps of all channels first, then, with a border, its nine rows, and
+then, if wanted, a row of ones, so that a product adds a bias.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+import numpy as np
+
+from glowlite.arrays.backend import Array
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.conditioners.gather_scatter import outside
+
+
+def gather_columns(x: Array, border: bool = False, ones: bool = False) -> Array:
+    """Images (N, H, W, C) -> columns (9 C [+ 9] [+ 1], P), P = N H W."""
+    n, h, w, c = x.shape
+    pixels = n * h * w
+    columns = np.empty((9 * (c + border) + ones, pixels), x.dtype)
+    taps = columns[: 9 * c].reshape(3, 3, c, n, h, w)  # dy, dx, c, n, y, x
+    flat = taps.reshape(3, 3, c, pixels)
+    flat[1, 1] = pixel_matrix(x)
+    flat[1, 0, :, 1:] = flat[1, 1, :, :-1]
+    flat[1, 2, :, :-1] = flat[1, 1, :, 1:]
+    taps[1, 0, ..., 0] = 0
+    taps[1, 2, ..., -1] = 0
+    flat[0, ..., w:] = flat[1, ..., :-w]
+    flat[2, ..., :-w] = flat[1, ..., w:]
+    taps[0, ..., 0, :] = 0
+    taps[2, ..., -1, :] = 0
+    if border or ones:
+        constant = _constant_rows(n, h, w, x.dtype)
+        columns[9 * c :] = constant[0 if border else 9 : 9 + ones]
+    return columns
+
+
+def column_sums(x: Array, columns: Array) -> Array:
+    """The sum over all pixels of each row of `columns`, gathered from images x (N, H, W, C): (9 C,)."""
+    # gather is linear: images are added up first, of which x has fewer
+    return gather_columns(x.sum(axis=0, keepdims=True)).sum(axis=1)
+
+
+def scatter_columns(columns: Array, image_shape: tuple[int, ...], constant: Array | None = None) -> Array:
+    """Images (N, H, W, C) from columns (9 C, P), to each of which `constant` (9 C,) is added.
+
+    `image_shape`: (N, H, W, ...). The contents of `columns` are lost.
+    """
+    n, h, w = image_shape[:3]
+    if constant is not None:  # scatter is linear, and what a constant sends is the same in every image
+        everywhere = scatter_columns(np.repeat(constant[:, None], h * w, axis=1), (1, h, w))
+        total = scatter_columns(columns, image_shape)
+        total += everywhere
+        return total
+    taps = columns.reshape(3, 3, -1, n, h, w)
+    flat = columns.reshape(3, 3, -1, n * h * w)
+    # the steps of `gather_columns` backwards: what was zero sends nothing, what was copied is added
+    taps[:, 0, ..., 0] = 0
+    taps[:, 2, ..., -1] = 0
+    rows = flat[:, 1]
+    rows[..., :-1] += flat[:, 0, :, 1:]
+    rows[..., 1:] += flat[:, 2, :, :-1]
+    taps[0, 1, ..., 0, :] = 0
+    taps[2, 1, ..., -1, :] = 0
+    total = rows[1]
+    total[:, :-w] += rows[0, :, w:]
+    total[:, w:] += rows[2, :, :-w]
+    return to_images(total.copy(), (n, h, w, 0))  # a view would hold on to the whole of `columns`
+
+
+def relu(h: Array, bias: Array | None = None) -> Array:
+    """max(h + bias, 0), in the memory of h (rows, P); one bias per row."""
+    if bias is not None:
+        h += bias[:, None]
+    return np.maximum(h, 0, out=h)
+
+
+def relu_backward(dh: Array, h: Array) -> Array:
+    """dh behind a ReLU whose output was h, in the memory of dh."""
+    dh *= h > 0
+    return dh
+
+
+@cache
+def _outside(height: int, width: int, dtype: np.dtype) -> Array:
+    """(9, H W). Not to be written to."""
+    return outside(height, width, dtype, np)
+
+
+@lru_cache(maxsize=32)
+def _constant_rows(images: int, height: int, width: int, dtype: np.dtype) -> Array:
+    """(10, P): `_outside` for every image, and a row of ones. Not to be written to."""
+    rows = np.ones((10, images * height * width), dtype)
+    rows[:9] = np.tile(_outside(height, width, dtype), images)
+    return rows

@@ -1,0 +1,121 @@
+r"""The coupling network as it runs: small factors folded into its matrices, and blocks of pixels side by side.
+
+    columns = gather(x), and a row of ones       (9 C_in + 1, P)     P = N H W pixels, one a column
+    h1 = relu(first^T columns)                   (width, P)
+    h2 = relu(W2^T h1 + b2)                      (width, P)
+    h  = scatter(last^T h2 + sent)               (C_out, P)
+
+`folding.py` has the matrices. A scale, a bias and a copy of a wide array less, each way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.conditioners.base import Cache
+from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast import columns as host_columns
+from glowlite.fast.folding import Folded, collect, collect_scatter, fold, fold_scatter
+from glowlite.fast.threads import Workers
+
+
+class FoldedNetwork(CouplingNetwork):
+    """A CouplingNetwork of the same parameters; see there. `workers`: run blocks of pixels side by side."""
+
+    columns: ClassVar[ModuleType] = host_columns
+    workers: Workers | None = None
+
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        self.check(x)
+        folded = self.folded()
+        matmul, first, last = self._matmul(x), folded.first, folded.last
+        columns = self.columns.gather_columns(x, self.border_in, ones=True)
+        sent = namespace(x).empty((last.shape[1], columns.shape[1]), x.dtype)
+
+        def run(_: int, block: slice) -> tuple[Array, Array]:
+            h1 = self.columns.relu(matmul(first.T, columns[:, block]))
+            h2 = matmul(self.conv2.weight.value.T, h1)
+            h2 = self.columns.relu(h2, self.conv2.bias.value)
+            matmul(last.T, h2, out=sent[:, block])
+            return h1, h2
+
+        hidden = self._run(run, x.shape)
+        return self.columns.scatter_columns(sent, x.shape, folded.sent), (folded, columns, hidden)
+
+    def backward(self, dh: Array, cache: Cache) -> Array:
+        return self.columns.scatter_columns(self.backward_columns(dh, cache), dh.shape)
+
+    def backward_columns(self, dh: Array, cache: Cache) -> Array:
+        """dx as columns (9 C_in, P), yet to be scattered; gradients of the parameters are added."""
+        xp, matmul = namespace(dh), self._matmul(dh)
+        folded, columns, hidden = cache
+        first, last, W2 = folded.first, folded.last, self.conv2.weight.value
+        dsent = self.columns.gather_columns(dh)  # (9 C_out, P)
+        dcolumns = xp.empty((9 * self.in_channels, columns.shape[1]), dh.dtype)
+
+        def run(i: int, block: slice) -> tuple[Array, ...]:
+            # y = W^T x:  dW = x dy^T,  dx = W dy
+            h1, h2 = hidden[i]
+            dh2 = self.columns.relu_backward(matmul(last, dsent[:, block]), h2)
+            dh1 = self.columns.relu_backward(matmul(W2, dh2), h1)
+            matmul(first[: len(dcolumns)], dh1, out=dcolumns[:, block])
+            dfirst = matmul(columns[:, block], dh1.T)
+            return dfirst, matmul(h1, dh2.T), dh2.sum(axis=1), matmul(h2, dsent[:, block].T)
+
+        parts = self._run(run, dh.shape)
+        dfirst, dweight, dbias, dlast = (in_order(part) for part in zip(*parts, strict=True))
+        self.conv2.weight.grad[...] += dweight
+        dsent_sum = self.columns.column_sums(dh, dsent)
+        self.collect(folded, Folded(dfirst, dlast, dsent_sum), dbias)
+        return dcolumns
+
+    def folded(self) -> Folded:
+        return fold(self)
+
+    def collect(self, folded: Folded, gradients: Folded, dbias: Array) -> None:
+        collect(self, folded, gradients, dbias)
+
+    def _matmul(self, like: Array) -> Any:
+        return namespace(like).matmul if self.workers is None else self.workers.matmul
+
+    def _run(self, task: Callable[[int, slice], Any], image_shape: tuple[int, ...]) -> list[Any]:
+        """[task(i, block)] for blocks of pixels: slices of columns."""
+        n, h, w = image_shape[:3]
+        if self.workers is None:
+            return [task(0, slice(0, n * h * w))]
+        blocks = self.workers.blocks(n, h * w, self.width)
+        if len(blocks) == 1:
+            return [task(0, blocks[0])]
+        return self.workers.map(lambda i: task(i, blocks[i]), range(len(blocks)))
+
+
+class FoldedZeroConv(ZeroConv):
+    """A ZeroConv of the same parameters, its scale, bias and border folded into a matrix and a constant."""
+
+    columns: ClassVar[ModuleType] = host_columns
+
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        pixels = pixel_matrix(x)  # (C_in, P)
+        taps, sent = fold_scatter(self.conv)
+        h = self.columns.scatter_columns(taps.T @ pixels, x.shape, sent)
+        return h, (pixels, taps, sent)
+
+    def backward(self, dh: Array, cache: Cache) -> Array:
+        pixels, taps, sent = cache
+        received = self.columns.gather_columns(dh)  # the gradient of what each pixel sends, (9 C_out, P)
+        dsent = self.columns.column_sums(dh, received)
+        collect_scatter(self.conv, taps, pixels @ received.T, sent, dsent)
+        return to_images(taps @ received, dh.shape)
+
+
+def in_order(parts: tuple[Array, ...]) -> Array:
+    """The sum of the parts, first to last."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total

@@ -1,0 +1,129 @@
+r"""The matrices of a coupling network with every small factor folded in, and their gradients taken apart again.
+
+A scale e = exp(3 logs) never touches W2, the one large matrix, nor a wide array: relu(e u) =
+e relu(u) as e > 0, so e1 is folded into W1 and b1, e2 and e3 into W3, and what e3 multiplies
+besides. The bias of conv1 is the weight of a row of ones. For M = e A, dA = e dM and
+dlog e = sum dM M.
+
+The border channel of the last convolution comes from every pixel outside: what would come from
+everywhere, less what comes from inside. So every pixel of the image may as well send a constant,
+
+    sent[k] = -e B[k],     and to itself     sent[0] = e (b + sum_{k != 0} B[k])
+
+    db = e dsent[0]        dB[k] = e (dsent[0] - dsent[k])
+
+All of it is written along the last axes, and so works for the stacked layers of a level, too.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.conditioners.zero_conv import ScatterConv
+
+CENTRE = 4  # of the nine taps, in the order dy, dx: the pixel itself
+
+
+class Folded(NamedTuple):
+    """`first` (..., 9 C_in [+ 9] + 1, width), `last` (..., width, 9 C_out), `sent` (..., 9 C_out)."""
+
+    first: Array
+    last: Array
+    sent: Array
+
+
+def fold(net: CouplingNetwork) -> Folded:
+    """W1 e1 in the order of `gather_columns`, b1 e1 as its last row; and the last convolution, see `fold_scatter`."""
+    weight, bias = net.conv1.weight.value, net.conv1.bias.value
+    rows = [*_parts(net, weight), bias[..., None, :]]
+    first = namespace(weight).concatenate(rows, axis=-2)
+    first *= net.conv1.scale()[..., None, :]
+    return Folded(first, *fold_scatter(net.conv3, net.conv2.scale()))
+
+
+def collect(net: CouplingNetwork, folded: Folded, gradients: Folded, dbias2: Array) -> None:
+    """Add what the gradients of the folded matrices and of conv2's bias mean for the parameters.
+
+    The contents of `gradients` are lost.
+    """
+    c, dfirst = net.in_channels, gradients.first
+    net.conv1.add_scale_gradient((dfirst * folded.first).sum(axis=-2))
+    dfirst *= net.conv1.scale()[..., None, :]
+    dweight = net.conv1.weight.grad
+    stack, width = dweight.shape[:-2], dweight.shape[-1]
+    taps = dweight.reshape(*stack, 9, c + net.border_in, width)
+    taps[..., :c, :] += dfirst[..., : 9 * c, :].reshape(*stack, 9, c, width)
+    if net.border_in:
+        taps[..., c, :] += dfirst[..., 9 * c : 9 * c + 9, :]
+    net.conv1.bias.grad[...] += dfirst[..., -1, :]
+    net.conv2.bias.grad[...] += dbias2
+    last, sent, gain = folded.last, folded.sent, net.conv2.scale()
+    dlog_gain = collect_scatter(net.conv3, last, gradients.last, sent, gradients.sent, gain)
+    net.conv2.add_scale_gradient(dlog_gain)
+
+
+def _parts(net: CouplingNetwork, weight: Array) -> list[Array]:
+    """conv1's weight as rows of `gather_columns`: taps on x (..., 9 C_in, width), and on the border (..., 9, width).
+
+    In the weight, each tap's border comes after its channels.
+    """
+    *stack, rows, width = weight.shape
+    taps = weight.reshape(*stack, 9, rows // 9, width)
+    channels = taps[..., : net.in_channels, :].reshape(*stack, 9 * net.in_channels, width)
+    return [channels, taps[..., net.in_channels, :]] if net.border_in else [channels]
+
+
+def fold_scatter(conv: ScatterConv, gain: Array | None = None) -> tuple[Array, Array]:
+    """The matrix from a pixel to what it sends, (..., C_in, 9 C_out), and the constant it sends, (..., 9 C_out).
+
+    Both are scaled; the matrix has a `gain` (..., C_in) on its input, too.
+    """
+    weight, b, e = conv.weight.value, conv.bias.value, conv.scale()
+    *stack, _, _, c_out = weight.shape
+    taps = weight[..., : conv.in_channels, :, :].reshape(*stack, conv.in_channels, 9 * c_out)
+    taps = taps * _nine_times(e)
+    if gain is not None:
+        taps *= gain[..., None]
+    sent = namespace(b).zeros((*stack, 9, c_out), b.dtype)
+    sent[..., CENTRE, :] = b
+    if conv.border:
+        B = weight[..., -1, :, :]
+        sent -= B
+        sent[..., CENTRE, :] += B.sum(axis=-2)
+    sent *= e[..., None, :]
+    return taps, sent.reshape(*stack, 9 * c_out)
+
+
+def collect_scatter(
+    conv: ScatterConv,
+    taps: Array,
+    dtaps: Array,
+    sent: Array,
+    dsent: Array,
+    gain: Array | None = None,
+) -> Array:
+    """Add what the gradients of `fold_scatter`'s results mean for the parameters; that of log gain, (..., C_in).
+
+    The contents of dtaps are lost.
+    """
+    *stack, c_in, _ = taps.shape
+    c_out, e = conv.bias.value.shape[-1], conv.scale()
+    product = dtaps * taps  # both results are linear in e:  dlog e = sum dM M
+    dlog_e = (product.sum(axis=-2) + dsent * sent).reshape(*stack, 9, c_out).sum(axis=-2)
+    conv.add_scale_gradient(dlog_e)
+    dtaps *= _nine_times(e)
+    if gain is not None:
+        dtaps *= gain[..., None]
+    conv.weight.grad[..., :c_in, :, :] += dtaps.reshape(*stack, c_in, 9, c_out)
+    received = dsent.reshape(*stack, 9, c_out) * e[..., None, :]
+    conv.bias.grad[...] += received[..., CENTRE, :]
+    if conv.border:
+        conv.weight.grad[..., -1, :, :] += received[..., CENTRE : CENTRE + 1, :] - received
+    return product.sum(axis=-1)
+
+
+def _nine_times(e: Array) -> Array:
+    """(..., C) -> (..., 1, 9 C): a long row, since NumPy is slow with many short ones."""
+    return namespace(e).concatenate([e] * 9, axis=-1)[..., None, :]
