@@ -390,7 +390,7 @@ def test_every_number_is_found():
     for program, option in (("train", "--lr"), ("bench", "--rounds"), ("evaluate", "--threads"), ("data", "--resize")):
         assert (program, option) in set(numeric())
     numbers = re.compile(r"\bnumber|how many|how often|seconds|megabytes|gigabytes")
-    # those that a parser does not read as numbers are names, or of the words that are no options
+    # those that a parser does not read as numbers are names, or of the words that are not options
     for program in COMMANDS:
         for action in parser_of(program)._actions:
             if action.option_strings and action.type is None and action.nargs is None:
@@ -439,7 +439,7 @@ def test_threads_that_the_system_does_not_start(monkeypatch):
         Workers(3).map(abs, [1, 2])
 
 
-# --- names that are no UTF-8, on streams that cannot say them ---
+# --- names that are not UTF-8, on streams that cannot say them ---
 
 
 def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monkeypatch):

@@ -534,7 +534,7 @@ def test_the_command_counts_attributes_and_the_values_of_many_images(tmp_path):
         (["p", "--skip-corrupt", "--crop", "99"], "too small for --crop 99; add --resize"),
         (["p", "--random-crop"], "random crops need a size"),
         (["p", "--crop", "0"], "must be at least 1"),
-        (["p", "--sheet", "notes.png"], "notes.png: exists and is no PNG, so it is left alone"),
+        (["p", "--sheet", "notes.png"], "notes.png: exists and is not a PNG, so it is left alone"),
         (["p", "--sheet", "p.png"], "--sheet p.png is a folder"),
         (["p", "--sheet", "sheet.jpg"], "must end in .png"),
         (["p", "--sheet", "no/sheet.png"], "no folder no"),

@@ -148,7 +148,7 @@ def test_links_in_a_split_leak_nothing(tmp_path):
     assert red(data.train) == list(range(5)) and red(data.held_out) == [10, 11, 12]
 
 
-# ------------------------------------------------------------------------------- what is no picture
+# ------------------------------------------------------------------------------- what is not a picture
 
 
 def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path):
@@ -203,7 +203,7 @@ def test_a_picture_of_another_program_is_not_handed_to_it(tmp_path, monkeypatch)
     """By its content, Pillow would have Ghostscript run a file of PostScript, whatever its name."""
     (tmp_path / "x.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     assert "EPS" not in formats()
-    with pytest.raises(DataError, match="it is no image"):
+    with pytest.raises(DataError, match="it is not an image"):
         own_image(tmp_path / "x.png", (4, 4, 3))
 
 
@@ -315,7 +315,7 @@ def test_greys_of_16_bits_are_rounded_in_training_as_in_use(tmp_path):
     for i, image in enumerate(values):
         Image.fromarray(image).save(tmp_path / f"{i}.{'tif' if i % 2 else 'png'}")
     data = load(str(tmp_path))
-    assert data.image_shape == (8, 8, 1) and data.notes == ["16 bits a value, rounded to 8: 5 pictures"]
+    assert data.image_shape == (8, 8, 1) and data.notes == ["16 bits per value, rounded to 8: 5 pictures"]
     images = np.concatenate((data.train[:], data.held_out[:]))[..., 0]
     assert sorted(map(bytes, images)) == sorted(map(bytes, np.rint(values / 257).astype(np.uint8)))
 

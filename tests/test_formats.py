@@ -463,7 +463,7 @@ def forged_npz(path, kind):
         ("bzip2", "is encrypted, or packed in a way of its own"),
         ("size of 64 bits", "has 4611686018427387904 bytes, and its header says"),
         ("checksum", "Bad CRC-32"),
-        ("text for numbers", "expected attributes (12, 1), one row an image"),
+        ("text for numbers", "expected attributes (12, 1), one row per image"),
     ],
 )
 def test_a_forged_npz_is_one_line(tmp_path, kind, said):

@@ -213,7 +213,7 @@ def test_no_step_is_taken_whose_scale_is_nan(backend, name, dtype):
 
 
 def test_scores_and_reconstructions_that_are_not_finite_stay_out_of_metrics(monkeypatch, tmp_path):
-    """NaN is no JSON: a line of metrics holds null where it cannot hold a number."""
+    """NaN is not JSON: a line of metrics holds null where it cannot hold a number."""
     scored = iter([NAN, 5.0])  # of the raw weights, and of the averaged
     monkeypatch.setattr(glowlite.training.loop, "evaluate", lambda *given: next(scored))
     monkeypatch.setattr(glowlite.training.loop, "reconstruction_error", lambda *given: INF)

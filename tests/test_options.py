@@ -104,15 +104,15 @@ def test_what_is_printed_can_be_read_back(tmp_path, kind):
         ("<<: {K: 2}", "expected lines `option: value`"),
         ("", "expected lines `option: value`"),
         ("K: 2\n---\nK: 3", "more than one document"),
-        ("K: 2\n\tL: 3", "is no YAML: line 2: found character"),
-        ("K: 2\x00", "is no YAML: special characters are not allowed"),
+        ("K: 2\n\tL: 3", "is not valid YAML: line 2: found character"),
+        ("K: 2\x00", "is not valid YAML: special characters are not allowed"),
         ('data: "a\\0b"', "characters that no file's name can have"),
         ('data: "\\ud83d"', "characters that no file's name can have"),
         ("a" * 1000 + ": 3", "unknown option 'aaaaaaaaa"),
         ("data: " + "[" * 60000, "got a list"),
         ("K: 2\n" * 20000, "is larger than the 65536 bytes"),
         ("- K\n- L", "expected lines `option: value`"),
-        ('K: "x', "is no YAML"),
+        ('K: "x', "is not valid YAML"),
         ("a: &a [*a]", "got a list"),
         ("width: &w 3\nK: *w", "K: expected a number or a text, got a list, a mapping or an alias"),
         ("!!python/object/apply:os.system [ls]", "expected lines `option: value`"),
@@ -135,11 +135,11 @@ def test_a_mistake_in_a_file_is_named(tmp_path, text, said):
         ("coupling: cubic", "--coupling"),
         ("steps: 3days", "--steps"),
         ("beta2: 1.5", "--beta2"),
-        ("K: !!float x", "--K: 'x' is no whole number"),
+        ("K: !!float x", "--K: 'x' is not a whole number"),
         ("lr: .nan", "--lr"),
         ("lr: .inf", "--lr"),
         ("K: 0x10", "--K"),
-        ("K: 1:30", "--K: '1:30' is no whole number"),
+        ("K: 1:30", "--K: '1:30' is not a whole number"),
         ("K: " + 5000 * "9", "--K: '999"),
         ("K: 1" + 30 * "0", "--K: 1000"),
         ("lr: 1e400", "--lr"),
@@ -157,7 +157,8 @@ def test_a_value_that_is_not_allowed_names_the_file(tmp_path, text, said):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     (tmp_path / "half.json").write_text('{"K": ')
-    for name, said in {"none.yaml": "No such file", "binary.yaml": "it is no text", "half.json": "is no JSON"}.items():
+    reasons = {"none.yaml": "No such file", "binary.yaml": "it is not text", "half.json": "is not valid JSON"}
+    for name, said in reasons.items():
         with pytest.raises(GlowliteError, match=f"{name}: .*{said}"):
             parse_arguments(["--config", str(tmp_path / name)])
 

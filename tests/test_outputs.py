@@ -78,7 +78,7 @@ def test_a_file_is_replaced_by_its_kind_alone(here, kind):
                 file.write(b"new")
             assert place.read_bytes() == b"new"
         else:
-            with pytest.raises(OutputError, match=rf"--out .*{there}\.{kind}: exists and is no .*left alone"):
+            with pytest.raises(OutputError, match=rf"--out .*{there}\.{kind}: exists and is not a .*left alone"):
                 check_output("--out", place, KINDS[kind])
             with pytest.raises(OutputError), output("--out", place, KINDS[kind]) as file:
                 file.write(b"new")
@@ -108,7 +108,7 @@ def test_a_model_file_is_replaced_only_by_its_kind(here):
             if name == own:
                 assert output_path("FILE", path, kind) == path.resolve()
             else:
-                with pytest.raises(OutputError, match=rf"{name}\.safetensors: exists and is no"):
+                with pytest.raises(OutputError, match=rf"{name}\.safetensors: exists and is not"):
                     check_output("FILE", path, kind)
 
 
@@ -123,7 +123,7 @@ def test_a_link_is_followed_and_stays(here):
             file.write(OURS["csv"] + name.encode())
         assert (here / name).is_symlink() and (here / name).read_bytes() == OURS["csv"] + name.encode()
     assert (here / "far" / "new.csv").exists() and not (here / "far" / "new.csv").is_symlink()
-    with pytest.raises(OutputError, match="photo: exists and is no table"):
+    with pytest.raises(OutputError, match="photo: exists and is not a table"):
         check_output("--csv", here / "photo", CSV)
     (here / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match="loop: cannot be written: "):
@@ -148,11 +148,11 @@ def test_devices_and_pipes_are_written_into_and_stay(here, capfd):
     ):
         file.write(b"x")
     (here / "null.npy").symlink_to("/dev/null")
-    with pytest.raises(OutputError, match="is no regular file"):
+    with pytest.raises(OutputError, match="is not a regular file"):
         check_output("--save", Path("null.npy"), NPY)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind("socket")
-    with pytest.raises(OutputError, match="socket: is no regular file, so it is left alone"):
+    with pytest.raises(OutputError, match="socket: is not a regular file, so it is left alone"):
         check_output("--csv", Path("socket"), CSV)
     for descriptor in (own_read, own_write, listening.detach()):
         os.close(descriptor)
@@ -314,7 +314,8 @@ def test_a_folder_of_pictures_is_looked_at_before_any_work(at_home, main, words,
     (at_home / "out").mkdir()
     (at_home / "out" / name).write_text("mine")
     (at_home / "a-file").write_text("mine")
-    for place, said in {"out": rf"out/{name}: exists and is no PNG", "a-file": "is a file", "a-file/x": "no folder"}.items():
+    reasons = {"out": rf"out/{name}: exists and is not a PNG", "a-file": "is a file", "a-file/x": "no folder"}
+    for place, said in reasons.items():
         with pytest.raises(OutputError, match=said):
             main(["model.safetensors", *words, "--out", place])
     assert (at_home / "out" / name).read_text() == "mine"
@@ -323,7 +324,7 @@ def test_a_folder_of_pictures_is_looked_at_before_any_work(at_home, main, words,
 def test_a_benchmark_looks_at_its_places_first(at_home, monkeypatch):
     monkeypatch.setattr(bench, "report", no_work)
     (at_home / "config.json").write_text('{"options": {}}')
-    with pytest.raises(OutputError, match=r"--json config\.json: exists and is no benchmark"):
+    with pytest.raises(OutputError, match=r"--json config\.json: exists and is not a benchmark"):
         bench.main(["--json", "config.json"])
     (at_home / "plots").write_text("mine")
     with pytest.raises(OutputError, match="--plots plots is a file"):

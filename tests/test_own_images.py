@@ -96,7 +96,7 @@ def test_sixteen_bits_are_rounded_to_eight(tmp_path):
     for name, array in (("exact", values), ("near", values.clip(128, 65407) - 100), ("wide", values.astype(np.int32))):
         Image.fromarray(array).save(tmp_path / f"{name}.png" if name != "wide" else tmp_path / "wide.tif")
         image, notes = own_image(tmp_path / ("wide.tif" if name == "wide" else f"{name}.png"), (16, 16, 1))
-        assert notes == ["16 bits a value, rounded to 8"]
+        assert notes == ["16 bits per value, rounded to 8"]
         assert np.array_equal(image[..., 0], np.rint(array / 257).astype(np.uint8))
 
 
@@ -142,7 +142,7 @@ def refused(tmp_path):
     return {
         "half.png": "cannot be read: .*truncated", "folder.png": "this is a folder",
         "none.png": "no such image",
-        "text.png": "cannot be read: it is no image", "empty.jpg": "cannot be read: it is no image",
+        "text.png": "cannot be read: it is not an image", "empty.jpg": "cannot be read: it is not an image",
     }  # fmt: skip
 
 

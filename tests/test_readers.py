@@ -378,7 +378,7 @@ def test_lsun_is_read_from_many_threads(tmp_path, monkeypatch):
 
 def test_lsun_names_the_key_of_a_damaged_picture(tmp_path):
     path = write_lmdb(tmp_path / "x", {**keyed(COLOUR), b"\x00\x00\x05\x00": b"no picture"})
-    with pytest.raises(DataError, match=r"key b'\\x00\\x00\\x05\\x00': cannot be read: it is no image"):
+    with pytest.raises(DataError, match=r"key b'\\x00\\x00\\x05\\x00': cannot be read: it is not an image"):
         load(str(path))
     from glowlite.data import Preparation
 
@@ -682,7 +682,7 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("celeba", "escape", ["line 4", "no ../../x.jpg"]),
         ("celeba", "unlisted", ["line 4", "000009.jpg is not listed in",
             "list_eval_partition.txt"]),
-        ("celeba", "no text", ["list_attr_celeba.txt", "no text"]),
+        ("celeba", "no text", ["list_attr_celeba.txt", "not text"]),
         ("celeba", "missing picture", ["list_attr_celeba.txt, line 5", "no 000003.jpg",
             "unpacked"]),
         ("celeba", "part", ["list_eval_partition.txt, line 4", "0, 1 or 2"]),
@@ -697,13 +697,13 @@ BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun":
         ("lsun", "truncated", ["data.mdb: is truncated"]),
         ("lsun", "by a page", ["data.mdb: is truncated"]),
         ("lsun", "one page", ["data.mdb: is truncated"]),
-        ("lsun", "head", ["data.mdb: is no LMDB"]),
-        ("lsun", "empty", ["data.mdb: is no LMDB"]),
-        ("lsun", "garbage", ["data.mdb: is no LMDB"]),
-        ("lsun", "magic", ["data.mdb: is no LMDB"]),
+        ("lsun", "head", ["data.mdb: is not an LMDB"]),
+        ("lsun", "empty", ["data.mdb: is not an LMDB"]),
+        ("lsun", "garbage", ["data.mdb: is not an LMDB"]),
+        ("lsun", "magic", ["data.mdb: is not an LMDB"]),
         ("lsun", "second magic", ["data.mdb: is damaged"]),
         ("lsun", "version", ["data.mdb: is an LMDB of version 99"]),
-        ("lsun", "page size", ["data.mdb: is no LMDB"]),
+        ("lsun", "page size", ["data.mdb: is not an LMDB"]),
         ("lsun", "root", ["data.mdb: is damaged"]),
         ("lsun", "root of another kind", ["data.mdb: is damaged", "page 3"]),
         ("lsun", "pointers", ["data.mdb: is damaged", "page"]),

@@ -164,7 +164,7 @@ def test_every_field_of_a_line_is_needed_and_a_number(run, kind):
                 read_lines(run / name, kind)
         for value in ("NaN", "Infinity", "1e999"):
             (run / name).write_text(json.dumps(line | {field: 0}).replace(f'"{field}": 0', f'"{field}": {value}') + "\n")
-            with pytest.raises(GlowliteError, match=rf"{name}, line 1: is no JSON"):
+            with pytest.raises(GlowliteError, match=rf"{name}, line 1: is not valid JSON"):
                 read_lines(run / name, kind)
     (run / name).write_text(json.dumps({**line, "of_a_newer_version": 1.5}) + "\n")
     assert read_lines(run / name, kind)[0]["of_a_newer_version"] == 1.5

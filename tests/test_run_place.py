@@ -253,7 +253,7 @@ def test_the_lock_follows_nothing_and_waits_for_nothing(tmp_path, monkeypatch, c
         pass
     (tmp_path / ".lock").unlink()
     os.mkfifo(tmp_path / ".lock")
-    with pytest.raises(GlowliteError, match=r"\.lock: is no regular file"), alone_in(tmp_path):
+    with pytest.raises(GlowliteError, match=r"\.lock: is not a regular file"), alone_in(tmp_path):
         pass
     (tmp_path / ".lock").unlink()
     with alone_in(tmp_path), pytest.raises(GlowliteError, match="another process is writing this run"), alone_in(tmp_path):

@@ -266,7 +266,7 @@ MISTAKES = [
     (sample, ["runs/none.safetensors"], "no such file"),
     (sample, ["--out", "a.jpg"], "must end in .png"),
     (sample, ["--out", "no/a.png"], "no folder no"),
-    (sample, ["--out", "notes.png"], "exists and is no PNG, so it is left alone"),
+    (sample, ["--out", "notes.png"], "exists and is not a PNG, so it is left alone"),
     (sample, ["--no-grid", "--out", "notes.png"], "is a file; name a folder"),
     (sample, ["--no-grid", "--temperature-sweep", "0,1"], "leave out --no-grid"),
     (sample, ["--device", "tpu"], "expected cpu, gpu or gpu:k"),
@@ -275,7 +275,7 @@ MISTAKES = [
     (interpolate, ["3", "800"], "800 held-out images, counted from 0"),
     (interpolate, ["3", "9" * 5000], "800 held-out images, counted from 0"),
     (interpolate, ["3", "none.png"], "none.png: no such image"),
-    (interpolate, ["3", "notes.png"], "it is no image"),
+    (interpolate, ["3", "notes.png"], "it is not an image"),
     (interpolate, ["3", "4", "--out", "a.bmp"], "must end in .png or .gif"),
     (interpolate, ["bits.safetensors", "3", "4"], "does not say what it was trained on"),
     (reconstruct, ["faces"], "name images, too"),
@@ -283,7 +283,7 @@ MISTAKES = [
     (figures, ["--out", "notes.png"], "is a file; name a folder"),
     (figures, ["--depth", "bits.safetensors"], "of (8, 8, 3), and pretrained faces of (16, 16, 3)"),
     (evaluate, ["--ood", "nothing-there"], "no such name, file or folder"),
-    (evaluate, ["--ood", "fashion", "--histogram", "notes.png"], "exists and is no PNG"),
+    (evaluate, ["--ood", "fashion", "--histogram", "notes.png"], "exists and is not a PNG"),
 ]  # fmt: skip
 
 
@@ -342,5 +342,5 @@ def test_a_place_for_a_picture_is_free_or_holds_one(home):
     Image.new("RGB", (2, 2)).save("old.png")
     check_output("--out", home / "old.png", PNG)
     (home / "old.png").rename(home / "old.gif")
-    with pytest.raises(GlowliteError, match="exists and is no GIF"):
+    with pytest.raises(GlowliteError, match="exists and is not a GIF"):
         check_output("--out", home / "old.gif", PNG, GIF)

@@ -62,7 +62,7 @@ def test_a_missing_field_and_what_is_no_object_are_named():
         (b"", "Expecting value"),
         (b"{", "Expecting property name"),
         (b"{}}", "Extra data"),
-        (b"\xff{}", "no text in UTF-8"),
+        (b"\xff{}", "not text in UTF-8"),
         (b"[NaN]", "holds NaN"),
         (b"[-Infinity]", "holds -Infinity"),
         (b"[1e999]", "too large"),
@@ -74,7 +74,7 @@ def test_a_missing_field_and_what_is_no_object_are_named():
     ],
 )
 def test_a_text_that_is_no_strict_json_is_one_line(content, said):
-    with pytest.raises(GlowliteError, match=f"^f.json: is no JSON .*{said}") as caught:
+    with pytest.raises(GlowliteError, match=f"^f.json: is not valid JSON .*{said}") as caught:
         read_json(content, "f.json")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
@@ -100,8 +100,8 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        (b"", "no JSON"),
-        (b"\xff\xff", "no text in UTF-8"),
+        (b"", "not valid JSON"),
+        (b"\xff\xff", "not text in UTF-8"),
         (b'{"a":' * 50_000, "too deep"),
         ([], "the whole: expected an object"),
         ({"a": 1}, "a: expected an object"),

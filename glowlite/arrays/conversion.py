@@ -1,4 +1,4 @@
-"""What to do with an array that is no uint8 images (N, H, W, C): advice by its shape and by the values that are in it.
+"""What to do with an array that is not uint8 images (N, H, W, C): advice by its shape and by the values that are in it.
 
 One formula for every type would ruin most of them: 255 * x of bytes held as int64 wraps around, and of floats in -1..1 makes
 negatives. So a part of the values is looked at, and where they say nothing clear, no formula is given.

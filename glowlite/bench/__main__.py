@@ -40,7 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow per level")
     add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
     add("--width", type=at_least(1, int, MAX_SIZES["width"]), default=512, help="hidden channels of the coupling networks")
-    add("--batch", type=at_least(1), default=16, help="images a step")
+    add("--batch", type=at_least(1), default=16, help="images per step")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
     add(
         "--scale",

@@ -144,7 +144,7 @@ def largest_batch(config: GlowConfig, average: bool, gigabytes: float) -> int:
 
 
 def largest_array(config: GlowConfig) -> int:
-    """The numbers an image has in its largest array: a hidden map, patches, or what is sent."""
+    """The numbers per image has in its largest array: a hidden map, patches, or what is sent."""
     border = config.border == "all"
     return max(level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.raw) for level in levels(config))
 
@@ -213,7 +213,8 @@ def markdown() -> str:
 def _memory_table(jobs: Jobs) -> str:
     sizes = " | ".join(f"most images, {size} GB" for size in SIZES)
     lines = [
-        f"| preset | parameters | TFLOP an image | GB of vectors | MB an image: hidden maps | thin | x, latents | {sizes} |",
+        f"| preset | parameters | TFLOP per image | GB of vectors | MB per image: hidden maps"
+        f" | thin | x, latents | {sizes} |",
         "|---" * (7 + len(SIZES)) + "|",
     ]
     for name, (config, options) in jobs.items():

@@ -34,7 +34,7 @@ def read_options_file(word: str) -> dict[str, Any]:
     except OSError as error:
         raise GlowliteError(f"{where}: cannot be read: {error.strerror}; check the path") from None
     except UnicodeDecodeError:
-        raise GlowliteError(f"{where}: cannot be read: it is no text in UTF-8; save it as such") from None
+        raise GlowliteError(f"{where}: cannot be read: it is not text in UTF-8; save it as such") from None
     pairs = _json_pairs(text, where) if Path(word).suffix.lower() == ".json" else _yaml_pairs(text, where)
     values: dict[str, Any] = {}
     for name, value in pairs:
@@ -80,7 +80,7 @@ def _yaml_pairs(text: str, where: str) -> list[tuple[str, Any]]:
         if not loader.check_event(yaml.StreamEndEvent):
             raise GlowliteError(f"{where}: holds more than one document; keep one of them")
     except yaml.YAMLError as error:
-        raise GlowliteError(f"{where}: is no YAML: {_reason(error)}; fix it there") from None
+        raise GlowliteError(f"{where}: is not valid YAML: {_reason(error)}; fix it there") from None
     return pairs
 
 
@@ -96,7 +96,7 @@ def _reason(error: Exception) -> str:
 
 
 def _kind(loader: Any, scalar: Any) -> str:
-    """`str`, `int`, `float`, `bool`, `null`, `timestamp`, ..., or a tag that is not YAML's own."""
+    """`str`, `int`, `float`, `bool`, `null`, `timestamp`, ..., or a tag that is not valid YAML's own."""
     import yaml
 
     tag = scalar.tag if scalar.tag not in (None, "!") else loader.resolve(yaml.ScalarNode, scalar.value, scalar.implicit)

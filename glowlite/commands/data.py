@@ -112,7 +112,7 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
 
 
 def save_sheet(path: Path, images: Images, n_bits: int) -> None:
-    """A PNG of SHOWN images, evenly spaced over all, with n_bits bits a value, and shrunk where they are large."""
+    """A PNG of SHOWN images, evenly spaced over all, with n_bits bits per value, and shrunk where they are large."""
     rows = np.unique(np.linspace(0, len(images) - 1, SHOWN).astype(int))
     height, width, _ = images.shape
     scale = min(1.0, LARGEST / max(height, width))

@@ -56,12 +56,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="held: keep the other attributes; mean: the paper's direction alone",
     )
     add("--list", action="store_true", help="show the attributes and end")
-    add("--out", type=Path, default=Path("edit.png"), help="a PNG: a row an image")
+    add("--out", type=Path, default=Path("edit.png"), help="a PNG: a row per image")
     add("--save", type=Path, metavar="FILE", help="take the directions from the data again, and write them there")
     add_model_options(parser)
     add_place_of_data(parser)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for i in range(len(words) - 1, 0, -1):  # "-1..1" is no option, though it looks like one to argparse
+    for i in range(len(words) - 1, 0, -1):  # "-1..1" is not an option, though it looks like one to argparse
         if words[i - 1] == "--alpha":
             words[i - 1 : i + 1] = [f"--alpha={words[i]}"]
     return parser.parse_args(words)

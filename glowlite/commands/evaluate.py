@@ -42,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="draws of the noise; more give a tighter bound",
     )
     add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
-    add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
+    add("--batch", type=at_least(1), default=64, help="images per pass; changes results by rounding alone")
     add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
     add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
     add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
@@ -147,7 +147,7 @@ def auc(own: np.ndarray, others: np.ndarray) -> float:
 
 
 def write_csv(path: Path, results: np.ndarray) -> None:
-    """One line an image: its place in the set, and its bits/dim."""
+    """One line per image: its place in the set, and its bits/dim."""
     rows = [f"{i},{bits:.6f}" for i, bits in enumerate(results)]
     with output("--csv", path, CSV) as file:
         file.write("\r\n".join([CSV_HEAD, *rows, ""]).encode())

@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("run", help="folder of a run, or a checkpoint")
     add("file", type=Path, help="where the model goes; must end in .safetensors")
     add("--dtype", choices=("float16", "float32"), default="float16", help="of the weights in the file")
-    add("--batch", type=at_least(1), default=64, help="images a pass; changes results by rounding alone")
+    add("--batch", type=at_least(1), default=64, help="images per pass; changes results by rounding alone")
     add_model_options(parser)
     add_place_of_data(parser)
     return parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Published settings by name, as options of the train command; `--preset cifar10,paper` takes one after the other.
 
 K, L, bits and kind of coupling are those of the paper; optimiser, rates, warm-up, batch and augmentation those of the
-original code, which took 64 images a worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256. How long to train is
+original code, which took 64 images per worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256. How long to train is
 not published as one number; the steps here are a choice.
 """
 

@@ -24,7 +24,7 @@ from glowlite.terminal import printable, say, shortened, warn
 JOINING = 3.0  # seconds for ranks to come together that a signal ends; most often it ends all of them anyway
 LONGEST = 400  # characters of an error, which is less unless a name in it is long
 MAX_SEED = 2**64 - 1
-LONGEST_WORD = 60  # of what was typed, where it is no name of a file
+LONGEST_WORD = 60  # of what was typed, where it is not a name of a file
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, shortened(f"{self.prog}: error: {said}; {self._advice()}", LONGEST) + "\n")
 
     def _advice(self) -> str:
-        """What to do about an error: how the command is called, where words belong to it that are no options."""
+        """What to do about an error: how the command is called, where words belong to it that are not options."""
         words = [_shown_word(action) for action in self._actions if not action.option_strings]
         if not words:
             return "see --help"
@@ -97,7 +97,7 @@ def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[
         try:
             value: float = kind(text if len(text) <= LONGEST_WORD else "")  # thousands of digits are not even read
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is no {name}: {allowed}") from None
+            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not a {name}: {allowed}") from None
         if not minimum <= value <= most:
             raise argparse.ArgumentTypeError(f"{text} is not allowed: {allowed}")
         return value
@@ -172,7 +172,7 @@ def _show_ignored(ignored: Any) -> None:
 
 
 def describe(error: Exception) -> str | None:
-    """A user's mistake in one line; None for an error that is no such thing."""
+    """A user's mistake in one line; None for any other error."""
     if isinstance(error, MemoryError):  # NumPy's says how many bytes were wanted, and for what
         return f"out of memory: {error or 'no details'}; lower --batch, --tile or --width, or use --memory reversible"
     if isinstance(error, OSError):
@@ -182,7 +182,7 @@ def describe(error: Exception) -> str | None:
 
 
 def raise_in_turn(error: Exception) -> None:
-    """Print the traceback of an error that is nobody's mistake but ours."""
+    """Print the traceback of an error that is a mistake of glowlite's own."""
     rank = message_prefix()
     if rank is not None:
         lines = "".join(traceback.format_exception(error)).splitlines()

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     run_folder = Path(options.run)
     out = Path(options.out) if options.out else run_folder / "report.html"
-    read_config(run_folder)  # what is no run is said first
+    read_config(run_folder)  # what is not a run is said first
     check_output("--out", out, HTML)
     text = page(run_folder).encode()
     with output("--out", out, HTML) as file:

@@ -25,7 +25,7 @@ def embedded_name(spec: str) -> str | None:
 
 
 def check_meaning(spec: str) -> None:
-    """Raise DataError where a person's `faces` could mean the embedded set or a folder of that name here."""
+    """Raise DataError where `faces` could mean the embedded set or a folder of that name here."""
     if spec in NAMES and Path(spec).exists():
         raise DataError(f"{spec}: is an embedded data set, and there is a {spec} here; say {PREFIX}{spec} or ./{spec}")
 

@@ -88,7 +88,7 @@ def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
         if os.path.lexists(path):
             content = _png(path)
             if content is None:
-                warn(f"{path}: is no PNG file of this run, so it is left out of the report")
+                warn(f"{path}: is not a PNG file of this run, so it is left out of the report")
             else:
                 yield {"title": title, "caption": caption, "content": base64.b64encode(content).decode()}
 

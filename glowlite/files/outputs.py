@@ -153,7 +153,7 @@ def output_path(option: str, path: Path, *kinds: Kind) -> Path:
 
 
 def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path | int]:
-    """The kind of an output, and its place: a path that is no link, or a descriptor that is open already."""
+    """The kind of an output, and its place: a path that is not a link, or a descriptor that is open already."""
     suffix = path.suffix.lower()
     suffixes = [suffix for kind in kinds for suffix in kind.suffixes]
     kind = next((kind for kind in kinds if suffix in kind.suffixes), None) or (None if suffixes else kinds[0])
@@ -175,9 +175,9 @@ def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path 
             raise OutputError(f"{where} is a folder; name a file")
         is_stream = stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
         if not stat.S_ISREG(mode) and not (is_stream and kind.goes_into_streams):
-            raise OutputError(f"{where}: is no regular file, so it is left alone; name another place")
+            raise OutputError(f"{where}: is not a regular file, so it is left alone; name another place")
         if stat.S_ISREG(mode) and place.stat().st_size and not kind.is_ours(place):
-            what = f"exists and is no {kind.name}, so it" if kind.name else "exists, and"
+            what = f"exists and is not a {kind.name}, so it" if kind.name else "exists, and"
             raise OutputError(f"{where}: {what} is left alone; name another file")
         if not os.access(place, os.W_OK):
             raise OutputError(f"{where}: may not be written; change its permissions, or name another file")
@@ -207,7 +207,7 @@ def _is_file_or_nothing(place: Path) -> bool:
 def _try_folder(folder: Path) -> None:
     """Raise OSError unless a file can be made in `folder`."""
     if not folder.is_dir():
-        raise NotADirectoryError(None, f"{folder} is no folder")
+        raise NotADirectoryError(None, f"{folder} is not a folder")
     with contextlib.suppress(_Tried), atomic_path(folder / "tried"):
         raise _Tried
 

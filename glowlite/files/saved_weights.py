@@ -12,7 +12,7 @@ from glowlite.arrays.backend import to_host
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.errors import GlowliteError
 
-STATE = "training/"  # arrays of the training run, which are no part of the model
+STATE = "training/"  # arrays of the training run, which are not part of the model
 AVERAGE = STATE + "average_sum"  # as AveragedWeights holds it, with the bias of its start
 
 

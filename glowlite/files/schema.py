@@ -51,16 +51,16 @@ def read_json(content: bytes | str, where: str, error: type[GlowliteError] = Glo
             text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite, object_pairs_hook=_without_doubles
         )
     except UnicodeDecodeError:
-        reason = "it is no text in UTF-8"
+        reason = "it is not text in UTF-8"
     except (json.JSONDecodeError, Mismatch) as found:
         reason = str(found)
     except RecursionError:
         reason = "lists and objects lie too deep in each other"
-    raise error(f"{where}: is no JSON that glowlite reads: {reason}")
+    raise error(f"{where}: is not valid JSON: {reason}")
 
 
 def _refuse(name: str) -> float:
-    raise Mismatch(f"it holds {name}, which is no number")
+    raise Mismatch(f"it holds {name}, which is not a number")
 
 
 def _integer(digits: str) -> int:

@@ -62,7 +62,7 @@ class TensorFile:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-            raise DamagedError(f"cannot read {path}: it is no whole safetensors file; is it complete?")
+            raise DamagedError(f"cannot read {path}: it is not a whole safetensors file; is it complete?")
         where = f"cannot read {path}"
         header = checked(HEADER, read_json(file.read(length), where, DamagedError), where, DamagedError)
         self.metadata: dict[str, str] = header.pop(METADATA, {})

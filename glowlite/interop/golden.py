@@ -62,7 +62,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         contents, metadata = file.read(), file.metadata
     for needed in ("param/", "x", "log_prob", "grad/", "grad_x"):
         if not any(name.startswith(needed) if needed.endswith("/") else name == needed for name in contents):
-            raise GlowliteError(f"{path} is no golden file: it holds no {needed}")
+            raise GlowliteError(f"{path} is not a golden file: it holds no {needed}")
     return {name: t.astype(np.float64) if t.dtype.kind == "f" else t for name, t in contents.items()}, metadata
 
 

@@ -27,7 +27,7 @@ class Layout:
 
 
 def vector(*shape: int) -> Layout:
-    """One number a channel, (C,), stored in `shape`, where -1 stands for C: (1, -1, 1, 1) is (1, C, 1, 1)."""
+    """One number per channel, (C,), stored in `shape`, where -1 stands for C: (1, -1, 1, 1) is (1, C, 1, 1)."""
     return Layout(lambda t: t.reshape(-1), lambda g: g.reshape(shape))
 
 

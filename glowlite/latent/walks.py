@@ -1,4 +1,4 @@
-r"""Walks and directions in latent space (section 5, figures 5, 6): latents are lists of arrays (N, h, w, c), one a level.
+r"""Walks and directions in latent space (section 5, figures 5, 6): latents are lists of arrays (N, h, w, c), one per level.
 
     linear      z(t) = (1 - t) a + t b
     spherical   z(t) = (sin((1 - t) w) a + sin(t w) b) / sin w,    w the angle between a and b, levels as one vector
@@ -29,7 +29,7 @@ SMALLEST_SINE = 1e-6  # of an angle: below it a and b lie on one line, and the w
 
 
 def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> Latents:
-    """`steps` latents from each of a to its partner in b, both ends among them: (N steps, h, w, c) a level, pair by pair.
+    """`steps` latents from each of a to its partner in b, both ends among them: (N steps, h, w, c) per level, pair by pair.
 
     The ends are a and b to the last bit. Where a and b point the same way, or opposite ways, a spherical walk is linear.
     Raises ShapeError for latents of different shapes, GlowliteError for fewer than 2 steps. Cost: `steps` copies of a.
@@ -46,7 +46,7 @@ def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> 
 def four_corners(
     a: Latents, b: Latents, c: Latents, d: Latents, rows: int, columns: int | None = None, spherical: bool = False
 ) -> Latents:
-    """A sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns, h, w, c) a level, row by row.
+    """A sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns, h, w, c) per level, row by row.
 
     Two walks down the sides, and from each of one to its partner in the other. `columns`: as many as rows, if left out.
     """
@@ -71,7 +71,7 @@ def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = Fal
 
 
 def attribute_direction(latents: Latents, labels: Array) -> Latents:
-    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h, w, c) a level.
+    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h, w, c) per level.
 
     labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are there.
     """
@@ -96,7 +96,7 @@ def flatten(latents: Latents) -> Array:
 
 
 def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents:
-    """The inverse of `flatten`: vectors (N, D) -> latents of `shapes`, (h, w, c) a level: `config.latent_shapes()`.
+    """The inverse of `flatten`: vectors (N, D) -> latents of `shapes`, (h, w, c) per level: `config.latent_shapes()`.
 
     Raises ShapeError if D is not the sum of their sizes.
     """
@@ -131,10 +131,10 @@ def check_pair(a: Latents, b: Latents) -> None:
 
 
 def check_latents(where: str, latents: Any) -> Namespace:
-    """The backend of latents. Raises ShapeError unless they are a list of arrays (N, ...), one a level, of one N."""
+    """The backend of latents. Raises ShapeError unless they are a list of arrays (N, ...), one per level, of one N."""
     is_list = isinstance(latents, (list, tuple)) and len(latents) > 0
     if not is_list or not all(hasattr(z, "shape") and getattr(z, "ndim", 0) for z in latents):
-        raise ShapeError(f"{where}: expected latents, a list of arrays (N, h, w, c), one a level, got {shown(latents)}")
+        raise ShapeError(f"{where}: expected latents, a list of arrays (N, h, w, c), one per level, got {shown(latents)}")
     if len({len(z) for z in latents}) != 1:
         raise ShapeError(f"{where}: expected as many images in every level, got {[len(z) for z in latents]}")
     return namespace(latents[0])

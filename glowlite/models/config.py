@@ -113,7 +113,7 @@ class GlowConfig:
         return height * width * channels
 
     def latent_shapes(self) -> list[tuple[int, int, int]]:
-        """(h, w, c) of each latent, one a level: (H/2, W/2, 2C), (H/4, W/4, 4C), ...; the last has twice the channels."""
+        """(h, w, c) of each latent, one per level: (H/2, W/2, 2C), (H/4, W/4, 4C), ...; the last has twice the channels."""
         height, width, channels = self.image_shape
         shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.L + 1)]
         return [*shapes[:-1], (*shapes[-1][:2], 2 * shapes[-1][2])]

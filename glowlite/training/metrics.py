@@ -49,7 +49,7 @@ class Metrics:
     held_out_bits_per_dim: where evaluated, of the averaged weights if there are any, and then
     held_out_raw_bits_per_dim of the raw ones; drift: of the last step; condition: the largest
     condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits, or, for
-    data that are no images, in their own unit. Those of raw weights and of a reconstruction are None
+    data that are not images, in their own unit. Those of raw weights and of a reconstruction are None
     where they are not finite; of the others none is written then.
     """
 

@@ -43,7 +43,7 @@ OF_A_TYPE = {"int": COUNT, "float": number(), "float | None": maybe(number())}
 
 
 def line_of(kind: type[Metrics | Timing]) -> Form:
-    """The form of a line: every field of the class, and none that is no number."""
+    """The form of a line: every field of the class, and none that is not a number."""
     return record({field.name: OF_A_TYPE[str(field.type)] for field in dataclasses.fields(kind)}, others=maybe(number()))
 
 

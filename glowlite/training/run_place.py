@@ -42,7 +42,7 @@ def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
                 f"--out {path}: holds {_listed(names)}, but no {CONFIG}; put it back to go on with that run, or name"
                 " another folder"
             )
-        raise GlowliteError(f"--out {path}: is no run, and not empty: it holds {_listed(names)}; name another folder")
+        raise GlowliteError(f"--out {path}: is not a run, and not empty: it holds {_listed(names)}; name another folder")
     config = read_config(path)
     if not (overwrite or resume or may_begin_again(path, config)):
         raise GlowliteError(
@@ -86,7 +86,7 @@ def _listed(names: list[str]) -> str:
 def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
     """The files that a run of this `config` wrote into its folder, config.json last; its report and directions, too.
 
-    Raises GlowliteError for a link or the like under the name of one: it is no file of a run, and is left alone.
+    Raises GlowliteError for a link or the like under the name of one: it is not a file of a run, and is left alone.
     """
     folders: dict[Path, Callable[[Path], object]] = {path: _is_of_run}
     folders[path / CHECKPOINTS] = lambda file: CHECKPOINT.fullmatch(file.name)
@@ -96,7 +96,7 @@ def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
     files = [file for file in found if folders[file.parent](file)]
     for file in files:
         if not stat.S_ISREG(os.lstat(file).st_mode):
-            raise GlowliteError(f"{file}: is no regular file, as a run writes it; remove it, or name another --out")
+            raise GlowliteError(f"{file}: is not a regular file, as a run writes it; remove it, or name another --out")
     return sorted(files, key=lambda file: file.name == CONFIG)
 
 
@@ -150,7 +150,7 @@ def alone_in(path: Path) -> Iterator[None]:
         raise GlowliteError(f"{path / LOCK}: {reason}") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise GlowliteError(f"{path / LOCK}: is no regular file; remove it")
+            raise GlowliteError(f"{path / LOCK}: is not a regular file; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -49,7 +49,7 @@ BUGS = [
         "test_outputs.py::test_a_file_is_replaced_by_its_kind_alone",
     ),
     bug(
-        PLACE, "a folder that is no run is taken", "training/run_place.py",
+        PLACE, "a folder that is not a run is taken", "training/run_place.py",
         "    if not names:\n", "    if CONFIG not in names:\n", FOREIGN,
     ),
     bug(

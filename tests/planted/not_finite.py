@@ -140,7 +140,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a reconstruction that is not finite makes a line of metrics that is no JSON",
+        "a reconstruction that is not finite makes a line of metrics that is not JSON",
         "training/loop.py",
         "    return value if math.isfinite(value) else None",
         "    return value",

@@ -2,7 +2,7 @@
 
 The table is made from the source itself: wherever a command reads `options.NAME`, training a setting, or the model a field
 of its configuration, there is a bug that puts the default there. What is read for a message only, or to be checked only,
-is no bug of this kind; NO_DIFFERENCE has the others that are none.
+is not a bug of this kind; NO_DIFFERENCE has the others that are none.
 """
 
 from __future__ import annotations

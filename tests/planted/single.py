@@ -170,7 +170,7 @@ BUGS = [
     ),
     Bug(
         COPIES,
-        "the parameters of a copy are no views of its vectors",
+        "the parameters of a copy are not views of its vectors",
         "arrays/parameters.py",
         "        self._bind()\n\n    def assign",
         "\n    def assign",

@@ -97,7 +97,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a rotation comes from numbers that are no Gaussian ones",
+        "a rotation comes from numbers that are not Gaussian ones",
         "bijectors/invertible_conv.py",
         "np.linalg.qr(rng.standard_normal((channels, channels)))",
         "np.linalg.qr(rng.uniform(-1, 1, (channels, channels)))",

@@ -88,7 +88,7 @@ def keywords(function: Any) -> list[str] | None:
 
 def _keywords_of_text(line: str) -> list[str] | None:
     """Of `f(self, int a, *rest, b=(1, 2), c=None) -> d`: b, c.
-    None if the line is no signature, or ends in any keywords.
+    None if the line is not a signature, or ends in any keywords.
     """
     match = re.fullmatch(r"[\w.]+\((.*)\)( -> .*)?", line.replace("\\", ""))
     if match is None or "**" in match[1]:

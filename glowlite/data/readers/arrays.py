@@ -60,7 +60,7 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
     labels = tuple(str(label) for label in names.ravel())
     if attributes.shape != (len(images), len(labels)) or attributes.dtype.kind not in "biuf" or names.dtype.kind not in "US":
         raise DataError(
-            f"{path}: expected attributes ({len(images)}, {len(labels)}), one row an image and one column a name,"
+            f"{path}: expected attributes ({len(images)}, {len(labels)}), one row per image and one column per name,"
             f" got {attributes.shape}, {attributes.dtype}, and names of {names.dtype}"
         )
     return Reading(images, None, labels, attributes > 0, NO_ATTRIBUTES)

@@ -83,19 +83,19 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     comma = "," if path.suffix == ".csv" else None
     try:
         if path.stat().st_size > LARGEST:
-            raise DataError(f"{path}: has more than {LARGEST >> 20} MiB, so it is no list of CelebA's; get it again")
+            raise DataError(f"{path}: has more than {LARGEST >> 20} MiB, so it is not CelebA's list; get it again")
         with open_regular(path, DataError) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 yield f"{path}, line {number}", [word.strip() for word in line.strip().split(comma)]
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DataError(f"{path}: cannot be read: {reason}; get it again") from None
 
 
 def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """The names (A,), and what holds of every picture, bool (A,).
 
-    The file: a count, the names, then a line a picture. A .csv has no count, and a name for the column of pictures.
+    The file: a count, the names, then a line per picture. A .csv has no count, and a name for the column of pictures.
     """
     lines = _lines(path)
     count = None

@@ -106,7 +106,7 @@ def _labels(path: Path, count: int) -> np.ndarray:
     labels = _read(path, LABELS)
     if len(labels) != count:
         raise DataError(
-            f"{path}: expected {count} labels, one an image, got {len(labels)}; get images and labels from one place"
+            f"{path}: expected {count} labels, one per image, got {len(labels)}; get images and labels from one place"
         )
     return labels
 

@@ -31,7 +31,7 @@ class Lmdb:
     """The keys and values of a data.mdb, in the order of its keys. From any thread.
 
     Raises DataError for a file that is none, is shorter than it says, or has a damaged tree.
-    Cost: one look at the tree, which is less than a hundredth of a database of pictures, and 24 bytes a value and its key.
+    Cost: one look at the tree, which is less than a hundredth of a database of pictures, and 24 bytes per value and its key.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +129,7 @@ class Lmdb:
         return content
 
     def _none(self) -> DataError:
-        return DataError(f"{self.path}: is no LMDB, or a damaged one; get it again")
+        return DataError(f"{self.path}: is not an LMDB, or a damaged one; get it again")
 
     def _truncated(self, expected: int) -> DataError:
         return DataError(f"{self.path}: is truncated: it has {self._file.size} bytes, expected {expected}; get it again")

@@ -52,7 +52,7 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
     content = file.read(length)
     found = _entries(content.decode("utf-8", "replace"))
     if len(content) < length or found is None:
-        raise _damaged(source, "its header is no description of an array")
+        raise _damaged(source, "its header is not a description of an array")
     descr, axes = found["descr"], re.findall(r"\d+", found["shape"] or "")
     if descr is None:
         raise DataError(f"{source}: expected uint8 images (N, H, W, C), got records of several fields; save one of them")

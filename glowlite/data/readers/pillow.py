@@ -20,7 +20,7 @@ from glowlite.files.inputs import open_regular
 
 SKIP = "fix or remove it (python -m glowlite.data lists all), or pass over such images with --skip-corrupt"
 WHITE = "what is transparent laid on white"
-SIXTEEN = "16 bits a value, rounded to 8"
+SIXTEEN = "16 bits per value, rounded to 8"
 FRAMES = "the first of its frames"
 FOUR_INKS = "4 channels of ink turned to colours"
 UNTURNED = "EXIF cannot be read, so not turned"
@@ -44,7 +44,7 @@ def read_picture(
     """uint8 (h, w, 1) for a grey picture, (h, w, 3) for any other; and what was done to it, a few words each.
 
     `keep_alpha`: what is transparent is not laid on white, but the last of 2 or 4 channels. Raises DataError, with
-    `advice`, for what is no picture, no regular file, damaged, too large for Pillow or memory, or floating point.
+    `advice`, for what is not a picture, not a regular file, damaged, too large for Pillow or memory, or floating point.
     """
     Image = pil_image()
     name = str(file) if name is None else name
@@ -64,7 +64,7 @@ def read_picture(
 
 
 def read_mode(file: Path) -> str:
-    """Pillow's mode, from the first bytes of a file. Raises DataError for what is no picture."""
+    """Pillow's mode, from the first bytes of a file. Raises DataError for what is not a picture."""
     try:
         with opened(file) as image:
             mode: str = image.mode
@@ -117,7 +117,7 @@ def unreadable(name: str, error: Exception, advice: str) -> DataError:
 
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):
-        reason = "it is no image"
+        reason = "it is not an image"
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror
     return DataError(f"{name}: cannot be read: {reason}; {advice}")
@@ -189,7 +189,7 @@ def _eight_bits(picture: Any, name: str) -> Any:
 
 
 def _alpha_of_bmp(image: Any) -> Any:
-    """The fourth bytes of a BMP of 32 bits a pixel, which Pillow drops, as its image L; None where they hold nothing."""
+    """The fourth bytes of a BMP of 32 bits per pixel, which Pillow drops, as its image L; None where they hold nothing."""
     tile = image.tile[0] if image.format in ("BMP", "DIB") and image.tile else None
     if tile is None or tile[0] != "raw" or tile[3][0] != "BGRX":
         return None
