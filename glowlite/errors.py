@@ -1,4 +1,4 @@
-"""The errors that are a user's to mend, each one clear line; command lines print it and exit with 2."""
+"""The errors that a user can fix, each one clear line; command lines print it and exit with 2."""
 
 
 class GlowliteError(Exception):

@@ -1,4 +1,4 @@
-"""Lines for a person: names from outside are made printable, so that none can break a line, colour it, or end the program.
+"""Lines for a reader: names from outside are made printable, so that none can break a line, colour it, or end the program.
 
 A name of a file can hold any byte but zero and the slash; a value of a header any text. What a terminal would act upon
 (line breaks, escape sequences, marks that turn the direction of writing) is shown as Python would write it: `\\n`, `\\x1b`.
@@ -43,7 +43,7 @@ def shortened(text: object, most: int = 60) -> str:
 def say(line: object) -> None:
     """Print one line on stdout, at once. Raises OSError where it cannot be written, as on a full disk.
 
-    If nobody reads any more, as behind `| head`, the rest is written nowhere and the work goes on.
+    If no reader is left, as behind `| head`, the rest is written nowhere and the work goes on.
     """
     try:
         _write(sys.stdout, line)
@@ -73,7 +73,7 @@ def bar(items: Iterable[Any] | None = None, title: str | None = None, total: int
 
 
 def _write(stream: TextIO | None, line: object) -> None:
-    """Nobody listens to a stream that is closed: that is no reason to end."""
+    """Write a line to a stream, or nowhere if it is closed: that is no reason to end."""
     if stream is None or stream.closed:
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -82,13 +82,13 @@ def _write(stream: TextIO | None, line: object) -> None:
 
 
 def _above_bars() -> contextlib.AbstractContextManager[None]:
-    """Inside, progress bars are off the screen; afterwards they are drawn again, below what was written."""
+    """Return a block in which progress bars are off the screen; then they are drawn below what was written."""
     tqdm = sys.modules.get("tqdm")
     return contextlib.nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """What the stream still holds, and all that comes, goes nowhere: Python would try again at its end, and complain."""
+    """Discard what the stream still holds, and all that comes: Python would try again at its end, and complain."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

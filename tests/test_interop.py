@@ -142,7 +142,7 @@ def test_a_reversal_is_read_from_the_metadata(reversed_channels, tmp_path, said,
 def test_a_reversal_that_no_metadata_tell_of_is_an_option(reversed_channels, tmp_path, said, capsys):
     path = tmp_path / "golden.safetensors"
     save_file(reversed_channels, path, said)
-    with pytest.raises(GlowliteError, match=r"golden.safetensors: .*no tensor tells the permutation"):
+    with pytest.raises(GlowliteError, match=r"golden.safetensors: .*no tensor says the permutation"):
         main(["check", str(path)])
     for permutation in ("reverse", "reverse,reverse,reverse"):
         assert main(["check", str(path), "--permutation", permutation]) == 0
@@ -370,7 +370,7 @@ def test_both_factors_of_a_product_and_flags_are_checked():
         ({"K": 0}, "K must be a whole number from 1"),
         ({"K": 10**9}, "K must be a whole number"),
         ({"K": True}, "K must be a whole number"),
-        ({"K": 4000}, "no tensor tells the permutation of level 1"),
+        ({"K": 4000}, "no tensor says the permutation of level 1"),
         ({"L": 10**9}, "L must be a whole number from 1 to 16"),
         ({"permutation": 5}, "permutation must be a text"),
         ({"image_size": 8}, "image_size must be"),

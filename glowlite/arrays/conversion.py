@@ -19,7 +19,7 @@ GENERIC = "bring them to 0 (black) .. 255 (white), round them, and convert them 
 
 
 def value_advice(array: Any) -> str:
-    """How `array`, called x, becomes uint8. It has a dtype and a shape and is indexed by rows: NumPy's, HDF5's, a file's."""
+    """Say how `array`, called x, becomes uint8: one of NumPy, HDF5 or a file, with a dtype, a shape and rows."""
     kind = array.dtype.kind
     if kind == "b":
         return "use 255 * x.astype('uint8')"
@@ -36,7 +36,7 @@ def value_advice(array: Any) -> str:
 
 
 def shape_advice(shape: tuple[int, ...]) -> str | None:
-    """What to do where this is not the shape of images (N, H, W, C) or (N, H, W), or hardly; None where it can be."""
+    """Say what to do where this is hardly the shape of images (N, H, W, C) or (N, H, W); None where it can be."""
     if len(shape) == 4 and shape[1] <= MAX_CHANNELS < shape[3] and shape[1] < shape[2]:
         return "channels come last: use x.transpose(0, 2, 3, 1)"
     if len(shape) == 3 and _is_one_image(*shape):

@@ -125,7 +125,7 @@ def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals
 
 
 def table(report: dict[str, Any]) -> str:
-    """What the terminal shows."""
+    """Yield the lines that the terminal shows."""
     squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
     lines = [
         report["title"],

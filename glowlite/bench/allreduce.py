@@ -18,7 +18,7 @@ ROUNDS = 7
 
 
 def peak_mib() -> float:
-    """The most memory this process has held, where the system tells; else NaN."""
+    """The most memory this process has held, where the system says so; else NaN."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8")) if status.exists() else None
     return float("nan") if found is None else int(found[1]) / 1024

@@ -45,7 +45,7 @@ def synchronise(xp: Namespace) -> None:
 
 
 def seconds(task: Task, times: int, xp: Namespace) -> float:
-    """Of one of so many runs of the task, from an idle device to an idle device."""
+    """Measure the seconds of one of so many runs of the task, from an idle device to an idle device."""
     synchronise(xp)
     began = time.perf_counter()
     for _ in range(times):
@@ -160,7 +160,7 @@ def high_water(task: Task, xp: Namespace) -> tuple[int, int]:
 
 
 def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
-    """As `peak.peak_bytes`, but `resident` is of CuPy's pool. The first step, which fills caches, is not looked at."""
+    """Measure as `peak.peak_bytes` does, but `resident` in CuPy's pool, after a first step that fills caches."""
     gc.collect()
     model, x = job.model(memory, xp), job.images(xp)
     optimizer = Adam(model.store.theta)
@@ -205,7 +205,10 @@ def report(
     job: Job, policies: list[str], rounds: int, depths: list[int], sampled: Job | None, xp: Namespace,
     squares: Sequence[int] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """As the one of the CPU; `sampled`: the job whose latency is measured; `squares`: sides of the matrices of the peak."""
+    """Make the same report as on the CPU.
+
+    `sampled`: the job whose latency is measured; `squares`: sides of the matrices of the peak.
+    """
     config, pool, squares = job.config, xp.get_default_memory_pool(), squares or SQUARES
     names = [f"sgemm:{n}" for n in squares]
     tasks = {f"sgemm:{n}": square(n, xp) for n in squares} | level_products(job, xp) | step_tasks(job, policies, xp)
@@ -259,7 +262,7 @@ def report(
 
 
 def table(report: dict[str, Any]) -> str:
-    """What the terminal shows."""
+    """Yield the lines that the terminal shows."""
     squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
     levels = ", ".join(f"{value:.0f}" for value in report["level_gflops"])
     f = report["sample"]

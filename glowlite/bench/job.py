@@ -31,7 +31,7 @@ class Job:
         return Workers(self.threads, self.tile, self.blas)
 
     def model(self, memory: str = "reversible", xp: Namespace = np) -> Glow:
-        """With ActNorm as data leave it, and output layers that are not zero, so that no time is saved on zeros."""
+        """Make a model with ActNorm as data leave it and output layers that are not zero: zeros could save time."""
         model = Glow(self.config, memory=Memory.parse(memory), workers=self.workers(), xp=xp)
         model.initialize(self.images(xp))
         rng = np.random.default_rng(0)

@@ -43,7 +43,7 @@ def gather_and_scatter_seconds(job: Job, memory: str, steps: int = 5) -> float:
 
 @contextmanager
 def clocked() -> Iterator[list[float]]:
-    """Inside, the calls of CLOCKED add up their seconds in the list's one number."""
+    """Have calls of CLOCKED inside the block add their seconds to the list's one number."""
     spent, lock = [0.0], threading.Lock()
 
     def around(function: Any) -> Any:
@@ -67,7 +67,7 @@ def clocked() -> Iterator[list[float]]:
 
 
 def shares(step: Times, products: Times, optimiser: Times, data: Times, gather_and_scatter: float) -> dict[str, float]:
-    """Of a step and its data, by part; they add up to 1."""
+    """Return the share of each part of a step and its data; they add up to 1."""
     whole = step.median + data.median
     parts = {
         "products": products.median,

@@ -46,7 +46,7 @@ def peak_bytes(job: Job, memory: str) -> dict[str, int]:
 
 
 def measure(job: Job, memory: str) -> dict[str, int]:
-    """As `peak_bytes`, of this process."""
+    """Measure what `peak_bytes` returns, in this process."""
     step = make(memory, job)  # makes the model, runs nothing
     touch = step.__closure__  # the model and its optimiser, whose memory has to be there before
     for cell in touch or ():

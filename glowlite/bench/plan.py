@@ -1,4 +1,4 @@
-"""python -m glowlite.bench.plan: what each preset should take on a GPU, worked out and not measured, as Markdown.
+"""python -m glowlite.bench.plan: what each preset should take on a GPU, computed and not measured, as Markdown.
 
 Memory is counted from the code: the arrays that are there at a step's worst moment, under the policy `reversible`. It comes
 in the backward pass of a coupling network, when both hidden maps and their gradients are there at once;
@@ -69,7 +69,7 @@ VECTOR_PASSES = 16  # Adam 7, the average 3, the norm of the gradient in float64
 
 @cache
 def parameter_count(config: GlowConfig) -> int:
-    """Of a model that need not be made: a step of flow has the same on every level of any depth."""
+    """Count the parameters of a model that need not be made: a step has the same at every level, of any depth."""
     one = Glow(replace(config, K=1)).parameter_count()
     two = Glow(replace(config, K=2)).parameter_count()
     return one + (config.K - 1) * (two - one)
@@ -114,7 +114,10 @@ def kept_bytes(config: GlowConfig, images: int) -> float:
 
 
 def step_bytes(config: GlowConfig, images: int) -> float:
-    """Beyond the vectors, at the worst moment of a step of so many images at once; x, latents, their gradients included."""
+    """Count bytes beyond the vectors, at the worst moment of a step of so many images at once.
+
+    x, latents and their gradients are included.
+    """
     worst = max(
         hidden_bytes(level, config.width, images) + thin_bytes(level, config, images) + matrix_bytes(level, config)
         for level in levels(config)
@@ -249,7 +252,7 @@ def _time_table(jobs: Jobs, card: Card) -> str:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    return Parser("bench.plan", "What each preset should take on a GPU, worked out and not measured.").parse_args(arguments)
+    return Parser("bench.plan", "What each preset should take on a GPU, computed and not measured.").parse_args(arguments)
 
 
 def main() -> None:

@@ -105,7 +105,7 @@ def log_normal(z: Tensor, mean: Tensor, logs: Tensor) -> Tensor:
 
 
 def normflows_glow(config: GlowConfig) -> nn.Module:
-    """As its documentation builds one: LU 1x1 convolutions, Gaussian bases with a mean and a scale each."""
+    """Build one as its documentation does: LU 1x1 convolutions, Gaussian bases with a mean and a scale each."""
     height, width, channels = config.image_shape
     bases, merges, flows = [], [], []
     for i in range(config.L):

@@ -1,6 +1,6 @@
 """The work of a step: its floating-point operations, and its matrix products on their own.
 
-A forward pass is, a level of N h w pixels of C channels, K times: the coupling network's three products and the 1x1
+A forward pass is, per level of N h w pixels of C channels, K times: the coupling network's three products and the 1x1
 convolution; and the prior of the split. An addition and a multiplication are two operations. The border channel, which is
 known beforehand, is not counted, nor is anything element-wise. A training step in constant memory is four forward passes:
 forward, the networks again in backward, and the gradients by their inputs and by their weights.
@@ -67,7 +67,7 @@ def products(config: GlowConfig) -> list[Product]:
 
 
 def forward_flops(config: GlowConfig, images: int) -> float:
-    """Of the matrix products of one forward pass over `images`."""
+    """Count the operations of the matrix products of one forward pass over `images`."""
     return 2.0 * images * sum(p.times * p.rows * p.inner * p.pixels for p in products(config))
 
 

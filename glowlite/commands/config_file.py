@@ -89,7 +89,7 @@ def _no_mapping(where: str) -> GlowliteError:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, and in which line: PyYAML's own words take five lines."""
+    """Say what is wrong, and in which line: PyYAML's own words take five lines."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or getattr(error, "reason", None)
     line = "" if mark is None else f"line {mark.line + 1}: "
     return shortened(f"{line}{problem or error}", 100)

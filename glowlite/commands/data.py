@@ -46,7 +46,7 @@ def rows_to_save(data: Dataset, random_crop: bool) -> Rows:
     """All images in their own order. Raises GlowliteError where an .npy could not stand for the data set."""
     train, held_out = data.train, data.held_out
     if not (isinstance(train, Rows) and isinstance(held_out, Rows) and train.images is held_out.images):
-        raise GlowliteError(f"--save: {data.source} has held-out images of its own, which one .npy cannot tell apart")
+        raise GlowliteError(f"--save: {data.source} has held-out images of its own, which one .npy cannot keep apart")
     if random_crop:
         raise GlowliteError("--save: random crops are drawn in training; save without --random-crop, and crop then")
     return Rows(train.images, np.sort(np.concatenate((train.rows, held_out.rows))))
@@ -82,7 +82,7 @@ def read_all(images: Images, progress: Any) -> tuple[np.ndarray, int]:
 
 
 def describe(data: Dataset, reader: str) -> Iterator[str]:
-    """What there is to say of a data set, line by line."""
+    """Yield what there is to say of a data set, line by line."""
     height, width, channels = data.image_shape
     total = len(data.train) + len(data.held_out)
     with bar(total=total, unit="image", leave=False) as progress:

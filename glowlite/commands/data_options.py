@@ -23,5 +23,5 @@ def add_data_options(parser: Parser) -> None:
 
 
 def preparation_of(options: argparse.Namespace) -> Preparation:
-    """What these options ask for. Raises DataError for random crops without a size."""
+    """Return the preparation that these options ask for. Raises DataError for random crops without a size."""
     return Preparation(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Preparation)})

@@ -64,7 +64,7 @@ def export(loaded: LoadedModel, data: Dataset, path: Path, dtype: str, held_out:
 
 
 def named(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a training, its data by their name alone: a model that is passed on tells nobody's folders."""
+    """Return options of training with the data's name alone: a model file reveals no folders of a person."""
     if "data" not in options:
         return options
     name, colon, path = options["data"].partition(":")

@@ -57,9 +57,9 @@ class Interrupts:
 
 
 def _say(text: str) -> None:
-    """To stderr, past Python's buffers, which a signal may have interrupted half-way; a terminal may be gone.
+    """Write to stderr, past Python's buffers, which a signal may have interrupted; a terminal may be gone.
 
-    Of several ranks, the first does.
+    Among several ranks, only the first does.
     """
     if not is_first():
         return

@@ -1,4 +1,4 @@
-"""What the commands that use a flow work on: a trained model, by folder, file or name, and the images held out from it."""
+"""A trained model, by folder, file or name, and its data: what the commands that use a flow work on."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         given |= PRESETS[name]
     words += as_words(parser, from_file, typed.config)
     for data in (from_file.get("data"), _typed_data(parser, arguments)):
-        check_meaning(str(data))  # of what a person named; never of a default, nor of a run
+        check_meaning(str(data))  # where the user named it; never a default, nor the option of a run
     given |= from_file
     if typed.resume and typed.overwrite:
         raise GlowliteError("--resume goes on with the run in --out, and --overwrite replaces it; give one of them")
@@ -83,7 +83,7 @@ def _typed_words(arguments: list[str] | None) -> list[str]:
 
 
 def _options_of_run(run: Path) -> dict[str, Any]:
-    """What a run was begun with; nothing for one that has not begun."""
+    """Return the options a run was begun with; none for one that has not begun."""
     if not (run / "config.json").exists():
         return {}
     options: dict[str, Any] = read_config(run)["options"]

@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, shortened(f"{self.prog}: error: {said}; {self._advice()}", LONGEST) + "\n")
 
     def _advice(self) -> str:
-        """What to do about an error: how the command is called, where words belong to it that are not options."""
+        """Say what to do about an error: how the command is called, if words that are not options belong to it."""
         words = [_shown_word(action) for action in self._actions if not action.option_strings]
         if not words:
             return "see --help"
@@ -150,7 +150,7 @@ def _outcome(main: Callable[[], int | None], program: str) -> tuple[int, bool]:
 
 
 def _prepare() -> None:
-    """Whatever is said from now on, by a library or on a signal, is one line."""
+    """Have whatever is said from now on, by a library or on a signal, be one line."""
     open_streams()
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # the commands say what is not finite
     warnings.showwarning = _show_warning

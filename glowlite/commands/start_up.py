@@ -1,4 +1,4 @@
-"""What a command sees to before anything else, its imports among it: its streams, and what a signal does.
+"""What a command does before anything else, even its imports: it opens its streams and answers signals.
 
 A signal that comes while Python itself starts, before the first line of glowlite is read, is answered by Python. So this
 file imports next to nothing before it listens.
@@ -14,7 +14,7 @@ from types import FrameType
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):
     SIGNALS[signal.SIGHUP] = "hung up"
-_told: list[int] = []  # the signal that has been answered, if any
+_answered: list[int] = []  # the signal that has been answered, if any
 
 
 class Interrupted(KeyboardInterrupt):
@@ -80,7 +80,7 @@ def _answer_by(handler: object) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    _tell(number)
+    _say_why(number)
     os._exit(128 + number)
 
 
@@ -88,21 +88,21 @@ def _raise(number: int, frame: FrameType | None) -> None:
     for other in SIGNALS:
         if signal.getsignal(other) is _raise:
             signal.signal(other, _end)
-    _tell(number)
+    _say_why(number)
     raise Interrupted(number)
 
 
-def _tell(number: int) -> None:
+def _say_why(number: int) -> None:
     """Say once why the program ends; past Python's buffers, which the signal may have found half-way through a line.
 
-    Of several ranks, which most often have the signal together, the first one says it.
+    Among several ranks, which most often have the signal together, the first one says it.
     """
     import contextlib
 
     from glowlite.distributed.launcher import is_first
 
-    if not _told and is_first():
-        _told.append(number)
+    if not _answered and is_first():
+        _answered.append(number)
         with contextlib.suppress(OSError):  # a bar may stand where the line should begin
             os.write(2, b"\n" * os.isatty(2) + f"{SIGNALS[signal.Signals(number)]}\n".encode())
 

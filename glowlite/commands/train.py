@@ -53,7 +53,7 @@ class Progress:
     def on_step(self, step: int, result: StepResult | None) -> None:
         if not self.bar.disable:
             rate = self.bar.format_dict["rate"] or 0.0
-            if result is None or result.known:  # nobody waits for a GPU to see a number go by
+            if result is None or result.known:  # a bar does not wait for a GPU
                 self.loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
             self.bar.set_postfix_str(f"{self.loss}, {rate * self.settings.batch:.0f} images/s", False)
             self.bar.update()
@@ -83,7 +83,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """As 42 s, 3:07 min or 5:20 h."""
+    """Write a duration as 42 s, 3:07 min or 5:20 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -146,7 +146,7 @@ def going_on(path: Path) -> str:
 
 
 def outcome(training: Training, path: Path) -> str:
-    """How the run ended, in one line. It may have gone further than --steps, or not so far as to an evaluation."""
+    """Say how the run ended, in one line. It may have gone further than --steps, or not so far as to an evaluation."""
     state, steps = training.state, training.settings.steps
     past = f"the run is at step {state.step} already, and --steps is {steps}; " if state.step > steps else ""
     if state.held_out is None:
@@ -179,7 +179,7 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
 
 
 def facts(training: Training, data: Dataset) -> dict[str, Any]:
-    """What every rank must have as the others have it, beside its options."""
+    """Return what every rank must have in common with the others, beside its options."""
     store, libraries = training.model.store, versions()
     return {
         **facts_of_data(data),
@@ -233,7 +233,7 @@ def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -
             f"{source['data']} has {source['images'][0]} training and {source['images'][1]} held-out images, but {path}"
             f" began with {' and '.join(map(str, begun['images']))}; bring the same data, or begin a new run"
         )
-    if "fingerprint" not in begun:  # of the first version: only the place can tell
+    if "fingerprint" not in begun:  # of the first version: only the place can show it
         place, before = source["options"]["data"], located(begun["options"]["data"])
         if place != before:
             raise GlowliteError(

@@ -68,7 +68,10 @@ def load(spec: str | os.PathLike[str], preparation: Preparation | None = None, p
 
 
 def _as_text(spec: Any) -> str:
-    """What names data, as text; a Path is a path, even where an embedded set has the same name. Raises DataError."""
+    """Return what names data as text; a Path stays a path, even where an embedded set has its name.
+
+    Raises DataError.
+    """
     if not isinstance(spec, (str, os.PathLike)):
         raise DataError(f"load: expected a name or a path, got {shown(spec)}")
     text = os.fsdecode(spec)
@@ -92,7 +95,10 @@ def is_there(spec: str) -> bool:
 
 
 def find_reader(spec: str) -> tuple[str, Path]:
-    """Which of READERS reads `spec`, a path or `reader:path`, and the path. Raises DataError if none does."""
+    """Return which of READERS reads `spec`, a path or `reader:path`, and the path.
+
+    Raises DataError if none does.
+    """
     name, _, rest = spec.partition(":")
     if name not in READERS or not rest:
         _check_link(Path(spec))
@@ -104,7 +110,7 @@ def find_reader(spec: str) -> tuple[str, Path]:
 
 
 def _recognise(spec: str, path: Path) -> str:
-    exists = spec != "" and path.exists()  # Path("") is the current folder, which nobody asked for
+    exists = spec != "" and path.exists()  # Path("") is the current folder, which was not asked for
     by_suffix = spec != "" and not exists and path.suffix.lower() in (".npz", ".npy", ".h5", ".hdf5")
     if exists or by_suffix:  # a reader says best what it misses
         for name, reader in READERS.items():
@@ -133,5 +139,5 @@ def _check_link(path: Path) -> None:
 
 
 def _name(path: Path) -> str:
-    """What a run on these data is called: the name of the file without its suffixes, or that of the folder."""
+    """Return the name of a run on these data: that of the file without its suffixes, or of the folder."""
     return path.resolve().name.partition(".")[0] or "data" if path.is_file() else path.resolve().name

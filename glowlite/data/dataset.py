@@ -71,12 +71,12 @@ class Dataset:
 
 
 def number_of(count: int, what: str) -> str:
-    """As `1 picture`, `2 pictures`."""
+    """Write a count as `1 picture` or `2 pictures`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def held_out_indices(count: int) -> np.ndarray:
-    """Which of `count` images are held out: a tenth, at least 1 and at most 1000, sorted.
+    """Choose which of `count` images are held out: a tenth, at least 1 and at most 1000, sorted.
 
     It depends on the number of images alone, so that training, evaluation and resumed runs agree.
     """
@@ -115,7 +115,7 @@ def make_dataset(
 def _prepare(
     read: Images | Pictures, preparation: Preparation, source: str, processes: int, labelled: bool
 ) -> tuple[Images, np.ndarray]:
-    """As images of one shape, and the rows of the sound ones: of all of them where labels have to follow."""
+    """Return images of one shape, and the rows of the sound ones: of all of them where labels have to follow."""
     if isinstance(read, Images):
         if not preparation.changes_pixels:
             return read, np.arange(len(read))

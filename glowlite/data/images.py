@@ -31,7 +31,7 @@ class Images(ABC):
         """
 
     def content(self, rows: np.ndarray) -> bytes:
-        """What tells the images of `rows` from others, one after the other: the bytes of their files, or their pixels."""
+        """Yield what identifies each image of `rows`: the bytes of its file, or its pixels."""
         return self.read(rows).tobytes()
 
     def file_sizes(self) -> list[int]:
@@ -112,10 +112,10 @@ class Pictures(ABC):
 
     @abstractmethod
     def name(self, row: int) -> str:
-        """How to call it in a message: a path, a key."""
+        """Return what to call it in a message: a path, a key."""
 
     def content(self, rows: np.ndarray) -> bytes:
-        """As that of Images. One that cannot be read has none."""
+        """Yield the same as Images does; a picture that cannot be read has none."""
         found = []
         for row in rows:
             with contextlib.suppress(DataError):
@@ -123,7 +123,7 @@ class Pictures(ABC):
         return b"".join(found)
 
     def file_sizes(self) -> list[int]:
-        """As that of Images."""
+        """The same as that of Images."""
         return []
 
 

@@ -1,6 +1,6 @@
-"""Images that a person brings to a trained model: whatever they are like, they become uint8 (H, W, C) of its shape.
+"""A user's own images for a trained model: whatever they are like, they become uint8 (H, W, C) of its shape.
 
-What had to be done to one is told, so that nobody is surprised by what the model saw. Pillow is imported when one is read.
+What had to be done to one is said, so that what the model saw is no surprise. Pillow is imported when one is read.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ SHOWN = 8  # kinds of files that a note names
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is of the system, or hidden, and so no picture that a person has put there."""
+    """Whether a file or folder of this name is of the system, or hidden, and so not a picture that a user has put there."""
     return name.startswith(".") or name.lower() in OF_SYSTEMS
 
 
@@ -95,7 +95,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _mode(entry: os.DirEntry[str]) -> int | None:
-    """Of what kind it is, or what a link leads to; None for a link that leads nowhere, or to itself."""
+    """Return its kind, or that of what a link leads to; None for a link that leads nowhere, or to itself."""
     if entry.is_file(follow_symlinks=False):
         return stat.S_IFREG  # known without a look at the file
     try:
@@ -105,7 +105,7 @@ def _mode(entry: os.DirEntry[str]) -> int | None:
 
 
 def _files(entry: os.DirEntry[str]) -> int:
-    """How many files stand there: 1 for a file; of a folder, what can be seen in it, without a word where it is closed."""
+    """Count the files there: 1 for a file; in a folder, those that can be seen, silently none where it is closed."""
     if not entry.is_dir(follow_symlinks=False):
         return 1
     return sum(len(names) for _, _, names in os.walk(entry.path))

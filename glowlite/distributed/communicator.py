@@ -43,7 +43,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def cores(self) -> int:
-        """How many threads this rank should use: its share of the cores of this machine."""
+        """Return how many threads this rank should use: its share of the cores of this machine."""
 
     @abstractmethod
     def allreduce(self, array: Any, pairwise: bool = False) -> None:

@@ -11,7 +11,7 @@ from glowlite.distributed.patience import PATIENCE
 
 
 def message_prefix() -> str | None:
-    """How a message of this rank should begin, or None if it should keep silent.
+    """Return how a message of this rank should begin, or None if it should keep silent.
 
     Where all ranks make one mistake, rank 0 says it and ends the others while they still wait for their turn; where that
     cannot be, since they are not joined by MPI, only rank 0 speaks.

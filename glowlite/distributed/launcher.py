@@ -33,12 +33,12 @@ def is_first() -> bool:
 
 
 def stopped_ranks() -> list[int]:
-    """The ranks on this machine that are stopped (SIGSTOP, a debugger), as far as the system tells: Linux does."""
+    """The ranks on this machine that are stopped (SIGSTOP, a debugger), as far as the system says: Linux does."""
     return sorted(rank for rank, process in _beside().items() if _state_and_parent(process)[0] in STOPPED)
 
 
 def ranks_without(library: str) -> list[int]:
-    """The ranks on this machine that have not loaded a file with `library` in its path, as far as the system tells."""
+    """The ranks on this machine that have not loaded a file with `library` in its path, as far as the system says."""
     return sorted(rank for rank, process in _beside().items() if library not in _read(process / "maps"))
 
 
@@ -52,7 +52,7 @@ class Watch:
         self._looked = -float("inf")
 
     def gone(self) -> list[int]:
-        """Those that were there before and have ended, as far as the system tells."""
+        """Those that were there before and have ended, as far as the system says."""
         if time.monotonic() < self._looked + self.SECONDS_BETWEEN:
             return []
         self._looked = time.monotonic()

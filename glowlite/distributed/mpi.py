@@ -91,9 +91,9 @@ def _begin(call: Callable[[], object]) -> threading.Thread:
 
 
 def _wait(thread: threading.Thread, seconds: float, where: str, otherwise: int | None = None) -> None:
-    """Until a thread is done, in this one, which signals can reach; when `seconds` have passed, end this process.
+    """Wait in this thread, which signals can reach, until another is done; end the process after `seconds`.
 
-    That ends the others, by the launcher: MPI itself can be told nothing while it starts or ends.
+    That ends the others, by the launcher: MPI itself takes no messages while it starts or ends.
     """
     patience, watch = Patience(seconds), Watch()
     while thread.is_alive():
@@ -125,12 +125,15 @@ def _library() -> Any:
 
 
 def speaking_time(rank: int, size: int, missing: list[int]) -> float:
-    """In how many seconds a rank says who is missing: the first of the others at once, which ends those with the same."""
+    """Return after how many seconds a rank says who is missing.
+
+    The first of the others says so at once, which ends those that would say the same.
+    """
     return TURN * sum(other not in missing for other in range(min(rank, size)))
 
 
 def waited_for(ranks: list[int]) -> str:
-    """As `rank 2`, `ranks 1, 2`; and whether one is stopped."""
+    """Name ranks as `rank 2` or `ranks 1, 2`, and say whether one is stopped."""
     stopped = set(stopped_ranks())
     names = [f"{rank} (stopped)" if rank in stopped else str(rank) for rank in ranks]
     return f"rank {names[0]}" if len(names) == 1 else f"ranks {', '.join(names)}"

@@ -142,7 +142,7 @@ class MpiProcesses(Communicator):
                 look()
 
     def _wait(self, requests: list[Any], what: str) -> None:
-        """Until all of these requests of MPI are done."""
+        """Wait until all of these requests of MPI are done."""
         done = requests[0].Test if len(requests) == 1 else lambda: self.mpi.Request.Testall(requests)
         self.wait_until(done, what)
 
@@ -153,7 +153,9 @@ class MpiProcesses(Communicator):
         return guard(lambda: self._end(what, stopped_ranks()) if patience.is_over() else None)
 
     def _impatient(self, what: str) -> Callable[[], None]:
-        """To be called often while this rank waits: it looks at the time, and whether another rank calls the roll.
+        """Return a function to be called often while this rank waits, which ends all if one is missing.
+
+        It looks at the time, and whether another rank calls the roll.
 
         A rank that comes when the roll is called is late, and not missing: the wait goes on, once.
         """
@@ -171,7 +173,7 @@ class MpiProcesses(Communicator):
 
     @contextmanager
     def _one_line(self, what: str) -> Iterator[None]:
-        """Errors of MPI, which are a page long, as one line."""
+        """Turn errors of MPI, which are a page long, into one line."""
         try:
             yield
         except self.mpi.Exception as error:
@@ -208,7 +210,7 @@ class MpiProcesses(Communicator):
 
 
 def _chunks(array: Any) -> Iterator[Any]:
-    """A contiguous array in pieces of CHUNK_BYTES."""
+    """Yield a contiguous array in pieces of CHUNK_BYTES."""
     assert array.flags.c_contiguous, "only contiguous arrays travel"
     flat = array.reshape(-1)
     step = CHUNK_BYTES // flat.itemsize
@@ -217,12 +219,12 @@ def _chunks(array: Any) -> Iterator[Any]:
 
 
 def _as_json(value: Any) -> np.ndarray:
-    """(bytes,)"""
+    """Return the JSON text of a value in UTF-8, uint8 (bytes,)."""
     return np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
 
 
 def _machine() -> list[str]:
-    """What tells this machine from others: its name, and, where containers may share one, when it was started."""
+    """Return what distinguishes this machine: its name, and, where containers may share one, its start."""
     started = Path("/proc/sys/kernel/random/boot_id")
     with suppress(OSError):
         return [socket.gethostname(), started.read_text(encoding="utf-8").strip()]

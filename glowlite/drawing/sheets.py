@@ -62,7 +62,7 @@ def warn_nonfinite(images: np.ndarray, what: str, advice: str) -> None:
 
 
 def columns_of(count: int, height: int, width: int) -> int:
-    """In how many columns `count` images of (height, width) make the sheet that is nearest to a square, if not full."""
+    """Return how many columns make `count` images of (height, width) the sheet nearest to a square."""
     return min(count, max(1, math.ceil(math.sqrt(count * height / width))))
 
 

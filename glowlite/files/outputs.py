@@ -130,7 +130,7 @@ def make_folder(option: str, folder: Path) -> None:
 
 @contextmanager
 def output(option: str, path: Path, *kinds: Kind) -> Iterator[BinaryIO]:
-    """A file to write what shall stand at `path`. It takes its place if the block succeeds; else nothing is changed.
+    """Yield a file to be written, which becomes `path` if the block succeeds; else nothing is changed.
 
     Raises OutputError as `check_output` does, and for a disk that is full and the like.
     """
@@ -217,7 +217,7 @@ class _Tried(Exception):
 
 
 def _write_into(place: Path | int, content: bytes) -> None:
-    """Write into a stream: a descriptor that is open, a device, or a named pipe that somebody reads."""
+    """Write into a stream: a descriptor that is open, a device, or a named pipe that has a reader."""
     if isinstance(place, int):
         for stream in (sys.stdout, sys.stderr):  # what was printed comes first
             if stream is not None and not stream.closed:

@@ -2,7 +2,7 @@
 
 A file is written beside its place under a temporary name, flushed to the disk, and renamed: a reader finds the old file or
 the new one, never half of one. The temporary name cannot be guessed and is created exclusively, so nothing is followed or
-replaced that somebody has put there.
+replaced that someone else put there.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def check(path: Path, permutation: str | None = None) -> Report:
 
 
 def _reversal(metadata: dict[str, str]) -> str | None:
-    """`reverse`, if the metadata say so; other permutations are told by their tensors."""
+    """`reverse`, if the metadata say so; other permutations are known by their tensors."""
     said = (metadata.get("permutation", "").strip().lower(), metadata.get("flow_permutation", "").strip())
     return "reverse" if said[0] in ("reverse", "0") or said[1] == "0" else None
 
@@ -88,8 +88,8 @@ def _check(contents: Tensors, permutation: str | None) -> Report:
     tensors = {**_under("param/", contents), **_under("buffer/", contents)}
     kind = kind_of(tensors)
     x = _images(kind, "x", contents)
-    told: dict[str, Any] = {} if permutation is None else {"permutation": permutation}
-    model = from_weights(tensors, kind.name, (x.shape[1], x.shape[2]), dtype="float64", **told)
+    given: dict[str, Any] = {} if permutation is None else {"permutation": permutation}
+    model = from_weights(tensors, kind.name, (x.shape[1], x.shape[2]), dtype="float64", **given)
     latents, logdet = model.forward(x)
     dlatents, dlogdet = loss_gradients(latents, len(x))
     _, dx = model.backward(latents, dlatents, dlogdet)

@@ -1,7 +1,7 @@
 """Linear maps from a tensor as another code stores it to the parameter as it is stored here, each with its adjoint.
 
 `load` carries values over; `back`, its adjoint, carries gradients the other way. Reorderings are orthogonal, so there
-`back` is the inverse as well. What `back` makes of an array of our shape also tells the shape that theirs must have.
+`back` is the inverse as well. What `back` makes of an array of our shape also has the shape that theirs must have.
 Layouts are joined by `>>`, the first one applied to their tensor first.
 """
 

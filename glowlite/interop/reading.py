@@ -80,7 +80,7 @@ def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
     if image_size is None:
         zeros = tensors.get(kind.top_input or "")
         if zeros is None or zeros.ndim != 4:
-            raise GlowliteError(f"{where}: the weights do not tell the size of the images; give image_size=(H, W)")
+            raise GlowliteError(f"{where}: the weights do not say the size of the images; give image_size=(H, W)")
         image_size = (zeros.shape[2] << L, zeros.shape[3] << L)
     if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
         raise GlowliteError(f"{where}: image_size must be (H, W) in pixels, got {shown(image_size)}")
@@ -118,7 +118,7 @@ def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
         if not found:
             missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
             raise GlowliteError(
-                f"from_weights, kind {kind.name}: no tensor tells the permutation of level {level}; expected one of"
+                f"from_weights, kind {kind.name}: no tensor says the permutation of level {level}; expected one of"
                 f" {', '.join(missing)}, or permutation='reverse', which `interop check` calls --permutation reverse"
             )
         names.append(found[0])

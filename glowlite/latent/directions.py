@@ -63,9 +63,9 @@ class Directions:
 
     @classmethod
     def from_images(cls, model: Flow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
-        """From uint8 images (N, H, W, C) and bool attributes (N, A) with their names. Cost: N forward passes.
+        """Take the directions from uint8 images (N, H, W, C) and bool attributes (N, A) with their names.
 
-        Images are dequantised with noise, as in training: directions of the middles of levels are worse.
+        Images are dequantised with noise, as in training: directions of the middles of levels are worse. Cost: N forward passes.
         """
         if not names:
             raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
@@ -112,7 +112,7 @@ class Directions:
         return self.names.index(name)
 
     def changes(self, states: np.ndarray, alphas: Mapping[str, float], method: str = "held") -> np.ndarray:
-        """What is added to flat latents, float32 (N, D), for images of `states` (N, A), to change some attributes at once.
+        """Return what to add to flat latents, float32 (N, D), to change attributes of images of `states` (N, A).
 
         alphas: how far, by name; positive adds the attribute, negative takes it away.
         """

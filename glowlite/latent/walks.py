@@ -55,9 +55,10 @@ def four_corners(
 
 
 def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
-    """From uint8 images `ends` (2 or 4, H, W, C): floating images (1 or steps, steps, H, W, C), on the host.
+    """Return the images between uint8 images `ends` (2 or 4, H, W, C): floating (1 or steps, steps, H, W, C).
 
-    Two ends are those of a strip, four the corners of a sheet, row by row. Cost: an inverse pass of every image.
+    They are on the host. Two ends are those of a strip, four the corners of a sheet, row by row.
+    Cost: an inverse pass of every image.
     """
     latents = model.encode(ends)
     parts = [[z[i : i + 1] for z in latents] for i in range(len(ends))]

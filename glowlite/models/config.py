@@ -119,7 +119,7 @@ class GlowConfig:
         return [*shapes[:-1], (*shapes[-1][:2], 2 * shapes[-1][2])]
 
     def least_parameters(self) -> int:
-        """How many a Glow of this configuration has at the least: the weights of its hidden convolutions."""
+        """Count the weights of the hidden convolutions: a Glow of this configuration has no fewer parameters."""
         halves = [self.image_shape[2] << (level + 1) for level in range(self.L)]  # channels that a coupling looks at
         return self.K * sum((9 * half + self.width) * self.width for half in halves)
 

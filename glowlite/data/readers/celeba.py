@@ -79,7 +79,7 @@ def _folder(path: Path, pictures: dict[str, np.ndarray]) -> Path:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where a line is, for messages, and its words, which commas part in a .csv, and else spaces."""
+    """Yield where a line is, for messages, and its words, split at commas in a .csv, else at spaces."""
     comma = "," if path.suffix == ".csv" else None
     try:
         if path.stat().st_size > LARGEST:

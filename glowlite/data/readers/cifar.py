@@ -32,7 +32,7 @@ DAMAGED_TAR = (tarfile.TarError, ValueError, OverflowError, RecursionError)  # a
 
 @dataclass(frozen=True)
 class Edition:
-    """What a data set is called, and how its files are.
+    """The name of a data set, and what its files are like.
 
     train: what names of training files match, in the order of `first`; held_out: the name of the other one. names: for
     each class of a record, the file with the names of its values, how many there are, and those names if it is missing.
@@ -174,7 +174,7 @@ class Limited(gzip.GzipFile):
 
 
 def _edition(path: Path, names: list[str]) -> Edition:
-    """Which edition files of these names are of. Raises DataError for a pickled one, and for none."""
+    """Return the edition that files of these names belong to. Raises DataError for a pickled one, and for none."""
     for edition in EDITIONS:
         if any(map(edition.is_ours, names)):
             return edition
@@ -203,7 +203,7 @@ def _check_size(path: Path, edition: Edition, name: str, size: int) -> None:
 
 
 def _names(path: Path, found: dict[str, bytes], meta: str, count: int, names: tuple[str, ...]) -> tuple[str, ...]:
-    """What the values of a class are called, (count,)."""
+    """Return the names of the values of a class, (count,)."""
     if meta not in found:
         return names
     words = tuple(found[meta].decode("ascii", "replace").split())

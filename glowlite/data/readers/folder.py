@@ -40,7 +40,7 @@ class FilePictures(Pictures):
 
 
 def _bytes_of(file: Path) -> bytes:
-    """None of a file that cannot be read."""
+    """Return Pillow's mode of a picture, or None if it cannot be read."""
     try:
         with open_regular(file) as opened:
             return opened.read()

@@ -131,7 +131,10 @@ def _find(h5py: Any, file: Any, path: Path) -> Any:
 
 
 def _open(h5py: Any, group: Any, name: str, path: Path, links: int = MAX_LINKS) -> Any:
-    """What is called `name`, with slashes, below a group, or None. Soft links are followed, and never out of the file."""
+    """Return what is called `name`, with slashes, below a group, or None.
+
+    Soft links are followed, but never out of the file.
+    """
     item = group
     for part in (part for part in name.split("/") if part not in ("", ".")):
         step = part.encode("utf-8", "surrogateescape")

@@ -30,7 +30,7 @@ NUMBER_TYPE = re.compile(r"[<>|=]?(?:[biufcSUVMm][1-9]\d{0,4}|\?|(?:bool|u?int|f
 
 @dataclass(frozen=True)
 class Header:
-    """Of an array of numbers: its `dtype`, its `shape`, whether its first axis is the fastest, and bytes before it."""
+    """An array of numbers in a file: `dtype`, `shape`, whether its first axis is fastest, and bytes before it."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -63,7 +63,7 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
     except TypeError:
         dtype = None
     if dtype is None or len(axes) > MAX_AXES:
-        raise _damaged(source, f"its header tells of an array of type {descr!r} with {len(axes)} axes")
+        raise _damaged(source, f"its header is of an array of type {descr!r} with {len(axes)} axes")
     return Header(dtype, tuple(map(int, axes)), found["fortran"] == "True", 8 + size + length)
 
 

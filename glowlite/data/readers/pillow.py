@@ -112,7 +112,7 @@ def pil_image() -> Any:
 
 
 def unreadable(name: str, error: Exception, advice: str) -> DataError:
-    """What to say of a picture that Pillow could not read."""
+    """Return the error for a picture that Pillow could not read."""
     from PIL import UnidentifiedImageError
 
     reason = " ".join(str(error).split()) or type(error).__name__
