@@ -1,4 +1,6 @@
-"""python -m glowlite.bench: times, limits and memory of a training step on this machine, and other people's beside them."""
+"""python -m glowlite.bench: times, limits and memory of a training step on this machine, and other
+people's beside them.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,27 @@ DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("bench", "Time a training step, part by part, against what this machine can do at most.")
+    parser = Parser(
+        "bench", "Time a training step, part by part, against what this machine can do at most."
+    )
     add = parser.add_argument
-    add("--preset", choices=SHAPES, help="side, channels, K, L, width, coupling, scale and batch of that training job")
-    add("--side", type=at_least(2, int, MAX_SIDE), default=32, help="height and width of the images")
+    add(
+        "--preset",
+        choices=SHAPES,
+        help="side, channels, K, L, width, coupling, scale and batch of that training job",
+    )
+    add(
+        "--side", type=at_least(2, int, MAX_SIDE), default=32, help="height and width of the images"
+    )
     add("--channels", type=at_least(1, int, MAX_CHANNELS), default=3, help="of the images")
     add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow per level")
     add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
-    add("--width", type=at_least(1, int, MAX_SIZES["width"]), default=512, help="hidden channels of the coupling networks")
+    add(
+        "--width",
+        type=at_least(1, int, MAX_SIZES["width"]),
+        default=512,
+        help="hidden channels of the coupling networks",
+    )
     add("--batch", type=at_least(1), default=16, help="images per step")
     add("--coupling", choices=CHOICES["coupling"], default="affine", help="kind of coupling layer")
     add(
@@ -48,36 +63,79 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default="sigmoid",
         help="scale of an affine coupling; the original code has sigmoid",
     )
-    add("--memory", default="reversible,stored", help="memory policies to time, with commas; reversible is always timed")
-    add("--threads", type=at_least(1, int, MOST_THREADS), default=available_cores(), help="of the machine's cores")
-    add("--tile", type=at_least(0, float), default=TILE_MB, help="megabytes of a hidden map of one tile")
-    add("--blas", choices=("numpy", "mkl"), default="numpy", help="whose matrix products; mkl needs pip install '.[mkl]'")
+    add(
+        "--memory",
+        default="reversible,stored",
+        help="memory policies to time, with commas; reversible is always timed",
+    )
+    add(
+        "--threads",
+        type=at_least(1, int, MOST_THREADS),
+        default=available_cores(),
+        help="of the machine's cores",
+    )
+    add(
+        "--tile",
+        type=at_least(0, float),
+        default=TILE_MB,
+        help="megabytes of a hidden map of one tile",
+    )
+    add(
+        "--blas",
+        choices=("numpy", "mkl"),
+        default="numpy",
+        help="whose matrix products; mkl needs pip install '.[mkl]'",
+    )
     add("--rounds", type=at_least(1, int, 10_000), default=9, help="how often everything is timed")
     add(
         "--depths",
         default="auto",
-        help=f"values of K to measure memory at, with commas, or none; auto: {DEPTHS}, {GPU_DEPTHS}",
+        help=f"values of K to measure memory at, with commas, or none; auto: {DEPTHS},"
+        f" {GPU_DEPTHS}",
     )
-    add("--against", choices=("torch",), help="also time a plain PyTorch Glow, three ways, and normflows' Glow")
+    add(
+        "--against",
+        choices=("torch",),
+        help="also time a plain PyTorch Glow, three ways, and normflows' Glow",
+    )
     add("--json", metavar="FILE", type=Path, help="write all figures there")
-    add("--plots", metavar="DIR", type=Path, help="draw step times, shares and memory there, as PNG")
+    add(
+        "--plots", metavar="DIR", type=Path, help="draw step times, shares and memory there, as PNG"
+    )
     add("--device", default="cpu", help="cpu, gpu or gpu:k")
     switch = argparse.BooleanOptionalAction
-    add("--tf32", action=switch, default=False, help="on a GPU: products with 10 bits of mantissa, as in training")
-    add("--gpu-memory", type=at_least(0, float), default=0.0, help="most gigabytes to take of a GPU; 0: all it has")
-    add("--latency", action=switch, default=True, help="on a GPU: also time one 256x256 sample of the paper's largest model")
+    add(
+        "--tf32",
+        action=switch,
+        default=False,
+        help="on a GPU: products with 10 bits of mantissa, as in training",
+    )
+    add(
+        "--gpu-memory",
+        type=at_least(0, float),
+        default=0.0,
+        help="most gigabytes to take of a GPU; 0: all it has",
+    )
+    add(
+        "--latency",
+        action=switch,
+        default=True,
+        help="on a GPU: also time one 256x256 sample of the paper's largest model",
+    )
     options = parser.parse_args(arguments)
     if options.preset:
         config, training = preset_job(options.preset)
         side, _, channels = config.image_shape
         parser.set_defaults(
-            side=side, channels=channels, K=config.K, L=config.L, width=config.width, coupling=config.coupling,
-            scale=config.scale, batch=images_at_once(training),
+            side=side, channels=channels, K=config.K, L=config.L, width=config.width,
+            coupling=config.coupling, scale=config.scale, batch=images_at_once(training),
         )  # fmt: skip
     return parser.parse_args(arguments)  # what was typed wins over the preset
 
 
-def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals: tuple[str, ...]) -> dict[str, Any]:
+def report(
+    job: Job, policies: list[str], rounds: int, depths: list[int], rivals: tuple[str, ...]
+) -> dict[str, Any]:
     """All figures, as JSON holds them; times in seconds, memory in bytes, rates in GFLOP/s."""
     steps = [*policies, *rivals]
     squares = [f"sgemm:{n}" for n in SQUARES]
@@ -98,7 +156,8 @@ def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals
             memory.setdefault(policy, {})[str(K)] = peak_bytes(deeper, policy)
     height, width, channels = job.config.image_shape
     return {
-        "title": f"{height}x{width}x{channels}, K={job.config.K}, L={job.config.L}, width {job.config.width},"
+        "title": f"{height}x{width}x{channels}, K={job.config.K}, L={job.config.L}, width"
+        f" {job.config.width},"
         f" {job.config.coupling}, batch {job.batch}, {job.threads} threads, products by {job.blas}",
         "config": job.config.to_dict(),
         "batch": job.batch,
@@ -112,12 +171,18 @@ def report(job: Job, policies: list[str], rounds: int, depths: list[int], rivals
         "products_gflops": 4 * forward / times["products"].median,
         "forward_gflop": forward,
         "limit_s": limit,
-        "steps": {name: figures(times[name], times["reversible"], limit, job.batch) for name in steps},
+        "steps": {
+            name: figures(times[name], times["reversible"], limit, job.batch) for name in steps
+        },
         "rivals": list(rivals),
-        "shares": parts.shares(times["reversible"], times["products"], times["optimiser"], times["data"], gathered),
+        "shares": parts.shares(
+            times["reversible"], times["products"], times["optimiser"], times["data"], gathered
+        ),
         "memory": memory,
         "sample": {
-            **figures(times["sample"], times["sample"], forward / rate(best, times[best]), job.batch),
+            **figures(
+                times["sample"], times["sample"], forward / rate(best, times[best]), job.batch
+            ),
             "of_products": times["products of a sample"].median / times["sample"].median,
         },
         "optimiser_share": times["optimiser"].median / times["reversible"].median,
@@ -129,8 +194,10 @@ def table(report: dict[str, Any]) -> str:
     squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
     lines = [
         report["title"],
-        f"sgemm, GFLOP/s, all threads: {squares}; this net's own products: {report['products_gflops']:.0f}",
-        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the best rate:"
+        f"sgemm, GFLOP/s, all threads: {squares}; this net's own products:"
+        f" {report['products_gflops']:.0f}",
+        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the"
+        " best rate:"
         f" {report['limit_s']:.4f} s",
         "",
         *step_lines(report),
@@ -139,7 +206,8 @@ def table(report: dict[str, Any]) -> str:
     lines += [
         "",
         share_line(report),
-        f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to {f['max_s']:.4f}),"
+        f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to"
+        f" {f['max_s']:.4f}),"
         f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
         *memory_lines(report, "whole process"),
     ]
@@ -152,9 +220,12 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
     if text in ("", "none"):
         return []
     parts = text.split(",")
-    if not all(part.isdecimal() and len(part) < 20 and 0 < int(part) <= MAX_SIZES["K"] for part in parts):
+    if not all(
+        part.isdecimal() and len(part) < 20 and 0 < int(part) <= MAX_SIZES["K"] for part in parts
+    ):
         raise GlowliteError(
-            f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MAX_SIZES['K']:,} with commas between, or"
+            f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MAX_SIZES['K']:,}"
+            " with commas between, or"
             " none; such as 4,16"
         )
     return [int(part) for part in parts]
@@ -165,10 +236,19 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json:
         check_output("--json", options.json, BENCHMARK)
     if options.plots:
-        check_folder("--plots", options.plots, PNG, ("step-times.png", "shares.png", "memory.png").__contains__)
+        check_folder(
+            "--plots",
+            options.plots,
+            PNG,
+            ("step-times.png", "shares.png", "memory.png").__contains__,
+        )
     xp = device_namespace(options.device, 0, options.tf32, options.gpu_memory)
     depths = depths_of(options.depths, xp is not np)
-    policies = list(dict.fromkeys(["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]))
+    policies = list(
+        dict.fromkeys(
+            ["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]
+        )
+    )
     shape = (options.side, options.side, options.channels)
     config = GlowConfig(shape, options.K, options.L, options.width, options.coupling, options.scale)
     if xp is np:
@@ -184,7 +264,9 @@ def main(arguments: list[str] | None = None) -> None:
         if options.against:
             raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
         job = Job(config, options.batch, 1, TILE_MB)
-        found = device.report(job, policies, options.rounds, depths, device.LATENCY if options.latency else None, xp)
+        found = device.report(
+            job, policies, options.rounds, depths, device.LATENCY if options.latency else None, xp
+        )
         shown = device.table(found)
     for line in shown.splitlines():
         say(line)

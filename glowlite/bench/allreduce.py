@@ -1,4 +1,6 @@
-"""mpirun -n N python -m glowlite.bench.allreduce: what it costs N ranks to add up gradients, and to gather three numbers."""
+"""mpirun -n N python -m glowlite.bench.allreduce: what it costs N ranks to add up gradients, and to
+gather three numbers.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,19 @@ ROUNDS = 7
 def peak_mib() -> float:
     """The most memory this process has held, where the system says so; else NaN."""
     status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8")) if status.exists() else None
+    found = (
+        re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8"))
+        if status.exists()
+        else None
+    )
     return float("nan") if found is None else int(found[1]) / 1024
 
 
 def main() -> None:
-    Parser("bench.allreduce", "What it costs several ranks to add up gradients, and to gather three numbers.").parse_args()
+    Parser(
+        "bench.allreduce",
+        "What it costs several ranks to add up gradients, and to gather three numbers.",
+    ).parse_args()
     ranks = make_communicator()
     vectors = {size: np.ones(size * 250_000, np.float32) for size in MEGABYTES}
     before = peak_mib()
@@ -41,8 +50,10 @@ def main() -> None:
             vector.fill(1)
         if ranks.is_root:
             say(
-                f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, an allgather of 3 numbers"
-                f" {1e3 * statistics.median(allgathers):.2f} ms, memory grew by {peak_mib() - before:.1f} MiB"
+                f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, an"
+                " allgather of 3 numbers"
+                f" {1e3 * statistics.median(allgathers):.2f} ms, memory grew by"
+                f" {peak_mib() - before:.1f} MiB"
             )
 
 

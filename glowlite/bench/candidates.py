@@ -47,12 +47,16 @@ def check_rivals() -> None:
     """Raise GlowliteError unless what RIVALS need is installed."""
     missing = [name for name in ("torch", "normflows") if find_spec(name) is None]
     if missing:
-        raise GlowliteError(f"--against torch needs {' and '.join(missing)}: pip install '.[bench]' in the source folder")
+        raise GlowliteError(
+            f"--against torch needs {' and '.join(missing)}: pip install '.[bench]'"
+            " in the source folder"
+        )
 
 
 def _sgemm(n: int, job: Job) -> Task:
-    """The product of two square matrices on all threads: BLAS's own for NumPy; for MKL, whose calls stay in one thread, a
-    block of columns for each.
+    """The product of two square matrices on all threads: BLAS's own for NumPy.
+
+    For MKL, whose calls stay in one thread, a block of columns for each.
     """
     workers, rng = job.workers(), np.random.default_rng(0)
     a, b, out = (rng.standard_normal((n, n), np.float32) for _ in range(3))
@@ -62,7 +66,9 @@ def _sgemm(n: int, job: Job) -> Task:
             np.matmul(a, b, out=out)
 
     def by_columns() -> None:
-        workers.map(lambda part: workers.matmul(a, b[:, part], out=out[:, part]), cut(n, job.threads))
+        workers.map(
+            lambda part: workers.matmul(a, b[:, part], out=out[:, part]), cut(n, job.threads)
+        )
 
     return by_blas if job.blas == "numpy" else by_columns
 
@@ -96,7 +102,9 @@ def _data(job: Job) -> Task:
 
     def run() -> None:
         part = images[rng.permutation(len(images))[: job.batch]]
-        dequantise(part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32"))
+        dequantise(
+            part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32")
+        )
 
     return run
 

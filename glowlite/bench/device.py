@@ -1,8 +1,10 @@
-"""The benchmark on a GPU: a step's time, the best rate of its products, memory, and the latency of one large sample.
+"""The benchmark on a GPU: a step's time, the best rate of its products, memory, and the latency of
+one large sample.
 
-A call returns before the device has done what it asks for. So a clock is read only when the stream has come to its end;
-a turn repeats its task until it is long beside that. All candidates live in one process, and their turns are interleaved,
-round after round: a GPU that grows warm and slows down slows all of them.
+A call returns before the device has done what it asks for. So a clock is read only when the stream
+has come to its end; a turn repeats its task until it is long beside that. All candidates live in
+one process, and their turns are interleaved, round after round: a GPU that grows warm and slows
+down slows all of them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ Task = Callable[[], object]
 
 SQUARES = (4096, 8192)
 TURN = 0.02  # seconds a turn takes at the least
-LATENCY = Job(GlowConfig.openai((256, 256, 3), L=6, coupling="additive"), batch=1, threads=1, tile=4.0)
+LATENCY = Job(
+    GlowConfig.openai((256, 256, 3), L=6, coupling="additive"), batch=1, threads=1, tile=4.0
+)
 PUBLISHED_S = 0.130  # of one 256x256 sample, on a GTX 1080 Ti (section 6 of the paper)
 
 
@@ -45,7 +49,9 @@ def synchronise(xp: Namespace) -> None:
 
 
 def seconds(task: Task, times: int, xp: Namespace) -> float:
-    """Measure the seconds of one of so many runs of the task, from an idle device to an idle device."""
+    """Measure the seconds of one of so many runs of the task, from an idle device to an idle
+    device.
+    """
     synchronise(xp)
     began = time.perf_counter()
     for _ in range(times):
@@ -55,9 +61,10 @@ def seconds(task: Task, times: int, xp: Namespace) -> float:
 
 
 def measure(tasks: dict[str, Task], rounds: int, xp: Namespace) -> dict[str, Times]:
-    """Times of the tasks, in turns; each has run before, so kernels are compiled and memory is in the pool.
+    """Times of the tasks, in turns.
 
-    A task that does not fit the device's memory is left out.
+    Each has run before, so kernels are compiled and memory is in the pool. A task that does not fit
+    the device's memory is left out.
     """
     repeats = {}
     for name, task in tasks.items():
@@ -86,7 +93,9 @@ def square(n: int, xp: Namespace) -> Task:
 
 
 def level_products(job: Job, xp: Namespace) -> dict[str, Task]:
-    """The products of one coupling network in a step, for each level: their shapes are the model's own."""
+    """The products of one coupling network in a step, for each level: their shapes are the model's
+    own.
+    """
     return {
         f"level {i}": work.network_products(job.config, level, job.batch * level.pixels, True, xp)
         for i, level in enumerate(work.levels(job.config))
@@ -94,10 +103,16 @@ def level_products(job: Job, xp: Namespace) -> dict[str, Task]:
 
 
 def level_flops(job: Job) -> list[float]:
-    """What `level_products` makes of each level, counted as `work.forward_flops` counts: 4 forward passes of one network."""
+    """What `level_products` makes of each level, counted as `work.forward_flops` counts: 4 forward
+    passes of one network.
+    """
     config = job.config
     return [
-        8.0 * job.batch * level.pixels * config.width * (9 * level.given + config.width + 9 * level.raw)
+        8.0
+        * job.batch
+        * level.pixels
+        * config.width
+        * (9 * level.given + config.width + 9 * level.raw)
         for level in work.levels(config)
     ]
 
@@ -106,7 +121,9 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
     """A training step under each policy, its parts, and samples, all with one model."""
     model, x = job.model(xp=xp), job.images(xp)
     optimizer = Adam(model.store.theta)
-    images = np.random.default_rng(0).integers(0, 256, (4 * job.batch, *job.config.image_shape), np.uint8)
+    images = np.random.default_rng(0).integers(
+        0, 256, (4 * job.batch, *job.config.image_shape), np.uint8
+    )
 
     def step(memory: str) -> None:
         follow(model, memory)
@@ -119,7 +136,9 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
 
     def data() -> None:
         part = images[np.random.default_rng(0).permutation(len(images))[: job.batch]]
-        dequantise(part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32"), xp)
+        dequantise(
+            part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32"), xp
+        )
 
     return {
         **{policy: lambda policy=policy: step(policy) for policy in policies},  # type: ignore[misc]
@@ -160,7 +179,9 @@ def high_water(task: Task, xp: Namespace) -> tuple[int, int]:
 
 
 def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
-    """Measure as `peak.peak_bytes` does, but `resident` in CuPy's pool, after a first step that fills caches."""
+    """Measure as `peak.peak_bytes` does, but `resident` in CuPy's pool, after a first step that
+    fills caches.
+    """
     gc.collect()
     model, x = job.model(memory, xp), job.images(xp)
     optimizer = Adam(model.store.theta)
@@ -177,7 +198,9 @@ def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
 
 
 def latency(job: Job, rounds: int, xp: Namespace) -> dict[str, Any]:
-    """Seconds from the seed to a sample on the host, and of its inverse pass alone, latents being on the device."""
+    """Seconds from the seed to a sample on the host, and of its inverse pass alone, latents being
+    on the device.
+    """
     model = job.model(xp=xp)
     latents = model.encode(job.images(xp))
     tasks: dict[str, Task] = {
@@ -188,9 +211,13 @@ def latency(job: Job, rounds: int, xp: Namespace) -> dict[str, Any]:
     check_fits(times, tasks)
     height, width, _ = job.config.image_shape
     return {
-        "title": f"{height}x{width}, K={job.config.K}, L={job.config.L}, width {job.config.width}, {job.config.coupling},"
+        "title": f"{height}x{width}, K={job.config.K}, L={job.config.L}, width {job.config.width},"
+        f" {job.config.coupling},"
         f" batch {job.batch}",
-        **{name: {"median_s": t.median, "min_s": min(t.seconds), "max_s": max(t.seconds)} for name, t in times.items()},
+        **{
+            name: {"median_s": t.median, "min_s": min(t.seconds), "max_s": max(t.seconds)}
+            for name, t in times.items()
+        },
         "published_s": PUBLISHED_S,
     }
 
@@ -198,12 +225,14 @@ def latency(job: Job, rounds: int, xp: Namespace) -> dict[str, Any]:
 def check_fits(times: dict[str, Times], needed: Sequence[str] | dict[str, Task]) -> None:
     missing = [name for name in needed if name not in times]
     if missing:
-        raise GlowliteError(f"bench: {missing[0]} does not fit the memory of the GPU; lower --batch or --width")
+        raise GlowliteError(
+            f"bench: {missing[0]} does not fit the memory of the GPU; lower --batch or --width"
+        )
 
 
 def report(
-    job: Job, policies: list[str], rounds: int, depths: list[int], sampled: Job | None, xp: Namespace,
-    squares: Sequence[int] = (),
+    job: Job, policies: list[str], rounds: int, depths: list[int], sampled: Job | None,
+    xp: Namespace, squares: Sequence[int] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Make the same report as on the CPU.
 
@@ -211,7 +240,11 @@ def report(
     """
     config, pool, squares = job.config, xp.get_default_memory_pool(), squares or SQUARES
     names = [f"sgemm:{n}" for n in squares]
-    tasks = {f"sgemm:{n}": square(n, xp) for n in squares} | level_products(job, xp) | step_tasks(job, policies, xp)
+    tasks = (
+        {f"sgemm:{n}": square(n, xp) for n in squares}
+        | level_products(job, xp)
+        | step_tasks(job, policies, xp)
+    )
     progress(f"timing {len(tasks)} candidates, {rounds} rounds")
     times = measure(tasks, rounds, xp)
     check_fits(times, [name for name in tasks if name not in policies or name == "reversible"])
@@ -223,7 +256,11 @@ def report(
     rates = [flops / times[f"level {i}"].median / 1e9 for i, flops in enumerate(level_flops(job))]
     products = config.K * sum(times[f"level {i}"].median for i in range(config.L))
     whole = step + times["data"].median
-    parts = {"products": products, "optimiser": times["optimiser"].median, "data": times["data"].median}
+    parts = {
+        "products": products,
+        "optimiser": times["optimiser"].median,
+        "data": times["data"].median,
+    }
     shares = {name: taken / whole for name, taken in parts.items()}
     memory: dict[str, dict[str, dict[str, int]]] = {}
     for policy in policies if depths else []:
@@ -237,11 +274,15 @@ def report(
                 break
             memory.setdefault(policy, {})[str(K)] = found
     if sampled is not None:
-        progress(f"latency of a sample of {sampled.config.image_shape[0]}x{sampled.config.image_shape[1]}")
+        progress(
+            "latency of a sample of"
+            f" {sampled.config.image_shape[0]}x{sampled.config.image_shape[1]}"
+        )
         pool.free_all_blocks()
     height, width, channels = config.image_shape
     return {
-        "title": f"{height}x{width}x{channels}, K={config.K}, L={config.L}, width {config.width}, {config.coupling},"
+        "title": f"{height}x{width}x{channels}, K={config.K}, L={config.L}, width {config.width},"
+        f" {config.coupling},"
         f" batch {job.batch}, on a GPU",
         "config": config.to_dict(),
         "batch": job.batch,
@@ -252,7 +293,11 @@ def report(
         "level_gflops": rates,
         "forward_gflop": forward,
         "limit_s": limit,
-        "steps": {p: figures(times[p], times["reversible"], limit, job.batch) for p in policies if p in times},
+        "steps": {
+            p: figures(times[p], times["reversible"], limit, job.batch)
+            for p in policies
+            if p in times
+        },
         "rivals": [],
         "shares": {**shares, "kernels of the rest, and waiting": 1 - sum(shares.values())},
         "memory": memory,
@@ -268,14 +313,17 @@ def table(report: dict[str, Any]) -> str:
     f = report["sample"]
     lines = [
         report["title"],
-        f"sgemm, GFLOP/s: {squares}; this net's own products: {report['products_gflops']:.0f}, by level: {levels}",
-        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the best rate:"
+        f"sgemm, GFLOP/s: {squares}; this net's own products: {report['products_gflops']:.0f}, by"
+        f" level: {levels}",
+        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the"
+        " best rate:"
         f" {report['limit_s']:.4f} s",
         "",
         *step_lines(report),
         "",
         share_line(report),
-        f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to {f['max_s']:.4f}),"
+        f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to"
+        f" {f['max_s']:.4f}),"
         f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
         *memory_lines(report, "of CuPy's pool in all"),
     ]
@@ -284,7 +332,9 @@ def table(report: dict[str, Any]) -> str:
         lines += [
             "",
             f"latency of a sample, {shown['title']}: {1e3 * shown['sample']['median_s']:.1f} ms"
-            f" ({1e3 * shown['sample']['min_s']:.1f} to {1e3 * shown['sample']['max_s']:.1f}), of which the inverse pass"
-            f" {1e3 * shown['inverse']['median_s']:.1f} ms; published, GTX 1080 Ti: {1e3 * shown['published_s']:.0f} ms",
+            f" ({1e3 * shown['sample']['min_s']:.1f} to {1e3 * shown['sample']['max_s']:.1f}), of"
+            " which the inverse pass"
+            f" {1e3 * shown['inverse']['median_s']:.1f} ms; published, GTX 1080 Ti:"
+            f" {1e3 * shown['published_s']:.0f} ms",
         ]
     return "\n".join(lines)

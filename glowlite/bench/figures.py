@@ -32,8 +32,9 @@ def step_lines(report: dict[str, Any]) -> list[str]:
     lines = [f"{'a training step':22}" + "".join(f"{head:>11}" for head in heads)]
     for name, f in report["steps"].items():
         lines.append(
-            f"{name:22}{f['median_s']:11.4f}{f['min_s']:11.4f}{f['max_s']:11.4f}{f['images_per_s']:11.1f}"
-            f"{100 * f['of_limit']:10.1f}%{f['ratio_to_reversible']:11.3f}{f['reversible_by_this']:11.3f}"
+            f"{name:22}{f['median_s']:11.4f}{f['min_s']:11.4f}{f['max_s']:11.4f}"
+            f"{f['images_per_s']:11.1f}{100 * f['of_limit']:10.1f}%"
+            f"{f['ratio_to_reversible']:11.3f}{f['reversible_by_this']:11.3f}"
         )
     return lines
 
@@ -47,9 +48,15 @@ def memory_lines(report: dict[str, Any], whole: str) -> list[str]:
     """`whole`: what `resident` is the memory of."""
     if not report["memory"]:
         return []
-    lines = ["", f"peak memory of a step beyond parameters, gradients and optimiser, MiB ({whole}, MiB):"]
+    lines = [
+        "",
+        f"peak memory of a step beyond parameters, gradients and optimiser, MiB ({whole}, MiB):",
+    ]
     for policy, points in report["memory"].items():
-        shown = ", ".join(f"K={K}: {p['step'] / 2**20:.1f} ({p['resident'] / 2**20:.0f})" for K, p in points.items())
+        shown = ", ".join(
+            f"K={K}: {p['step'] / 2**20:.1f} ({p['resident'] / 2**20:.0f})"
+            for K, p in points.items()
+        )
         lines.append(f"  {policy:12} {shown}")
     return lines
 

@@ -15,9 +15,9 @@ from glowlite.models.glow import Glow
 
 @dataclass(frozen=True)
 class Job:
-    """A Glow of `config`, `batch` images of n_bits a step; `threads`, `tile` (MB) and `blas` as in Workers.
+    """A Glow of `config`, `batch` images of n_bits a step.
 
-    `xp`, of its methods: numpy, or cupy for a GPU.
+    `threads`, `tile` (MB) and `blas` as in Workers. `xp`, of its methods: numpy, or cupy for a GPU.
     """
 
     config: GlowConfig
@@ -31,7 +31,9 @@ class Job:
         return Workers(self.threads, self.tile, self.blas)
 
     def model(self, memory: str = "reversible", xp: Namespace = np) -> Glow:
-        """Make a model with ActNorm as data leave it and output layers that are not zero: zeros could save time."""
+        """Make a model with ActNorm as data leave it and output layers that are not zero: zeros
+        could save time.
+        """
         model = Glow(self.config, memory=Memory.parse(memory), workers=self.workers(), xp=xp)
         model.initialize(self.images(xp))
         rng = np.random.default_rng(0)
@@ -42,5 +44,7 @@ class Job:
 
     def images(self, xp: Namespace = np) -> Array:
         """A batch (N, H, W, C) in [-0.5, 0.5), float32."""
-        x = (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(np.float32)
+        x = (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(
+            np.float32
+        )
         return to_device(x, xp)

@@ -1,7 +1,9 @@
-"""Where the time of a step goes: products, gather and scatter, optimiser, data, and what is left for the rest.
+"""Where the time of a step goes: products, gather and scatter, optimiser, data, and what is left
+for the rest.
 
-Products are measured on their own (`work.products_alone`), the optimiser and the data as well; gather and scatter by a
-clock around their functions inside a real step. The rest is the difference: element-wise work, sums, Python, waiting.
+Products are measured on their own (`work.products_alone`), the optimiser and the data as well;
+gather and scatter by a clock around their functions inside a real step. The rest is the difference:
+element-wise work, sums, Python, waiting.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ CLOCKED = [
 
 
 def gather_and_scatter_seconds(job: Job, memory: str, steps: int = 5) -> float:
-    """Seconds of a step that threads spend in gather and scatter, by the wall clock: their sum over threads, shared."""
+    """Seconds of a step that threads spend in gather and scatter, by the wall clock: their sum over
+    threads, shared.
+    """
     step = make(memory, job)
     step()
     seconds = []
@@ -66,7 +70,9 @@ def clocked() -> Iterator[list[float]]:
             setattr(module, name, function)
 
 
-def shares(step: Times, products: Times, optimiser: Times, data: Times, gather_and_scatter: float) -> dict[str, float]:
+def shares(
+    step: Times, products: Times, optimiser: Times, data: Times, gather_and_scatter: float
+) -> dict[str, float]:
     """Return the share of each part of a step and its data; they add up to 1."""
     whole = step.median + data.median
     parts = {

@@ -1,6 +1,7 @@
-"""Peak memory of a training step, by the operating system, in a process of its own; `python -m glowlite.bench.peak` is that.
+"""Peak memory of a training step, by the operating system, in a process of its own.
 
-What parameters, gradients and optimiser take is there before the peak is reset, so the difference is the step's own.
+`python -m glowlite.bench.peak` is that. What parameters, gradients and optimiser take is there
+before the peak is reset, so the difference is the step's own.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ from glowlite.models.config import GlowConfig
 from glowlite.terminal import say
 
 STEPS = 2
-# freed arrays go back to the operating system at once: so it sees what is in use, and not what malloc holds in store
+# freed arrays go back to the operating system at once: so it sees what is in use, and not what
+# malloc holds in store
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
 
 
 def peak_bytes(job: Job, memory: str) -> dict[str, int]:
-    """`step`: bytes of a step beyond parameters, gradients and optimiser; `resident`: of the whole process, at its peak.
+    """`step`: bytes of a step beyond parameters, gradients and optimiser.
 
-    With several threads the peak depends a little on which of their peaks coincide; with one it is always the same.
+    `resident`: of the whole process, at its peak. With several threads the peak depends a little on
+    which of their peaks coincide; with one it is always the same.
     """
     request = {
-        "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads, "tile": job.tile, "blas": job.blas,
-        "memory": memory,
+        "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads,
+        "tile": job.tile, "blas": job.blas, "memory": memory,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "glowlite.bench.peak", json.dumps(request)],
@@ -84,7 +87,8 @@ def _peak() -> int:
 
 def main() -> None:
     parser = Parser(
-        "bench.peak", "Measure the memory of a training step; what the benchmark starts as a process of its own."
+        "bench.peak",
+        "Measure the memory of a training step; what the benchmark starts as a process of its own.",
     )
     parser.add_argument("job", type=json.loads, help="what to measure, as JSON")
     asked = parser.parse_args().job

@@ -1,12 +1,14 @@
-"""python -m glowlite.bench.plan: what each preset should take on a GPU, computed and not measured, as Markdown.
+"""python -m glowlite.bench.plan: what each preset should take on a GPU, computed and not measured,
+as Markdown.
 
-Memory is counted from the code: the arrays that are there at a step's worst moment, under the policy `reversible`. It comes
-in the backward pass of a coupling network, when both hidden maps and their gradients are there at once;
-`tests/test_bench.py` holds the count to what the arrays of a real step take.
+Memory is counted from the code: the arrays that are there at a step's worst moment, under the
+policy `reversible`. It comes in the backward pass of a coupling network, when both hidden maps and
+their gradients are there at once; `tests/test_bench.py` holds the count to what the arrays of a
+real step take.
 
 Time is that of a device which does one thing after the other:
 
-    products       each of a step's, four forward passes of them, at the rate of the card or the speed of its memory,
+    products       each of a step's, four forward passes, at the rate of the card or of its memory,
                    whichever takes longer
     element-wise   bytes read and written by all else, at the speed of its memory
     launches       which run beside these: a step takes no less than they do
@@ -34,7 +36,10 @@ Jobs = dict[str, tuple[GlowConfig, argparse.Namespace]]
 
 @dataclass(frozen=True)
 class Card:
-    """`float32`, `tf32`: TFLOP/s of dense products; `bandwidth`: GB/s; `memory`: GB. As its maker publishes them."""
+    """`float32`, `tf32`: TFLOP/s of dense products; `bandwidth`: GB/s; `memory`: GB.
+
+    As its maker publishes them.
+    """
 
     name: str
     memory: float
@@ -52,15 +57,20 @@ SIZES = (24, 80)  # GB of a card, for the largest batch
 
 # --- what is assumed, all of it ---
 
-OF_RATE, OF_BANDWIDTH = 0.7, 0.8  # the part of a card's figures that products, and kernels bound by memory, reach
-LAUNCHES, LAUNCH_S = 40, 5e-6  # kernels a flow step, forward and backward together; seconds each takes to launch
+# the part of a card's figures that products, and kernels bound by memory, reach
+OF_RATE, OF_BANDWIDTH = 0.7, 0.8
+# kernels a flow step, forward and backward together; seconds each takes to launch
+LAUNCHES, LAUNCH_S = 40, 5e-6
 CONTEXT = 0.6e9  # bytes that CUDA, cuBLAS with its workspace, and the kernels take
 
-# Passes over an array, a read or a write each, beside those that products make. Hidden maps: in each of two forward passes
-# relu(h1) and relu(h2 + b2), 2 each; in backward those of h2 and h1, 3 each, and the sum of db2.
+# Passes over an array, a read or a write each, beside those that products make. Hidden maps: in
+# each of two forward passes relu(h1) and relu(h2 + b2), 2 each; in backward those of h2 and h1, 3
+# each, and the sum of db2.
 HIDDEN_PASSES = 2 * 2 * 2 + 2 * 3 + 1
-NINEFOLD_PASSES = 3  # patches: written twice, their gradient read; what is sent: read twice, its gradient written
-THIN_PASSES = 40  # about, of arrays as wide as the flow: ActNorm, bias, coupling, halves and their joining
+# patches: written twice, their gradient read; what is sent: read twice, its gradient written
+NINEFOLD_PASSES = 3
+# about, of arrays as wide as the flow: ActNorm, bias, coupling, halves and their joining
+THIN_PASSES = 40
 VECTOR_PASSES = 16  # Adam 7, the average 3, the norm of the gradient in float64 5, and clearing it
 
 
@@ -69,7 +79,9 @@ VECTOR_PASSES = 16  # Adam 7, the average 3, the norm of the gradient in float64
 
 @cache
 def parameter_count(config: GlowConfig) -> int:
-    """Count the parameters of a model that need not be made: a step has the same at every level, of any depth."""
+    """Count the parameters of a model that need not be made: a step has the same at every level, of
+    any depth.
+    """
     one = Glow(replace(config, K=1)).parameter_count()
     two = Glow(replace(config, K=2)).parameter_count()
     return one + (config.K - 1) * (two - one)
@@ -86,10 +98,11 @@ def hidden_bytes(level: LevelWork, width: int, images: int) -> float:
 
 
 def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
-    """The patches with their border and ones, their gradient, what was sent back, and arrays as wide as the flow.
+    """The patches with their border and ones, their gradient, what was sent back, and arrays as
+    wide as the flow.
 
-    These are: y, dy, x and dx of the level, y and dy of the step, and x and dx of the coupling; the output of its network,
-    and of an affine coupling the gradient of that.
+    These are: y, dy, x and dx of the level, y and dy of the step, and x and dx of the coupling; the
+    output of its network, and of an affine coupling the gradient of that.
     """
     ninefold = 9 * level.given + 9 * (config.border == "all") + 1 + 9 * level.given + 9 * level.raw
     flow = 8.0 * level.channels + level.raw * (2 if config.coupling == "affine" else 1)
@@ -97,14 +110,20 @@ def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
 
 
 def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
-    """Four stacks of channel matrices of a level; the folded weights of its steps, and their gradients; one of W2."""
+    """Four stacks of channel matrices of a level.
+
+    The folded weights of its steps, and their gradients; one of W2.
+    """
     taps = 9 * level.given + 9 * (config.border == "all") + 1
     folded = 2.0 * config.width * (taps + 9 * level.raw)
     return FLOAT * (config.K * (4.0 * level.channels**2 + folded) + config.width**2)
 
 
 def kept_bytes(config: GlowConfig, images: int) -> float:
-    """What the last steps of levels keep if their hidden maps are small; it is there until the step ends."""
+    """What the last steps of levels keep if their hidden maps are small.
+
+    It is there until the step ends.
+    """
     total = 0.0
     for level in levels(config):
         if FLOAT * 2 * config.width * level.pixels * images <= LAST_STEP_MB * 2**20:
@@ -119,14 +138,19 @@ def step_bytes(config: GlowConfig, images: int) -> float:
     x, latents and their gradients are included.
     """
     worst = max(
-        hidden_bytes(level, config.width, images) + thin_bytes(level, config, images) + matrix_bytes(level, config)
+        hidden_bytes(level, config.width, images)
+        + thin_bytes(level, config, images)
+        + matrix_bytes(level, config)
         for level in levels(config)
     )
     return worst + FLOAT * 3 * config.dimensions * images + kept_bytes(config, images)
 
 
 def whole_bytes(config: GlowConfig, average: bool, images: int) -> float:
-    """All of the card's memory that training takes. Updates and averages need two more vectors, at another moment."""
+    """All of the card's memory that training takes.
+
+    Updates and averages need two more vectors, at another moment.
+    """
     update = FLOAT * 2.0 * parameter_count(config)
     return vectors(config, average) + max(step_bytes(config, images), update) + CONTEXT
 
@@ -149,7 +173,10 @@ def largest_batch(config: GlowConfig, average: bool, gigabytes: float) -> int:
 def largest_array(config: GlowConfig) -> int:
     """The numbers per image has in its largest array: a hidden map, patches, or what is sent."""
     border = config.border == "all"
-    return max(level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.raw) for level in levels(config))
+    return max(
+        level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.raw)
+        for level in levels(config)
+    )
 
 
 # --- time, seconds ---
@@ -179,7 +206,10 @@ def expected(config: GlowConfig, average: bool, batch: int, card: Card, tf32: bo
     """An update of the weights on a card; the batch is taken in as few parts as fit its memory."""
     parts = -(-batch // max(1, largest_batch(config, average, card.memory)))
     images = batch / parts
-    rate, bandwidth = 1e12 * OF_RATE * (card.tf32 if tf32 else card.float32), 1e9 * OF_BANDWIDTH * card.bandwidth
+    rate, bandwidth = (
+        1e12 * OF_RATE * (card.tf32 if tf32 else card.float32),
+        1e9 * OF_BANDWIDTH * card.bandwidth,
+    )
     multiplied = 0.0
     for p in products(config):
         n = p.pixels * images
@@ -187,13 +217,18 @@ def expected(config: GlowConfig, average: bool, batch: int, card: Card, tf32: bo
         multiplied += 4 * p.times * max(2 * p.rows * p.inner * n / rate, moved / bandwidth)
     numbers = sum(
         config.K * level.pixels * images * (
-            HIDDEN_PASSES * config.width + NINEFOLD_PASSES * 9 * (level.given + level.raw) + THIN_PASSES * level.channels
+
+            HIDDEN_PASSES * config.width
+            + NINEFOLD_PASSES * 9 * (level.given + level.raw)
+            + THIN_PASSES * level.channels
         )
         for level in levels(config)
     )  # fmt: skip
     vector = VECTOR_PASSES * parameter_count(config)
     elementwise = FLOAT * (parts * numbers + vector) / bandwidth
-    return Expected(parts, parts * multiplied, elementwise, parts * LAUNCHES * LAUNCH_S * config.K * config.L)
+    return Expected(
+        parts, parts * multiplied, elementwise, parts * LAUNCHES * LAUNCH_S * config.K * config.L
+    )
 
 
 # --- tables ---
@@ -221,7 +256,8 @@ def _memory_table(jobs: Jobs) -> str:
         "|---" * (7 + len(SIZES)) + "|",
     ]
     for name, (config, options) in jobs.items():
-        average, first = bool(options.average), levels(config)[0]  # whose backward is the worst: it has the most pixels
+        # whose backward is the worst: it has the most pixels
+        average, first = bool(options.average), levels(config)[0]
         cells = [
             f"{parameter_count(config):,}",
             number(4 * forward_flops(config, 1) / 1e12),
@@ -237,9 +273,11 @@ def _memory_table(jobs: Jobs) -> str:
 
 def _time_table(jobs: Jobs, card: Card) -> str:
     lines = [
-        f"**{card.name}**: {card.float32:g} TFLOP/s in float32, {card.tf32:g} in TF32, {card.bandwidth:,g} GB/s",
+        f"**{card.name}**: {card.float32:g} TFLOP/s in float32, {card.tf32:g} in TF32,"
+        f" {card.bandwidth:,g} GB/s",
         "",
-        "| preset | images per update | float32: ms | images/s | bound by | TF32: ms | images/s | bound by |",
+        "| preset | images per update | float32: ms | images/s | bound by | TF32: ms | images/s |"
+        " bound by |",
         "|---" * 8 + "|",
     ]
     for name, (config, options) in jobs.items():
@@ -252,7 +290,9 @@ def _time_table(jobs: Jobs, card: Card) -> str:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    return Parser("bench.plan", "What each preset should take on a GPU, computed and not measured.").parse_args(arguments)
+    return Parser(
+        "bench.plan", "What each preset should take on a GPU, computed and not measured."
+    ).parse_args(arguments)
 
 
 def main() -> None:

@@ -12,7 +12,10 @@ SAVING: dict[str, Any] = {"option": "--plots", "layout": None, "dpi": 120, "bbox
 
 
 def draw(report: dict[str, Any], folder: Path) -> list[Path]:
-    """step-times.png, shares.png, and memory.png where depths were measured, in `folder`; returns their paths."""
+    """step-times.png, shares.png, and memory.png where depths were measured, in `folder`.
+
+    Returns their paths.
+    """
     make_folder("--plots", folder)
     written = [folder / "step-times.png", folder / "shares.png"]
     _draw_step_times(report, written[0])
@@ -32,8 +35,15 @@ def _draw_step_times(report: dict[str, Any], path: Path) -> None:
     colors = ["C1" if name in report["rivals"] else "C0" for name in names]
     with figure_at(path, 7, 0.45 * len(steps) + 1.2, **SAVING) as figure:
         axes = figure.subplots()
-        axes.barh([shortened(name) for name in names], medians, xerr=spread, color=colors, capsize=3)
-        axes.axvline(report["limit_s"], color="k", linestyle="--", label="limit: four forward passes at the best sgemm rate")
+        axes.barh(
+            [shortened(name) for name in names], medians, xerr=spread, color=colors, capsize=3
+        )
+        axes.axvline(
+            report["limit_s"],
+            color="k",
+            linestyle="--",
+            label="limit: four forward passes at the best sgemm rate",
+        )
         axes.set_xlabel("seconds per training step: median, least and most")
         axes.set_title(report["title"], fontsize=9)
         axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1 - 0.4 / len(steps)))

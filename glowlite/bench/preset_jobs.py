@@ -1,4 +1,6 @@
-"""The jobs of the presets: a preset says how a Glow is made and trained, this table which images it is for."""
+"""The jobs of the presets: a preset says how a Glow is made and trained, this table which images it
+is for.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,21 @@ from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 
 SHAPES = {
-    "faces": (16, 16, 3), "fashion": (16, 16, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3), "imagenet32": (32, 32, 3),
-    "imagenet64": (64, 64, 3), "lsun64": (64, 64, 3), "lsun96": (96, 96, 3), "celebahq256": (256, 256, 3),
+    "faces": (16, 16, 3), "fashion": (16, 16, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3),
+    "imagenet32": (32, 32, 3), "imagenet64": (64, 64, 3), "lsun64": (64, 64, 3),
+    "lsun96": (96, 96, 3), "celebahq256": (256, 256, 3),
 }  # fmt: skip
 
 
 def preset_job(name: str) -> tuple[GlowConfig, argparse.Namespace]:
-    """The model that `python -m glowlite.train --preset NAME` trains, and its options. GlowliteError for another name."""
+    """The model that `python -m glowlite.train --preset NAME` trains, and its options.
+
+    GlowliteError for another name.
+    """
     if name not in SHAPES:
-        raise GlowliteError(f"--preset {name!r}: expected one that is for images of one size: {', '.join(SHAPES)}")
+        raise GlowliteError(
+            f"--preset {name!r}: expected one that is for images of one size: {', '.join(SHAPES)}"
+        )
     parser = make_parser()
     options = parser.parse_args(as_words(parser, PRESETS[name], f"preset {name}"))
     return config_of(options, SHAPES[name]), options

@@ -1,7 +1,9 @@
-"""Times taken side by side: every candidate in a process of its own, one after the other, round after round.
+"""Times taken side by side: every candidate in a process of its own, one after the other, round
+after round.
 
-So a machine that slows down or that others use slows all of them, ratios within a round stay true, and no idle thread of
-one library is in another's way. Each turn is two runs, of which the second is timed.
+So a machine that slows down or that others use slows all of them, ratios within a round stay true,
+and no idle thread of one library is in another's way. Each turn is two runs, of which the second is
+timed.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Times:
         return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
 
     def __str__(self) -> str:
-        return f"{_scaled(self.median)} ({_scaled(min(self.seconds))} to {_scaled(max(self.seconds))})"
+        return (
+            f"{_scaled(self.median)} ({_scaled(min(self.seconds))} to {_scaled(max(self.seconds))})"
+        )
 
 
 def _scaled(seconds: float) -> str:
@@ -45,11 +49,15 @@ def _scaled(seconds: float) -> str:
 
 
 def measure(jobs: dict[str, Job], rounds: int) -> dict[str, Times]:
-    """Times of the candidates `jobs` names, each for its own Job. A candidate that fails ends all with a GlowliteError."""
+    """Times of the candidates `jobs` names, each for its own Job.
+
+    A candidate that fails ends all with a GlowliteError.
+    """
     context = multiprocessing.get_context("spawn")
     processes, ends = {}, {}
     try:
-        for name, job in jobs.items():  # one after the other: what one prepares is not in the way of the next
+        # one after the other: what one prepares is not in the way of the next
+        for name, job in jobs.items():
             ends[name], theirs = context.Pipe()
             processes[name] = context.Process(target=_serve, args=(theirs, name, job), daemon=True)
             processes[name].start()
@@ -71,7 +79,9 @@ def _answer(name: str, end: Connection) -> float:
     try:
         answer = end.recv()
     except EOFError:
-        raise GlowliteError(f"bench: {name} ended without a word; was memory short? try a smaller --batch") from None
+        raise GlowliteError(
+            f"bench: {name} ended without a word; was memory short? try a smaller --batch"
+        ) from None
     if isinstance(answer, str):
         raise GlowliteError(f"bench: {name}: {answer}")
     return float(answer)
@@ -79,7 +89,8 @@ def _answer(name: str, end: Connection) -> float:
 
 def _serve(end: Connection, name: str, job: Job) -> None:
     """A candidate's own process: make it, then run it whenever asked, and say how long it took."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    # Ctrl-C is for the parent, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         task = make(name, job)
         task()

@@ -1,7 +1,9 @@
-"""A plain PyTorch Glow, written as people write one: the same layers as glowlite's, autograd, whole convolutions.
+"""A plain PyTorch Glow, written as people write one: the same layers as glowlite's, autograd, whole
+convolutions.
 
-What it is for: a comparison on equal terms. Its log-likelihoods are those of a glowlite model with the same weights and
-`border="none"` (`tests/test_bench.py`); padding is with zeros, without the border channel, which would only slow it down.
+What it is for: a comparison on equal terms. Its log-likelihoods are those of a glowlite model with
+the same weights and `border="none"` (`tests/test_bench.py`); padding is with zeros, without the
+border channel, which would only slow it down.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class ActNorm(nn.Module):
         self.logs = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return (x + self.bias) * torch.exp(3 * self.logs), 3 * self.logs.sum() * x.shape[2] * x.shape[3]
+        return (x + self.bias) * torch.exp(3 * self.logs), 3 * self.logs.sum() * x.shape[
+            2
+        ] * x.shape[3]
 
 
 class ZeroConv(nn.Module):
@@ -47,7 +51,12 @@ class Step(nn.Module):
 
     def __init__(self, config: GlowConfig, channels: int) -> None:
         super().__init__()
-        half, width, self.affine, self.scale = channels // 2, config.width, config.coupling == "affine", config.scale
+        half, width, self.affine, self.scale = (
+            channels // 2,
+            config.width,
+            config.coupling == "affine",
+            config.scale,
+        )
         self.bound = config.bound
         self.actnorm = ActNorm(channels)
         self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(channels, channels)))
@@ -69,7 +78,11 @@ class Step(nn.Module):
         if self.scale == "sigmoid":
             log_s = F.logsigmoid(h + 2)
         else:
-            log_s = h if self.scale == "exp" else (2 / math.pi * self.bound) * torch.atan(h / self.bound)
+            log_s = (
+                h
+                if self.scale == "exp"
+                else (2 / math.pi * self.bound) * torch.atan(h / self.bound)
+            )
         return torch.cat((x1, (x2 + t) * torch.exp(log_s)), 1), logdet + log_s.sum((1, 2, 3))
 
 
@@ -84,7 +97,8 @@ class TorchGlow(nn.Module):
             self.levels.append(nn.ModuleList(Step(config, channels) for _ in range(config.K)))
             if i < config.L - 1:
                 self.splits.append(ZeroConv(channels // 2, channels))
-        self.top = nn.Parameter(torch.zeros(2, channels, 1, 1))  # mean and logs, as ours on an image without a border
+        # mean and logs, as ours on an image without a border
+        self.top = nn.Parameter(torch.zeros(2, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         log_prob = x.new_zeros(len(x))
@@ -101,16 +115,22 @@ class TorchGlow(nn.Module):
 
 
 def log_normal(z: Tensor, mean: Tensor, logs: Tensor) -> Tensor:
-    return (-0.5 * ((z - mean) * torch.exp(-logs)) ** 2 - 0.5 * math.log(2 * math.pi) - logs).sum((1, 2, 3))
+    return (-0.5 * ((z - mean) * torch.exp(-logs)) ** 2 - 0.5 * math.log(2 * math.pi) - logs).sum(
+        (1, 2, 3)
+    )
 
 
 def normflows_glow(config: GlowConfig) -> nn.Module:
-    """Build one as its documentation does: LU 1x1 convolutions, Gaussian bases with a mean and a scale each."""
+    """Build one as its documentation does: LU 1x1 convolutions, Gaussian bases with a mean and a
+    scale each.
+    """
     height, width, channels = config.image_shape
     bases, merges, flows = [], [], []
     for i in range(config.L):
         block: Any = [
-            normflows.flows.GlowBlock(channels << (config.L + 1 - i), config.width, split_mode="channel", scale=True)
+            normflows.flows.GlowBlock(
+                channels << (config.L + 1 - i), config.width, split_mode="channel", scale=True
+            )
             for _ in range(config.K)
         ]
         flows.append([*block, normflows.flows.Squeeze()])
@@ -131,7 +151,10 @@ def training_task(name: str, job: Job) -> Callable[[], float]:
     x = torch.from_numpy(np.ascontiguousarray(job.images().transpose(0, 3, 1, 2)))
     model = normflows_glow(job.config) if name == "normflows" else TorchGlow(job.config)
     if name == "torch channels-last":
-        model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+        model, x = (
+            model.to(memory_format=torch.channels_last),
+            x.contiguous(memory_format=torch.channels_last),
+        )
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     run: Any = torch.compile(model) if name == "torch compiled" else model
 

@@ -1,9 +1,10 @@
 """The work of a step: its floating-point operations, and its matrix products on their own.
 
-A forward pass is, per level of N h w pixels of C channels, K times: the coupling network's three products and the 1x1
-convolution; and the prior of the split. An addition and a multiplication are two operations. The border channel, which is
-known beforehand, is not counted, nor is anything element-wise. A training step in constant memory is four forward passes:
-forward, the networks again in backward, and the gradients by their inputs and by their weights.
+A forward pass is, per level of N h w pixels of C channels, K times: the coupling network's three
+products and the 1x1 convolution; and the prior of the split. An addition and a multiplication are
+two operations. The border channel, which is known beforehand, is not counted, nor is anything
+element-wise. A training step in constant memory is four forward passes: forward, the networks again
+in backward, and the gradients by their inputs and by their weights.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ PASSES = {"reversible": 4, "anchored": 4, "stored": 3}
 
 @dataclass(frozen=True)
 class LevelWork:
-    """pixels: h w of one image; channels: of the flow; given, raw: of a coupling network's input and output."""
+    """The sizes of a level: `pixels`, h w of one image; `channels` of the flow.
+
+    `given`, `raw`: channels of a coupling network's input and output.
+    """
 
     pixels: int
     channels: int
@@ -38,13 +42,23 @@ def levels(config: GlowConfig) -> list[LevelWork]:
     found = []
     for i in range(config.L):
         c = channels << (i + 2)
-        found.append(LevelWork((height * width) >> (2 * i + 2), c, c // 2, c if config.coupling == "affine" else c // 2))
+        found.append(
+            LevelWork(
+                (height * width) >> (2 * i + 2),
+                c,
+                c // 2,
+                c if config.coupling == "affine" else c // 2,
+            )
+        )
     return found
 
 
 @dataclass(frozen=True)
 class Product:
-    """(rows, inner) times (inner, pixels of all images), `times` in a forward pass; one of a coupling `network` or not."""
+    """A product (rows, inner) times (inner, pixels of all images), `times` in a forward pass.
+
+    `network`: whether it is one of a coupling network.
+    """
 
     rows: int
     inner: int
@@ -54,7 +68,10 @@ class Product:
 
 
 def products(config: GlowConfig) -> list[Product]:
-    """Those of a forward pass; `pixels` are of one image. A training step makes 4 of each, with the same three matrices."""
+    """Those of a forward pass; `pixels` are of one image.
+
+    A training step makes 4 of each, with the same three matrices.
+    """
     found = []
     for i, level in enumerate(levels(config)):
         width, taps, sent = config.width, 9 * level.given, 9 * level.raw
@@ -72,9 +89,15 @@ def forward_flops(config: GlowConfig, images: int) -> float:
 
 
 def network_products(
-    config: GlowConfig, level: LevelWork, columns: int, training: bool, xp: Namespace = np, matmul: Any = None
+    config: GlowConfig,
+    level: LevelWork,
+    columns: int,
+    training: bool,
+    xp: Namespace = np,
+    matmul: Any = None,
 ) -> Callable[[], None]:
-    """A function that runs the products of one coupling network of a level in a step (or in one inverse pass), once.
+    """A function that runs the products of one coupling network of a level in a step (or in one
+    inverse pass), once.
 
     From and into memory of `xp` that is there already, for `columns` pixels.
     """
@@ -88,7 +111,12 @@ def network_products(
 
     taps, width, sent = 9 * level.given, config.width, 9 * level.raw
     rows = taps + 9 * (config.border == "all") + 1
-    W1, W2, W3, patches = some(rows, width), some(width, width), some(width, sent), some(rows, columns)
+    W1, W2, W3, patches = (
+        some(rows, width),
+        some(width, width),
+        some(width, sent),
+        some(rows, columns),
+    )
     h1, h2, out = room(width, columns), room(width, columns), room(sent, columns)
 
     def forward() -> None:
@@ -115,9 +143,11 @@ def network_products(
 
 
 def products_alone(job: Job, training: bool) -> Callable[[], None]:
-    """A function that runs the coupling networks' products of a step (or of one inverse pass) and nothing else.
+    """A function that runs the coupling networks' products of a step (or of one inverse pass) and
+    nothing else.
 
-    On the tiles and threads of the real step, in its shapes, from and into memory that is there already.
+    On the tiles and threads of the real step, in its shapes, from and into memory that is there
+    already.
     """
     workers, config = job.workers(), job.config
     tasks: list[list[Callable[[], None]]] = []
@@ -126,9 +156,12 @@ def products_alone(job: Job, training: bool) -> Callable[[], None]:
         if len(tiles) > 1:
             columns = [(tile.stop - tile.start) * level.pixels for tile in tiles]
         else:
-            columns = [block.stop - block.start for block in workers.blocks(1, level.pixels, config.width)]
+            columns = [
+                block.stop - block.start for block in workers.blocks(1, level.pixels, config.width)
+            ]
         made = [  # as many as run side by side
-            network_products(config, level, n, training, matmul=workers.matmul) for n in columns[: job.threads]
+            network_products(config, level, n, training, matmul=workers.matmul)
+            for n in columns[: job.threads]
         ]
         tasks.append([made[i % len(made)] for i in range(len(columns))])
 

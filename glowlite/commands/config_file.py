@@ -1,7 +1,9 @@
-"""Options by name from a YAML or JSON file: plain values alone, each as it stands there, and none taken without a word.
+"""Options by name from a YAML or JSON file: plain values alone, each as it stands there, and none
+taken without a word.
 
-YAML is read event by event, and no values are made but true, false, null and text: so a number is read as if it were
-typed, a date is refused, and reading ends at the first list or alias, however much it stands for.
+YAML is read event by event, and no values are made but true, false, null and text: so a number is
+read as if it were typed, a date is refused, and reading ends at the first list or alias, however
+much it stands for.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ AS_IT_STANDS = ("str", "int", "float")  # tags of YAML
 
 
 def read_options_file(word: str) -> dict[str, Any]:
-    """Options by name: true, false, None for a default, text and numbers, those of YAML as text. `-` is standard input.
+    """Options by name: true, false, None for a default, text and numbers, those of YAML as text.
 
-    Raises GlowliteError, in one line, for a file that is missing, damaged, too large, not regular, or no mapping of names
-    to plain values.
+    `-` is standard input. Raises GlowliteError, in one line, for a file that is missing, damaged,
+    too large, not regular, or no mapping of names to plain values.
     """
     where = f"--config {word}"
     try:
@@ -34,8 +36,14 @@ def read_options_file(word: str) -> dict[str, Any]:
     except OSError as error:
         raise GlowliteError(f"{where}: cannot be read: {error.strerror}; check the path") from None
     except UnicodeDecodeError:
-        raise GlowliteError(f"{where}: cannot be read: it is not text in UTF-8; save it as such") from None
-    pairs = _json_pairs(text, where) if Path(word).suffix.lower() == ".json" else _yaml_pairs(text, where)
+        raise GlowliteError(
+            f"{where}: cannot be read: it is not text in UTF-8; save it as such"
+        ) from None
+    pairs = (
+        _json_pairs(text, where)
+        if Path(word).suffix.lower() == ".json"
+        else _yaml_pairs(text, where)
+    )
     values: dict[str, Any] = {}
     for name, value in pairs:
         option = name.replace("-", "_")
@@ -47,10 +55,14 @@ def read_options_file(word: str) -> dict[str, Any]:
 
 def _standard_input(where: str) -> bytes:
     if launched_as() is not None:
-        raise GlowliteError(f"{where}: only one of several ranks could read standard input; name a file")
+        raise GlowliteError(
+            f"{where}: only one of several ranks could read standard input; name a file"
+        )
     content = sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin is not None else b""
     if len(content) > MAX_BYTES:
-        raise GlowliteError(f"{where}: is larger than the {MAX_BYTES} bytes that a configuration may have")
+        raise GlowliteError(
+            f"{where}: is larger than the {MAX_BYTES} bytes that a configuration may have"
+        )
     return content
 
 
@@ -75,7 +87,9 @@ def _yaml_pairs(text: str, where: str) -> list[tuple[str, Any]]:
             key = loader.get_event()
             if not isinstance(key, yaml.ScalarEvent) or _kind(loader, key) != "str":
                 raise _no_mapping(where)
-            pairs.append((key.value, _plain(loader, loader.get_event(), f"{where}: {shortened(key.value)}")))
+            pairs.append(
+                (key.value, _plain(loader, loader.get_event(), f"{where}: {shortened(key.value)}"))
+            )
         loader.get_event(), loader.get_event()  # the mapping and the document end
         if not loader.check_event(yaml.StreamEndEvent):
             raise GlowliteError(f"{where}: holds more than one document; keep one of them")
@@ -90,24 +104,36 @@ def _no_mapping(where: str) -> GlowliteError:
 
 def _reason(error: Exception) -> str:
     """Say what is wrong, and in which line: PyYAML's own words take five lines."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or getattr(error, "reason", None)
+    mark, problem = (
+        getattr(error, "problem_mark", None),
+        getattr(error, "problem", None) or getattr(error, "reason", None),
+    )
     line = "" if mark is None else f"line {mark.line + 1}: "
     return shortened(f"{line}{problem or error}", 100)
 
 
 def _kind(loader: Any, scalar: Any) -> str:
-    """`str`, `int`, `float`, `bool`, `null`, `timestamp`, ..., or a tag that is not valid YAML's own."""
+    """`str`, `int`, `float`, `bool`, `null`, `timestamp`, ..., or a tag that is not YAML's own."""
     import yaml
 
-    tag = scalar.tag if scalar.tag not in (None, "!") else loader.resolve(yaml.ScalarNode, scalar.value, scalar.implicit)
+    tag = (
+        scalar.tag
+        if scalar.tag not in (None, "!")
+        else loader.resolve(yaml.ScalarNode, scalar.value, scalar.implicit)
+    )
     return str(tag.removeprefix("tag:yaml.org,2002:"))
 
 
 def _plain(loader: Any, event: Any, where: str) -> Any:
-    """The value of a scalar. Raises GlowliteError for a list, a mapping or an alias, and for a scalar of another kind."""
+    """The value of a scalar.
+
+    Raises GlowliteError for a list, a mapping or an alias, and for a scalar of another kind.
+    """
     text = getattr(event, "value", None)
     if text is None:
-        raise GlowliteError(f"{where}: expected a number or a text, got a list, a mapping or an alias")
+        raise GlowliteError(
+            f"{where}: expected a number or a text, got a list, a mapping or an alias"
+        )
     kind = _kind(loader, event)
     if kind in AS_IT_STANDS:
         return text

@@ -1,4 +1,7 @@
-"""python -m glowlite.data SPEC: what a data set holds, before one trains on it. Every image is read, and so checked."""
+"""python -m glowlite.data SPEC: what a data set holds, before one trains on it.
+
+Every image is read, and so checked.
+"""
 
 from __future__ import annotations
 
@@ -26,36 +29,73 @@ from glowlite.terminal import bar, say
 
 COUNTED = 10_000  # images whose values are looked at
 AT_ONCE = 1 << 22  # bytes of images a thread reads at once
-SHOWN, COLUMNS, LARGEST = 64, 8, 128  # images on the contact sheet, in so many columns, their longer side in pixels
+# images on the contact sheet, in so many columns, their longer side in pixels
+SHOWN, COLUMNS, LARGEST = 64, 8, 128
 FEW_VALUES = 128  # of 256
 DAMAGED = 20  # damaged images that are listed
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("data", "What a data set holds: its images, their values and attributes, and what is damaged.")
+    parser = Parser(
+        "data",
+        "What a data set holds: its images, their values and attributes, and what is damaged.",
+    )
     add = parser.add_argument
-    add("spec", help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path")
+    add(
+        "spec",
+        help="faces, fashion, or a path: .npz, .npy, .h5, a folder of images; or reader:path",
+    )
     add_data_options(parser)
-    add("--sheet", metavar="FILE", type=Path, default=Path("contact-sheet.png"), help=f"{SHOWN} training images go there")
-    add("--save", metavar="FILE", type=Path, help="write the prepared images to an .npy, which trains without decoding")
-    add("--n-bits", type=at_least(1, int, 8), default=8, help="show them as training at so many bits sees them")
+    add(
+        "--sheet",
+        metavar="FILE",
+        type=Path,
+        default=Path("contact-sheet.png"),
+        help=f"{SHOWN} training images go there",
+    )
+    add(
+        "--save",
+        metavar="FILE",
+        type=Path,
+        help="write the prepared images to an .npy, which trains without decoding",
+    )
+    add(
+        "--n-bits",
+        type=at_least(1, int, 8),
+        default=8,
+        help="show them as training at so many bits sees them",
+    )
     return parser.parse_args(arguments)
 
 
 def rows_to_save(data: Dataset, random_crop: bool) -> Rows:
-    """All images in their own order. Raises GlowliteError where an .npy could not stand for the data set."""
+    """All images in their own order.
+
+    Raises GlowliteError where an .npy could not stand for the data set.
+    """
     train, held_out = data.train, data.held_out
-    if not (isinstance(train, Rows) and isinstance(held_out, Rows) and train.images is held_out.images):
-        raise GlowliteError(f"--save: {data.source} has held-out images of its own, which one .npy cannot keep apart")
+    if not (
+        isinstance(train, Rows) and isinstance(held_out, Rows) and train.images is held_out.images
+    ):
+        raise GlowliteError(
+            f"--save: {data.source} has held-out images of its own, which one .npy cannot keep"
+            " apart"
+        )
     if random_crop:
-        raise GlowliteError("--save: random crops are drawn in training; save without --random-crop, and crop then")
+        raise GlowliteError(
+            "--save: random crops are drawn in training; save without --random-crop, and crop then"
+        )
     return Rows(train.images, np.sort(np.concatenate((train.rows, held_out.rows))))
 
 
 def save_images(path: Path, images: Rows) -> None:
-    """An .npy of the images (N, H, W, C), written a part at a time: it can be larger than memory. Raises OutputError."""
+    """An .npy of the images (N, H, W, C), written a part at a time: it can be larger than memory.
+
+    Raises OutputError.
+    """
     step = max(1, AT_ONCE // prod(images.shape))
-    with output("--save", path, NPY) as file:  # not mapped: a disk that is full would end the process without a word
+    # not mapped: a disk that is full would end the process without a word
+    with output("--save", path, NPY) as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *images.shape)}
         np.lib.format.write_array_header_1_0(file, header)
         for start in bar(range(0, len(images), step), "saving", unit="part", leave=False):
@@ -64,7 +104,10 @@ def save_images(path: Path, images: Rows) -> None:
 
 
 def read_all(images: Images, progress: Any) -> tuple[np.ndarray, int]:
-    """Read every image. How often each value occurs in COUNTED of them, (256,); and of how many that is."""
+    """Read every image.
+
+    How often each value occurs in COUNTED of them, (256,); and of how many that is.
+    """
     step = max(1, min(256, AT_ONCE // prod(images.shape)))
     every = -(-len(images) // COUNTED)
 
@@ -94,13 +137,18 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
     yield f"{data.source}: read as {reader}"
     yield f"images: {len(data.train)} for training, {len(data.held_out)} held out"
     yield f"shape: ({height}, {width}, {channels}), height, width and channels; " + (
-        f"L can be up to {levels}" if levels else "no L fits: a side is odd, so crop or resize to an even one"
+        f"L can be up to {levels}"
+        if levels
+        else "no L fits: a side is odd, so crop or resize to an even one"
     )
     yield f"pixels: {seen[0]} to {seen[-1]}, mean {mean:.2f}, over {counted} training images"
     if len(seen) <= FEW_VALUES:
-        yield f"values: only {len(seen)} of 256 occur ({len(seen) / 256:.0%}); fewer --n-bits may be enough"
+        share = f"{len(seen) / 256:.0%}"
+        yield f"values: only {len(seen)} of 256 occur ({share}); fewer --n-bits may be enough"
     yield f"memory: {total * prod(data.image_shape) / 2**20:.1f} MiB if all are decoded"
-    for name, train, held_out in zip(data.attribute_names, data.attributes.T, data.held_out_attributes.T):
+    for name, train, held_out in zip(
+        data.attribute_names, data.attributes.T, data.held_out_attributes.T
+    ):
         yield f"attribute {name}: {train.sum()} for training, {held_out.sum()} held out"
     if not data.attribute_names:
         yield "attributes: none"
@@ -112,7 +160,9 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
 
 
 def save_sheet(path: Path, images: Images, n_bits: int) -> None:
-    """A PNG of SHOWN images, evenly spaced over all, with n_bits bits per value, and shrunk where they are large."""
+    """A PNG of SHOWN images, evenly spaced over all, with n_bits bits per value, and shrunk where
+    they are large.
+    """
     rows = np.unique(np.linspace(0, len(images) - 1, SHOWN).astype(int))
     height, width, _ = images.shape
     scale = min(1.0, LARGEST / max(height, width))
@@ -132,7 +182,8 @@ def main(arguments: list[str] | None = None) -> None:
     check_output("--sheet", options.sheet, PNG)
     check_meaning(options.spec)
     asked = preparation_of(options)
-    data = load(options.spec, dataclasses.replace(asked, skip_corrupt=True))  # to see all that are damaged
+    # to see all that are damaged
+    data = load(options.spec, dataclasses.replace(asked, skip_corrupt=True))
     reader = "npz" if embedded_name(options.spec) else find_reader(options.spec)[0]
     to_save = None if options.save is None else rows_to_save(data, options.random_crop)
     for line in describe(data, reader):
@@ -141,9 +192,13 @@ def main(arguments: list[str] | None = None) -> None:
     say(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
     if data.skipped and not asked.skip_corrupt:
         raise GlowliteError(
-            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at the first; fix or remove"
+            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at"
+            " the first; fix or remove"
             " them, or pass over them with --skip-corrupt"
         )
     if to_save is not None:
         save_images(options.save, to_save)
-        say(f"{len(to_save)} images are saved in {options.save}: the same are held out when it is trained on")
+        say(
+            f"{len(to_save)} images are saved in {options.save}: the same are held out when it is"
+            " trained on"
+        )

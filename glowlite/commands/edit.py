@@ -1,4 +1,6 @@
-"""python -m glowlite.edit [RUN] IMAGE ... --attribute NAME: add or remove an attribute of a face (figure 6)."""
+"""python -m glowlite.edit [RUN] IMAGE ... --attribute NAME: add or remove an attribute of a face
+(figure 6).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
+from glowlite.commands.loaded_model import (
+    add_model_options,
+    add_place_of_data,
+    load_model,
+    model_and_images,
+)
 from glowlite.commands.program import Parser, at_least
 from glowlite.drawing.sheets import enlarged, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
@@ -32,20 +39,35 @@ def alpha_range(text: str) -> tuple[float, ...]:
         ends = (math.nan,)
     if not all(abs(end) <= MAX_ALPHA for end in ends):
         raise argparse.ArgumentTypeError(
-            f"expected a number or a range such as -1..1, from -{MAX_ALPHA} to {MAX_ALPHA}, got {shortened(text, 30)!r}"
+            f"expected a number or a range such as -1..1, from -{MAX_ALPHA} to {MAX_ALPHA}, got"
+            f" {shortened(text, 30)!r}"
         )
     return ends
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("edit", "Change attributes of images along directions in the latent space of a Glow.")
+    parser = Parser(
+        "edit", "Change attributes of images along directions in the latent space of a Glow."
+    )
     parser.usage = "%(prog)s [RUN] IMAGE ... --attribute NAME[,NAME] [options]"
     add = parser.add_argument
-    add("words", nargs="*", metavar="[RUN] IMAGE", help="the model, as for sample, and files, or numbers of held-out images")
-    add("--attribute", action="append", default=[], metavar="NAME,NAME", help="what to change, all at once; repeatable")
+    add(
+        "words",
+        nargs="*",
+        metavar="[RUN] IMAGE",
+        help="the model, as for sample, and files, or numbers of held-out images",
+    )
+    add(
+        "--attribute",
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
+        help="what to change, all at once; repeatable",
+    )
     add(
         "--alpha", type=alpha_range, default=(-ENOUGH, ENOUGH), metavar="A..B",
-        help="how far: a strip from A to B, or before and after at A; negative takes away; 1 is enough by method held;"
+        help="how far: a strip from A to B, or before and after at A; negative takes away; 1 is"
+             " enough by method held;"
         f" default -{ENOUGH:g}..{ENOUGH:g}",
     )  # fmt: skip
     add("--steps", type=at_least(2, int, 1000), default=7, help="images in a strip")
@@ -57,11 +79,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--list", action="store_true", help="show the attributes and end")
     add("--out", type=Path, default=Path("edit.png"), help="a PNG: a row per image")
-    add("--save", type=Path, metavar="FILE", help="take the directions from the data again, and write them there")
+    add(
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="take the directions from the data again, and write them there",
+    )
     add_model_options(parser)
     add_place_of_data(parser)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for i in range(len(words) - 1, 0, -1):  # "-1..1" is not an option, though it looks like one to argparse
+    # "-1..1" is not an option, though it looks like one to argparse
+    for i in range(len(words) - 1, 0, -1):
         if words[i - 1] == "--alpha":
             words[i - 1 : i + 1] = [f"--alpha={words[i]}"]
     return parser.parse_args(words)
@@ -70,24 +98,34 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     which, words = model_and_images(options.words)
-    names = list(dict.fromkeys(name for group in options.attribute for name in group.split(",") if name))
+    names = list(
+        dict.fromkeys(name for group in options.attribute for name in group.split(",") if name)
+    )
     if options.save:
         check_output("--save", options.save, DIRECTIONS_FILE)
     elif not options.list:
         if not (names and words):
-            raise GlowliteError("name one image or more, and --attribute; --list shows the attributes")
+            raise GlowliteError(
+                "name one image or more, and --attribute; --list shows the attributes"
+            )
         check_output("--out", options.out, PNG)
     if words and (options.save or options.list):
         option = "--save" if options.save else "--list"
         raise GlowliteError(
-            f"{words[0]}: no folder of a run, model file or pretrained model, and {option} takes no images; leave it out"
+            f"{words[0]}: no folder of a run, model file or pretrained model, and {option} takes no"
+            " images; leave it out"
         )
     loaded = load_model(which, options)
     if options.save:
         data = loaded.data()
-        directions = Directions.from_images(loaded.model, data.train[:], data.attributes, data.attribute_names)
+        directions = Directions.from_images(
+            loaded.model, data.train[:], data.attributes, data.attribute_names
+        )
         save_directions(
-            directions, output_path("--save", options.save, DIRECTIONS_FILE), weights_fingerprint(loaded.model), data.source
+            directions,
+            output_path("--save", options.save, DIRECTIONS_FILE),
+            weights_fingerprint(loaded.model),
+            data.source,
         )
         say(f"{options.save}: {len(directions.names)} attributes of {directions.images} images")
         return
@@ -99,10 +137,19 @@ def main(arguments: list[str] | None = None) -> None:
     for name in names:
         directions.index(name)
     first, last = options.alpha[0], options.alpha[-1]
-    alphas = np.linspace(first, last, options.steps) if len(options.alpha) == 2 else np.array([0.0, last])
-    images = decode_edits(loaded.model, directions, loaded.images(words), names, alphas, options.method)
+    alphas = (
+        np.linspace(first, last, options.steps)
+        if len(options.alpha) == 2
+        else np.array([0.0, last])
+    )
+    images = decode_edits(
+        loaded.model, directions, loaded.images(words), names, alphas, options.method
+    )
     flat = images.reshape(-1, *images.shape[2:])
     warn_nonfinite(flat, "edited images", LOWER_ALPHA)
     save_png(options.out, enlarged(tile(to_rgb(flat, loaded.n_bits), len(alphas))))
     shown = ", ".join(f"{alpha:g}" for alpha in alphas.round(2))
-    say(f"{options.out}: {', '.join(names)} of {', '.join(words)} at alpha {shown}, by {loaded.name}")
+    say(
+        f"{options.out}: {', '.join(names)} of {', '.join(words)} at alpha {shown}, by"
+        f" {loaded.name}"
+    )

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.commands.data_options import add_data_options, preparation_of
-from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, LoadedModel, add_model_options, load_model
+from glowlite.commands.loaded_model import (
+    DEFAULT,
+    MODEL_HELP,
+    LoadedModel,
+    add_model_options,
+    load_model,
+)
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data import Dataset, load
 from glowlite.data.embedded import check_meaning
@@ -34,7 +40,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     add("--data", help="as for train; default: what the run was trained on, with its preparation")
     add_data_options(parser)
-    add("--train-set", action="store_true", help="evaluate the training images in place of the held-out ones")
+    add(
+        "--train-set",
+        action="store_true",
+        help="evaluate the training images in place of the held-out ones",
+    )
     add(
         "--dequantisation-samples",
         type=at_least(1, int, 10_000),
@@ -42,10 +52,25 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="draws of the noise; more give a tighter bound",
     )
     add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
-    add("--batch", type=at_least(1), default=64, help="images per pass; changes results by rounding alone")
+    add(
+        "--batch",
+        type=at_least(1),
+        default=64,
+        help="images per pass; changes results by rounding alone",
+    )
     add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
-    add("--ood", metavar="DATA", help="compare with these data, brought to the model's size and channels")
-    add("--histogram", metavar="FILE", type=Path, default=Path("ood.png"), help="with --ood: a PNG of bits/dim of both")
+    add(
+        "--ood",
+        metavar="DATA",
+        help="compare with these data, brought to the model's size and channels",
+    )
+    add(
+        "--histogram",
+        metavar="FILE",
+        type=Path,
+        default=Path("ood.png"),
+        help="with --ood: a PNG of bits/dim of both",
+    )
     add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
     add_model_options(parser)
     return parser.parse_args(arguments)
@@ -55,11 +80,14 @@ def data_of(options: argparse.Namespace, loaded: LoadedModel, processes: int) ->
     """The data asked for, or those of the run, as they were prepared for training."""
     if options.data is not None:
         if loaded.fingerprint is not None and preparation_of(options) == Preparation():
-            with contextlib.suppress(GlowliteError):  # those of the run, which were moved: prepared as in training
+            # those of the run, which were moved: prepared as in training
+            with contextlib.suppress(GlowliteError):
                 return loaded.data(processes)
         return load(options.data, preparation_of(options), processes)
     if preparation_of(options) != Preparation():
-        raise GlowliteError("without --data the images are prepared as in training; leave such options out")
+        raise GlowliteError(
+            "without --data the images are prepared as in training; leave such options out"
+        )
     return loaded.data(processes)
 
 
@@ -83,11 +111,20 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     data = data_of(options, loaded, ranks.local_size)
     if ranks.size > 1:
         weights = {"the checksum of the weights": checksum(model.store.theta)}
-        check_same(ranks, {"the command": "evaluate", **facts_of_options(options), **facts_of_data(data), **weights})
+        check_same(
+            ranks,
+            {
+                "the command": "evaluate",
+                **facts_of_options(options),
+                **facts_of_data(data),
+                **weights,
+            },
+        )
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(
-            f"{data.source}: images are {images.shape}, and {loaded.name} is for {model.config.image_shape};"
+            f"{data.source}: images are {images.shape}, and {loaded.name} is for"
+            f" {model.config.image_shape};"
             " prepare them with --resize, --crop or --grey"
         )
     results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
@@ -96,7 +133,8 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
         return
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     say(
-        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which} images{not_finite(results)};"
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which}"
+        f" images{not_finite(results)};"
         f" {loaded.weights} weights of step {step}, {draws} draw{many} of the dequantisation noise"
     )
     if options.csv is not None:
@@ -114,11 +152,17 @@ def mean_and_error(results: np.ndarray) -> str:
     mean = f"{results.mean():.4f}"
     if len(results) == 1:
         return f"{mean} bits/dim (of a single image: no standard error)"
-    return f"{mean} +- {results.std(ddof=1) / np.sqrt(len(results)):.4f} bits/dim (mean and its standard error)"
+    error = results.std(ddof=1) / np.sqrt(len(results))
+    return f"{mean} +- {error:.4f} bits/dim (mean and its standard error)"
 
 
-def score_others(options: argparse.Namespace, loaded: LoadedModel, ranks: Communicator) -> np.ndarray:
-    """bits/dim (N,) of the images of --ood, at most OTHERS of them; what was done to make them fit is said on stderr."""
+def score_others(
+    options: argparse.Namespace, loaded: LoadedModel, ranks: Communicator
+) -> np.ndarray:
+    """bits/dim (N,) of the images of --ood, at most OTHERS of them.
+
+    What was done to make them fit is said on stderr.
+    """
     model = loaded.model
     images, source, notes = load_fitted(options.ood, model.config.image_shape)
     if notes and ranks.is_root:
@@ -130,9 +174,15 @@ def score_others(options: argparse.Namespace, loaded: LoadedModel, ranks: Commun
 def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:
     """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
     own, others = results.values()
-    say(f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)} images{not_finite(others)}")
+    say(
+        f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)}"
+        f" images{not_finite(others)}"
+    )
     found = auc(own, others)
-    say(f"an image of {options.ood} takes more bits than one of the model's own in {100 * found:.1f}% of pairs")
+    say(
+        f"an image of {options.ood} takes more bits than one of the model's own in"
+        f" {100 * found:.1f}% of pairs"
+    )
     save_histograms(options.histogram, results, n_bits)
     say(f"{options.histogram}: both as histograms")
 
@@ -142,7 +192,9 @@ def auc(own: np.ndarray, others: np.ndarray) -> float:
 
     It is 1/2 if the two cannot be distinguished.
     """
-    below = np.searchsorted(np.sort(own), others, "left") + np.searchsorted(np.sort(own), others, "right")
+    below = np.searchsorted(np.sort(own), others, "left") + np.searchsorted(
+        np.sort(own), others, "right"
+    )
     return float(below.mean() / (2 * len(own)))
 
 

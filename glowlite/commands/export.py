@@ -1,4 +1,6 @@
-"""python -m glowlite.export RUN FILE: a trained model alone, in half the bytes, and its bits/dim as it is there."""
+"""python -m glowlite.export RUN FILE: a trained model alone, in half the bytes, and its bits/dim as
+it is there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.commands.loaded_model import LoadedModel, add_model_options, add_place_of_data, load_model
+from glowlite.commands.loaded_model import (
+    LoadedModel,
+    add_model_options,
+    add_place_of_data,
+    load_model,
+)
 from glowlite.commands.option_words import training_command
 from glowlite.commands.program import Parser, at_least
 from glowlite.data import READERS, Dataset
@@ -22,12 +29,24 @@ from glowlite.training.scoring import scores
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("export", "Write a trained model alone into one small file, with what is known of it.")
+    parser = Parser(
+        "export", "Write a trained model alone into one small file, with what is known of it."
+    )
     add = parser.add_argument
     add("run", help="folder of a run, or a checkpoint")
     add("file", type=Path, help="where the model goes; must end in .safetensors")
-    add("--dtype", choices=("float16", "float32"), default="float16", help="of the weights in the file")
-    add("--batch", type=at_least(1), default=64, help="images per pass; changes results by rounding alone")
+    add(
+        "--dtype",
+        choices=("float16", "float32"),
+        default="float16",
+        help="of the weights in the file",
+    )
+    add(
+        "--batch",
+        type=at_least(1),
+        default=64,
+        help="images per pass; changes results by rounding alone",
+    )
     add_model_options(parser)
     add_place_of_data(parser)
     return parser.parse_args(arguments)
@@ -43,7 +62,8 @@ def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict
     if not np.isfinite(bits).all():
         nonfinite = int((~np.isfinite(bits)).sum())
         raise GlowliteError(
-            f"bits/dim with weights in {dtype} are not finite for {nonfinite} of {len(bits)} held-out images"
+            f"bits/dim with weights in {dtype} are not finite for {nonfinite} of {len(bits)}"
+            " held-out images"
         )
     return {
         "bits_per_dim": float(bits.mean()),
@@ -54,17 +74,25 @@ def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict
     }
 
 
-def export(loaded: LoadedModel, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]) -> None:
-    """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and data), weights, command."""
+def export(
+    loaded: LoadedModel, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]
+) -> None:
+    """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and
+    data), weights, command.
+    """
     model = loaded.model
     run = {"options": loaded.options, "data": data.source, "fingerprint": fingerprint(data)}
-    known: dict[str, Any] = {name: model.facts[name] for name in ("step", "versions") if name in model.facts}
+    known: dict[str, Any] = {
+        name: model.facts[name] for name in ("step", "versions") if name in model.facts
+    }
     known |= {"weights": loaded.weights, "command": training_command(named(loaded.options))}
     model.save(path, dtype=dtype, held_out=held_out, run=run, **known)
 
 
 def named(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options of training with the data's name alone: a model file reveals no folders of a person."""
+    """Return options of training with the data's name alone: a model file reveals no folders of a
+    person.
+    """
     if "data" not in options:
         return options
     name, colon, path = options["data"].partition(":")
@@ -85,7 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
     data = loaded.data()
     found = measured(loaded, data, options.dtype, options.batch)
     say(
-        f"held-out bits/dim {found['bits_per_dim']:.4f} at {loaded.n_bits} bits over {found['images']} images with weights"
+        f"held-out bits/dim {found['bits_per_dim']:.4f} at {loaded.n_bits} bits over"
+        f" {found['images']} images with weights"
         f" in {options.dtype}"
     )
     export(loaded, data, output_path("FILE", path, MODEL), options.dtype, found)

@@ -1,4 +1,6 @@
-"""python -m glowlite.figures [RUN]: the qualitative figures of the paper, made again with a model of one's own."""
+"""python -m glowlite.figures [RUN]: the qualitative figures of the paper, made again with a model
+of one's own.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, LoadedModel, add_model_options, add_place_of_data, load_model
+from glowlite.commands.loaded_model import (
+    DEFAULT,
+    MODEL_HELP,
+    LoadedModel,
+    add_model_options,
+    add_place_of_data,
+    load_model,
+)
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.drawing.sample_sheets import GRID, LOWER_TEMPERATURE, ROW, SWEEP, temperature_sheet
 from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb, warn_nonfinite
@@ -27,7 +36,9 @@ EDITS, MAX_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
 
 @dataclass(frozen=True)
 class Task:
-    """What a figure is made of: the model, those of other depths beside it, the seed, the temperature."""
+    """What a figure is made of: the model, those of other depths beside it, the seed, the
+    temperature.
+    """
 
     loaded: LoadedModel
     others: list[LoadedModel]
@@ -81,7 +92,9 @@ def depth(task: Task) -> np.ndarray:
 
 
 def attributes(task: Task) -> np.ndarray:
-    """A strip for every attribute, from taken away to added, each of another held-out image (figure 6)."""
+    """A strip for every attribute, from taken away to added, each of another held-out image (figure
+    6).
+    """
     loaded = task.loaded
     directions = loaded.directions()
     rows, alphas = {}, np.linspace(-ENOUGH, ENOUGH, EDITS)
@@ -96,17 +109,30 @@ def attributes(task: Task) -> np.ndarray:
 
 # By name of the file
 FIGURES: dict[str, Callable[[Task], np.ndarray]] = {
-    "samples": samples, "interpolation": interpolation, "corners": corners, "attributes": attributes,
-    "temperature": temperature, "depth": depth,
+    "samples": samples, "interpolation": interpolation, "corners": corners,
+    "attributes": attributes, "temperature": temperature, "depth": depth,
 }  # fmt: skip
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("figures", "Make the paper's qualitative figures with a trained Glow, into one folder.")
+    parser = Parser(
+        "figures", "Make the paper's qualitative figures with a trained Glow, into one folder."
+    )
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
-    add("--depth", nargs="+", default=[], metavar="RUN", help="models of other depths K, for the figure of depth")
-    add("--out", type=Path, default=Path("figures"), help="the folder; pictures of the same names in it are replaced")
+    add(
+        "--depth",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="models of other depths K, for the figure of depth",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("figures"),
+        help="the folder; pictures of the same names in it are replaced",
+    )
     add("--temperature", type=at_least(0, float, 100), default=0.7, help="of the samples")
     add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
     add_model_options(parser)
@@ -122,9 +148,14 @@ def main(arguments: list[str] | None = None) -> None:
     shape = loaded.model.config.image_shape
     for other in others:
         if other.model.config.image_shape != shape:
-            raise GlowliteError(f"--depth {other.name}: of {other.model.config.image_shape}, and {loaded.name} of {shape}")
+            raise GlowliteError(
+                f"--depth {other.name}: of {other.model.config.image_shape}, and"
+                f" {loaded.name} of {shape}"
+            )
     if loaded.held_out.shape != shape:  # looked at before anything is written
-        raise GlowliteError(f"{loaded.name}: its held-out images are {loaded.held_out.shape}, and it is for {shape}")
+        raise GlowliteError(
+            f"{loaded.name}: its held-out images are {loaded.held_out.shape}, and it is for {shape}"
+        )
     task = Task(loaded, others, options.seed, options.temperature)
     make_folder("--out", out)
     for name, figure in FIGURES.items():

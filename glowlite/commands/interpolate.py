@@ -1,4 +1,6 @@
-"""python -m glowlite.interpolate [RUN] A B [C D]: from image to image through latent space (figure 5)."""
+"""python -m glowlite.interpolate [RUN] A B [C D]: from image to image through latent space (figure
+5).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.machine import check_images_fit
-from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
+from glowlite.commands.loaded_model import (
+    add_model_options,
+    add_place_of_data,
+    load_model,
+    model_and_images,
+)
 from glowlite.commands.program import Parser, at_least
 from glowlite.drawing.sheets import enlarged, save_gif, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
@@ -21,26 +28,46 @@ OFF_THE_WAY = "the way leads past latents of no image; try --spherical, or other
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("interpolate", "Walk between two images, or on a sheet between four, through the latents of a Glow.")
+    parser = Parser(
+        "interpolate",
+        "Walk between two images, or on a sheet between four, through the latents of a Glow.",
+    )
     parser.usage = "%(prog)s [RUN] A B [C D] [options]"
     add = parser.add_argument
-    what = "the model, as for sample (default: the pretrained faces), and two or four images: files, or numbers of held-out"
-    add("words", nargs="+", metavar="[RUN] A B [C D]", help=f"{what} images; C and D are the lower corners")
+    model = "the model, as for sample (default: the pretrained faces)"
+    what = f"{model}, and two or four images: files, or numbers of held-out"
+    add(
+        "words",
+        nargs="+",
+        metavar="[RUN] A B [C D]",
+        help=f"{what} images; C and D are the lower corners",
+    )
     add(
         "--steps",
         type=at_least(2, int, 1000),
         default=9,
         help="images from A to B, both among them; in a sheet along either side",
     )
-    add("--spherical", action="store_true", help="along the arc between two latents, in place of the straight line")
-    add("--out", type=Path, default=Path("interpolation.png"), help="a PNG, or a GIF: there and back, or round the sheet")
+    add(
+        "--spherical",
+        action="store_true",
+        help="along the arc between two latents, in place of the straight line",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("interpolation.png"),
+        help="a PNG, or a GIF: there and back, or round the sheet",
+    )
     add_model_options(parser)
     add_place_of_data(parser)
     return parser.parse_args(arguments)
 
 
 def loop(images: np.ndarray) -> np.ndarray:
-    """The frames of an animation that ends where it begins, from images (rows, steps, ...): there and back, or round."""
+    """The frames of an animation that ends where it begins, from images (rows, steps, ...): there
+    and back, or round.
+    """
     top = images[0]
     if len(images) == 1:
         return np.concatenate((top, top[-2:0:-1]))
@@ -53,7 +80,10 @@ def main(arguments: list[str] | None = None) -> None:
     kind = check_output("--out", options.out, PNG, GIF)
     which, words = model_and_images(options.words)
     if len(words) not in (2, 4):
-        raise GlowliteError(f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are held-out images")
+        raise GlowliteError(
+            f"expected two or four images, got {len(words)}: {' '.join(words)};"
+            " numbers are held-out images"
+        )
     loaded = load_model(which, options)
     check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.config.dimensions)
     images = decode_walk(loaded.model, loaded.images(words), options.steps, options.spherical)

@@ -1,6 +1,7 @@
-"""Ctrl-C and SIGTERM: the first asks training to finish its step, save and end; the second ends it at once.
+"""Ctrl-C and SIGTERM: the first asks training to finish its step, save and end.
 
-SIGHUP, of a terminal or a connection that is closed, asks for the same. It comes more than once, so it never ends at once.
+The second ends it at once. SIGHUP, of a terminal or a connection that is closed, asks for the same.
+It comes more than once, so it never ends at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from glowlite.distributed.launcher import is_first
 
 
 class Interrupts:
-    """Inside `with Interrupts() as interrupts:` these signals only set `interrupts.signal`, which `bool` asks for."""
+    """Inside `with Interrupts() as interrupts:` these signals only set `interrupts.signal`, which
+    `bool` asks for.
+    """
 
     AT_ONCE = (signal.SIGINT, signal.SIGTERM)  # if it comes twice
     SIGNALS = (*AT_ONCE, signal.SIGHUP) if hasattr(signal, "SIGHUP") else AT_ONCE
@@ -30,19 +33,33 @@ class Interrupts:
         return self.signal is not None
 
     def __enter__(self) -> Self:
-        """A signal that the program was started to ignore, as by nohup, stays ignored; only the main thread has signals."""
+        """A signal that the program was started to ignore, as by nohup, stays ignored.
+
+        Only the main thread has signals.
+        """
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in self.SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            heard = [
+                number
+                for number in self.SIGNALS
+                if signal.getsignal(number) not in (signal.SIG_IGN, None)
+            ]
             self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     @property
     def exit_code(self) -> int:
-        """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+        """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM, 129
+        for SIGHUP.
+        """
         return 128 + (self.signal or signal.SIGTERM)  # another rank may have had it
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -57,9 +74,9 @@ class Interrupts:
 
 
 def _say(text: str) -> None:
-    """Write to stderr, past Python's buffers, which a signal may have interrupted; a terminal may be gone.
+    """Write to stderr, past Python's buffers, which a signal may have interrupted.
 
-    Among several ranks, only the first does.
+    A terminal may be gone. Among several ranks, only the first does.
     """
     if not is_first():
         return

@@ -1,4 +1,6 @@
-"""A trained model, by folder, file or name, and its data: what the commands that use a flow work on."""
+"""A trained model, by folder, file or name, and its data: what the commands that use a flow work
+on.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,11 @@ MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {',
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model, the bits of its images, what to call it in print, and the options of its training, {} if unknown.
+    """A model, the bits of its images, what to call it in print, and the options of its training,
+    {} if unknown.
 
-    `weights`: `averaged` or `raw`. `run`: the word that named it. `fingerprint`: of its data, where it is known. `place`:
-    where its data are now, if that was said.
+    `weights`: `averaged` or `raw`. `run`: the word that named it. `fingerprint`: of its data, where
+    it is known. `place`: where its data are now, if that was said.
     """
 
     model: Glow
@@ -64,25 +67,33 @@ class LoadedModel:
     def data(self, processes: int = 1) -> Dataset:
         """The data it was trained on, prepared as they were for that.
 
-        Raises GlowliteError where it is not known which, where they are not there any more, and where they are others now.
+        Raises GlowliteError where it is not known which, where they are not there any more, and
+        where they are others now.
         """
         if not self.options:
-            raise GlowliteError(f"{self.name}: does not say what it was trained on; name the folder of a run, or say --data")
+            raise GlowliteError(
+                f"{self.name}: does not say what it was trained on; name the folder of a run, or"
+                " say --data"
+            )
         parser = make_parser()
         options = parser.parse_args(as_words(parser, self.options, f"options of {self.name}"))
         place = self.place or options.data
         if not is_there(place):
-            raise GlowliteError(f"{self.name}: its data, {place}, are not there; say where they are now with --data")
+            raise GlowliteError(
+                f"{self.name}: its data, {place}, are not there; say where they are now with --data"
+            )
         data = load(place, preparation_of(options), processes)
         if self.fingerprint is not None and fingerprint(data) != self.fingerprint:
             raise GlowliteError(
-                f"{data.source}: not the images that {self.name} was trained on, or in another order; say with --data where"
+                f"{data.source}: not the images that {self.name} was trained on, or in another"
+                " order; say with --data where"
                 " those are"
             )
         return data
 
     def directions(self) -> Directions:
-        """The directions that lie with the model if they are of these weights; else those of its data.
+        """The directions that lie with the model if they are of these weights; else those of its
+        data.
 
         The latter are left in the folder of the run. Raises GlowliteError.
         """
@@ -97,25 +108,35 @@ class LoadedModel:
             except GlowliteError as error:
                 warn(f"{error}; taken again")
         data = self.data()
-        found = Directions.from_images(self.model, data.train[:], data.attributes, data.attribute_names)
+        found = Directions.from_images(
+            self.model, data.train[:], data.attributes, data.attribute_names
+        )
         if place is not None:
             try:
-                save_directions(found, output_path("directions", place, DIRECTIONS), weights, data.source)
+                save_directions(
+                    found, output_path("directions", place, DIRECTIONS), weights, data.source
+                )
             except OutputError as error:
                 warn(f"{error}; directions are taken again each time")
         return found
 
     def images(self, words: Sequence[str]) -> np.ndarray:
-        """The images that words name, uint8 (N, H, W, C): files, or numbers of held-out images, from 0.
+        """The images that words name, uint8 (N, H, W, C): files, or numbers of held-out images,
+        from 0.
 
         What was done to a file to make it fit the model is said on stderr. Raises GlowliteError.
         """
-        return np.stack([self._held_out_image(w) if w.isdecimal() else self._own_image(Path(w)) for w in words])
+        return np.stack(
+            [self._held_out_image(w) if w.isdecimal() else self._own_image(Path(w)) for w in words]
+        )
 
     def _held_out_image(self, word: str) -> np.ndarray:
         count = len(self.held_out)
-        if len(word) > 18 or int(word) >= count:  # Python does not read numbers of thousands of digits
-            raise GlowliteError(f"image {word[:20]}: {self.name} has {count} held-out images, counted from 0")
+        # Python does not read numbers of thousands of digits
+        if len(word) > 18 or int(word) >= count:
+            raise GlowliteError(
+                f"image {word[:20]}: {self.name} has {count} held-out images, counted from 0"
+            )
         return self.held_out.read(np.array([int(word)]))[0]
 
     def _own_image(self, path: Path) -> np.ndarray:
@@ -129,46 +150,79 @@ def add_model_options(parser: Parser) -> None:
     """--checkpoint, --weights, --device and --threads."""
     add = parser.add_argument_group("the model").add_argument
     add("--checkpoint", choices=("last", "best"), default="last", help="which of a run's")
-    add("--weights", choices=("averaged", "raw"), default="averaged", help="averaged ones, where the run has averaged")
+    add(
+        "--weights",
+        choices=("averaged", "raw"),
+        default="averaged",
+        help="averaged ones, where the run has averaged",
+    )
     add("--device", default="cpu", help="cpu, gpu or gpu:k")
-    add("--threads", type=at_least(1, int, MOST_THREADS), help="default: every core this process may use")
+    add(
+        "--threads",
+        type=at_least(1, int, MOST_THREADS),
+        help="default: every core this process may use",
+    )
 
 
 def add_place_of_data(parser: Parser) -> None:
     """--data, for a command that reads the data of a run."""
-    parser.add_argument("--data", help="where the images of its training are now, if they were moved")
+    parser.add_argument(
+        "--data", help="where the images of its training are now, if they were moved"
+    )
 
 
-def load_model(run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None) -> LoadedModel:
-    """The model that `run` names, as the options of `add_model_options` ask for it. Raises GlowliteError.
+def load_model(
+    run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None
+) -> LoadedModel:
+    """The model that `run` names, as the options of `add_model_options` ask for it.
 
-    A name of a pretrained model is that; ./NAME is a folder of the same name.
+    Raises GlowliteError. A name of a pretrained model is that; ./NAME is a folder of the same name.
     """
     xp = device_namespace(options.device, local_rank)
     with model_file(run, options.checkpoint) as file:
         model = Glow.load(file, options.weights, workers=Workers(options.threads or cores), xp=xp)
     if model.n_bits is None:
-        raise GlowliteError(f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run")
+        raise GlowliteError(
+            f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run"
+        )
     check_initialized(run, model.initialized)
-    condition(model)  # a matrix that is singular, or weights that are not finite, are said here in one line
+    # a matrix that is singular, or weights that are not finite, are said here in one line
+    condition(model)
     known = model.facts.get("run", {})
     if (Path(run) / CONFIG).exists() and run not in NAMES:
         known = read_config(Path(run))
-    weights = model.facts.get("weights") or (options.weights if model.facts.get("average") else "raw")
+    weights = model.facts.get("weights") or (
+        options.weights if model.facts.get("average") else "raw"
+    )
     name, place = f"pretrained {run}" if run in NAMES else run, getattr(options, "data", None)
-    return LoadedModel(model, model.n_bits, name, known.get("options", {}), weights, run, known.get("fingerprint"), place)
+    return LoadedModel(
+        model,
+        model.n_bits,
+        name,
+        known.get("options", {}),
+        weights,
+        run,
+        known.get("fingerprint"),
+        place,
+    )
 
 
 @contextmanager
 def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
-    """The file of the model that `run` names. Raises GlowliteError for a folder that holds none, or an unknown name."""
+    """The file of the model that `run` names.
+
+    Raises GlowliteError for a folder that holds none, or an unknown name.
+    """
     if run in NAMES:
         with pretrained_file(run) as path:
             yield path
         return
     path = Path(run)
     if not path.exists() and path.parent == Path() and not path.suffix:
-        raise GlowliteError(f"{run}: no such file or folder, nor a pretrained model; of those there are: {', '.join(NAMES)}")
+        raise GlowliteError(
+            f"{run}: no such file or folder, nor a pretrained model; of those there are:"
+            f" {', '.join(NAMES)}"
+        )
     best = path / BEST
     yield best if path.is_dir() and checkpoint == "best" and best.exists() else resolve(path)
 
@@ -176,7 +230,8 @@ def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
 def model_and_images(words: Sequence[str]) -> tuple[str, list[str]]:
     """The words [RUN] IMAGE... of a command line: the model and the images.
 
-    The first word is a model if it is a folder, a .safetensors file, or a pretrained name; else DEFAULT is meant.
+    The first word is a model if it is a folder, a .safetensors file, or a pretrained name; else
+    DEFAULT is meant.
     """
     first = words[0] if words else ""
     named = first in NAMES or first.endswith(".safetensors") or Path(first or "-").is_dir()

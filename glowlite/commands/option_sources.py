@@ -1,8 +1,9 @@
-"""Where the options of training come from: presets, a YAML or JSON file, a run that is resumed, and the command line.
+"""Where the options of training come from: presets, a YAML or JSON file, a run that is resumed, and
+the command line.
 
-All become words of one command line, the later ones winning over the earlier: run, preset, file, and what was typed. So
-every value goes through the same checks, and an error names where it came from. What a preset or a file says of a run that
-is resumed counts as if it were typed.
+All become words of one command line, the later ones winning over the earlier: run, preset, file,
+and what was typed. So every value goes through the same checks, and an error names where it came
+from. What a preset or a file says of a run that is resumed counts as if it were typed.
 """
 
 from __future__ import annotations
@@ -23,17 +24,20 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 from glowlite.training.run_folder import read_config
 
-# of the others, those that a resumed run may change: the curve then bends, but the checkpoint still fits
-# (--data may name another place, where the same images are: see train.py)
+# of the others, those that a resumed run may change: the curve then bends, but the checkpoint still
+# fits (--data may name another place, where the same images are: see train.py)
 MAY_CHANGE = (
-    "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every", "keep",
-    "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate",
-    "gpu_exchange", "mpi_timeout", "gpu_memory",
+    "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images",
+    "checkpoint_every", "keep", "picture_every", "on_bad_step", "memory", "device", "threads",
+    "tensorboard", "accumulate", "gpu_exchange", "mpi_timeout", "gpu_memory",
 )  # fmt: skip
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Every option, from all of its places. Raises GlowliteError, or exits with 2, for one that is not allowed."""
+    """Every option, from all of its places.
+
+    Raises GlowliteError, or exits with 2, for one that is not allowed.
+    """
     parser = make_parser()
     typed = parser.parse_args(arguments)
     words: list[str] = []
@@ -43,38 +47,55 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     presets = typed.preset or preset_of_file
     for name in str(presets).split(",") if presets else []:
         if name not in PRESETS:
-            raise GlowliteError(f"--preset {shortened(name)!r}: no such preset; expected {one_of(name, PRESETS)}")
+            raise GlowliteError(
+                f"--preset {shortened(name)!r}: no such preset; expected {one_of(name, PRESETS)}"
+            )
         words += as_words(parser, PRESETS[name], f"preset {name}")
         given |= PRESETS[name]
     words += as_words(parser, from_file, typed.config)
     for data in (from_file.get("data"), _typed_data(parser, arguments)):
-        check_meaning(str(data))  # where the user named it; never a default, nor the option of a run
+        # where the user named it; never a default, nor the option of a run
+        check_meaning(str(data))
     given |= from_file
     if typed.resume and typed.overwrite:
-        raise GlowliteError("--resume goes on with the run in --out, and --overwrite replaces it; give one of them")
+        raise GlowliteError(
+            "--resume goes on with the run in --out, and --overwrite replaces it; give one of them"
+        )
     if typed.resume and typed.out is None:
         raise GlowliteError("--resume needs --out, the folder of the run to go on with")
     if typed.out == "":
         raise GlowliteError("--out is empty; name a folder")
     begun = _options_of_run(Path(typed.out)) if typed.resume else {}
-    kept = {name: value for name, value in begun.items() if given.get(name, value) is not None}  # None: its default again
+    # None: its default again
+    kept = {name: value for name, value in begun.items() if given.get(name, value) is not None}
     words = as_words(parser, kept, f"{typed.out}/config.json") + words
     options = parser.parse_args([*words, *_typed_words(arguments)])
     if begun and not is_there(options.data):
-        raise GlowliteError(f"{typed.out}: its data, {options.data}, are not there; say where they are now with --data")
-    changed = [name for name in begun if name not in (*MAY_CHANGE, "data") and getattr(options, name) != begun[name]]
+        raise GlowliteError(
+            f"{typed.out}: its data, {options.data}, are not there; say where they are now with"
+            " --data"
+        )
+    changed = [
+        name
+        for name in begun
+        if name not in (*MAY_CHANGE, "data") and getattr(options, name) != begun[name]
+    ]
     if changed:
         name = changed[0]
         raise GlowliteError(
-            f"--{name.replace('_', '-')} was {shortened(repr(begun[name]))} when {typed.out} began, and cannot become"
-            f" {shortened(repr(getattr(options, name)))} in a run that is resumed; leave it out, or begin a new run"
+            f"--{name.replace('_', '-')} was {shortened(repr(begun[name]))} when {typed.out} began,"
+            " and cannot become"
+            f" {shortened(repr(getattr(options, name)))} in a run that is resumed; leave it out, or"
+            " begin a new run"
         )
     return options
 
 
 def _typed_data(parser: Parser, arguments: list[str] | None) -> str | None:
     """--data as it was typed; None where it was not."""
-    data: str | None = parser.parse_args(_typed_words(arguments), argparse.Namespace(data=None)).data
+    data: str | None = parser.parse_args(
+        _typed_words(arguments), argparse.Namespace(data=None)
+    ).data
     return data
 
 

@@ -1,4 +1,6 @@
-"""Options of training by name, turned into the words of a command line: to be checked, or to be printed."""
+"""Options of training by name, turned into the words of a command line: to be checked, or to be
+printed.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,22 @@ from glowlite.commands.typed import typed
 from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 
-TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")  # never of a file or a run
+# never of a file or a run
+TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")
 
 
 def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
-    """Options by name as words of a command line, each checked; None stands for a default. Errors name `source`."""
+    """Options by name as words of a command line, each checked; None stands for a default.
+
+    Errors name `source`.
+    """
     actions = {action.dest: action for action in parser._actions if action.dest not in TYPED_ONLY}
     words: list[str] = []
     for name, value in values.items():
         if name not in actions:
-            raise GlowliteError(f"{source}: unknown option {shortened(name)!r}; expected {one_of(name, actions)}")
+            raise GlowliteError(
+                f"{source}: unknown option {shortened(name)!r}; expected {one_of(name, actions)}"
+            )
         option = "--" + name.replace("_", "-")
         if value is None:
             continue
@@ -32,7 +40,10 @@ def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str
             expected = "true or false" if is_switch else "a number or a text"
             raise GlowliteError(f"{source}: {name}: expected {expected}, got {shortened(value)}")
         if isinstance(value, str) and not _could_be_typed(value):
-            raise GlowliteError(f"{source}: {name}: {shortened(value)!r} holds characters that no file's name can have")
+            raise GlowliteError(
+                f"{source}: {name}: {shortened(value)!r} holds characters that no file's name can"
+                " have"
+            )
         if is_switch:
             words.append(option if value else "--no-" + option[2:])
         else:
@@ -43,7 +54,9 @@ def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str
 
 
 def _could_be_typed(text: str) -> bool:
-    """Whether the system could hand over such a word: without zero bytes, and of characters that it can write."""
+    """Whether the system could hand over such a word: without zero bytes, and of characters that it
+    can write.
+    """
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -58,7 +71,9 @@ def one_of(name: str, names: Mapping[str, Any]) -> str:
 
 
 def training_command(options: dict[str, Any]) -> str:
-    """The command line of a training with these options, those that stand at their defaults left out."""
+    """The command line of a training with these options, those that stand at their defaults left
+    out.
+    """
     defaults = vars(make_parser().parse_args([]))
     words = ["python -m glowlite.train"]
     for name, value in options.items():

@@ -1,8 +1,9 @@
-"""Published settings by name, as options of the train command; `--preset cifar10,paper` takes one after the other.
+"""Published settings by name, as options of the train command.
 
-K, L, bits and kind of coupling are those of the paper; optimiser, rates, warm-up, batch and augmentation those of the
-original code, which took 64 images per worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256. How long to train is
-not published as one number; the steps here are a choice.
+`--preset cifar10,paper` takes one after the other. K, L, bits and kind of coupling are those of the
+paper; optimiser, rates, warm-up, batch and augmentation those of the original code, which took 64
+images per worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256. How long to train is not
+published as one number; the steps here are a choice.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from glowlite.models.config import OPENAI_MODEL, PAPER_MODEL
 
 # the columns of docs/paper_and_code.md, each with its optimiser
 OPENAI: dict[str, Any] = {
-    **OPENAI_MODEL, "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch", "warmup": "10ep",
-    "decay": "constant",
+    **OPENAI_MODEL, "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch",
+    "warmup": "10ep", "decay": "constant",
 }  # fmt: skip
 PAPER: dict[str, Any] = {**PAPER_MODEL, "optimizer": "adam"}
 
@@ -28,24 +29,30 @@ PRESETS: dict[str, dict[str, Any]] = {
     "faces": {"data": "faces"},  # the defaults of the command
     "fashion": {"data": "fashion", "n_bits": 8},
     "mnist": {
-        **BROUGHT, "n_bits": 8, "L": 2, "augment_shift": 0.1, "steps": "50ep", "warmup": "1ep", "evaluate_every": "1ep",
+        **BROUGHT, "n_bits": 8, "L": 2, "augment_shift": 0.1, "steps": "50ep", "warmup": "1ep",
+        "evaluate_every": "1ep",
     },
     "cifar10": {
         **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 32, "L": 3, "batch": 64, "steps": "250ep",
         "flip": True, "augment_shift": 0.1,
     },
-    "imagenet32": {**BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 64, "steps": "20ep"},
-    "imagenet64": {**BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 4, "batch": 16, "steps": "20ep"},
+    "imagenet32": {
+        **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 64, "steps": "20ep",
+    },
+    "imagenet64": {
+        **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 4, "batch": 16, "steps": "20ep",
+    },
     "lsun64": {
         **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 48, "L": 3, "batch": 16, "steps": "10ep",
         "resize": 96, "crop": 64, "random_crop": True,
     },
     "lsun96": {
-        **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 64, "L": 5, "batch": 4, "steps": "10ep", "resize": 96, "crop": 96,
+        **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 64, "L": 5, "batch": 4, "steps": "10ep",
+        "resize": 96, "crop": 96,
     },
     "celebahq256": {
-        **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 32, "L": 6, "batch": 40, "accumulate": 40, "steps": "100ep",
-        "resize": 256, "crop": 256,
+        **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 32, "L": 6, "batch": 40, "accumulate": 40,
+        "steps": "100ep", "resize": 256, "crop": 256,
     },
     "openai": OPENAI,
     "paper": PAPER,

@@ -1,4 +1,7 @@
-"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off. A flow loses nothing."""
+"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off.
+
+A flow loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.backend import to_host
-from glowlite.commands.loaded_model import add_model_options, add_place_of_data, load_model, model_and_images
+from glowlite.commands.loaded_model import (
+    add_model_options,
+    add_place_of_data,
+    load_model,
+    model_and_images,
+)
 from glowlite.commands.program import Parser
 from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
@@ -20,19 +28,31 @@ from glowlite.terminal import say
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("reconstruct", "Encode images and decode them again: an invertible model gives every pixel back.")
+    parser = Parser(
+        "reconstruct",
+        "Encode images and decode them again: an invertible model gives every pixel back.",
+    )
     parser.usage = "%(prog)s [RUN] IMAGE [IMAGE ...] [options]"
     add = parser.add_argument
-    what = "the model, as for sample (default: the pretrained faces), and images: files, or numbers of held-out images"
+    model = "the model, as for sample (default: the pretrained faces)"
+    what = f"{model}, and images: files, or numbers of held-out images"
     add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
-    add("--out", type=Path, default=Path("reconstruction.png"), help="originals, reconstructions, and their difference")
+    add(
+        "--out",
+        type=Path,
+        default=Path("reconstruction.png"),
+        help="originals, reconstructions, and their difference",
+    )
     add_model_options(parser)
     add_place_of_data(parser)
     return parser.parse_args(arguments)
 
 
 def rebuilt(model: Glow, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 images -> x and decode(encode(x)), floating point, on the host. Cost: a forward and an inverse pass."""
+    """uint8 images -> x and decode(encode(x)), floating point, on the host.
+
+    Cost: a forward and an inverse pass.
+    """
     x = middles(images, n_bits, model.dtype.name, model.xp)
     return to_host(x), to_host(model.decode(model.encode(x)))
 
@@ -42,21 +62,34 @@ def main(arguments: list[str] | None = None) -> None:
     check_output("--out", options.out, PNG)
     which, words = model_and_images(options.words)
     if not words:
-        raise GlowliteError(f"{which} is a model; name images, too: files, or numbers of held-out images")
+        raise GlowliteError(
+            f"{which} is a model; name images, too: files, or numbers of held-out images"
+        )
     loaded = load_model(which, options)
     n_bits = loaded.n_bits
     x, y = rebuilt(loaded.model, loaded.images(words), n_bits)
     whole = finite(y)
-    warn_nonfinite(y, "reconstructions", "the weights are damaged, or the images far from those of training")
+    warn_nonfinite(
+        y, "reconstructions", "the weights are damaged, or the images far from those of training"
+    )
     for word, one, other, sound in zip(words, x, y, whole):
         if sound:
             wrong = int((to_pixels(one, n_bits) != to_pixels(other, n_bits)).sum())
             off = 256 * abs(other - one).max()
-            say(f"{word}: {wrong} of {one.size} values differ at {n_bits} bits; off by at most {off:.1e} grey levels")
+            say(
+                f"{word}: {wrong} of {one.size} values differ at {n_bits} bits; off by at most"
+                f" {off:.1e} grey levels"
+            )
     error = abs(y - x)
     largest = float(error[whole].max()) if whole.any() else 0.0
     stretched = np.where(whole[:, None, None, None], error / (largest or 1) - 0.5, np.nan)
     rows = {"original": to_rgb(x, n_bits), "decode(encode(x))": to_rgb(y, n_bits)}
     rows[f"difference; white: {256 * largest:.1e}"] = to_rgb(stretched, 8)
-    save_png(options.out, titled({title: enlarged(tile(images, len(images))) for title, images in rows.items()}))
-    say(f"{options.out}: originals, reconstructions by {loaded.name}, and differences, in grey levels of 8 bits")
+    save_png(
+        options.out,
+        titled({title: enlarged(tile(images, len(images))) for title, images in rows.items()}),
+    )
+    say(
+        f"{options.out}: originals, reconstructions by {loaded.name}, and differences, in grey"
+        " levels of 8 bits"
+    )

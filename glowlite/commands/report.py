@@ -1,4 +1,6 @@
-"""python -m glowlite.report RUN: one HTML page of a run, with its pictures inside, that needs no network."""
+"""python -m glowlite.report RUN: one HTML page of a run, with its pictures inside, that needs no
+network.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from glowlite.training.run_folder import read_config
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("report", "Write one HTML page of a run, which works without a network.")
     parser.add_argument("run", help="folder of a run")
-    parser.add_argument("--out", metavar="FILE", help="default: report.html in the folder of the run")
+    parser.add_argument(
+        "--out", metavar="FILE", help="default: report.html in the folder of the run"
+    )
     return parser.parse_args(arguments)
 
 

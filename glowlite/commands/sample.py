@@ -1,4 +1,6 @@
-"""python -m glowlite.sample [RUN]: samples at a temperature, or at several (figure 8), as a grid or one PNG each."""
+"""python -m glowlite.sample [RUN]: samples at a temperature, or at several (figure 8), as a grid or
+one PNG each.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def temperatures(text: str) -> tuple[float, ...]:
     """A type for argparse: temperatures with commas between."""
     parts = text.split(",")
     if len(parts) > MAX_TEMPERATURES:
-        raise argparse.ArgumentTypeError(f"{len(parts)} temperatures are too many: at most {MAX_TEMPERATURES}")
+        raise argparse.ArgumentTypeError(
+            f"{len(parts)} temperatures are too many: at most {MAX_TEMPERATURES}"
+        )
     return tuple(a_temperature(part) for part in parts)
 
 
@@ -37,15 +41,26 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--temperature", type=a_temperature, default=0.7, help="spread of the latents; 0: the mode")
+    either.add_argument(
+        "--temperature", type=a_temperature, default=0.7, help="spread of the latents; 0: the mode"
+    )
     several = ",".join(f"{temperature:g}" for temperature in SWEEP)
     either.add_argument(
         "--temperature-sweep", type=temperatures, nargs="?", const=SWEEP, metavar="T,T,...",
         help=f"a row of the same noise at each of these; alone: {several}",
     )  # fmt: skip
-    add("--n", type=at_least(1, int, 10**6), help=f"how many; default {GRID}, in a sweep {ROW} at each temperature")
+    add(
+        "--n",
+        type=at_least(1, int, 10**6),
+        help=f"how many; default {GRID}, in a sweep {ROW} at each temperature",
+    )
     add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
-    add("--grid", action=argparse.BooleanOptionalAction, default=True, help="all on one sheet, or one PNG each in a folder")
+    add(
+        "--grid",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="all on one sheet, or one PNG each in a folder",
+    )
     add("--out", type=Path, help="default: samples.png, or with --no-grid the folder samples")
     add_model_options(parser)
     return parser.parse_args(arguments)
@@ -68,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.grid:
         check_output("--out", out, PNG)
     else:
-        check_folder("--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None)
+        check_folder(
+            "--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None
+        )
     loaded = load_model(options.run, options)
     model, n_bits = loaded.model, loaded.n_bits
     n = options.n or (ROW if levels else GRID)

@@ -1,7 +1,8 @@
-"""What a command does before anything else, even its imports: it opens its streams and answers signals.
+"""What a command does before anything else, even its imports: it opens its streams and answers
+signals.
 
-A signal that comes while Python itself starts, before the first line of glowlite is read, is answered by Python. So this
-file imports next to nothing before it listens.
+A signal that comes while Python itself starts, before the first line of glowlite is read, is
+answered by Python. So this file imports next to nothing before it listens.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _answered: list[int] = []  # the signal that has been answered, if any
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or another signal that asks the program to end: raised in the main thread, wherever that is."""
+    """Ctrl-C, or another signal that asks the program to end: raised in the main thread, wherever
+    that is.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(SIGNALS[signal.Signals(number)])
@@ -34,11 +37,16 @@ def is_command() -> bool:
     """Whether Python is about to run a module of this package, as in `python -m glowlite.train`."""
     words = getattr(sys, "orig_argv", [])
     after = words[words.index("-m") + 1 :] if "-m" in words else []
-    return sys.argv[:1] == ["-m"] and bool(after) and after[0].partition(".")[0] == __name__.partition(".")[0]
+    return (
+        sys.argv[:1] == ["-m"]
+        and bool(after)
+        and after[0].partition(".")[0] == __name__.partition(".")[0]
+    )
 
 
 def open_streams() -> None:
-    """Have the three standard streams open: else the next file opened would take the number of one that is closed.
+    """Have the three standard streams open: else the next file opened would take the number of one
+    that is closed.
 
     Whatever the program, or a library, then says on stderr would be written into that file.
     """
@@ -49,21 +57,27 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+            how = {"encoding": "utf-8", "errors": "backslashreplace", "closefd": False}
+            stream = open(number, "w", **how)  # type: ignore[call-overload]  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def end_on_signals() -> None:
-    """From here on a signal ends the program at once, with one line: there is nothing yet that could be lost."""
+    """From here on a signal ends the program at once, with one line: there is nothing yet that
+    could be lost.
+    """
     _answer_by(_end)
 
 
 def raise_on_signals() -> None:
-    """From here on the first signal raises Interrupted in the main thread, and a second ends the program at once."""
+    """From here on the first signal raises Interrupted in the main thread, and a second ends the
+    program at once.
+    """
     _answer_by(_raise)
 
 
 def raise_again(error: Interrupted) -> None:
-    """Raise a little later what was lost where Python passes over exceptions, as in a destructor."""
+    """Raise later what was lost where Python passes over exceptions, as in a destructor."""
     import threading
 
     signal.signal(error.number, _raise)
@@ -93,9 +107,10 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _say_why(number: int) -> None:
-    """Say once why the program ends; past Python's buffers, which the signal may have found half-way through a line.
+    """Say once why the program ends.
 
-    Among several ranks, which most often have the signal together, the first one says it.
+    It goes past Python's buffers, which the signal may have found half-way through a line. Among
+    several ranks, which most often have the signal together, the first one says it.
     """
     import contextlib
 

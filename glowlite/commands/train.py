@@ -37,7 +37,14 @@ from glowlite.training.loop import Observer, check_memory, check_settings, train
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
 from glowlite.training.run_folder import CONFIG, SAVED, RunFolder, read_config, restore_newest
-from glowlite.training.run_place import RUNS, alone_in, begin, check_nothing_to_restore, check_run_folder, make_run_folder
+from glowlite.training.run_place import (
+    RUNS,
+    alone_in,
+    begin,
+    check_nothing_to_restore,
+    check_run_folder,
+    make_run_folder,
+)
 from glowlite.training.tensorboard import TensorBoard, writer_class
 
 
@@ -55,7 +62,9 @@ class Progress:
             rate = self.bar.format_dict["rate"] or 0.0
             if result is None or result.known:  # a bar does not wait for a GPU
                 self.loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
-            self.bar.set_postfix_str(f"{self.loss}, {rate * self.settings.batch:.0f} images/s", False)
+            self.bar.set_postfix_str(
+                f"{self.loss}, {rate * self.settings.batch:.0f} images/s", False
+            )
             self.bar.update()
 
     def on_metrics(self, metrics: Metrics, timing: Timing) -> None:
@@ -67,8 +76,10 @@ class Progress:
         trained = "-" if metrics.train_bits_per_dim is None else f"{metrics.train_bits_per_dim:.3f}"
         raw = metrics.held_out_raw_bits_per_dim
         warn(
-            f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training, {metrics.held_out_bits_per_dim:.3f}"
-            f" held out{'' if raw is None else f' ({raw:.3f} with raw weights)'}, {timing.images_per_second:.0f} images/s,"
+            f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training,"
+            f" {metrics.held_out_bits_per_dim:.3f}"
+            f" held out{'' if raw is None else f' ({raw:.3f} with raw weights)'},"
+            f" {timing.images_per_second:.0f} images/s,"
             f" {duration(timing.seconds)}, {duration(left)} to go"
         )
 
@@ -87,7 +98,11 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+    return (
+        f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+        if minutes < 60
+        else f"{minutes // 60}:{minutes % 60:02d} h"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,17 +126,28 @@ def train_over(ranks: Communicator, options: argparse.Namespace) -> int:
         check_place(options)
     training, data = make_training(options, ranks)
     if ranks.size > 1:
-        check_same(ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)})
+        check_same(
+            ranks, {"the command": "train", **facts_of_options(options), **facts(training, data)}
+        )
     made = str(make_run_folder(options.out, data.name)) if ranks.is_root else ""
     path = Path(ranks.broadcast(made))
     with alone_in(path) if ranks.is_root else nullcontext():
         source = take_up(training, data, options, path)
         if training.state.step < training.settings.steps:
             with Interrupts() as interrupts:
-                _train(training, data, make_observers(training, data, options, source, path), interrupts, path)
+                _train(
+                    training,
+                    data,
+                    make_observers(training, data, options, source, path),
+                    interrupts,
+                    path,
+                )
             if training.state.step < training.settings.steps:
                 if ranks.is_root:
-                    warn(f"stopped after step {training.state.step}, which is saved; go on with {going_on(path)}")
+                    warn(
+                        f"stopped after step {training.state.step}, which is saved; go on with"
+                        f" {going_on(path)}"
+                    )
                 return interrupts.exit_code
     if ranks.is_root:
         for line in data.skipped[:3]:
@@ -146,29 +172,49 @@ def going_on(path: Path) -> str:
 
 
 def outcome(training: Training, path: Path) -> str:
-    """Say how the run ended, in one line. It may have gone further than --steps, or not so far as to an evaluation."""
+    """Say how the run ended, in one line.
+
+    It may have gone further than --steps, or not so far as to an evaluation.
+    """
     state, steps = training.state, training.settings.steps
-    past = f"the run is at step {state.step} already, and --steps is {steps}; " if state.step > steps else ""
+    past = (
+        f"the run is at step {state.step} already, and --steps is {steps}; "
+        if state.step > steps
+        else ""
+    )
     if state.held_out is None:
         return f"{past}not evaluated yet"
-    numbers = [int(m[1]) for there in os.listdir(path) if (m := re.fullmatch(r"samples-(\d{6,})\.png", there))]
+    numbers = [
+        int(m[1])
+        for there in os.listdir(path)
+        if (m := re.fullmatch(r"samples-(\d{6,})\.png", there))
+    ]
     newest = max((number for number in numbers if number <= state.step), default=None)
     samples = "" if newest is None else f"; samples in {path}/samples-{newest:06d}.png"
-    return f"{past}held-out bits/dim {state.held_out:.3f} at {training.settings.n_bits} bits{samples}"
+    return (
+        f"{past}held-out bits/dim {state.held_out:.3f} at {training.settings.n_bits} bits{samples}"
+    )
 
 
 def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Training, Dataset]:
-    """The data and the untrained model that the options ask for. Raises GlowliteError for what cannot be."""
+    """The data and the untrained model that the options ask for.
+
+    Raises GlowliteError for what cannot be.
+    """
     xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
     memory = Memory.parse(options.memory)
     if not options.data:
         which = f" of --preset {options.preset}" if options.preset else ""
-        raise GlowliteError(f"give --data: the images{which} are not part of glowlite; name their folder or file")
+        raise GlowliteError(
+            f"give --data: the images{which} are not part of glowlite; name their folder or file"
+        )
     data = load(options.data, preparation_of(options), ranks.local_size)
     settings = settings_of(options, steps_per_epoch(options, data))
     check_settings(settings, data)
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
-    model = Glow(config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp)
+    model = Glow(
+        config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp
+    )
     training = Training(model, settings, make_allreduce(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())
     if not options.resume:
@@ -194,7 +240,9 @@ def steps_per_epoch(options: argparse.Namespace, data: Dataset) -> int:
     return max(1, len(data.train) // options.batch)
 
 
-def take_up(training: Training, data: Dataset, options: argparse.Namespace, path: Path) -> dict[str, Any]:
+def take_up(
+    training: Training, data: Dataset, options: argparse.Namespace, path: Path
+) -> dict[str, Any]:
     """Restore the run in the folder `path`, or begin a new one there; what its config.json says."""
     ranks, images = training.ranks, [len(data.train), len(data.held_out)]
     source: dict[str, Any] = {
@@ -204,7 +252,8 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
         "versions": versions(),
     }
     if ranks.is_root:
-        check_run_folder(str(path), options.overwrite, options.resume)  # another process may have been here meanwhile
+        # another process may have been here meanwhile
+        check_run_folder(str(path), options.overwrite, options.resume)
         source["fingerprint"] = fingerprint(data)
         if options.resume and (path / CONFIG).exists():
             check_same_data(source, read_config(path), path)
@@ -215,7 +264,11 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
         source[SAVED] = resumed is not None
         if resumed is None or training.state.step < training.settings.steps:
             begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
-        over = "" if ranks.size == 1 else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
+        over = (
+            ""
+            if ranks.size == 1
+            else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
+        )
         where = "writing to" if resumed is None else f"going on from {resumed} in"
         warn(
             f"{data.name}: {images[0]} training and {images[1]} held-out images {data.image_shape};"
@@ -227,29 +280,39 @@ def take_up(training: Training, data: Dataset, options: argparse.Namespace, path
 
 
 def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -> None:
-    """Raise GlowliteError unless a run has the images that it began with: as many, the same ones, in the same order."""
+    """Raise GlowliteError unless a run has the images that it began with: as many, the same ones,
+    in the same order.
+    """
     if source["images"] != begun["images"]:
         raise GlowliteError(
-            f"{source['data']} has {source['images'][0]} training and {source['images'][1]} held-out images, but {path}"
-            f" began with {' and '.join(map(str, begun['images']))}; bring the same data, or begin a new run"
+            f"{source['data']} has {source['images'][0]} training and {source['images'][1]}"
+            f" held-out images, but {path}"
+            f" began with {' and '.join(map(str, begun['images']))}; bring the same data, or begin"
+            " a new run"
         )
     if "fingerprint" not in begun:  # of the first version: only the place can show it
         place, before = source["options"]["data"], located(begun["options"]["data"])
         if place != before:
             raise GlowliteError(
-                f"--data was {before} when {path} began, without a fingerprint, and cannot become {place}; put the data back"
+                f"--data was {before} when {path} began, without a fingerprint, and cannot become"
+                f" {place}; put the data back"
             )
     elif source["fingerprint"] != begun["fingerprint"]:
         raise GlowliteError(
-            f"{source['data']} has as many images as {path} began with, but others, or in another order; bring the same"
+            f"{source['data']} has as many images as {path} began with, but others, or in another"
+            " order; bring the same"
             " data, or begin a new run"
         )
 
 
 def make_observers(
-    training: Training, data: Dataset, options: argparse.Namespace, source: dict[str, Any], path: Path
+    training: Training,
+    data: Dataset,
+    options: argparse.Namespace,
+    source: dict[str, Any],
+    path: Path,
 ) -> list[Observer]:
-    """Who watches on this rank: on rank 0 the bar and the files, on the others who helps with them."""
+    """Make what watches on this rank: on rank 0 the bar and the files, else a helper."""
     picture_every = steps_in(options.picture_every, steps_per_epoch(options, data))
     if not training.ranks.is_root:
         return [WorkerObserver(training, picture_every)]
@@ -259,16 +322,27 @@ def make_observers(
     return [*observers, TensorBoard(path)] if options.tensorboard else observers
 
 
-def _train(training: Training, data: Dataset, observers: list[Observer], interrupts: Interrupts, path: Path) -> None:
+def _train(
+    training: Training, data: Dataset, observers: list[Observer], interrupts: Interrupts, path: Path
+) -> None:
     """Train; whatever ends it, the observers are closed, and an error says where to go on from."""
     try:
         train(training, data, observers, stop=lambda: bool(interrupts))
     except (GlowliteError, OSError) as error:
-        said = str(error) if isinstance(error, GlowliteError) else f"{error.filename or path}: {error.strerror}"
+        said = (
+            str(error)
+            if isinstance(error, GlowliteError)
+            else f"{error.filename or path}: {error.strerror}"
+        )
         good: list[Path] = []
         with contextlib.suppress(GlowliteError):
             good = checkpoints_of(path)
-        kept = f"; the last good checkpoint is {good[-1]}: go on from it with --resume {typed('out', path)}" if good else ""
+        kept = (
+            f"; the last good checkpoint is {good[-1]}: go on from it with --resume"
+            f" {typed('out', path)}"
+            if good
+            else ""
+        )
         raise GlowliteError(f"{said}{kept}") from None
     finally:
         for observer in observers:

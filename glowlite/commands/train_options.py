@@ -1,4 +1,6 @@
-"""The options of training: each named once, with its default and what it means, and what they say to the trainer."""
+"""The options of training: each named once, with its default and what it means, and what they say
+to the trainer.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ def span(text: str) -> int | str:
     number, most = text.removesuffix("ep"), MAX_EPOCHS if text.endswith("ep") else MAX_STEPS
     if not (number.isdecimal() and len(number) < 20 and 0 < int(number) <= most):
         raise argparse.ArgumentTypeError(
-            f"{shortened(text)} is not allowed: give a number of steps from 1 to {MAX_STEPS:,}, or of epochs to"
+            f"{shortened(text)} is not allowed: give a number of steps from 1 to {MAX_STEPS:,}, or"
+            " of epochs to"
             f" {MAX_EPOCHS:,} as in 10ep"
         )
     return text if text.endswith("ep") else int(text)
@@ -36,11 +39,17 @@ def span(text: str) -> int | str:
 
 def steps_in(duration: int | str, steps_per_epoch: int) -> int:
     """A `span` in steps."""
-    return int(duration.removesuffix("ep")) * steps_per_epoch if isinstance(duration, str) else duration
+    return (
+        int(duration.removesuffix("ep")) * steps_per_epoch
+        if isinstance(duration, str)
+        else duration
+    )
 
 
 def decay_rate(text: str) -> float | str:
-    """A type for argparse: a number from 0 up to, but not, 1; or `epoch`, which stands for 1 - 1 / (steps per epoch)."""
+    """A type for argparse: a number from 0 up to, but not, 1; or `epoch`, which stands for 1 - 1 /
+    (steps per epoch).
+    """
     if text == "epoch":
         return text
     try:
@@ -48,7 +57,9 @@ def decay_rate(text: str) -> float | str:
     except ValueError:
         value = math.nan
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{shortened(text)} is not allowed: must be at least 0 and less than 1, or 'epoch'")
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)} is not allowed: must be at least 0 and less than 1, or 'epoch'"
+        )
     return value
 
 
@@ -63,7 +74,9 @@ def switch(add: Any, name: str, default: bool, text: str) -> None:
 
 def make_parser() -> Parser:
     """The parser of the train command, with every option and its default."""
-    parser = Parser("train", "Train a Glow; without options, a small one on the embedded pixel faces.")
+    parser = Parser(
+        "train", "Train a Glow; without options, a small one on the embedded pixel faces."
+    )
     _add_run_options(parser)
     _add_image_options(parser)
     _add_model_options(parser)
@@ -77,9 +90,17 @@ def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument_group("the run").add_argument
     add("--out", help="folder of the run (default: runs/NAME-1, then -2, ...)")
     add("--preset", help=f"settings by name, or several with commas: {', '.join(PRESETS)}")
-    add("--config", metavar="FILE", help="options from a YAML or JSON file, as --print-config writes it")
+    add(
+        "--config",
+        metavar="FILE",
+        help="options from a YAML or JSON file, as --print-config writes it",
+    )
     add("--print-config", action="store_true", help="print every option as YAML, and end")
-    add("--resume", action="store_true", help="go on with the run in --out, from its newest checkpoint")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, from its newest checkpoint",
+    )
     add("--overwrite", action="store_true", help="replace the run that --out holds")
 
 
@@ -90,7 +111,12 @@ def _add_image_options(parser: Parser) -> None:
     add_data_options(parser)
     switch(add, "--flip", False, "turn every other training image left to right")
     part, bits = at_least(0, float, 1), at_least(1, int, 8)
-    add("--augment-shift", type=part, default=0.0, help="shift training images by up to this part of a side")
+    add(
+        "--augment-shift",
+        type=part,
+        default=0.0,
+        help="shift training images by up to this part of a side",
+    )
     add("--n-bits", type=bits, default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
 
 
@@ -100,23 +126,73 @@ def _add_model_options(parser: Parser) -> None:
     size = {name: at_least(1, int, most) for name, most in MAX_SIZES.items()}
     add("--K", type=size["K"], default=model.K, help="steps of flow per level")
     add("--L", type=size["L"], default=model.L, help="levels")
-    add("--width", type=size["width"], default=model.width, help="hidden channels of the coupling networks")
-    add("--coupling", choices=CHOICES["coupling"], default=model.coupling, help="kind of coupling layer")
+    add(
+        "--width",
+        type=size["width"],
+        default=model.width,
+        help="hidden channels of the coupling networks",
+    )
+    add(
+        "--coupling",
+        choices=CHOICES["coupling"],
+        default=model.coupling,
+        help="kind of coupling layer",
+    )
     kinds = f"{', '.join(PERMUTATIONS)}; or one for each level, with commas"
     add("--permutation", default=model.permutation, help=kinds)
-    add("--scale", choices=CHOICES["scale"], default=model.scale, help="scale s(h) of an affine coupling")
+    add(
+        "--scale",
+        choices=CHOICES["scale"],
+        default=model.scale,
+        help="scale s(h) of an affine coupling",
+    )
     nats = at_least(0, float, MAX_BOUND)
-    add("--bound", type=nats, default=model.bound, help="c of --scale bounded: s stays within exp(-c) and exp(c)")
-    add("--shift", choices=CHOICES["shift"], default=model.shift, help="whether t comes before or after the scale")
-    add("--changed", choices=CHOICES["changed"], default=model.changed, help="which half a coupling changes")
-    add("--actnorm", choices=CHOICES["actnorm"], default=model.actnorm, help="how ActNorm is parametrised")
-    switch(add, "--hidden-actnorm", model.hidden_actnorm, "ActNorm in place of a bias in the coupling networks")
-    switch(add, "--output-scale", model.output_scale, "a learned scale at the end of the coupling networks")
+    add(
+        "--bound",
+        type=nats,
+        default=model.bound,
+        help="c of --scale bounded: s stays within exp(-c) and exp(c)",
+    )
+    add(
+        "--shift",
+        choices=CHOICES["shift"],
+        default=model.shift,
+        help="whether t comes before or after the scale",
+    )
+    add(
+        "--changed",
+        choices=CHOICES["changed"],
+        default=model.changed,
+        help="which half a coupling changes",
+    )
+    add(
+        "--actnorm",
+        choices=CHOICES["actnorm"],
+        default=model.actnorm,
+        help="how ActNorm is parametrised",
+    )
+    switch(
+        add,
+        "--hidden-actnorm",
+        model.hidden_actnorm,
+        "ActNorm in place of a bias in the coupling networks",
+    )
+    switch(
+        add,
+        "--output-scale",
+        model.output_scale,
+        "a learned scale at the end of the coupling networks",
+    )
     seen = "which convolutions see the border of the image"
     add("--border", choices=CHOICES["border"], default=model.border, help=seen)
     leaving = "prior of what leaves at a split"
     add("--split-prior", choices=CHOICES["split_prior"], default=model.split_prior, help=leaving)
-    add("--top-prior", choices=CHOICES["top_prior"], default=model.top_prior, help="prior of the last latent")
+    add(
+        "--top-prior",
+        choices=CHOICES["top_prior"],
+        default=model.top_prior,
+        help="prior of the last latent",
+    )
 
 
 def _add_optimisation_options(parser: Parser) -> None:
@@ -128,12 +204,22 @@ def _add_optimisation_options(parser: Parser) -> None:
     add("--accumulate", type=at_least(1), default=1, help=parts)
     shards = "cut a batch so that 1, 2, 4, ... this many ranks give the same bits"
     add("--shards", type=at_least(0), default=0, help=shards)
-    add("--optimizer", choices=OPTIMIZERS, default=DEFAULTS.optimizer, help="how gradients become updates")
+    add(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        default=DEFAULTS.optimizer,
+        help="how gradients become updates",
+    )
     add("--lr", type=at_least(0, float), default=DEFAULTS.lr, help="peak learning rate")
     add("--beta1", type=decay_rate, default=DEFAULTS.beta1, help="memory of the gradient's mean")
     size = "memory of its size; epoch: 1 - 1/(steps per epoch)"
     add("--beta2", type=decay_rate, default=DEFAULTS.beta2, help=size)
-    add("--warmup", type=warmup, default=DEFAULTS.warmup, help="duration over which the rate grows to --lr")
+    add(
+        "--warmup",
+        type=warmup,
+        default=DEFAULTS.warmup,
+        help="duration over which the rate grows to --lr",
+    )
     decay = "of the rate after that, down to 0 at the last step"
     add("--decay", choices=DECAYS, default=DEFAULTS.decay, help=decay)
     clip = "largest norm of a gradient; 0: no limit"
@@ -157,7 +243,9 @@ def _add_output_options(parser: Parser) -> None:
     add("--checkpoint-every", type=span, default=checkpoint, help="duration between checkpoints")
     add("--keep", type=at_least(1), default=2, help="newest checkpoints to keep, besides the best")
     add("--picture-every", type=span, default=100, help="duration between grids of samples")
-    switch(add, "--tensorboard", False, "also write TensorBoard's files: pip install '.[tensorboard]'")
+    switch(
+        add, "--tensorboard", False, "also write TensorBoard's files: pip install '.[tensorboard]'"
+    )
 
 
 def _add_machine_options(parser: Parser) -> None:
@@ -172,7 +260,12 @@ def _add_machine_options(parser: Parser) -> None:
     how = "how ranks add up gradients on GPUs; mpi: if CUDA-aware"
     add("--gpu-exchange", choices=KINDS, default="auto", help=how)
     add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
-    add("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and images")
+    add(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="of parameters and images",
+    )
     threads = at_least(1, int, MOST_THREADS)
     add("--threads", type=threads, help="default: every core this process may use")
     tile = "megabytes of a hidden map that is worked on at a time"
@@ -188,7 +281,11 @@ def warmup(text: str) -> int | str:
 
 def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
     """Durations in steps, rates as numbers, the rest as it stands."""
-    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(Settings) if f.name != "augmentation"}
+    values = {
+        f.name: getattr(options, f.name)
+        for f in dataclasses.fields(Settings)
+        if f.name != "augmentation"
+    }
     for name in ("steps", "warmup", "log_every", "evaluate_every", "checkpoint_every"):
         values[name] = steps_in(values[name], steps_per_epoch)
     for name in ("beta1", "beta2", "average"):

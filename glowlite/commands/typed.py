@@ -8,7 +8,9 @@ from glowlite.terminal import printable
 
 
 def typed(name: str, value: object) -> str:
-    """`--name value` as words for a shell, whatever characters are in the value, and however it begins."""
+    """`--name value` as words for a shell, whatever characters are in the value, and however it
+    begins.
+    """
     text = str(value)
     if text.startswith("~"):  # which would be a home folder
         text = f"./{text}"
@@ -17,7 +19,9 @@ def typed(name: str, value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a text for a shell, in $'...' where characters are not printable, which are escaped there."""
+    """Quote a text for a shell, in $'...' where characters are not printable, which are escaped
+    there.
+    """
     if printable(text) == text:
         return shlex.quote(text)
     escaped = "".join(f"\\{c}" if c in "\\'" else printable(c) for c in text)

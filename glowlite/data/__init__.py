@@ -1,4 +1,6 @@
-"""Data sets by name or path: `load("faces")`, `load("photos.npz")`, `load("folder/")`, `load("celeba:folder/")`."""
+"""Data sets by name or path: `load("faces")`, `load("photos.npz")`, `load("folder/")`,
+`load("celeba:folder/")`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ __all__ = ["READERS", "Dataset", "Preparation", "Reader", "find_reader", "load"]
 
 @dataclass(frozen=True)
 class Reader:
-    """`recognises` looks at names and never reads far; `read` raises DataError. `expects`: what a path should be."""
+    """`recognises` looks at names and never reads far; `read` raises DataError.
+
+    `expects`: what a path should be.
+    """
 
     expects: str
     recognises: Callable[[Path], bool]
@@ -30,10 +35,20 @@ class Reader:
 
 # By name, in the order in which a bare path is tried: a folder of any images comes last
 READERS = {
-    "cifar100": Reader("CIFAR-100's binary edition, a folder or .tar.gz", cifar.recognises_cifar100, cifar.read_cifar),
-    "cifar10": Reader("CIFAR-10's binary edition, a folder or .tar.gz", cifar.recognises_cifar10, cifar.read_cifar),
-    "mnist": Reader("a folder of MNIST's idx files, or one of images", idx.recognises, idx.read_idx),
-    "celeba": Reader("CelebA's folder with list_attr_celeba.txt", celeba.recognises, celeba.read_celeba),
+    "cifar100": Reader(
+        "CIFAR-100's binary edition, a folder or .tar.gz",
+        cifar.recognises_cifar100,
+        cifar.read_cifar,
+    ),
+    "cifar10": Reader(
+        "CIFAR-10's binary edition, a folder or .tar.gz", cifar.recognises_cifar10, cifar.read_cifar
+    ),
+    "mnist": Reader(
+        "a folder of MNIST's idx files, or one of images", idx.recognises, idx.read_idx
+    ),
+    "celeba": Reader(
+        "CelebA's folder with list_attr_celeba.txt", celeba.recognises, celeba.read_celeba
+    ),
     "lsun": Reader("an LMDB of LSUN, or the folder of its two", lsun.recognises, lsun.read_lsun),
     "hdf5": Reader("an .h5 or .hdf5 with `images`", hdf5.recognises, hdf5.read_hdf5),
     "npz": Reader("an .npz with `images`", arrays.recognises_npz, arrays.read_npz),
@@ -42,12 +57,16 @@ READERS = {
 }
 
 
-def load(spec: str | os.PathLike[str], preparation: Preparation | None = None, processes: int = 1) -> Dataset:
-    """The data set of an embedded name (`faces`, `embedded:faces`), of a path whose kind is recognised, or of `reader:path`.
+def load(
+    spec: str | os.PathLike[str], preparation: Preparation | None = None, processes: int = 1
+) -> Dataset:
+    """The data set of an embedded name (`faces`, `embedded:faces`), of a path whose kind is
+    recognised, or of `reader:path`.
 
-    Raises DataError, in one line, for what is missing, damaged or of the wrong kind.
-    `processes`: how many of this machine load it; decoded pictures take the memory that is one's share.
-    Cost: arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when they are needed.
+    Raises DataError, in one line, for what is missing, damaged or of the wrong kind. `processes`:
+    how many of this machine load it; decoded pictures take the memory that is one's share. Cost:
+    arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when
+    they are needed.
     """
     spec = _as_text(spec)
     if preparation is not None and not isinstance(preparation, Preparation):
@@ -56,7 +75,10 @@ def load(spec: str | os.PathLike[str], preparation: Preparation | None = None, p
     if embedded is not None:
         reading = read_embedded(embedded)
         if spec in NAMES and Path(spec).exists():
-            reading = replace(reading, notes=(f"the embedded images are meant; the {spec} that is here is ./{spec}",))
+            reading = replace(
+                reading,
+                notes=(f"the embedded images are meant; the {spec} that is here is ./{spec}",),
+            )
         return make_dataset(embedded, reading, f"embedded {embedded}", preparation, processes)
     try:
         name, path = find_reader(spec)
@@ -64,7 +86,9 @@ def load(spec: str | os.PathLike[str], preparation: Preparation | None = None, p
         return make_dataset(_name(path), reading, str(path), preparation, processes)
     except OSError as error:  # no permission to look, or too long for a name
         where = error.filename or spec
-        raise DataError(f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions") from None
+        raise DataError(
+            f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions"
+        ) from None
 
 
 def _as_text(spec: Any) -> str:
@@ -81,7 +105,10 @@ def _as_text(spec: Any) -> str:
 
 
 def located(spec: str) -> str:
-    """`spec` with its path made absolute, so that it means the same in any working folder. Nothing is looked up."""
+    """`spec` with its path made absolute, so that it means the same in any working folder.
+
+    Nothing is looked up.
+    """
     name, _, rest = spec.partition(":")
     if embedded_name(spec) is not None:
         return spec
@@ -91,7 +118,9 @@ def located(spec: str) -> str:
 def is_there(spec: str) -> bool:
     """Whether the path in `spec` leads to something, or none is needed."""
     name, _, rest = spec.partition(":")
-    return embedded_name(spec) is not None or os.path.exists(rest if name in READERS and rest else spec)
+    return embedded_name(spec) is not None or os.path.exists(
+        rest if name in READERS and rest else spec
+    )
 
 
 def find_reader(spec: str) -> tuple[str, Path]:
@@ -111,15 +140,23 @@ def find_reader(spec: str) -> tuple[str, Path]:
 
 def _recognise(spec: str, path: Path) -> str:
     exists = spec != "" and path.exists()  # Path("") is the current folder, which was not asked for
-    by_suffix = spec != "" and not exists and path.suffix.lower() in (".npz", ".npy", ".h5", ".hdf5")
+    by_suffix = (
+        spec != "" and not exists and path.suffix.lower() in (".npz", ".npy", ".h5", ".hdf5")
+    )
     if exists or by_suffix:  # a reader says best what it misses
         for name, reader in READERS.items():
             if reader.recognises(path):
                 return name
     if spec == "":
-        raise DataError(f"data '': no such name; give --data, as {' or '.join(NAMES)} or the path of a file or folder")
+        raise DataError(
+            f"data '': no such name; give --data, as {' or '.join(NAMES)} or the path of a file or"
+            " folder"
+        )
     if spec in READERS:
-        raise DataError(f"data {spec!r}: where is it? Give the path, as in {spec}:PATH, of {READERS[spec].expects}")
+        raise DataError(
+            f"data {spec!r}: where is it? Give the path, as in {spec}:PATH, of"
+            f" {READERS[spec].expects}"
+        )
     close = difflib.get_close_matches(spec, [*NAMES, *READERS], 1)
     what = (
         "a file of unknown kind (of pictures, name a folder; unpack an archive)"
@@ -128,16 +165,23 @@ def _recognise(spec: str, path: Path) -> str:
     )
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise DataError(
-        f"data {spec!r}: {what}{hint}; expected {', '.join(NAMES)}, a path, or reader:path, where reader is"
+        f"data {spec!r}: {what}{hint}; expected {', '.join(NAMES)}, a path, or reader:path, where"
+        " reader is"
         f" {', '.join(READERS)}"
     )
 
 
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
-        raise DataError(f"{path}: is a link that leads nowhere, or to itself; check the path given as data")
+        raise DataError(
+            f"{path}: is a link that leads nowhere, or to itself; check the path given as data"
+        )
 
 
 def _name(path: Path) -> str:
-    """Return the name of a run on these data: that of the file without its suffixes, or of the folder."""
-    return path.resolve().name.partition(".")[0] or "data" if path.is_file() else path.resolve().name
+    """Return the name of a run on these data: that of the file without its suffixes, or of the
+    folder.
+    """
+    return (
+        path.resolve().name.partition(".")[0] or "data" if path.is_file() else path.resolve().name
+    )

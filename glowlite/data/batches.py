@@ -1,6 +1,8 @@
-"""The batches of a run: which images, how they are changed, and their noise, each a function of the seed and the step.
+"""The batches of a run: which images, how they are changed, and their noise, each a function of the
+seed and the step.
 
-So a run that is taken up at step s sees what it would have seen, and nothing of the order of images has to be saved.
+So a run that is taken up at step s sees what it would have seen, and nothing of the order of images
+has to be saved.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ AHEAD = 4  # batches that wait, decoded, for training
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of training images. flip: left and right, every other image. shift: up to this part of H and of W.
+    """Random changes of training images. flip: left and right, every other image. shift: up to this
+    part of H and of W.
 
-    Where an image is shifted away, its edge is repeated. The random crops of a Preparation are drawn here, too.
+    Where an image is shifted away, its edge is repeated. The random crops of a Preparation are
+    drawn here, too.
     """
 
     flip: bool = False
@@ -35,7 +39,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.shift < 1:
-            raise GlowliteError(f"shift must be at least 0 and less than 1, the part of a side, got {self.shift}")
+            raise GlowliteError(
+                f"shift must be at least 0 and less than 1, the part of a side, got {self.shift}"
+            )
 
     def apply(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """images uint8 (N, H, W, C), draws U[0, 1) (N, 3): flip, shift down, shift right."""
@@ -43,8 +49,9 @@ class Augmentation:
         if self.flip:
             images = np.where((draws[:, 0] < 0.5)[:, None, None, None], images[:, :, ::-1], images)
         if self.shift:
-            rows, columns = _sources(height, self.shift, draws[:, 1]), _sources(width, self.shift, draws[:, 2])
-            images = images[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
+            rows = _sources(height, self.shift, draws[:, 1])[:, :, None]
+            columns = _sources(width, self.shift, draws[:, 2])[:, None, :]
+            images = images[np.arange(len(images))[:, None, None], rows, columns]
         return images
 
 
@@ -77,9 +84,10 @@ def batches(
     augmentation: Augmentation | None = None,
     share: slice | None = None,
 ) -> Iterator[Batch]:
-    """The batches of steps first .. last - 1, in the shuffled order of their epochs; the rest of an epoch is left out.
+    """The batches of steps first .. last - 1, in the shuffled order of their epochs.
 
-    `share`: which images of each batch to read, for a batch that is cut over processes; by default all of them.
+    The rest of an epoch is left out. `share`: which images of each batch to read, for a batch that
+    is cut over processes; by default all of them.
     """
     augmentation = augmentation or Augmentation()
     share = share or slice(0, batch)
@@ -101,9 +109,9 @@ def batches(
 
 
 def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:
-    """The same items, made in a thread of its own up to `depth` before they are asked for; its exceptions come out here.
+    """The same items, made in a thread of its own up to `depth` before they are asked for.
 
-    Close the generator (or let it go) to end the thread.
+    Its exceptions come out here. Close the generator (or let it go) to end the thread.
     """
     waiting: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(depth)
     closed = threading.Event()
@@ -123,7 +131,8 @@ def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:
                 if not put("item", item):
                     return
             put("end", None)
-        except BaseException as error:  # whatever it is, it belongs to the one who asks for the next item
+        # whatever it is, it belongs to the one who asks for the next item
+        except BaseException as error:
             put("error", error)
 
     thread = threading.Thread(target=work, name="batches ahead", daemon=True)

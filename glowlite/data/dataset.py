@@ -24,8 +24,8 @@ NO_ATTRIBUTES = np.zeros((0, 0), bool)
 class Reading:
     """What a reader found: `train`, and `held_out` if the data have a split of their own.
 
-    `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and what holds of each image, bool (N, A).
-    `notes`: what was decided in reading, and what was passed over, a line each.
+    `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and what holds of each image,
+    bool (N, A). `notes`: what was decided in reading, and what was passed over, a line each.
     """
 
     train: Images | Pictures
@@ -38,9 +38,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Dataset:
-    """`train`, `held_out`: images of one shape, disjoint. `name` names runs; `source` says where the images came from.
+    """`train`, `held_out`: images of one shape, disjoint.
 
-    `attribute_names` (A,), `attributes` and `held_out_attributes`, bool (N, A): labels, where the data have them.
+    `name` names runs; `source` says where the images came from. `attribute_names` (A,),
+    `attributes` and `held_out_attributes`, bool (N, A): labels, where the data have them.
     `decided`: what the reader decided, a line each.
     """
 
@@ -64,10 +65,19 @@ class Dataset:
 
     @property
     def notes(self) -> list[str]:
-        """What was decided about the data, passed over in them, and done to their pictures so far, a line each."""
-        parts = [part.images if isinstance(part, Rows) else part for part in (self.train, self.held_out)]
-        done = sum((part.done for part in {id(part): part for part in parts}.values()), Counter[str]())
-        return [*self.decided, *(f"{what}: {number_of(count, 'picture')}" for what, count in done.items())]
+        """What was decided about the data, passed over in them, and done to their pictures so far,
+        a line each.
+        """
+        parts = [
+            part.images if isinstance(part, Rows) else part for part in (self.train, self.held_out)
+        ]
+        done = sum(
+            (part.done for part in {id(part): part for part in parts}.values()), Counter[str]()
+        )
+        return [
+            *self.decided,
+            *(f"{what}: {number_of(count, 'picture')}" for what, count in done.items()),
+        ]
 
 
 def number_of(count: int, what: str) -> str:
@@ -85,9 +95,16 @@ def held_out_indices(count: int) -> np.ndarray:
 
 
 def make_dataset(
-    name: str, reading: Reading, source: str, preparation: Preparation | None = None, processes: int = 1
+    name: str,
+    reading: Reading,
+    source: str,
+    preparation: Preparation | None = None,
+    processes: int = 1,
 ) -> Dataset:
-    """Prepare what was read, and part it unless it comes in two parts. Raises DataError. `processes`: see `load`."""
+    """Prepare what was read, and part it unless it comes in two parts.
+
+    Raises DataError. `processes`: see `load`.
+    """
     preparation = preparation or Preparation()
     attributes = reading.attributes
     labelled = len(attributes) > 0
@@ -100,22 +117,37 @@ def make_dataset(
         keep[held_out] = False
         train_rows, held_out_rows = sound[keep], sound[held_out]
         parts: tuple[Images, Images] = Rows(images, train_rows), Rows(images, held_out_rows)
-        labels = (attributes[train_rows], attributes[held_out_rows]) if labelled else (attributes, attributes)
+        labels = (
+            (attributes[train_rows], attributes[held_out_rows])
+            if labelled
+            else (attributes, attributes)
+        )
     else:
         others, sound_others = _prepare(reading.held_out, preparation, source, processes, labelled)
         parts = Rows(images, sound), Rows(others, sound_others)
-        labels = (attributes[sound], reading.held_out_attributes[sound_others]) if labelled else (attributes,) * 2
+        labels = (
+            (attributes[sound], reading.held_out_attributes[sound_others])
+            if labelled
+            else (attributes,) * 2
+        )
         if not (len(sound) and len(sound_others)):
             raise DataError(f"{source}: expected at least 1 image for training and 1 held out")
         if others.shape != images.shape:
-            raise DataError(f"{source}: images are {images.shape} in training but {others.shape} held out; crop them")
-    return Dataset(name, *parts, source, reading.attribute_names, labels[0], labels[1], reading.notes)
+            raise DataError(
+                f"{source}: images are {images.shape} in training but {others.shape} held out; crop"
+                " them"
+            )
+    return Dataset(
+        name, *parts, source, reading.attribute_names, labels[0], labels[1], reading.notes
+    )
 
 
 def _prepare(
     read: Images | Pictures, preparation: Preparation, source: str, processes: int, labelled: bool
 ) -> tuple[Images, np.ndarray]:
-    """Return images of one shape, and the rows of the sound ones: of all of them where labels have to follow."""
+    """Return images of one shape, and the rows of the sound ones: of all of them where labels have
+    to follow.
+    """
     if isinstance(read, Images):
         if not preparation.changes_pixels:
             return read, np.arange(len(read))
@@ -127,17 +159,26 @@ def _prepare(
 
 
 def array_images(array: Any, source: str) -> ArrayImages:
-    """Images from an array, uint8 (N, H, W, C) or, for grey ones, (N, H, W). Raises DataError for any other."""
+    """Images from an array, uint8 (N, H, W, C) or, for grey ones, (N, H, W).
+
+    Raises DataError for any other.
+    """
     advice = [] if array.ndim in (3, 4) and 0 in array.shape else [shape_advice(array.shape or ())]
     if array.dtype != np.uint8:
         advice.append(value_advice(array))
     if any(advice):
         raise DataError(
-            f"{source}: expected uint8 images (N, H, W, C) or (N, H, W), got {array.dtype} of shape {array.shape}; "
-            + "; then ".join(filter(None, advice))
+            f"{source}: expected uint8 images (N, H, W, C) or (N, H, W), got {array.dtype} of shape"
+            f" {array.shape}; " + "; then ".join(filter(None, advice))
         )
     if 0 in array.shape or len(array) < 2:
-        raise DataError(f"{source}: expected at least 2 images that are not empty, got an array of shape {array.shape}")
+        raise DataError(
+            f"{source}: expected at least 2 images that are not empty, got an array of shape"
+            f" {array.shape}"
+        )
     if len(array) * BYTES_A_ROW > available_bytes() / 4:
-        raise DataError(f"{source}: says it has {len(array)} images, more than can be counted out in memory; is it damaged?")
+        raise DataError(
+            f"{source}: says it has {len(array)} images, more than can be counted out in memory; is"
+            " it damaged?"
+        )
     return ArrayImages(array)

@@ -1,4 +1,6 @@
-"""The data sets that come with glowlite: `faces`, 8000 x 16x16x3, CC0, and `fashion`, 12000 x 16x16x1, MIT; see NOTICE."""
+"""The data sets that come with glowlite: `faces`, 8000 x 16x16x3, CC0, and `fashion`, 12000 x
+16x16x1, MIT; see NOTICE.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ PREFIX = "embedded:"  # `embedded:faces` is never a folder of that name
 
 
 def embedded_name(spec: str) -> str | None:
-    """The name of an embedded data set that is meant by `faces` or `embedded:faces`; None for any other words.
+    """The name of an embedded data set that is meant by `faces` or `embedded:faces`.
 
-    Raises DataError for a name after `embedded:` that there is not.
+    None for any other words. Raises DataError for a name after `embedded:` that there is not.
     """
     name = spec.removeprefix(PREFIX)
     if spec.startswith(PREFIX) and name not in NAMES:
@@ -27,7 +29,10 @@ def embedded_name(spec: str) -> str | None:
 def check_meaning(spec: str) -> None:
     """Raise DataError where `faces` could mean the embedded set or a folder of that name here."""
     if spec in NAMES and Path(spec).exists():
-        raise DataError(f"{spec}: is an embedded data set, and there is a {spec} here; say {PREFIX}{spec} or ./{spec}")
+        raise DataError(
+            f"{spec}: is an embedded data set, and there is a {spec} here; say"
+            f" {PREFIX}{spec} or ./{spec}"
+        )
 
 
 def read_embedded(name: str) -> Reading:

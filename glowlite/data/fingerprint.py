@@ -1,8 +1,10 @@
-"""A fingerprint of a data set: the same for the same images in the same order, wherever they lie, whatever their names.
+"""A fingerprint of a data set: the same for the same images in the same order, wherever they lie,
+whatever their names.
 
-Pictures are known by the bytes of their files and arrays by their pixels, so that no version of a decoder matters. Of a
-large set the content of some images is read, evenly spaced, and the sizes of all files: another order is noticed, and so are
-other images, but not a single one among many in an array.
+Pictures are known by the bytes of their files and arrays by their pixels, so that no version of a
+decoder matters. Of a large set the content of some images is read, evenly spaced, and the sizes of
+all files: another order is noticed, and so are other images, but not a single one among many in an
+array.
 """
 
 from __future__ import annotations

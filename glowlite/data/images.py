@@ -1,6 +1,7 @@
 """Images by row: in memory, read from a file, or decoded when they are read.
 
-`Images` are of one shape and read many at a time; `Pictures` are as they lie on the disk, of any size, read one by one.
+`Images` are of one shape and read many at a time; `Pictures` are as they lie on the disk, of any
+size, read one by one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from glowlite.errors import DataError
 
 
 class Images(ABC):
-    """uint8 images of one `shape`, (H, W, C). `images[10:20]` reads some of them, `images[:]` all."""
+    """uint8 images of one `shape`, (H, W, C).
+
+    `images[10:20]` reads some of them, `images[:]` all.
+    """
 
     shape: tuple[int, int, int]
 
@@ -25,9 +29,10 @@ class Images(ABC):
 
     @abstractmethod
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """The images of `rows` (n,), uint8 (n, H, W, C), in memory of their own. Raises DataError for a damaged one.
+        """The images of `rows` (n,), uint8 (n, H, W, C), in memory of their own.
 
-        `places`, (n, 2) in [0, 1]: where random crops lie, from top left to bottom right; by default in the middle.
+        Raises DataError for a damaged one. `places`, (n, 2) in [0, 1]: where random crops lie, from
+        top left to bottom right; by default in the middle.
         """
 
     def content(self, rows: np.ndarray) -> bytes:
@@ -53,7 +58,7 @@ class Images(ABC):
 
 
 class ArrayImages(Images):
-    """The images of an array (N, H, W, C), or of grey ones (N, H, W): of memory, or of a FileArray."""
+    """The images of an array (N, H, W, C), or (N, H, W) of grey ones, in memory or a FileArray."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -95,7 +100,10 @@ class Rows(Images):
 
 
 class Pictures(ABC):
-    """Pictures of any size. `channels`: 1 if all are grey, else 3, whatever a single one has; or C of an array."""
+    """Pictures of any size.
+
+    `channels`: 1 if all are grey, else 3, whatever a single one has; or C of an array.
+    """
 
     channels: int
 
@@ -104,10 +112,11 @@ class Pictures(ABC):
 
     @abstractmethod
     def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
-        """One picture, uint8 (h, w, c) with c = 1 or `channels`, and what was done to it, a few words each.
+        """One picture, uint8 (h, w, c) with c = 1 or `channels`, and what was done to it, a few
+        words each.
 
-        `keep_alpha`: transparency, where the picture has any, is its last channel. Raises DataError, naming it, if it is
-        damaged.
+        `keep_alpha`: transparency, where the picture has any, is its last channel. Raises
+        DataError, naming it, if it is damaged.
         """
 
     @abstractmethod

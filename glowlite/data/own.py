@@ -1,6 +1,8 @@
-"""A user's own images for a trained model: whatever they are like, they become uint8 (H, W, C) of its shape.
+"""A user's own images for a trained model: whatever they are like, they become uint8 (H, W, C) of
+its shape.
 
-What had to be done to one is said, so that what the model saw is no surprise. Pillow is imported when one is read.
+What had to be done to one is said, so that what the model saw is no surprise. Pillow is imported
+when one is read.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ from glowlite.errors import DataError
 
 Shape = tuple[int, int, int]
 
-BETWEEN = ((1, 3), (3, 1), (2, 4), (4, 2))  # channels between which greys and colours are turned, with alpha or without
+# channels between which greys and colours are turned, with alpha or without
+BETWEEN = ((1, 3), (3, 1), (2, 4), (4, 2))
 BRING_ANOTHER = "fix it, or bring another"
 
 
 def own_image(path: Path, shape: Shape) -> tuple[np.ndarray, list[str]]:
-    """The image in a file as uint8 of `shape`, (H, W, C), and what was done to it, a few words each.
+    """The image in a file as uint8 of `shape`, (H, W, C), and what was done to it, a few words
+    each.
 
-    Read as the pictures of training are, see `glowlite.data.readers.pillow`; for a model of 2 or 4 channels, with its
-    transparency as the last one; then as `fit`. Raises DataError for what is missing, no image, damaged,
-    too large, or floating point.
+    Read as the pictures of training are, see `glowlite.data.readers.pillow`; for a model of 2 or 4
+    channels, with its transparency as the last one; then as `fit`. Raises DataError for what is
+    missing, no image, damaged, too large, or floating point.
     """
     picture, notes = read_own(path, shape[2] not in (1, 3))
     image, done = fit(picture, shape, f"{path} ({', '.join(notes)})" if notes else str(path))
@@ -35,16 +39,22 @@ def own_image(path: Path, shape: Shape) -> tuple[np.ndarray, list[str]]:
 
 
 def read_own(path: Path, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
-    """The picture in a file, uint8 (h, w, c), as by `read_picture`; and what was done to it. Raises DataError."""
+    """The picture in a file, uint8 (h, w, c), as by `read_picture`; and what was done to it.
+
+    Raises DataError.
+    """
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; name an image in it")
     if not path.exists():
-        raise DataError(f"{path}: no such image; name a file, or give the number of a held-out image")
+        raise DataError(
+            f"{path}: no such image; name a file, or give the number of a held-out image"
+        )
     return read_picture(path, advice=BRING_ANOTHER, keep_alpha=keep_alpha)
 
 
 def fit(picture: np.ndarray, shape: Shape, name: str) -> tuple[np.ndarray, list[str]]:
-    """uint8 (h, w, c) -> (H, W, C) of `shape`, and what was done: colours and greys, a cut of its aspect, LANCZOS.
+    """uint8 (h, w, c) -> (H, W, C) of `shape`, and what was done: colours and greys, a cut of its
+    aspect, LANCZOS.
 
     Raises DataError, with `name`, where c channels cannot become C.
     """
@@ -53,18 +63,26 @@ def fit(picture: np.ndarray, shape: Shape, name: str) -> tuple[np.ndarray, list[
     notes = []
     if c != channels:
         if (c, channels) not in BETWEEN:
-            raise DataError(f"{name}: has {c} channels and the model {channels}; bring images of as many")
+            raise DataError(
+                f"{name}: has {c} channels and the model {channels}; bring images of as many"
+            )
         notes.append("colours turned grey" if channels < c else "grey in every channel")
-        colours, alpha = np.split(picture, [1 if c < 3 else 3], axis=2)  # alpha: (h, w, 1), or (h, w, 0) where there is none
+        # alpha: (h, w, 1), or (h, w, 0) where there is none
+        colours, alpha = np.split(picture, [1 if c < 3 else 3], axis=2)
         colours = to_grey(colours) if channels < c else colours.repeat(3, axis=2)
         picture = np.concatenate((colours, alpha), axis=2)
     if (h, w) != (height, width):
         # the largest part of the model's aspect, to the nearest pixel
-        part_h, part_w = max(1, round(min(h, w * height / width))), max(1, round(min(w, h * width / height)))
+        part_h, part_w = (
+            max(1, round(min(h, w * height / width))),
+            max(1, round(min(w, h * width / height))),
+        )
         cut = "" if (part_h, part_w) == (h, w) else f" cut to {part_w}x{part_h} in the middle and"
         notes.append(f"{w}x{h} pixels{cut} resized to {width}x{height}")
         top, left = (h - part_h) // 2, (w - part_w) // 2
-        picture = resize(picture[top : top + part_h, left : left + part_w], height, width, "LANCZOS")
+        picture = resize(
+            picture[top : top + part_h, left : left + part_w], height, width, "LANCZOS"
+        )
     return np.ascontiguousarray(picture), notes
 
 
@@ -88,9 +106,9 @@ class FittedImages(Images):
 
 
 def load_fitted(spec: str, shape: Shape) -> tuple[Images, str, list[str]]:
-    """The training images of a data set, `spec` as for `load`, in `shape`; its source; what was done to the first.
+    """The training images of a data set, `spec` as for `load`, in `shape`; its source.
 
-    Raises DataError. Cost: pictures are decoded when they are read.
+    What was done to the first. Raises DataError. Cost: pictures are decoded when they are read.
     """
     embedded = embedded_name(spec)
     if embedded is not None:

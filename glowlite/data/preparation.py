@@ -1,4 +1,7 @@
-"""From pictures of any size to images of one: resize, crop, turn grey. Pillow is imported when one is resized."""
+"""From pictures of any size to images of one: resize, crop, turn grey.
+
+Pillow is imported when one is resized.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ ROOM = 0.25  # of this machine's memory, for decoded pictures
 class Preparation:
     """What is done to every picture, in this order; nothing by default.
 
-    grey: to one channel (Rec. 601 luma). resize: the shorter side becomes this many pixels (bicubic). crop: the side of
-    a square cut from the middle, or, with random_crop, from anywhere in training and from the middle in evaluation.
-    skip_corrupt: pass over pictures that cannot be read, and count them.
+    grey: to one channel (Rec. 601 luma). resize: the shorter side becomes this many pixels
+    (bicubic). crop: the side of a square cut from the middle, or, with random_crop, from anywhere
+    in training and from the middle in evaluation. skip_corrupt: pass over pictures that cannot be
+    read, and count them.
     """
 
     resize: int | None = None
@@ -55,13 +59,17 @@ class Preparation:
 
 
 class Prepared(Images):
-    """`pictures` after `preparation`, decoded when they are first read and then kept while there is room for them.
+    """`pictures` after `preparation`, decoded when they are first read and then kept while there is
+    room for them.
 
-    `room`: bytes, by default ROOM of this machine's memory. Raises DataError for a picture that is damaged (with
-    skip_corrupt, the next sound picture stands in for it), or that has another size than the first and is not cropped.
+    `room`: bytes, by default ROOM of this machine's memory. Raises DataError for a picture that is
+    damaged (with skip_corrupt, the next sound picture stands in for it), or that has another size
+    than the first and is not cropped.
     """
 
-    def __init__(self, pictures: Pictures, preparation: Preparation, room: float | None = None) -> None:
+    def __init__(
+        self, pictures: Pictures, preparation: Preparation, room: float | None = None
+    ) -> None:
         self.pictures, self.preparation = pictures, preparation
         self.channels = 1 if preparation.grey else pictures.channels
         self._kept: dict[int, np.ndarray] = {}
@@ -79,7 +87,9 @@ class Prepared(Images):
             picture = self._sound(row)
             if picture is not None:
                 return picture, row
-        raise DataError(f"none of the {len(self.pictures)} pictures can be read; the first: {self._damaged[0]}")
+        raise DataError(
+            f"none of the {len(self.pictures)} pictures can be read; the first: {self._damaged[0]}"
+        )
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -99,10 +109,11 @@ class Prepared(Images):
         return Counter({what: len(rows) for what, rows in self._done.items()})
 
     def preload(self, to_the_end: bool = False) -> np.ndarray:
-        """Decode all, over threads, if there is room for them; the rows that are sound, or all rows if there is not.
+        """Decode all, over threads, if there is room for them.
 
-        So that training does not share its cores with decoding, and damaged pictures are known before it begins.
-        `to_the_end`: with skip_corrupt, decode all in any case. A picture that stands in for a damaged one has not its
+        The rows that are sound, or all rows if there is not. So that training does not share its
+        cores with decoding, and damaged pictures are known before it begins. `to_the_end`: with
+        skip_corrupt, decode all in any case. A picture that stands in for a damaged one has not its
         labels, so pictures with labels need that.
         """
         rows = np.arange(len(self))
@@ -122,17 +133,25 @@ class Prepared(Images):
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
         images = np.empty((len(rows), *self.shape), np.uint8)
         for i, row in enumerate(rows):
-            images[i] = self._crop(self._standing_in(int(row)), None if places is None else places[i])
+            images[i] = self._crop(
+                self._standing_in(int(row)), None if places is None else places[i]
+            )
         return images
 
     def _standing_in(self, row: int) -> np.ndarray:
-        """The picture of this row, or the next sound one. There is one: the first was found when this was made."""
+        """The picture of this row, or the next sound one.
+
+        There is one: the first was found when this was made.
+        """
         while (picture := self._sound(row)) is None:
             row = (row + 1) % len(self)
         return picture
 
     def _sound(self, row: int) -> np.ndarray | None:
-        """The picture before it is cropped, (h, w, C); None for a damaged one that is to be passed over."""
+        """The picture before it is cropped, (h, w, C).
+
+        None for a damaged one that is to be passed over.
+        """
         kept = self._kept.get(row)
         if kept is not None or row in self._damaged:
             return kept
@@ -161,7 +180,8 @@ class Prepared(Images):
         if (height, width) != picture.shape[:2]:
             if height * width > MAX_PIXELS:
                 raise DataError(
-                    f"{self.pictures.name(row)} would be {width}x{height}, more than {MAX_PIXELS} pixels; --resize it less"
+                    f"{self.pictures.name(row)} would be {width}x{height}, more than {MAX_PIXELS}"
+                    " pixels; --resize it less"
                 )
             picture = resize(picture, height, width)
         return np.broadcast_to(picture, (height, width, self.channels))
@@ -170,11 +190,15 @@ class Prepared(Images):
         height, width = picture.shape[:2]
         crop = self.preparation.crop
         if crop is not None and min(height, width) < crop:
-            raise DataError(f"{self.pictures.name(row)} is {width}x{height}, too small for --crop {crop}; add --resize")
+            raise DataError(
+                f"{self.pictures.name(row)} is {width}x{height}, too small for --crop"
+                f" {crop}; add --resize"
+            )
         if crop is None and self.shape[0] and (height, width) != self.shape[:2]:
             first = f"{self.shape[1]}x{self.shape[0]}"
             raise DataError(
-                f"{self.pictures.name(row)} is {width}x{height} but {self._first_name} is {first}; resize or crop them all"
+                f"{self.pictures.name(row)} is {width}x{height} but {self._first_name} is {first};"
+                " resize or crop them all"
                 " to one size, such as with --resize SIDE --crop SIDE"
             )
 

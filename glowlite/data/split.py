@@ -1,4 +1,6 @@
-"""Which folders of a folder train, and which are held out, by their names: train*, and val*, dev*, eval* or test*."""
+"""Which folders of a folder train, and which are held out, by their names: train*, and val*, dev*,
+eval* or test*.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,16 @@ from pathlib import Path
 from glowlite.data.dataset import number_of
 from glowlite.errors import DataError
 
-TRAIN, HELD_OUT, TEST = ("train",), ("val", "dev", "eval"), ("test",)  # how their names begin, in any case
+# how their names begin, in any case
+TRAIN, HELD_OUT, TEST = ("train",), ("val", "dev", "eval"), ("test",)
 
 
 @dataclass(frozen=True)
 class Split:
-    """`train`, and `held_out` unless there is none of its own; `note` says what was decided, empty for nothing."""
+    """`train`, and `held_out` unless there is none of its own.
+
+    `note` says what was decided, empty for nothing.
+    """
 
     train: list[Path]
     held_out: list[Path] | None
@@ -23,10 +29,12 @@ class Split:
 
 
 def split(root: Path, pictures: Sequence[Path]) -> Split:
-    """Part the pictures below `root`. One folder alone, such as that of an archive, stands for the one that it is in.
+    """Part the pictures below `root`.
 
-    One train* trains; one val*, dev* or eval* is held out, and test* then left alone; without it, one test* is held out.
-    Whatever else stands beside them is left out, and said. Raises DataError where names could mean several things.
+    One folder alone, such as that of an archive, stands for the one that it is in. One train*
+    trains; one val*, dev* or eval* is held out, and test* then left alone; without it, one test* is
+    held out. Whatever else stands beside them is left out, and said. Raises DataError where names
+    could mean several things.
     """
     folders, beside = _parts(root, pictures)
     while len(folders) == 1 and not beside and not _named(folders, TRAIN):
@@ -37,22 +45,36 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
     if not train:
         _check_below(root, pictures)
         names = ", ".join(held_out + test)
-        return Split(list(pictures), None, f"no folder train*: {names} and all others are one set" if names else "")
+        return Split(
+            list(pictures),
+            None,
+            f"no folder train*: {names} and all others are one set" if names else "",
+        )
     parts = held_out or test
     if len(train) > 1 or len(parts) > 1:
         several = ", ".join(train if len(train) > 1 else parts)
         raise DataError(
-            f"{root}: has {several}, and only one of them can be taken; name the one to train on, as in {root / train[0]},"
+            f"{root}: has {several}, and only one of them can be taken; name the one to train on,"
+            f" as in {root / train[0]},"
             " or move the others away"
         )
     if not parts and (len(folders) > 1 or beside):
-        others = ", ".join([*[name for name in folders if name not in train], *(["pictures"] if beside else [])][:3])
+        others = ", ".join(
+            [*[name for name in folders if name not in train], *(["pictures"] if beside else [])][
+                :3
+            ]
+        )
         raise DataError(
-            f"{root}: has {train[0]} beside {others}, and no folder val* or test*; name {root / train[0]} to train on it"
+            f"{root}: has {train[0]} beside {others}, and no folder val* or test*; name"
+            f" {root / train[0]} to train on it"
             " alone, or rename it if it is one of several kinds of pictures"
         )
     _check_below(root / train[0], folders[train[0]])
-    alone = [f"{name} ({number_of(len(folders[name]), 'picture')})" for name in folders if name not in (*train, *parts)]
+    alone = [
+        f"{name} ({number_of(len(folders[name]), 'picture')})"
+        for name in folders
+        if name not in (*train, *parts)
+    ]
     alone += [f"{number_of(len(beside), 'picture')} beside them"] if beside else []
     note = f"{train[0]} trains, {parts[0] if parts else 'a tenth of it'} is held out"
     return Split(
@@ -80,7 +102,9 @@ def _named(names: Iterable[str], starts: tuple[str, ...]) -> list[str]:
 
 
 def _check_below(root: Path, pictures: Sequence[Path]) -> None:
-    """Raise DataError where a split lies deeper, as in cats/train and cats/test: it would be poured together."""
+    """Raise DataError where a split lies deeper, as in cats/train and cats/test: it would be poured
+    together.
+    """
     children: dict[Path, set[str]] = defaultdict(set)
     for folder in {picture.parent for picture in pictures}:
         for below in (folder, *folder.parents):
@@ -91,5 +115,6 @@ def _check_below(root: Path, pictures: Sequence[Path]) -> None:
         train, others = _named(sorted(names), TRAIN), _named(sorted(names), HELD_OUT + TEST)
         if train and others:
             raise DataError(
-                f"{folder}: {train[0]} and {others[0]} would be poured together, with all that is in {root}; name {folder}"
+                f"{folder}: {train[0]} and {others[0]} would be poured together, with all that is"
+                f" in {root}; name {folder}"
             )

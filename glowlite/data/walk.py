@@ -1,4 +1,6 @@
-"""The pictures below a folder: links are followed, a folder counts once, and what is passed over is counted by its kind."""
+"""The pictures below a folder: links are followed, a folder counts once, and what is passed over is
+counted by its kind.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from glowlite.errors import DataError
 # what systems and programs leave beside pictures, beside names that begin with a dot
 OF_SYSTEMS = frozenset(
     (
-        "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin",
-        "system volume information", "lost+found", "thumbs.db", "desktop.ini",
+        "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot",
+        "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini",
     )
 )  # fmt: skip
 LONGEST = 12  # characters of what is still a suffix
@@ -22,15 +24,18 @@ SHOWN = 8  # kinds of files that a note names
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is of the system, or hidden, and so not a picture that a user has put there."""
+    """Whether a file or folder of this name is of the system, or hidden, and so not a picture that
+    a user has put there.
+    """
     return name.startswith(".") or name.lower() in OF_SYSTEMS
 
 
 class Walk:
-    """`pictures`: every file below `root` that Pillow has a suffix for, sorted. `passed`: how many others, by kind.
+    """`pictures`: every file below `root` that Pillow has a suffix for, sorted.
 
-    Only regular files, and links to them, are pictures. Folders are entered level by level, each once, however many
-    links lead to it, real ones first. Raises DataError for a folder that cannot be read. Cost: a look at every file.
+    `passed`: how many others, by kind. Only regular files, and links to them, are pictures. Folders
+    are entered level by level, each once, however many links lead to it, real ones first. Raises
+    DataError for a folder that cannot be read. Cost: a look at every file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -55,7 +60,9 @@ class Walk:
         if not kinds:
             return ""
         more = sum(count for _, count in kinds[SHOWN:])
-        words = [f"{kind} ({count})" for kind, count in kinds[:SHOWN]] + ([f"other kinds ({more})"] if more else [])
+        words = [f"{kind} ({count})" for kind, count in kinds[:SHOWN]] + (
+            [f"other kinds ({more})"] if more else []
+        )
         return f"passed over: {', '.join(words)}"
 
     def _is_new(self, folder: Path) -> bool:
@@ -91,11 +98,16 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror}; check its permissions") from None
+        raise DataError(
+            f"{folder}: cannot be read: {error.strerror}; check its permissions"
+        ) from None
 
 
 def _mode(entry: os.DirEntry[str]) -> int | None:
-    """Return its kind, or that of what a link leads to; None for a link that leads nowhere, or to itself."""
+    """Return its kind, or that of what a link leads to.
+
+    None for a link that leads nowhere, or to itself.
+    """
     if entry.is_file(follow_symlinks=False):
         return stat.S_IFREG  # known without a look at the file
     try:
@@ -105,7 +117,10 @@ def _mode(entry: os.DirEntry[str]) -> int | None:
 
 
 def _files(entry: os.DirEntry[str]) -> int:
-    """Count the files there: 1 for a file; in a folder, those that can be seen, silently none where it is closed."""
+    """Count the files there: 1 for a file.
+
+    In a folder, those that can be seen, silently none where it is closed.
+    """
     if not entry.is_dir(follow_symlinks=False):
         return 1
     return sum(len(names) for _, _, names in os.walk(entry.path))

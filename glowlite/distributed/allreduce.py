@@ -42,7 +42,10 @@ class Allreduce:
 
 
 class StagedAllreduce(Allreduce):
-    """Device vectors through a pinned buffer on the host. Cost: two copies; CHUNK_BYTES of memory."""
+    """Device vectors through a pinned buffer on the host.
+
+    Cost: two copies; CHUNK_BYTES of memory.
+    """
 
     def __init__(self, ranks: Communicator, xp: Namespace) -> None:
         super().__init__(ranks)
@@ -62,7 +65,9 @@ class StagedAllreduce(Allreduce):
 
 
 class CudaAwareAllreduce(Allreduce):
-    """Device vectors straight to a CUDA-aware MPI, which knows no streams: so the stream ends first."""
+    """Device vectors straight to a CUDA-aware MPI, which knows no streams: so the stream ends
+    first.
+    """
 
     def __init__(self, ranks: Communicator, xp: Namespace) -> None:
         super().__init__(ranks)
@@ -92,7 +97,9 @@ class NcclAllreduce(Allreduce):
 
     def sum_in_place(self, vector: Array, pairwise: bool = False) -> None:
         if pairwise:
-            raise GlowliteError("NCCL adds up in an order of its own: with --shards, use --gpu-exchange host")
+            raise GlowliteError(
+                "NCCL adds up in an order of its own: with --shards, use --gpu-exchange host"
+            )
         pointer, stream = vector.data.ptr, self.xp.cuda.get_current_stream()
         kind = self.types[str(vector.dtype)]
         self.nccl.allReduce(pointer, pointer, vector.size, kind, self.sum, stream.ptr)
@@ -101,10 +108,10 @@ class NcclAllreduce(Allreduce):
 
 
 def make_allreduce(kind: str, ranks: Communicator, xp: Namespace) -> Allreduce:
-    """Return the allreduce of a `kind` for arrays of `xp`; `auto` is NCCL if it is there, else host.
+    """Return the allreduce of a `kind` for arrays of `xp`.
 
-    The module's docstring says what the kinds are. Raises GlowliteError for an unknown kind, and
-    for nccl where CuPy has none.
+    `auto` is NCCL if it is there, else host. The module's docstring says what the kinds are. Raises
+    GlowliteError for an unknown kind, and for nccl where CuPy has none.
     """
     if kind not in KINDS:
         raise GlowliteError(f"--gpu-exchange must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -112,7 +119,10 @@ def make_allreduce(kind: str, ranks: Communicator, xp: Namespace) -> Allreduce:
         return Allreduce(ranks)
     has_nccl = bool(getattr(getattr(xp.cuda, "nccl", None), "available", False))
     if kind == "nccl" and not has_nccl:
-        raise GlowliteError("--gpu-exchange nccl: CuPy finds no NCCL; install nvidia-nccl-cu12, or use --gpu-exchange host")
+        raise GlowliteError(
+            "--gpu-exchange nccl: CuPy finds no NCCL; install nvidia-nccl-cu12, or use"
+            " --gpu-exchange host"
+        )
     if kind == "nccl" or (kind == "auto" and has_nccl):
         return NcclAllreduce(ranks, xp)
     return CudaAwareAllreduce(ranks, xp) if kind == "mpi" else StagedAllreduce(ranks, xp)

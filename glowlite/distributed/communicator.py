@@ -54,7 +54,10 @@ class Communicator(ABC):
 
     @abstractmethod
     def broadcast(self, value: Any, root: int = 0) -> Any:
-        """Return the value of rank `root`, one that JSON holds; the other ranks' is not looked at."""
+        """Return the value of rank `root`, one that JSON holds.
+
+        The other ranks' is not looked at.
+        """
 
     @abstractmethod
     def broadcast_array(self, array: Any) -> None:

@@ -13,8 +13,8 @@ from glowlite.distributed.patience import PATIENCE
 def message_prefix() -> str | None:
     """Return how a message of this rank should begin, or None if it should keep silent.
 
-    Where all ranks make one mistake, rank 0 says it and ends the others while they still wait for their turn; where that
-    cannot be, since they are not joined by MPI, only rank 0 speaks.
+    Where all ranks make one mistake, rank 0 says it and ends the others while they still wait for
+    their turn; where that cannot be, since they are not joined by MPI, only rank 0 speaks.
     """
     launched = launched_as()
     if launched is None:
@@ -31,9 +31,10 @@ def message_prefix() -> str | None:
 
 
 def end_all_ranks(code: int, started_only: bool = False, seconds: float = PATIENCE) -> None:
-    """End every rank with an exit code, now; returns if this process is alone, or has not joined the others yet.
+    """End every rank with an exit code, now.
 
-    A process that has not joined does so first, to be able to end them, unless `started_only`; if they do not come in
+    Returns if this process is alone, or has not joined the others yet. A process that has not
+    joined does so first, to be able to end them, unless `started_only`; if they do not come in
     `seconds`, it ends alone.
     """
     if launched_as() is not None and (mpi.is_started() or not started_only):

@@ -1,4 +1,7 @@
-"""Whether a launcher, such as mpirun, started this process as one of several; known before any MPI is imported."""
+"""Whether a launcher, such as mpirun, started this process as one of several.
+
+Known before any MPI is imported.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ STOPPED = ("T", "t")  # states of a process that a signal, or a debugger, holds
 
 
 def launched_as() -> tuple[str, int, int] | None:
-    """The launcher that started this process as one of several, how many, and which; None if it is on its own."""
+    """The launcher that started this process as one of several, how many, and which.
+
+    None if it is on its own.
+    """
     for launcher, (size, rank) in LAUNCHED.items():
         if os.environ.get(size, "1").isdecimal() and int(os.environ.get(size, "1")) > 1:
             return launcher, int(os.environ[size]), int(os.environ.get(rank, "0"))
@@ -33,17 +39,28 @@ def is_first() -> bool:
 
 
 def stopped_ranks() -> list[int]:
-    """The ranks on this machine that are stopped (SIGSTOP, a debugger), as far as the system says: Linux does."""
-    return sorted(rank for rank, process in _beside().items() if _state_and_parent(process)[0] in STOPPED)
+    """The ranks on this machine that are stopped (SIGSTOP, a debugger), as far as the system says:
+    Linux does.
+    """
+    return sorted(
+        rank for rank, process in _beside().items() if _state_and_parent(process)[0] in STOPPED
+    )
 
 
 def ranks_without(library: str) -> list[int]:
-    """The ranks on this machine that have not loaded a file with `library` in its path, as far as the system says."""
-    return sorted(rank for rank, process in _beside().items() if library not in _read(process / "maps"))
+    """The ranks on this machine that have not loaded a file with `library` in its path, as far as
+    the system says.
+    """
+    return sorted(
+        rank for rank, process in _beside().items() if library not in _read(process / "maps")
+    )
 
 
 class Watch:
-    """Looks now and then at the ranks on this machine. Cost: a millisecond or some, every SECONDS_BETWEEN."""
+    """Looks now and then at the ranks on this machine.
+
+    Cost: a millisecond or some, every SECONDS_BETWEEN.
+    """
 
     SECONDS_BETWEEN = 1.0
 
@@ -68,14 +85,22 @@ def _beside() -> dict[int, Path]:
         size, number = LAUNCHED[launched[0]]
         for process in Path("/proc").glob("[0-9]*"):
             if _state_and_parent(process)[1] == str(os.getppid()):
-                variables = dict(line.partition("=")[::2] for line in _read(process / "environ").split("\0"))
-                if variables.get(size) == str(launched[1]) and variables.get(number, "").isdecimal():
+                variables = dict(
+                    line.partition("=")[::2] for line in _read(process / "environ").split("\0")
+                )
+                if (
+                    variables.get(size) == str(launched[1])
+                    and variables.get(number, "").isdecimal()
+                ):
                     found[int(variables[number])] = process
     return found
 
 
 def _state_and_parent(process: Path) -> tuple[str, str]:
-    """A letter, as ps shows it, and a number; the command, in brackets before them, may hold anything."""
+    """A letter, as ps shows it, and a number.
+
+    The command, in brackets before them, may hold anything.
+    """
     words = _read(process / "stat").rpartition(")")[2].split()
     return (words[0], words[1]) if len(words) > 1 else ("", "")
 

@@ -1,7 +1,8 @@
-"""MPI itself: how it is started, ended and aborted, each in bounded time. The only file that imports mpi4py.
+"""MPI itself: how it is started, ended and aborted, each in bounded time.
 
-To start and to end is to wait for all ranks. mpi4py does both while it holds Python's lock, so that no guard could see the
-time go by, and no signal is answered: here ctypes calls the two functions of the library, in a thread of their own.
+The only file that imports mpi4py. To start and to end is to wait for all ranks. mpi4py does both
+while it holds Python's lock, so that no guard could see the time go by, and no signal is answered:
+here ctypes calls the two functions of the library, in a thread of their own.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from glowlite.terminal import warn
 MODULE = "mpi4py.MPI"
 MULTIPLE = 3  # MPI_THREAD_MULTIPLE, of MPICH as of Open MPI: a guard may send messages, too
 TURN = 2.0  # seconds between a rank that speaks, and ends all, and the next one that would
-FORWARDING = 0.15  # seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end first
+# seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end
+# first
+FORWARDING = 0.15
 ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for what hangs
 
 
-_joining: list[threading.Thread] = []  # the thread that starts MPI, if it was begun: a signal may come in between
+# the thread that starts MPI, if it was begun: a signal may come in between
+_joining: list[threading.Thread] = []
 
 
 def is_started() -> bool:
@@ -39,22 +43,32 @@ def is_started() -> bool:
 
 
 def start(seconds: float = PATIENCE, otherwise: int | None = None) -> Any:
-    """mpi4py.MPI, after every rank has come to this place. If one does not come in `seconds`, that is said, and all end.
+    """mpi4py.MPI, after every rank has come to this place.
 
-    `otherwise`: the exit code of this process then, where there is nothing left to say. Raises ImportError where mpi4py is
-    missing, RuntimeError where it finds no MPI.
+    If one does not come in `seconds`, that is said, and all end. `otherwise`: the exit code of this
+    process then, where there is nothing left to say. Raises ImportError where mpi4py is missing,
+    RuntimeError where it finds no MPI.
     """
     library = None if is_started() else _library()
     if library is not None:
         if not _joining:
-            _joining.append(_begin(lambda: library.MPI_Init_thread(None, None, MULTIPLE, ctypes.byref(ctypes.c_int()))))
+            _joining.append(
+                _begin(
+                    lambda: library.MPI_Init_thread(
+                        None, None, MULTIPLE, ctypes.byref(ctypes.c_int())
+                    )
+                )
+            )
             atexit.register(finish, seconds)
         _wait(_joining[0], seconds, "the start", otherwise)
     return importlib.import_module(MODULE)
 
 
 def finish(seconds: float = PATIENCE) -> None:
-    """End MPI, which waits for every rank to do so; nothing if it was not started here, or has ended."""
+    """End MPI, which waits for every rank to do so.
+
+    Nothing if it was not started here, or has ended.
+    """
     if not is_started() or sys.modules[MODULE].Is_finalized():
         return
     library = _library()
@@ -68,9 +82,10 @@ def finish(seconds: float = PATIENCE) -> None:
 
 
 def abort(code: int, seconds: float = PATIENCE) -> None:
-    """End every rank with an exit code, now. A process that has not joined the others does so first, to be able to.
+    """End every rank with an exit code, now.
 
-    If they do not come in `seconds`, this one ends alone.
+    A process that has not joined the others does so first, to be able to. If they do not come in
+    `seconds`, this one ends alone.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody listens
@@ -90,10 +105,13 @@ def _begin(call: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def _wait(thread: threading.Thread, seconds: float, where: str, otherwise: int | None = None) -> None:
-    """Wait in this thread, which signals can reach, until another is done; end the process after `seconds`.
+def _wait(
+    thread: threading.Thread, seconds: float, where: str, otherwise: int | None = None
+) -> None:
+    """Wait in this thread, which signals can reach, until another is done.
 
-    That ends the others, by the launcher: MPI itself takes no messages while it starts or ends.
+    End the process after `seconds`. That ends the others, by the launcher: MPI itself takes no
+    messages while it starts or ends.
     """
     patience, watch = Patience(seconds), Watch()
     while thread.is_alive():
@@ -102,18 +120,27 @@ def _wait(thread: threading.Thread, seconds: float, where: str, otherwise: int |
         if not gone and not patience.is_over():
             continue
         _, size, rank = launched_as() or ("", 1, 0)
-        missing = gone or [other for other in stopped_ranks() or ranks_without("mpi4py") if other != rank]
+        missing = gone or [
+            other for other in stopped_ranks() or ranks_without("mpi4py") if other != rank
+        ]
         if otherwise is None:
             time.sleep(speaking_time(rank, size, missing))
             who = waited_for(missing) if missing else "another rank"
-            why = f"{who} has ended" if gone else f"waited {seconds:g} s for {who}, which did not come"
+            why = (
+                f"{who} has ended"
+                if gone
+                else f"waited {seconds:g} s for {who}, which did not come"
+            )
             warn(f"rank {rank}: {where}: {why}; ending all ranks")
             time.sleep(FORWARDING)
         os._exit(1 if otherwise is None else otherwise)
 
 
 def _library() -> Any:
-    """MPI's functions, of the library that mpi4py is built for; None where they cannot be reached without mpi4py."""
+    """MPI's functions, of the library that mpi4py is built for.
+
+    None where they cannot be reached without mpi4py.
+    """
     found = importlib.util.find_spec(MODULE) if sys.modules.get(MODULE, True) is not None else None
     if found is None or found.origin is None:
         return None

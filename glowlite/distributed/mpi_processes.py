@@ -1,6 +1,8 @@
-"""Many processes that train one model, joined by MPI: how they add up, agree and wait for each other.
+"""Many processes that train one model, joined by MPI: how they add up, agree and wait for each
+other.
 
-Nothing is pickled: arrays travel as they lie in memory, other values as JSON. No wait is without end: see `wait_until`.
+Nothing is pickled: arrays travel as they lie in memory, other values as JSON. No wait is without
+end: see `wait_until`.
 """
 
 from __future__ import annotations
@@ -26,18 +28,21 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import warn
 
 LONG_NAP = 1e-3  # after MANY_LOOKS
-LOOKS, FEW_LOOKS = 1000, 50  # that come before the first nap: where every rank has a core of its own, and where not
+# that come before the first nap: where every rank has a core of its own, and where not
+LOOKS, FEW_LOOKS = 1000, 50
 MANY_LOOKS = 5000
 ANSWERING = 2.0  # seconds for a rank that waits, too, to say so: it looks after every nap
-CAUSE_FIRST = 20.0  # seconds for a rank that failed to say so, before another reports what came of it
+# seconds for a rank that failed to say so, before another reports what came of it
+CAUSE_FIRST = 20.0
 NUMBERS_TAG, ROLL_CALL_TAG = 1, 2  # of messages
 
 
 class MpiProcesses(Communicator):
-    """The processes that mpirun started, by MPI. `patience`: seconds to wait for a rank before all are ended.
+    """The processes that mpirun started, by MPI.
 
-    Whatever waits is a request that is looked at again and again, or has a guard beside it. Numbers and roll calls have
-    tags of their own, so that neither is taken for the other.
+    `patience`: seconds to wait for a rank before all are ended. Whatever waits is a request that is
+    looked at again and again, or has a guard beside it. Numbers and roll calls have tags of their
+    own, so that neither is taken for the other.
     """
 
     def __init__(self, library: Any, patience: float = PATIENCE) -> None:
@@ -47,7 +52,9 @@ class MpiProcesses(Communicator):
         self.place = "the start"  # named by the last allgather_numbers
         self._looks = FEW_LOOKS
         machines = self.allgather([_machine(), _allowed_cores()])
-        local = [rank for rank, (machine, _) in enumerate(machines) if machine == machines[self.rank][0]]
+        local = [
+            rank for rank, (machine, _) in enumerate(machines) if machine == machines[self.rank][0]
+        ]
         self.local_rank, self.local_size = local.index(self.rank), len(local)
         # a launcher may have given each rank of a machine a few cores of its own
         self._cores = len(set().union(*(machines[rank][1] for rank in local)))
@@ -70,13 +77,18 @@ class MpiProcesses(Communicator):
                     self.world.Allreduce(self.mpi.IN_PLACE, part)
 
     def _allreduce_pairwise(self, part: Any, what: str) -> None:
-        """log2(size) exchanges with the rank whose number differs in one bit. Sums commute, so both get the same."""
+        """log2(size) exchanges with the rank whose number differs in one bit.
+
+        Sums commute, so both get the same.
+        """
         theirs = np.empty_like(part)
         distance = 1
         while distance < self.size:
             partner = self.rank ^ distance
             with self._one_line(what):
-                self._wait([self.world.Irecv(theirs, partner), self.world.Isend(part, partner)], what)
+                self._wait(
+                    [self.world.Irecv(theirs, partner), self.world.Isend(part, partner)], what
+                )
             part += theirs
             distance *= 2
 
@@ -97,8 +109,12 @@ class MpiProcesses(Communicator):
 
     def allgather(self, value: Any) -> list[Any]:
         text = _as_json(value)
-        ends = np.cumsum(self._allgather_numbers(np.array([float(text.size)]), self.place)[:, 0].astype(int))
-        return [json.loads(part.tobytes()) for part in np.split(self.allgather_rows(text), ends[:-1])]
+        ends = np.cumsum(
+            self._allgather_numbers(np.array([float(text.size)]), self.place)[:, 0].astype(int)
+        )
+        return [
+            json.loads(part.tobytes()) for part in np.split(self.allgather_rows(text), ends[:-1])
+        ]
 
     def allgather_numbers(self, numbers: np.ndarray, place: str) -> np.ndarray:
         self.place = place
@@ -112,7 +128,9 @@ class MpiProcesses(Communicator):
         return table
 
     def _send_to_all(self, table: np.ndarray, tag: int) -> list[Any]:
-        """A message from each rank to each other: the rows of a table, of which this rank has its own."""
+        """A message from each rank to each other: the rows of a table, of which this rank has its
+        own.
+        """
         sent = [self.world.Isend(table[self.rank], rank, tag) for rank in self.others]
         return [*sent, *(self.world.Irecv(table[rank], rank, tag) for rank in self.others)]
 
@@ -133,7 +151,9 @@ class MpiProcesses(Communicator):
     # --- waiting ---
 
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
-        """Return when `done()`; if this rank loses its patience, or another has, end all ranks and name who is missing."""
+        """Return when `done()`; if this rank loses its patience, or another has, end all ranks and
+        name who is missing.
+        """
         look, looks = self._impatient(what), 0
         while not done():
             looks += 1
@@ -143,17 +163,21 @@ class MpiProcesses(Communicator):
 
     def _wait(self, requests: list[Any], what: str) -> None:
         """Wait until all of these requests of MPI are done."""
-        done = requests[0].Test if len(requests) == 1 else lambda: self.mpi.Request.Testall(requests)
+        done = (
+            requests[0].Test if len(requests) == 1 else lambda: self.mpi.Request.Testall(requests)
+        )
         self.wait_until(done, what)
 
     def guarded(self, what: str) -> AbstractContextManager[None]:
         if self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE:
             return guard(self._impatient(what))
-        patience = Patience(self.patience)  # the guard may not call MPI: it knows only what it sees on this machine
+        # the guard may not call MPI: it knows only what it sees on this machine
+        patience = Patience(self.patience)
         return guard(lambda: self._end(what, stopped_ranks()) if patience.is_over() else None)
 
     def _impatient(self, what: str) -> Callable[[], None]:
-        """Return a function to be called often while this rank waits, which ends all if one is missing.
+        """Return a function to be called often while this rank waits, which ends all if one is
+        missing.
 
         It looks at the time, and whether another rank calls the roll.
 
@@ -178,19 +202,26 @@ class MpiProcesses(Communicator):
             yield
         except self.mpi.Exception as error:
             kind = error.Get_error_class()
-            if kind in (self.mpi.ERR_TRUNCATE, self.mpi.ERR_IN_STATUS):  # of one message, and of one among several
+            # of one message, and of one among several
+            if kind in (self.mpi.ERR_TRUNCATE, self.mpi.ERR_IN_STATUS):
                 time.sleep(CAUSE_FIRST)  # if a rank failed half-way, it says so, and ends this one
                 raise GlowliteError(
-                    f"{what}: a message of another kind came; do all ranks run the same command, in the same version?"
+                    f"{what}: a message of another kind came; do all ranks run the same command, in"
+                    " the same version?"
                 ) from None
             why = self.mpi.Get_error_string(kind)
-            raise GlowliteError(f"{what}: MPI failed: {why}; is a rank gone, or out of memory?") from None
+            raise GlowliteError(
+                f"{what}: MPI failed: {why}; is a rank gone, or out of memory?"
+            ) from None
 
     def _roll_is_called(self) -> bool:
         return bool(self.world.Iprobe(self.mpi.ANY_SOURCE, ROLL_CALL_TAG))
 
     def _call_the_roll(self) -> list[int]:
-        """Every rank that waits, in whatever, says so to every other; those that do not are missing."""
+        """Every rank that waits, in whatever, says so to every other.
+
+        Those that do not are missing.
+        """
         table, patience = np.zeros((self.size, 1)), Patience(ANSWERING)
         table[self.rank] = 1
         requests = self._send_to_all(table, ROLL_CALL_TAG)
@@ -199,7 +230,10 @@ class MpiProcesses(Communicator):
         return np.flatnonzero(table[:, 0] == 0).tolist()
 
     def _end(self, what: str, missing: list[int]) -> None:
-        """The first of those that wait says whom for. The others, who say the same, let it end them."""
+        """The first of those that wait says whom for.
+
+        The others, who say the same, let it end them.
+        """
         time.sleep(mpi.speaking_time(self.rank, self.size, missing))
         who = f"{mpi.waited_for(missing)}, which did not come" if missing else "the other ranks"
         warn(
@@ -224,7 +258,9 @@ def _as_json(value: Any) -> np.ndarray:
 
 
 def _machine() -> list[str]:
-    """Return what distinguishes this machine: its name, and, where containers may share one, its start."""
+    """Return what distinguishes this machine: its name, and, where containers may share one, its
+    start.
+    """
     started = Path("/proc/sys/kernel/random/boot_id")
     with suppress(OSError):
         return [socket.gethostname(), started.read_text(encoding="utf-8").strip()]
@@ -233,14 +269,19 @@ def _machine() -> list[str]:
 
 def _allowed_cores() -> list[int]:
     """The numbers of the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(available_cores()))
+    return (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(available_cores()))
+    )
 
 
 def make_communicator(patience: float = PATIENCE) -> Communicator:
-    """MpiProcesses, if a launcher started this process as one of several, else OneProcess; mpi4py is imported only then.
+    """MpiProcesses, if a launcher started this process as one of several, else OneProcess.
 
-    Raises GlowliteError where mpi4py or an MPI is missing, and where the launcher and the library are of two MPIs: each
-    process would then take itself for the only one, and all would write the same run.
+    Only then is mpi4py imported. Raises GlowliteError where mpi4py or an MPI is missing, and where
+    the launcher and the library are of two MPIs: each process would then take itself for the only
+    one, and all would write the same run.
     """
     launched = launched_as()
     if launched is None:
@@ -249,16 +290,26 @@ def make_communicator(patience: float = PATIENCE) -> Communicator:
     try:
         library = mpi.start(patience)
     except (ImportError, RuntimeError) as error:
-        reason = "mpi4py is not installed" if isinstance(error, ImportError) else "mpi4py finds no MPI library"
+        reason = (
+            "mpi4py is not installed"
+            if isinstance(error, ImportError)
+            else "mpi4py finds no MPI library"
+        )
         raise GlowliteError(
-            f"started as one of {size} processes by {launcher}, but {reason}; run pip install '.[mpi]', or"
+            f"started as one of {size} processes by {launcher}, but {reason}; run pip install"
+            " '.[mpi]', or"
             " '.[mpi-system]' for the MPI of this cluster"
         ) from None
     if library.COMM_WORLD.size != size:
-        version, seen = library.Get_library_version().split("\n")[0].strip("\0 "), library.COMM_WORLD.size
+        version, seen = (
+            library.Get_library_version().split("\n")[0].strip("\0 "),
+            library.COMM_WORLD.size,
+        )
         raise GlowliteError(
-            f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and sees {seen};"
-            " use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside python), or pip install"
+            f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and sees"
+            f" {seen};"
+            " use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside python),"
+            " or pip install"
             " '.[mpi-system]'"
         )
     return MpiProcesses(library, patience)

@@ -6,7 +6,8 @@ from glowlite.arrays.backend import Array
 
 
 class PairwiseSum:
-    """The sum of 2^k vectors that come one after the other, added pairwise: ((0 + 1) + (2 + 3)) + ...
+    """The sum of 2^k vectors that come one after the other, added pairwise: ((0 + 1) + (2 + 3)) +
+    ...
 
     Floating-point sums depend on their order. Here it is that of a binary tree, and what 2^j ranks
     add up between them is the top of the same tree: so the result is the same to the last bit for

@@ -1,4 +1,6 @@
-"""How long a process waits for another: a clock that can be asked, and a guard over what gives no chance to ask."""
+"""How long a process waits for another: a clock that can be asked, and a guard over what gives no
+chance to ask.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ GAP = 1.0  # seconds between two looks, at most, that count as waiting
 class Patience:
     """`seconds` of waiting, counted while this process itself runs.
 
-    A job that is suspended as a whole, and goes on an hour later, has waited for nobody in that hour.
+    A job that is suspended as a whole, and goes on an hour later, has waited for nobody in that
+    hour.
     """
 
     def __init__(self, seconds: float) -> None:
         self.left, self._looked = seconds, time.monotonic()
 
     def is_over(self) -> bool:
-        """Whether the seconds have passed. Ask often: of the time since the last question at most GAP is counted."""
+        """Whether the seconds have passed.
+
+        Ask often: of the time since the last question at most GAP is counted.
+        """
         now = time.monotonic()
         self.left -= min(now - self._looked, GAP)
         self._looked = now
@@ -32,9 +38,11 @@ class Patience:
 
 @contextlib.contextmanager
 def guard(look: Callable[[], object]) -> Iterator[None]:
-    """Call `look` now and then, from another thread, while the body runs, which must let go of Python's lock.
+    """Call `look` now and then, from another thread, while the body runs, which must let go of
+    Python's lock.
 
-    For a call of a library that does not return while another process does not come. Cost: a thread, 0.1 ms.
+    For a call of a library that does not return while another process does not come. Cost: a
+    thread, 0.1 ms.
     """
     left = threading.Event()
 
@@ -42,7 +50,8 @@ def guard(look: Callable[[], object]) -> Iterator[None]:
         while not left.wait(LOOK):
             look()
 
-    with contextlib.suppress(RuntimeError):  # no thread to be had, as while Python ends: then unguarded
+    # no thread to be had, as while Python ends: then unguarded
+    with contextlib.suppress(RuntimeError):
         threading.Thread(target=watch, name="glowlite-guard", daemon=True).start()
     try:
         yield

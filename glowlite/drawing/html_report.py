@@ -20,15 +20,19 @@ from glowlite.training.run_files import read_lines
 from glowlite.training.run_folder import METRICS, TIMING, read_config
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; font-size: 0.9rem; } td, th { padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; } img { max-width: 100%; } h2 { margin-top: 2.5rem; }
-tr { border-bottom: 1px solid #ddd; } .figures td { font-size: 1.1rem; } summary { cursor: pointer; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
+body { padding: 0 1rem; color: #222; } img { max-width: 100%; } h2 { margin-top: 2.5rem; }
+table { border-collapse: collapse; font-size: 0.9rem; } tr { border-bottom: 1px solid #ddd; }
+td, th { padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.figures td { font-size: 1.1rem; } summary { cursor: pointer; }
 """
 COLUMNS = {
-    "step": "step", "epoch": "epoch", "train_bits_per_dim": "training", "held_out_bits_per_dim": "held out",
-    "held_out_raw_bits_per_dim": "held out, raw weights", "learning_rate": "learning rate", "grad_norm": "gradient norm",
-    "drift": "drift", "condition": "condition of W", "reconstruction_error": "reconstruction error", "skipped": "skipped",
+    "step": "step", "epoch": "epoch", "train_bits_per_dim": "training",
+    "held_out_bits_per_dim": "held out", "held_out_raw_bits_per_dim": "held out, raw weights",
+    "learning_rate": "learning rate", "grad_norm": "gradient norm", "drift": "drift",
+    "condition": "condition of W", "reconstruction_error": "reconstruction error",
+    "skipped": "skipped",
 }  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 1 << 26  # bytes
@@ -36,12 +40,19 @@ ROWS = 200  # of the table: evaluations beyond are thinned out
 
 
 def page(run_folder: Path) -> str:
-    """The whole page. Raises GlowliteError for a folder that holds no run, or one that has logged nothing yet."""
+    """The whole page. Raises GlowliteError for a folder that holds no run, or one that has logged
+    nothing yet.
+    """
     config = read_config(run_folder)
-    metrics, timing = read_lines(run_folder / METRICS, Metrics), read_lines(run_folder / TIMING, Timing)
+    metrics, timing = (
+        read_lines(run_folder / METRICS, Metrics),
+        read_lines(run_folder / TIMING, Timing),
+    )
     evaluated = [line for line in metrics if line["held_out_bits_per_dim"] is not None]
     if not metrics:
-        raise GlowliteError(f"{run_folder}: the run has not written a line of metrics yet; come back later")
+        raise GlowliteError(
+            f"{run_folder}: the run has not written a line of metrics yet; come back later"
+        )
     options = config["options"]
     columns, rows = _evaluations(evaluated)
     return _filled(
@@ -61,36 +72,60 @@ def page(run_folder: Path) -> str:
 
 
 def _filled(**values: Any) -> str:
-    """The template with these values. Each of them is escaped as it is put in: what a run says is text, and never markup.
+    """The template with these values.
 
-    The policy of the page allows its own style, pictures that are part of it, and nothing else: no script could run.
+    Each of them is escaped as it is put in: what a run says is text, and never markup. The policy
+    of the page allows its own style, pictures that are part of it, and nothing else: no script
+    could run.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = environment.from_string((resources.files("glowlite.drawing") / "report.html").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        (resources.files("glowlite.drawing") / "report.html").read_text(encoding="utf-8")
+    )
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return template.render(style=Markup(STYLE), style_hash=Markup(f"sha256-{digest}"), **values) + "\n"
+    return (
+        template.render(style=Markup(STYLE), style_hash=Markup(f"sha256-{digest}"), **values) + "\n"
+    )
 
 
 def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
     """The pictures of a run that are there, with their titles."""
     samples = max(
-        run_folder.glob("samples-" + "[0-9]" * 6 + "*.png"), default=run_folder / "samples.png", key=lambda p: p.name
+        run_folder.glob("samples-" + "[0-9]" * 6 + "*.png"),
+        default=run_folder / "samples.png",
+        key=lambda p: p.name,
     )
     for title, path, caption in (
-        ("Learning curve", run_folder / "learning-curve.png", "Mean bits/dim of training batches, and of held-out images."),
+        (
+            "Learning curve",
+            run_folder / "learning-curve.png",
+            "Mean bits/dim of training batches, and of held-out images.",
+        ),
         ("Samples", samples, "Drawn at three temperatures, from the same noise at every step."),
-        ("Latents", run_folder / "latents.png", "Of held-out images, one plot per level; under the model they are N(0, 1)."),
-        ("Reconstruction", run_folder / "reconstruction.png", "A flow is invertible: what is left is rounding."),
+        (
+            "Latents",
+            run_folder / "latents.png",
+            "Of held-out images, one plot per level; under the model they are N(0, 1).",
+        ),
+        (
+            "Reconstruction",
+            run_folder / "reconstruction.png",
+            "A flow is invertible: what is left is rounding.",
+        ),
     ):
         if os.path.lexists(path):
             content = _png(path)
             if content is None:
                 warn(f"{path}: is not a PNG file of this run, so it is left out of the report")
             else:
-                yield {"title": title, "caption": caption, "content": base64.b64encode(content).decode()}
+                yield {
+                    "title": title,
+                    "caption": caption,
+                    "content": base64.b64encode(content).decode(),
+                }
 
 
 def _png(path: Path) -> bytes | None:
@@ -108,13 +143,18 @@ def _png(path: Path) -> bytes | None:
 
 
 def _key_figures(
-    options: dict[str, Any], metrics: list[dict[str, Any]], evaluated: list[dict[str, Any]], timing: list[dict[str, Any]]
+    options: dict[str, Any],
+    metrics: list[dict[str, Any]],
+    evaluated: list[dict[str, Any]],
+    timing: list[dict[str, Any]],
 ) -> dict[str, str]:
     figures = {"steps": f"{metrics[-1]['step']:,} of {options['steps']}"}
     if evaluated:
         best = min(evaluated, key=lambda line: line["held_out_bits_per_dim"])
         figures["last held-out bits/dim"] = f"{evaluated[-1]['held_out_bits_per_dim']:.4f}"
-        figures["best held-out bits/dim"] = f"{best['held_out_bits_per_dim']:.4f}, at step {best['step']:,}"
+        figures["best held-out bits/dim"] = (
+            f"{best['held_out_bits_per_dim']:.4f}, at step {best['step']:,}"
+        )
     if timing:
         rates = sorted(line["images_per_second"] for line in timing)
         waits = sorted(line["waiting"] for line in timing)
@@ -126,10 +166,12 @@ def _key_figures(
 
 
 def _evaluations(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns in which something stands, and the numbers below them, row by row."""
+    """The names of the columns that hold something, and the numbers below them, row by row."""
     lines = lines[:: -(-len(lines) // ROWS)] if lines else []
     columns = [name for name in COLUMNS if any(line[name] is not None for line in lines)]
-    return [COLUMNS[name] for name in columns], [[_number(line[name]) for name in columns] for line in lines]
+    return [COLUMNS[name] for name in columns], [
+        [_number(line[name]) for name in columns] for line in lines
+    ]
 
 
 def _number(value: float | int | None) -> str:

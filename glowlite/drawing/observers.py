@@ -1,6 +1,8 @@
-"""What watches a run and draws: the pictures in its folder, and, on the other ranks, their share of the samples.
+"""What watches a run and draws: the pictures in its folder, and, on the other ranks, their share of
+the samples.
 
-Pictures are drawn after the checkpoint of their step is written: one that cannot be drawn costs no work.
+Pictures are drawn after the checkpoint of their step is written: one that cannot be drawn costs no
+work.
 """
 
 from __future__ import annotations
@@ -10,7 +12,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from glowlite.data.images import Images
-from glowlite.drawing.run_pictures import samples_at_temperatures, save_learning_curve, save_pictures
+from glowlite.drawing.run_pictures import (
+    samples_at_temperatures,
+    save_learning_curve,
+    save_pictures,
+)
 from glowlite.errors import PictureError
 from glowlite.terminal import warn
 
@@ -21,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class WorkerObserver:
-    """What the other ranks do while rank 0 writes the folder: their share of the samples. An Observer of the trainer."""
+    """What the other ranks do while rank 0 writes the folder: their share of the samples.
+
+    An Observer of the trainer.
+    """
 
     def __init__(self, training: Training, picture_every: int) -> None:
         self.training, self.picture_every = training, picture_every
@@ -50,9 +59,13 @@ def _pictures_are_due(training: Training, every: int) -> bool:
 
 
 class RunPictures(WorkerObserver):
-    """Draws the learning curve after an evaluation, and every `picture_every` steps samples, latents, reconstructions."""
+    """Draws the learning curve after an evaluation, and every `picture_every` steps samples,
+    latents, reconstructions.
+    """
 
-    def __init__(self, folder: RunFolder, training: Training, held_out: Images, picture_every: int) -> None:
+    def __init__(
+        self, folder: RunFolder, training: Training, held_out: Images, picture_every: int
+    ) -> None:
         super().__init__(training, picture_every)
         self.folder, self.held_out, self.failed = folder, held_out, False
 
@@ -68,7 +81,9 @@ class RunPictures(WorkerObserver):
             with training.averaged():
                 samples = samples_at_temperatures(training.model, training.ranks)
                 with self._drawing():
-                    save_pictures(self.folder.path, training.model, samples, self.held_out, n_bits, step)
+                    save_pictures(
+                        self.folder.path, training.model, samples, self.held_out, n_bits, step
+                    )
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:

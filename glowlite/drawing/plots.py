@@ -1,7 +1,9 @@
-"""Figures by matplotlib that depend on nothing but what is drawn: not on the user's matplotlibrc, nor on a backend.
+"""Figures by matplotlib that depend on nothing but what is drawn: not on the user's matplotlibrc,
+nor on a backend.
 
-Every text is taken as it stands. Names from outside (of a folder, an attribute, a run) may hold a `$`, which matplotlib
-would read as mathematics, or characters that its font lacks. Matplotlib is imported when the first figure is drawn.
+Every text is taken as it stands. Names from outside (of a folder, an attribute, a run) may hold a
+`$`, which matplotlib would read as mathematics, or characters that its font lacks. Matplotlib is
+imported when the first figure is drawn.
 """
 
 from __future__ import annotations
@@ -21,24 +23,32 @@ from glowlite.files.storage import atomic_path
 from glowlite.terminal import printable
 
 DPI = 150
-LONGEST_NAME = 40  # characters of a name from outside: a longer one would push the picture off its own sheet
+# characters of a name from outside: a longer one would push the picture off its own sheet
+LONGEST_NAME = 40
 
 
 @contextmanager
 def figure_at(
-    path: Path, width: float, height: float, layout: str | None = "constrained", option: str | None = None, **saving: Any
+    path: Path,
+    width: float,
+    height: float,
+    layout: str | None = "constrained",
+    option: str | None = None,
+    **saving: Any,
 ) -> Iterator[Any]:
-    """An empty matplotlib Figure of width x height inches; it is written to `path` as a PNG when the block has drawn it.
+    """An empty matplotlib Figure of width x height inches.
 
-    `option`: the one that named `path`, if a user did. `saving`: further arguments of `Figure.savefig`. Raises OutputError
-    for a place where that option must not write, and PictureError, in one line, for whatever else goes wrong: a picture is
-    no reason to lose what it shows.
+    It is written to `path` as a PNG when the block has drawn it. `option`: the one that named
+    `path`, if a user did. `saving`: further arguments of `Figure.savefig`. Raises OutputError for a
+    place where that option must not write, and PictureError, in one line, for whatever else goes
+    wrong: a picture is no reason to lose what it shows.
     """
     try:
         matplotlib = _matplotlib()
         with warnings.catch_warnings(), matplotlib.rc_context():
             matplotlib.rcdefaults()
-            warnings.simplefilter("ignore")  # of letters that the font lacks, for instance, with lines of our source
+            # of letters that the font lacks, for instance, with lines of our source
+            warnings.simplefilter("ignore")
             figure = matplotlib.figure.Figure(figsize=(width, height), layout=layout)
             yield figure
             for text in figure.findobj(matplotlib.text.Text):
@@ -53,15 +63,22 @@ def figure_at(
 
 
 def shortened(name: object, longest: int = LONGEST_NAME) -> str:
-    """A name from outside as it is written into a picture: on one line, and with its middle left out where it is long."""
+    """A name from outside as it is written into a picture: on one line, and with its middle left
+    out where it is long.
+    """
     text = printable(name)
-    return text if len(text) <= longest else f"{text[: longest // 2 - 1]}...{text[-(longest // 2 - 2) :]}"
+    return (
+        text
+        if len(text) <= longest
+        else f"{text[: longest // 2 - 1]}...{text[-(longest // 2 - 2) :]}"
+    )
 
 
 def add_legend(axes: Any, names: list[str], **options: Any) -> None:
     """A legend whose entries are `names`, in the order in which they were drawn.
 
-    Matplotlib leaves out a label that begins with an underscore, so the entries are named after they are made.
+    Matplotlib leaves out a label that begins with an underscore, so the entries are named after
+    they are made.
     """
     handles, _ = axes.get_legend_handles_labels()
     legend = axes.legend(handles, [f"entry {i}" for i in range(len(handles))], **options)
@@ -70,7 +87,8 @@ def add_legend(axes: Any, names: list[str], **options: Any) -> None:
 
 
 def _matplotlib() -> Any:
-    """Matplotlib, whatever backend MPLBACKEND names: it cannot be imported under a name it does not know.
+    """Matplotlib, whatever backend MPLBACKEND names: it cannot be imported under a name it does not
+    know.
 
     A backend that it does know is the one that others find, who draw on a screen or in a notebook.
     """

@@ -1,4 +1,7 @@
-"""Pictures of a run: samples, learning curves, latents, reconstructions. Matplotlib is imported when one is drawn."""
+"""Pictures of a run: samples, learning curves, latents, reconstructions.
+
+Matplotlib is imported when one is drawn.
+"""
 
 from __future__ import annotations
 
@@ -23,51 +26,79 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (0.5, 0.7, 0.9)
 SAMPLES = 64  # at each temperature
-GRID_INCHES, TALLEST = 4.2, 3.0  # width of a grid of samples, and how many times as tall as wide it can be
+# width of a grid of samples, and how many times as tall as wide it can be
+GRID_INCHES, TALLEST = 4.2, 3.0
 
 
 def samples_at_temperatures(model: Flow, ranks: Communicator) -> dict[float, np.ndarray]:
     """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks."""
-    return {temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks) for temperature in TEMPERATURES}
+    return {
+        temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks)
+        for temperature in TEMPERATURES
+    }
 
 
 def save_pictures(
-    path: Path, model: Flow, samples: Mapping[float, np.ndarray], held_out: Images, n_bits: int, step: int
+    path: Path,
+    model: Flow,
+    samples: Mapping[float, np.ndarray],
+    held_out: Images,
+    n_bits: int,
+    step: int,
 ) -> None:
-    """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the folder `path`."""
+    """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the
+    folder `path`.
+    """
     grids = {}
     for temperature, images in samples.items():
         whole = int(finite(images).sum())
-        missing = "" if whole == len(images) else f" ({len(images) - whole} of {len(images)} not finite)"
+        missing = (
+            "" if whole == len(images) else f" ({len(images) - whole} of {len(images)} not finite)"
+        )
         grids[f"T = {temperature}{missing}"] = to_rgb(images, n_bits)
     save_sample_grids(path / f"samples-{step:06d}.png", grids)
 
     shown = held_out[: min(len(held_out), 32)]
-    x = dequantise(shown, n_bits, dequantisation_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name), model.xp)
+    x = dequantise(
+        shown,
+        n_bits,
+        dequantisation_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name),
+        model.xp,
+    )
     latents = model.encode(x)
     save_latents(path / "latents.png", [to_host(eps) for eps in latents])
-    save_reconstruction(path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits)
+    save_reconstruction(
+        path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits
+    )
 
 
 def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray]) -> None:
-    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels kept square.
+    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels
+    kept square.
 
-    Each grid has the number of columns that makes it nearest to a square, and is at most TALLEST times as tall as wide.
+    Each grid has the number of columns that makes it nearest to a square, and is at most TALLEST
+    times as tall as wide.
     """
     sheets = {title: tile(images, columns_of(*images.shape[:3])) for title, images in grids.items()}
     aspect = min(TALLEST, max(sheet.shape[0] / sheet.shape[1] for sheet in sheets.values()))
     with figure_at(path, GRID_INCHES * len(sheets), GRID_INCHES * aspect + 0.4) as figure:
-        for axes, (title, sheet) in zip(figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True):
+        for axes, (title, sheet) in zip(
+            figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True
+        ):
             axes.imshow(sheet, interpolation="nearest")
             axes.set_title(title)
             axes.axis("off")
 
 
 def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:
-    """A PNG of the latents of held-out images, one histogram per level, against the density of N(0, 1)."""
+    """A PNG of the latents of held-out images, one histogram per level, against the density of N(0,
+    1).
+    """
     edges = np.linspace(-5, 5, 101)
     with figure_at(path, 3.2 * len(latents), 3.0) as figure:
-        for level, (axes, eps) in enumerate(zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)):
+        for level, (axes, eps) in enumerate(
+            zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)
+        ):
             axes.hist(np.clip(eps.ravel(), -5, 5), edges, density=True, label=f"level {level}")
             axes.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), lw=1.5, label="N(0, 1)")
             axes.set(xlabel=f"eps: mean {eps.mean():.2f}, std {eps.std():.2f}", yticks=[])
@@ -75,7 +106,9 @@ def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:
 
 
 def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: int) -> None:
-    """A PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, stretched to its largest."""
+    """A PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, stretched to its
+    largest.
+    """
     error = np.abs(rebuilt - x)
     largest = float(error.max())
     shown = (255 * error / (largest or 1)).astype(np.uint8)
@@ -92,9 +125,9 @@ def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: 
 
 
 def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
-    """A PNG of the bits/dim (N,) of the images of several data sets, as densities; what is not finite is left out.
+    """A PNG of the bits/dim (N,) of the images of several data sets, as densities.
 
-    It is the output of --histogram. Raises OutputError.
+    What is not finite is left out. It is the output of --histogram. Raises OutputError.
     """
     shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
@@ -102,7 +135,9 @@ def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) 
         axes, names = figure.subplots(), []
         for name, bits in shown.items():
             axes.hist(bits, edges, density=True, alpha=0.6, label="shown")
-            names.append(f"{shortened(name)}: {bits.mean():.2f} bits/dim" if len(bits) else shortened(name))
+            names.append(
+                f"{shortened(name)}: {bits.mean():.2f} bits/dim" if len(bits) else shortened(name)
+            )
         axes.set(xlabel=f"bits/dim at {n_bits} bits", yticks=[])
         add_legend(axes, names)
 
@@ -121,7 +156,9 @@ def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits
             if points:
                 axes.plot(*zip(*points, strict=True), style, lw=1, ms=3, label=label)
         # the first steps are far above the rest: show from the 95th percentile down
-        values = sorted(m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None)
+        values = sorted(
+            m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None
+        )
         if values:
             axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
         axes.set(xlabel="step", ylabel="bits/dim" + ("" if n_bits is None else f" at {n_bits} bits"))

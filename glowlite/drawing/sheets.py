@@ -1,4 +1,5 @@
-"""Images on sheets, pixel for pixel: grids, strips and animations as PNG and GIF, and a cross where one is not finite.
+"""Images on sheets, pixel for pixel: grids, strips and animations as PNG and GIF, and a cross where
+one is not finite.
 
 Pillow is imported when one is written.
 """
@@ -23,7 +24,8 @@ NAMED = 10  # images that are not finite, in one line
 
 
 def to_rgb(images: np.ndarray, n_bits: int) -> np.ndarray:
-    """Floating images on the host (N, H, W, C) -> uint8 (N, H, W, 3): three channels as colours, else the first in grey.
+    """Floating images on the host (N, H, W, C) -> uint8 (N, H, W, 3): three channels as colours,
+    else the first in grey.
 
     An image that is not finite becomes a magenta cross.
     """
@@ -38,18 +40,24 @@ def _cross(height: int, width: int) -> np.ndarray:
     """uint8 (height, width, 3): both diagonals, in magenta on black."""
     y, x = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     away = np.minimum(abs(y[:, None] - x), abs(y[:, None] + x - 1))
-    return np.where((away < 0.75 / min(height, width))[..., None], np.array(MAGENTA), 0).astype(np.uint8)
+    return np.where((away < 0.75 / min(height, width))[..., None], np.array(MAGENTA), 0).astype(
+        np.uint8
+    )
 
 
 def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
-    """One line that counts and numbers, from 0, the images that are not finite; None if there is none."""
+    """One line that counts and numbers, from 0, the images that are not finite.
+
+    None if there is none.
+    """
     numbers = np.flatnonzero(~finite(images))
     if not len(numbers):
         return None
     named = ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else "")
     one = len(numbers) == 1
     return (
-        f"{len(numbers)} of {len(images)} {what} {'is' if one else 'are'} not finite: number{'' if one else 's'} {named},"
+        f"{len(numbers)} of {len(images)} {what} {'is' if one else 'are'} not finite:"
+        f" number{'' if one else 's'} {named},"
         f" counted from 0; {advice}"
     )
 
@@ -62,12 +70,13 @@ def warn_nonfinite(images: np.ndarray, what: str, advice: str) -> None:
 
 
 def columns_of(count: int, height: int, width: int) -> int:
-    """Return how many columns make `count` images of (height, width) the sheet nearest to a square."""
+    """Return how many columns bring a sheet of `count` images nearest to a square."""
     return min(count, max(1, math.ceil(math.sqrt(count * height / width))))
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """uint8 images (N, H, W, C) -> one image (rows (H + gap) + gap, columns (W + gap) + gap, 3), white between.
+    """uint8 images (N, H, W, C) -> one image (rows (H + gap) + gap, columns (W + gap) + gap, 3),
+    white between.
 
     Three channels are colours; of any other number, the first is shown in grey.
     """
@@ -81,13 +90,17 @@ def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def enlarged(sheet: np.ndarray) -> np.ndarray:
-    """A sheet (..., h, w, 3) with every pixel a square of as many as fit into SIDE, so that small images can be seen."""
+    """A sheet (..., h, w, 3) with every pixel a square of as many as fit into SIDE, so that small
+    images can be seen.
+    """
     scale = max(1, min(LARGEST_SCALE, SIDE // max(sheet.shape[-3:-1])))
     return sheet.repeat(scale, axis=-3).repeat(scale, axis=-2)
 
 
 def titled(rows: dict[str, np.ndarray], size: int = 14) -> np.ndarray:
-    """Sheets of one width under each other, (h, w, 3), each with its title to the left, in letters of `size` pixels."""
+    """Sheets of one width under each other, (h, w, 3), each with its title to the left, in letters
+    of `size` pixels.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size)
@@ -104,7 +117,10 @@ def titled(rows: dict[str, np.ndarray], size: int = 14) -> np.ndarray:
 
 
 def save_png(path: Path, sheet: np.ndarray, option: str = "--out") -> None:
-    """uint8 (h, w, 3) as a PNG, whole or not at all. Raises OutputError, which names the `option` that gave the path."""
+    """uint8 (h, w, 3) as a PNG, whole or not at all.
+
+    Raises OutputError, which names the `option` that gave the path.
+    """
     from PIL import Image
 
     with output(option, path, PNG) as file:
@@ -112,9 +128,20 @@ def save_png(path: Path, sheet: np.ndarray, option: str = "--out") -> None:
 
 
 def save_gif(path: Path, frames: np.ndarray, seconds: float, option: str = "--out") -> None:
-    """uint8 (frames, h, w, 3) as a GIF that goes on for ever, a frame every `seconds`. Raises OutputError, as `save_png`."""
+    """uint8 (frames, h, w, 3) as a GIF that goes on for ever, a frame every `seconds`.
+
+    Raises OutputError, as `save_png`.
+    """
     from PIL import Image
 
     first, *rest = [Image.fromarray(frame).quantize(dither=Image.Dither.NONE) for frame in frames]
     with output(option, path, GIF) as file:
-        first.save(file, format="gif", save_all=True, append_images=rest, duration=round(1000 * seconds), loop=0, disposal=2)
+        first.save(
+            file,
+            format="gif",
+            save_all=True,
+            append_images=rest,
+            duration=round(1000 * seconds),
+            loop=0,
+            disposal=2,
+        )

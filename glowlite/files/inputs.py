@@ -1,4 +1,7 @@
-"""Files that are read: only regular ones, of a size that was foreseen. Nobody waits without end for a FIFO or a device."""
+"""Files that are read: only regular ones, of a size that was foreseen.
+
+Nobody waits without end for a FIFO or a device.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,26 @@ from glowlite.errors import GlowliteError
 
 
 def check_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> None:
-    """Raise `error` unless `path` is a regular file, or a link to one; OSError where it cannot be looked at."""
+    """Raise `error` unless `path` is a regular file, or a link to one.
+
+    OSError where it cannot be looked at.
+    """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         raise error(f"{path}: is {_kind(mode)}; name a regular file")
 
 
 @contextmanager
-def open_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Iterator[BufferedReader]:
-    """A regular file, open to be read. What is none raises `error`, and is never waited for; else OSError as by `open`."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+def open_regular(
+    path: Path, error: type[GlowliteError] = GlowliteError
+) -> Iterator[BufferedReader]:
+    """A regular file, open to be read.
+
+    What is none raises `error`, and is never waited for; else OSError as by `open`.
+    """
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    )
     with open(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
@@ -35,18 +48,25 @@ def open_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Iter
 
 
 def read_bytes(path: Path, most: int, error: type[GlowliteError] = GlowliteError) -> bytes:
-    """The whole of a regular file of at most `most` bytes. Raises `error` for a larger one or none; OSError as by `open`."""
+    """The whole of a regular file of at most `most` bytes.
+
+    Raises `error` for a larger one or none; OSError as by `open`.
+    """
     with open_regular(path, error) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(most + 1) if size <= most else b""
         if size > most or len(content) > most:
-            raise error(f"{path}: is larger than the {most} bytes that such a file may have; is it the right one?")
+            raise error(
+                f"{path}: is larger than the {most} bytes that such a file may have; is it"
+                " the right one?"
+            )
         return content
 
 
 class RandomAccess:
-    """A regular file that stays open, and is read in places, from any thread; never mapped, for that ends with SIGBUS
-    where the file is cut short. What is put in its place meanwhile is not mistaken for it. Raises as `open_regular`.
+    """A regular file that stays open, and is read in places, from any thread; never mapped, for
+    that ends with SIGBUS where the file is cut short. What is put in its place meanwhile is not
+    mistaken for it. Raises as `open_regular`.
     """
 
     def __init__(self, path: Path, error: type[GlowliteError] = GlowliteError) -> None:
@@ -71,7 +91,7 @@ class RandomAccess:
 
 def _kind(mode: int) -> str:
     names = {
-        stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device",
-        stat.S_ISSOCK: "a socket",
+        stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device", stat.S_ISSOCK: "a socket",
     }  # fmt: skip
     return next((name for is_kind, name in names.items() if is_kind(mode)), "no regular file")

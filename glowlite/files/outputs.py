@@ -1,9 +1,11 @@
-"""The one door for files that a command is asked to write: looked at before any work, written whole or not at all.
+"""The one door for files that a command is asked to write: looked at before any work, written whole
+or not at all.
 
-A file is replaced only by one of its kind: a picture by a picture of the same format, a table of bits/dim by another. An
-empty file may be replaced by any. Whatever else is there is left alone, and so is a file that may not be written. A symbolic
-link is followed: its target is looked at and replaced, and the link stays. A named pipe or a character device, such as
-/dev/stdout and /dev/null, is written into; any other device, and a socket, is refused.
+A file is replaced only by one of its kind: a picture by a picture of the same format, a table of
+bits/dim by another. An empty file may be replaced by any. Whatever else is there is left alone, and
+so is a file that may not be written. A symbolic link is followed: its target is looked at and
+replaced, and the link stays. A named pipe or a character device, such as /dev/stdout and /dev/null,
+is written into; any other device, and a socket, is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from glowlite.errors import GlowliteError, OutputError
 from glowlite.files.inputs import open_regular, read_bytes
 from glowlite.files.storage import atomic_path, read_header
 
-HTML_MARK = '<meta name="generator" content="glowlite">'  # in the head of every page that is written
+# in the head of every page that is written
+HTML_MARK = '<meta name="generator" content="glowlite">'
 CSV_HEAD = "image,bits_per_dim"
 LONGEST_HEAD = 8192  # bytes at the beginning of a page that HTML_MARK stands in
 LONGEST_JSON = 1 << 24
@@ -34,8 +37,9 @@ MAX_LINKS = 40  # that are followed, one after the other, as Linux does
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of output. `suffixes`: its names end in one of them, if there are any. `is_ours`: whether a file is one.
+    """A kind of output.
 
+    `suffixes`: its names end in one of them, if there are any. `is_ours`: whether a file is one.
     `goes_into_streams`: whether it may be written into a named pipe or a device.
     """
 
@@ -57,7 +61,9 @@ def _is_page(path: Path) -> bool:
     """A report of this version, or of the first, which had no mark."""
     with open_regular(path) as file:
         head = file.read(LONGEST_HEAD)
-    return head.startswith(b"<!doctype html>") and (HTML_MARK.encode() in head or b" - glowlite</title><style>" in head)
+    return head.startswith(b"<!doctype html>") and (
+        HTML_MARK.encode() in head or b" - glowlite</title><style>" in head
+    )
 
 
 def _is_benchmark(path: Path) -> bool:
@@ -91,23 +97,33 @@ CSV = Kind("table of bits/dim", (), _begins(CSV_HEAD.encode()))
 HTML = Kind("report of glowlite", (), _is_page)
 BENCHMARK = Kind("benchmark of glowlite", (), _is_benchmark)
 NPY = Kind("", (".npy",), _never, goes_into_streams=False)
-MODEL = Kind("exported model", (".safetensors",), _has_header("config", "held_out", "command"), goes_into_streams=False)
+MODEL = Kind(
+    "exported model",
+    (".safetensors",),
+    _has_header("config", "held_out", "command"),
+    goes_into_streams=False,
+)
 DIRECTIONS = Kind(
-    "file of directions", (".safetensors",), _has_header("names", "images", "weights"), goes_into_streams=False
+    "file of directions",
+    (".safetensors",),
+    _has_header("names", "images", "weights"),
+    goes_into_streams=False,
 )
 
 
 def check_output(option: str, path: Path, *kinds: Kind) -> Kind:
-    """The one of `kinds` that is to be written at `path`, by its suffix. Raises OutputError where it cannot or must not be.
+    """The one of `kinds` that is to be written at `path`, by its suffix.
 
-    Messages begin with `option`, the name of the option that gave the path, and name no other file than `path`.
-    Cost: a file is made in the folder and removed again, since only that shows that it can be written.
+    Raises OutputError where it cannot or must not be. Messages begin with `option`, the name of the
+    option that gave the path, and name no other file than `path`. Cost: a file is made in the
+    folder and removed again, since only that shows that it can be written.
     """
     return _look(option, path, kinds)[0]
 
 
 def check_folder(option: str, folder: Path, kind: Kind, is_written: Callable[[str], bool]) -> None:
-    """Raise OutputError unless files of `kind` can be written into `folder`, which is made if it is not there yet.
+    """Raise OutputError unless files of `kind` can be written into `folder`, which is made if it is
+    not there yet.
 
     `is_written`: which names will be; those of them that are there already must be replaceable.
     """
@@ -115,7 +131,9 @@ def check_folder(option: str, folder: Path, kind: Kind, is_written: Callable[[st
         if os.path.lexists(folder) and not folder.is_dir():
             raise OutputError(f"{option} {folder} is a file; name a folder")
         if not folder.exists():
-            _try_folder(next(parent for parent in folder.absolute().parents if os.path.lexists(parent)))
+            _try_folder(
+                next(parent for parent in folder.absolute().parents if os.path.lexists(parent))
+            )
             return
         _try_folder(folder)
         for name in filter(is_written, os.listdir(folder)):
@@ -130,7 +148,8 @@ def make_folder(option: str, folder: Path) -> None:
 
 @contextmanager
 def output(option: str, path: Path, *kinds: Kind) -> Iterator[BinaryIO]:
-    """Yield a file to be written, which becomes `path` if the block succeeds; else nothing is changed.
+    """Yield a file to be written, which becomes `path` if the block succeeds; else nothing is
+    changed.
 
     Raises OutputError as `check_output` does, and for a disk that is full and the like.
     """
@@ -146,17 +165,24 @@ def output(option: str, path: Path, *kinds: Kind) -> Iterator[BinaryIO]:
 
 
 def output_path(option: str, path: Path, *kinds: Kind) -> Path:
-    """Where `storage.write_arrays` is to write: `path`, or the target of the link that it is. Raises as `check_output`."""
+    """Where `storage.write_arrays` is to write: `path`, or the target of the link that it is.
+
+    Raises as `check_output`.
+    """
     place = _look(option, path, kinds)[1]
     assert isinstance(place, Path)  # only kinds that go into streams are given descriptors
     return place
 
 
 def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path | int]:
-    """The kind of an output, and its place: a path that is not a link, or a descriptor that is open already."""
+    """The kind of an output, and its place: a path that is not a link, or a descriptor that is open
+    already.
+    """
     suffix = path.suffix.lower()
     suffixes = [suffix for kind in kinds for suffix in kind.suffixes]
-    kind = next((kind for kind in kinds if suffix in kind.suffixes), None) or (None if suffixes else kinds[0])
+    kind = next((kind for kind in kinds if suffix in kind.suffixes), None) or (
+        None if suffixes else kinds[0]
+    )
     where = f"{option} {path}"
     if kind is None:
         raise OutputError(f"{where}: must end in {' or '.join(suffixes)}")
@@ -175,22 +201,30 @@ def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path 
             raise OutputError(f"{where} is a folder; name a file")
         is_stream = stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
         if not stat.S_ISREG(mode) and not (is_stream and kind.goes_into_streams):
-            raise OutputError(f"{where}: is not a regular file, so it is left alone; name another place")
+            raise OutputError(
+                f"{where}: is not a regular file, so it is left alone; name another place"
+            )
         if stat.S_ISREG(mode) and place.stat().st_size and not kind.is_ours(place):
             what = f"exists and is not a {kind.name}, so it" if kind.name else "exists, and"
             raise OutputError(f"{where}: {what} is left alone; name another file")
         if not os.access(place, os.W_OK):
-            raise OutputError(f"{where}: may not be written; change its permissions, or name another file")
+            raise OutputError(
+                f"{where}: may not be written; change its permissions, or name another file"
+            )
         if stat.S_ISREG(mode):
             _try_folder(place.parent)
         return kind, place
 
 
 def _target(path: Path) -> Path | int:
-    """What a path leads to, links followed: a path, or the number of a descriptor of this process, as of /dev/stdout."""
+    """What a path leads to, links followed: a path, or the number of a descriptor of this process,
+    as of /dev/stdout.
+    """
     for _ in range(MAX_LINKS):
         place = Path(os.path.realpath(path.parent)) / path.name
-        found = re.fullmatch(rf"(?:/dev|/proc/(?:self|{os.getpid()})(?:/task/\d+)?)/fd/(\d+)", str(place))
+        found = re.fullmatch(
+            rf"(?:/dev|/proc/(?:self|{os.getpid()})(?:/task/\d+)?)/fd/(\d+)", str(place)
+        )
         if found:
             os.fstat(int(found[1]))
             return int(found[1])
@@ -217,14 +251,16 @@ class _Tried(Exception):
 
 
 def _write_into(place: Path | int, content: bytes) -> None:
-    """Write into a stream: a descriptor that is open, a device, or a named pipe that has a reader."""
+    """Write into a stream: an open descriptor, a device, or a named pipe that has a reader."""
     if isinstance(place, int):
         for stream in (sys.stdout, sys.stderr):  # what was printed comes first
             if stream is not None and not stream.closed:
                 stream.flush()
         descriptor = os.dup(place)
     else:  # a pipe without a reader is an error, and not waited for
-        descriptor = os.open(place, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(
+            place, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        )
         os.set_blocking(descriptor, True)
     with open(descriptor, "wb") as file:
         file.write(content)
@@ -232,11 +268,16 @@ def _write_into(place: Path | int, content: bytes) -> None:
 
 @contextmanager
 def _saying(option: str, path: Path, place: Path | int | None = None) -> Iterator[None]:
-    """What the system refuses, as a line that names `path`. With a `place`, an OSError that names another file passes."""
+    """What the system refuses, as a line that names `path`.
+
+    With a `place`, an OSError that names another file passes.
+    """
     try:
         yield
     except OSError as error:
         if place is not None and error.filename not in (None, str(place), place):
             raise
         kept = "; what was there before is still there" if path.is_file() else ""
-        raise OutputError(f"{option} {path}: cannot be written: {error.strerror or error}{kept}") from None
+        raise OutputError(
+            f"{option} {path}: cannot be written: {error.strerror or error}{kept}"
+        ) from None

@@ -1,9 +1,11 @@
-"""What a JSON text may hold: the type and the bounds of every field, checked as a whole before anything is made from it.
+"""What a JSON text may hold: the type and the bounds of every field, checked as a whole before
+anything is made from it.
 
     POINT = record({"x": number(0, 1), "y": number(0, 1)}, optional={"name": text()})
     point = checked(POINT, read_json(content, where), where)
 
-A form is a function of a value and the name of its field, which raises Mismatch where the value is not of that form.
+A form is a function of a value and the name of its field, which raises Mismatch where the value is
+not of that form.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ DEPTH = 16  # of lists and objects in each other
 TEXT = 1 << 16  # characters of a text
 MANY = 1 << 20  # entries of a list or an object
 STEPS = 10**12  # of any count of steps
-SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # those between stand for bytes of a name that is not UTF-8
+# those between stand for bytes of a name that is not UTF-8
+SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 class Mismatch(Exception):
@@ -36,19 +39,26 @@ def checked(form: Form, value: Any, where: str, error: type[GlowliteError] = Glo
     try:
         form(value, "")
     except Mismatch as mismatch:
-        raise error(f"{where}: {mismatch}; was it damaged, or written by another version of glowlite?") from None
+        raise error(
+            f"{where}: {mismatch}; was it damaged, or written by another version of glowlite?"
+        ) from None
     return value
 
 
 def read_json(content: bytes | str, where: str, error: type[GlowliteError] = GlowliteError) -> Any:
-    """The value of a JSON text in UTF-8. Raises `error` for any other, in one line that begins with `where`.
+    """The value of a JSON text in UTF-8.
 
-    NaN, Infinity, names that come twice, numbers of more than DIGITS digits and halves of characters are refused as well.
+    Raises `error` for any other, in one line that begins with `where`. NaN, Infinity, names that
+    come twice, numbers of more than DIGITS digits and halves of characters are refused as well.
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content
         return json.loads(
-            text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite, object_pairs_hook=_without_doubles
+            text,
+            parse_constant=_refuse,
+            parse_int=_integer,
+            parse_float=_finite,
+            object_pairs_hook=_without_doubles,
         )
     except UnicodeDecodeError:
         reason = "it is not text in UTF-8"
@@ -72,7 +82,9 @@ def _integer(digits: str) -> int:
 def _finite(digits: str) -> float:
     value = float(digits)
     if len(digits) > DIGITS or not math.isfinite(value):
-        raise Mismatch(f"it holds the number {reprlib.repr(digits)}, which has too many digits or is too large")
+        raise Mismatch(
+            f"it holds the number {reprlib.repr(digits)}, which has too many digits or is too large"
+        )
     return value
 
 
@@ -86,14 +98,18 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _leaf(expected: str, holds: Callable[[Any], bool]) -> Form:
     def check(value: Any, field: str) -> None:
         if not holds(value):
-            raise Mismatch(f"{field or 'the whole'}: expected {expected}, got {reprlib.repr(value)}")
+            raise Mismatch(
+                f"{field or 'the whole'}: expected {expected}, got {reprlib.repr(value)}"
+            )
 
     return check
 
 
 def whole(least: int, most: int) -> Form:
     """A whole number between the two, both allowed. True and 1.0 are none."""
-    return _leaf(f"a whole number from {least} to {most}", lambda v: type(v) is int and least <= v <= most)
+    return _leaf(
+        f"a whole number from {least} to {most}", lambda v: type(v) is int and least <= v <= most
+    )
 
 
 def number(least: float = -math.inf, most: float = math.inf) -> Form:
@@ -108,7 +124,10 @@ def _is_finite(value: Any) -> bool:
 
 def text(most: int = TEXT) -> Form:
     """A text that can be part of a file's name: without zero bytes and halves of characters."""
-    return _leaf(f"a text of at most {most} characters", lambda v: isinstance(v, str) and len(v) <= most and _sound(v))
+    return _leaf(
+        f"a text of at most {most} characters",
+        lambda v: isinstance(v, str) and len(v) <= most and _sound(v),
+    )
 
 
 def _sound(string: str) -> bool:
@@ -144,7 +163,10 @@ def maybe(form: Form) -> Form:
 
 def list_of(form: Form, least: int = 0, most: int = MANY) -> Form:
     """A list of `least` to `most` values of one form."""
-    is_list = _leaf(f"a list of {least} to {most} entries", lambda v: isinstance(v, list) and least <= len(v) <= most)
+    is_list = _leaf(
+        f"a list of {least} to {most} entries",
+        lambda v: isinstance(v, list) and least <= len(v) <= most,
+    )
 
     def check(value: Any, field: str) -> None:
         is_list(value, field)
@@ -155,9 +177,14 @@ def list_of(form: Form, least: int = 0, most: int = MANY) -> Form:
 
 
 def record(
-    required: Mapping[str, Form] | None = None, optional: Mapping[str, Form] | None = None, others: Form | None = None
+    required: Mapping[str, Form] | None = None,
+    optional: Mapping[str, Form] | None = None,
+    others: Form | None = None,
 ) -> Form:
-    """An object with these fields. Fields of other names must be of the form `others`; without it there are none."""
+    """An object with these fields.
+
+    Fields of other names must be of the form `others`; without it there are none.
+    """
     required = required or {}
     known = {**required, **(optional or {})}
     is_record = _leaf("an object", lambda v: isinstance(v, dict) and len(v) <= MANY)
@@ -184,7 +211,12 @@ def names_to(form: Form) -> Form:
 
 scalar = _leaf(
     "a finite number, a text, true, false or null",
-    lambda v: v is None or isinstance(v, bool) or _is_finite(v) or (isinstance(v, str) and len(v) <= TEXT and _sound(v)),
+    lambda v: (
+        v is None
+        or isinstance(v, bool)
+        or _is_finite(v)
+        or (isinstance(v, str) and len(v) <= TEXT and _sound(v))
+    ),
 )
 
 
@@ -196,5 +228,11 @@ def plain(value: Any, field: str, depth: int = DEPTH) -> None:
     def below(entry: Any, name: str) -> None:
         plain(entry, name, depth - 1)
 
-    form = list_of(below) if isinstance(value, list) else names_to(below) if isinstance(value, dict) else scalar
+    form = (
+        list_of(below)
+        if isinstance(value, list)
+        else names_to(below)
+        if isinstance(value, dict)
+        else scalar
+    )
     form(value, field)

@@ -1,8 +1,9 @@
-"""Named arrays on disk: safetensors for the numbers, JSON in its header for the rest, a checksum over both. No pickle.
+"""Named arrays on disk: safetensors for the numbers, JSON in its header for the rest, a checksum
+over both. No pickle.
 
-A file is written beside its place under a temporary name, flushed to the disk, and renamed: a reader finds the old file or
-the new one, never half of one. The temporary name cannot be guessed and is created exclusively, so nothing is followed or
-replaced that someone else put there.
+A file is written beside its place under a temporary name, flushed to the disk, and renamed: a
+reader finds the old file or the new one, never half of one. The temporary name cannot be guessed
+and is created exclusively, so nothing is followed or replaced that someone else put there.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path`; what was written into it takes the place of `path` if the block succeeds.
+    """A new empty file beside `path`.
 
-    Only a regular file is ever replaced. Raises OSError, which names `path` and never the temporary file.
+    What was written into it takes the place of `path` if the block succeeds. Only a regular file is
+    ever replaced. Raises OSError, which names `path` and never the temporary file.
     """
     with _temporary_for(path) as temporary:
         _check_replaceable(path)
@@ -51,7 +53,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def replace_by_link(source: Path, path: Path) -> None:
-    """Make `path` another name of the file `source`, or a copy of it on a file system without hard links."""
+    """Make `path` another name of the file `source`, or a copy of it on a file system without hard
+    links.
+    """
     with _temporary_for(path) as temporary:
         _check_replaceable(path)
         try:
@@ -67,12 +71,17 @@ def replace_by_link(source: Path, path: Path) -> None:
 def _check_replaceable(path: Path) -> None:
     if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
         what = "a symbolic link" if path.is_symlink() else "no regular file"
-        raise OSError(None, f"is {what}, which is not replaced; remove it, or name another place", str(path))
+        raise OSError(
+            None, f"is {what}, which is not replaced; remove it, or name another place", str(path)
+        )
 
 
 @contextmanager
 def _temporary_for(path: Path) -> Iterator[Path]:
-    """A name beside `path`, of no file yet; a file of that name is removed at the end. OSErrors name `path` in its place."""
+    """A name beside `path`, of no file yet; a file of that name is removed at the end.
+
+    OSErrors name `path` in its place.
+    """
     temporary = path.parent / f".glowlite-{os.urandom(16).hex()}.tmp"
     try:
         yield temporary
@@ -113,7 +122,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
-    """Write host arrays and a header of JSON values. Raises GlowliteError if the disk refuses: the old file then stands."""
+    """Write host arrays and a header of JSON values.
+
+    Raises GlowliteError if the disk refuses: the old file then stands.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -122,14 +134,23 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[s
     text = json.dumps(header)
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, str(temporary), {"format": FORMAT, "header": text, "sha256": checksum(tensors, text)})
+            save_file(
+                tensors,
+                str(temporary),
+                {"format": FORMAT, "header": text, "sha256": checksum(tensors, text)},
+            )
     except (OSError, SafetensorError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or _reason(error)
-        raise OutputError(f"cannot write {path}: {reason}; what was there before is still there") from None
+        raise OutputError(
+            f"cannot write {path}: {reason}; what was there before is still there"
+        ) from None
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `write_arrays` wrote. Raises DamagedError where its checksum does not hold, GlowliteError for other files."""
+    """What `write_arrays` wrote.
+
+    Raises DamagedError where its checksum does not hold, GlowliteError for other files.
+    """
     with open_tensors(path) as file:
         metadata = _metadata(file)
         tensors = file.read()
@@ -154,7 +175,10 @@ def _metadata(file: TensorFile) -> dict[str, str]:
     metadata = file.metadata
     if metadata.get("format") != FORMAT or "header" not in metadata:
         found = reprlib.repr(metadata.get("format"))
-        raise GlowliteError(f"{file.path} was not written by this version of glowlite: format {found}, expected {FORMAT!r}")
+        raise GlowliteError(
+            f"{file.path} was not written by this version of glowlite: format {found}, expected"
+            f" {FORMAT!r}"
+        )
     return metadata
 
 
@@ -172,10 +196,15 @@ def checkpoint_name(step: int) -> str:
 
 
 def checkpoints_of(run: Path) -> list[Path]:
-    """The checkpoints of the folder of a run, oldest first. Raises GlowliteError where the system refuses to look."""
+    """The checkpoints of the folder of a run, oldest first.
+
+    Raises GlowliteError where the system refuses to look.
+    """
     folder = run / CHECKPOINTS
     try:
-        found = {int(m[1]): folder / m[0] for m in map(CHECKPOINT.fullmatch, os.listdir(folder)) if m}
+        found = {
+            int(m[1]): folder / m[0] for m in map(CHECKPOINT.fullmatch, os.listdir(folder)) if m
+        }
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -186,13 +215,18 @@ def checkpoints_of(run: Path) -> list[Path]:
 def resolve(path: str | Path) -> Path:
     """The file that a path means: itself, or, of the folder of a run, the newest checkpoint."""
     if not isinstance(path, (str, os.PathLike)) or "\0" in os.fsdecode(path):
-        raise GlowliteError(f"expected the path of a model, which has no zero bytes, got {reprlib.repr(path)}")
+        raise GlowliteError(
+            f"expected the path of a model, which has no zero bytes, got {reprlib.repr(path)}"
+        )
     path = Path(path)
     if not path.is_dir():
         return path
     found = checkpoints_of(path)
     if not found:
-        raise GlowliteError(f"{path}: no checkpoint in this folder; name the folder of a run, or a .safetensors file")
+        raise GlowliteError(
+            f"{path}: no checkpoint in this folder; name the folder of a run, or a .safetensors"
+            " file"
+        )
     return found[-1]
 
 

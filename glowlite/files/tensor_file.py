@@ -1,9 +1,12 @@
-"""Safetensors files as they are read: nothing in them is believed before it was checked against the size of the file.
+"""Safetensors files as they are read: nothing in them is believed before it was checked against the
+size of the file.
 
-    8 bytes: n, little-endian | n bytes: JSON, name -> dtype, shape, offsets; __metadata__ -> texts | the numbers
+    8 bytes: n, little-endian
+    n bytes: JSON, name -> dtype, shape, offsets; __metadata__ -> texts
+    the numbers
 
-The numbers of the arrays lie side by side and fill the rest of the file. A file is read and not mapped: one that is cut
-short meanwhile is an error, and ends no process.
+The numbers of the arrays lie side by side and fill the rest of the file. A file is read and not
+mapped: one that is cut short meanwhile is an error, and ends no process.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from glowlite.files.inputs import open_regular
 from glowlite.files.schema import checked, list_of, names_to, read_json, record, text, whole
 
 DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8",
-    "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 METADATA = "__metadata__"
 MAX_HEADER_BYTES = 100_000_000  # bytes, as the library of the format has it
@@ -55,16 +58,23 @@ class Entry:
 
 
 class TensorFile:
-    """An open file: `metadata`, texts by name; `entries` by name, in the order of their numbers; `read()`: the arrays."""
+    """An open file: `metadata`, texts by name.
+
+    `entries` by name, in the order of their numbers; `read()`: the arrays.
+    """
 
     def __init__(self, file: BufferedReader, path: Path) -> None:
         self.path, self._file = path, file
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-            raise DamagedError(f"cannot read {path}: it is not a whole safetensors file; is it complete?")
+            raise DamagedError(
+                f"cannot read {path}: it is not a whole safetensors file; is it complete?"
+            )
         where = f"cannot read {path}"
-        header = checked(HEADER, read_json(file.read(length), where, DamagedError), where, DamagedError)
+        header = checked(
+            HEADER, read_json(file.read(length), where, DamagedError), where, DamagedError
+        )
         self.metadata: dict[str, str] = header.pop(METADATA, {})
         self._start = 8 + length
         entries = {name: _entry(where, name, entry) for name, entry in header.items()}
@@ -75,9 +85,14 @@ class TensorFile:
                 raise DamagedError(f"{where}: the numbers of {name} do not begin where others end")
             end = entry.stop
         if end != size - self._start:
-            raise DamagedError(f"{where}: its arrays take {end} bytes, and it has {size - self._start}; is it complete?")
+            raise DamagedError(
+                f"{where}: its arrays take {end} bytes, and it has"
+                f" {size - self._start}; is it complete?"
+            )
         if size > available_bytes():
-            raise GlowliteError(f"{path}: {size / 2**30:.1f} GiB do not fit in this machine's memory")
+            raise GlowliteError(
+                f"{path}: {size / 2**30:.1f} GiB do not fit in this machine's memory"
+            )
 
     def read(self) -> dict[str, np.ndarray]:
         """All arrays, by name. Cost: their size. Raises DamagedError if the file became shorter."""
@@ -95,20 +110,33 @@ class TensorFile:
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
-    """A safetensors file, open to be read. Raises GlowliteError for none, DamagedError where it is not whole."""
+    """A safetensors file, open to be read.
+
+    Raises GlowliteError for none, DamagedError where it is not whole.
+    """
     try:
         with open_regular(path) as file:
             yield TensorFile(file, path)
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or "it cannot be read"
+        reason = (
+            "no such file"
+            if isinstance(error, FileNotFoundError)
+            else error.strerror or "it cannot be read"
+        )
         raise GlowliteError(f"cannot read {path}: {reason}") from None
 
 
 def _entry(where: str, name: str, entry: dict[str, Any]) -> Entry:
     if entry["dtype"] not in DTYPES:
-        raise DamagedError(f"{where}: {name} is of dtype {entry['dtype'][:20]!r}; expected one of {', '.join(DTYPES)}")
+        raise DamagedError(
+            f"{where}: {name} is of dtype {entry['dtype'][:20]!r}; expected one of"
+            f" {', '.join(DTYPES)}"
+        )
     dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
     start, stop = entry["data_offsets"]
     if stop - start != prod(shape) * dtype.itemsize or prod(max(side, 1) for side in shape) > SIZES:
-        raise DamagedError(f"{where}: {name} takes {stop - start} bytes, which is not the size of {dtype} {list(shape)}")
+        raise DamagedError(
+            f"{where}: {name} takes {stop - start} bytes, which is not the size of"
+            f" {dtype} {list(shape)}"
+        )
     return Entry(dtype, shape, start, stop)

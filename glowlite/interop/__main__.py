@@ -11,13 +11,18 @@ from glowlite.terminal import say
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser("interop", "Compare models imported from other Glow codes with what those codes computed.")
+    parser = Parser(
+        "interop", "Compare models imported from other Glow codes with what those codes computed."
+    )
     parser.add_argument("action", choices=("check",), help="what to do")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="golden files, safetensors")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="golden files, safetensors"
+    )
     parser.add_argument(
         "--permutation",
         metavar="NAME",
-        help=f"of the models: {', '.join(PERMUTATIONS)}, or one for each level, with commas (default: as each file says)",
+        help=f"of the models: {', '.join(PERMUTATIONS)}, or one for each level, with commas"
+        " (default: as each file says)",
     )
     options, above = parser.parse_args(arguments), 0
     for path in options.files:
@@ -28,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
             limit = report.limits[quantity]
             above += error > limit
             verdict = "ok" if error <= limit else "ABOVE"
-            say(f"  {quantity:14} {error:7.1e} of {limit:.0e}, {len(errors):3} tensors, largest in {name}: {verdict}")
+            say(
+                f"  {quantity:14} {error:7.1e} of {limit:.0e}, {len(errors):3} tensors, largest in"
+                f" {name}: {verdict}"
+            )
     say("all within tolerance" if not above else f"{above} above tolerance")
     return 1 if above else 0
 

@@ -1,12 +1,14 @@
-"""Golden files: weights of another code with what that code computed from them, to hold an import against.
+"""Golden files: weights of another code with what that code computed from them, to hold an import
+against.
 
-A safetensors file with `param/NAME` (and `buffer/NAME`) in the names and layouts of that code, images `x`, its `log_prob`
-in nats, its latents, and `grad/NAME`, `grad_x`: the gradients of the mean of -log_prob / (D ln 2), D = H W C. Latents:
-`eps/i` of level i; `z/i`, before the prior has whitened them; `z` or `z_top`, the same of the last level.
-Files of kind C also hold `init/NAME`, weights before ActNorm has seen data; `x_init`; and `ddi/NAME`, ActNorm thereafter.
-A reversal of the channels leaves no tensor: a file says of it in its metadata, `permutation`: `reverse`, or
-`flow_permutation`: `0`, as the options of those codes are called. Everything is computed in float64; the error of a tensor
-is max|a - b| / max|b|.
+A safetensors file with `param/NAME` (and `buffer/NAME`) in the names and layouts of that code,
+images `x`, its `log_prob` in nats, its latents, and `grad/NAME`, `grad_x`: the gradients of the
+mean of -log_prob / (D ln 2), D = H W C. Latents: `eps/i` of level i; `z/i`, before the prior has
+whitened them; `z` or `z_top`, the same of the last level. Files of kind C also hold `init/NAME`,
+weights before ActNorm has seen data; `x_init`; and `ddi/NAME`, ActNorm thereafter. A reversal of
+the channels leaves no tensor: a file says of it in its metadata, `permutation`: `reverse`, or
+`flow_permutation`: `0`, as the options of those codes are called. Everything is computed in
+float64; the error of a tensor is max|a - b| / max|b|.
 """
 
 from __future__ import annotations
@@ -26,18 +28,28 @@ from glowlite.models.glow import Glow
 from glowlite.objective import log_normal, loss_gradients
 
 IN_FLOAT64 = {"log_prob": 1e-10, "latents": 1e-10, "gradients": 1e-8, "grad_x": 1e-8}
-IN_FLOAT32 = {"log_prob": 1e-5, "latents": 1e-5, "gradients": 1e-4, "grad_x": 1e-4, "initialisation": 1e-5}
+IN_FLOAT32 = {
+    "log_prob": 1e-5,
+    "latents": 1e-5,
+    "gradients": 1e-4,
+    "grad_x": 1e-4,
+    "initialisation": 1e-5,
+}
 LIMITS = {"A": IN_FLOAT64, "B": IN_FLOAT64, "C": IN_FLOAT32}
 
-# The second ActNorm of a level gets what the first one and a coupling that is the identity leave: its exact bias is 0, and
-# without scales its log-scale, too. A float32 code holds there the rounding of statistics of numbers of order 1: no relative
-# error can be taken against that, so such a tensor is compared on the scale 1.
+# The second ActNorm of a level gets what the first one and a coupling that is the identity leave:
+# its exact bias is 0, and without scales its log-scale, too. A float32 code holds there the
+# rounding of statistics of numbers of order 1: no relative error can be taken against that, so such
+# a tensor is compared on the scale 1.
 NOTHING_BUT_ROUNDING = 16 * float(np.finfo(np.float32).eps)
 
 
 @dataclass
 class Report:
-    """`errors`: quantity -> tensor -> relative error. `limits`: the largest allowed, by quantity."""
+    """`errors`: quantity -> tensor -> relative error.
+
+    `limits`: the largest allowed, by quantity.
+    """
 
     kind: Kind
     errors: dict[str, dict[str, float]]
@@ -45,8 +57,13 @@ class Report:
     note: str
 
 
-def relative_error(name: str, ours: np.ndarray, theirs: np.ndarray, least_scale: float = 0.0) -> float:
-    """max|ours - theirs| / max|theirs|; infinite with NaN; 0 for two arrays of zeros. Raises for another shape."""
+def relative_error(
+    name: str, ours: np.ndarray, theirs: np.ndarray, least_scale: float = 0.0
+) -> float:
+    """max|ours - theirs| / max|theirs|; infinite with NaN; 0 for two arrays of zeros.
+
+    Raises for another shape.
+    """
     if ours.shape != theirs.shape:
         raise GlowliteError(f"{name} must have shape {ours.shape}, got {theirs.shape}")
     difference, scale = float(abs(ours - theirs).max()), float(abs(theirs).max())
@@ -57,19 +74,27 @@ def relative_error(name: str, ours: np.ndarray, theirs: np.ndarray, least_scale:
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a golden file, floats as float64, and its metadata; GlowliteError for any other file."""
+    """The tensors of a golden file, floats as float64, and its metadata.
+
+    GlowliteError for any other file.
+    """
     with open_tensors(path) as file:
         contents, metadata = file.read(), file.metadata
     for needed in ("param/", "x", "log_prob", "grad/", "grad_x"):
-        if not any(name.startswith(needed) if needed.endswith("/") else name == needed for name in contents):
+        if not any(
+            name.startswith(needed) if needed.endswith("/") else name == needed for name in contents
+        ):
             raise GlowliteError(f"{path} is not a golden file: it holds no {needed}")
-    return {name: t.astype(np.float64) if t.dtype.kind == "f" else t for name, t in contents.items()}, metadata
+    return {
+        name: t.astype(np.float64) if t.dtype.kind == "f" else t for name, t in contents.items()
+    }, metadata
 
 
 def check(path: Path, permutation: str | None = None) -> Report:
-    """The error of every tensor that a golden file allows to compare. `permutation`: of the model, if not as the file says.
+    """The error of every tensor that a golden file allows to compare.
 
-    Raises GlowliteError for a file that is none, or whose tensors make no model.
+    `permutation`: of the model, if not as the file says. Raises GlowliteError for a file that is
+    none, or whose tensors make no model.
     """
     contents, metadata = read(path)
     try:
@@ -80,7 +105,10 @@ def check(path: Path, permutation: str | None = None) -> Report:
 
 def _reversal(metadata: dict[str, str]) -> str | None:
     """`reverse`, if the metadata say so; other permutations are known by their tensors."""
-    said = (metadata.get("permutation", "").strip().lower(), metadata.get("flow_permutation", "").strip())
+    said = (
+        metadata.get("permutation", "").strip().lower(),
+        metadata.get("flow_permutation", "").strip(),
+    )
     return "reverse" if said[0] in ("reverse", "0") or said[1] == "0" else None
 
 
@@ -108,9 +136,13 @@ def _check(contents: Tensors, permutation: str | None) -> Report:
     errors = {
         "log_prob": {"log_prob": relative_error("log_prob", log_prob, contents["log_prob"])},
         "latents": {
-            name: relative_error(name, ours[name], _images(kind, name, contents)) for name in ours if name in contents
+            name: relative_error(name, ours[name], _images(kind, name, contents))
+            for name in ours
+            if name in contents
         },
-        "gradients": {name: relative_error(f"grad/{name}", g, expected[name]) for name, g in gradients.items()},
+        "gradients": {
+            name: relative_error(f"grad/{name}", g, expected[name]) for name, g in gradients.items()
+        },
         "grad_x": {"grad_x": relative_error("grad_x", dx, _images(kind, "grad_x", contents))},
     }
     if not errors["latents"]:
@@ -123,7 +155,7 @@ def _check(contents: Tensors, permutation: str | None) -> Report:
 
 
 def before_priors(model: Glow, x: np.ndarray, latents: list[np.ndarray]) -> list[np.ndarray]:
-    """The latents of `x` as they were before their priors: mean + eps exp(logs), one array a level."""
+    """The latents of `x` as they were before their priors: mean + eps exp(logs), one per level."""
     z = []
     for level, eps in zip(model.levels, latents, strict=True):
         x, _ = level.steps.forward(level.squeeze.forward(x)[0])
@@ -134,10 +166,11 @@ def before_priors(model: Glow, x: np.ndarray, latents: list[np.ndarray]) -> list
 
 
 def round_log_dets(model: Glow, dlogdet: float) -> float:
-    """What rounding every log|det W| to float32 adds to log p(x); what it adds to the gradients is added to them.
+    """What rounding every log|det W| to float32 adds to log p(x).
 
-    Where a code rounds there in its forward pass, automatic differentiation rounds the gradient that comes back, too: 4e-10
-    of log p(x) and 2e-8 of a gradient. A Glow here does not; put in, it lets all the rest be held to float64.
+    What it adds to the gradients is added to them. Where a code rounds there in its forward pass,
+    automatic differentiation rounds the gradient that comes back, too: 4e-10 of log p(x) and 2e-8
+    of a gradient. A Glow here does not; put in, it lets all the rest be held to float64.
     """
 
     def rounding(value: float) -> float:
@@ -148,21 +181,36 @@ def round_log_dets(model: Glow, dlogdet: float) -> float:
         for step in range(model.config.K):
             if weight := model.store.parameters.get(f"level{level}/step{step}/permutation/weight"):
                 added += height * width * rounding(float(np.linalg.slogdet(weight.value)[1]))
-                weight.grad[...] += height * width * rounding(dlogdet) * np.linalg.inv(weight.value).T
+                weight.grad[...] += (
+                    height * width * rounding(dlogdet) * np.linalg.inv(weight.value).T
+                )
     return added
 
 
 def _initialisation(model: Glow, kind: Kind, contents: Tensors) -> dict[str, float]:
-    """Start again from the weights of `init/`, initialise on `x_init`, and compare every ActNorm with that of `ddi/`."""
-    before, after = {**_under("param/", contents), **_under("init/", contents)}, _under("ddi/", contents)
+    """Start again from the weights of `init/`, initialise on `x_init`, and compare every ActNorm
+    with that of `ddi/`.
+    """
+    before, after = (
+        {**_under("param/", contents), **_under("init/", contents)},
+        _under("ddi/", contents),
+    )
     actnorm = [rule for rule in kind.rules(model.config) if set(rule.theirs) <= set(after)]
     others = [rule for rule in kind.rules(model.config) if rule not in actnorm]
     twin = Glow(model.config, dtype="float64")
-    fill(twin, kind, {name: before[name] for rule in others for name in rule.theirs if name in before}, others)
-    twin.initialize_layers(_images(kind, "x_init", contents))  # whatever their range: those codes take x as it is
+    fill(
+        twin,
+        kind,
+        {name: before[name] for rule in others for name in rule.theirs if name in before},
+        others,
+    )
+    # whatever their range: those codes take x as it is
+    twin.initialize_layers(_images(kind, "x_init", contents))
     values = twin.store.parameters
     return {
-        rule.theirs[0]: relative_error(rule.theirs[0], values[rule.ours].value, rule.load(after), NOTHING_BUT_ROUNDING)
+        rule.theirs[0]: relative_error(
+            rule.theirs[0], values[rule.ours].value, rule.load(after), NOTHING_BUT_ROUNDING
+        )
         for rule in actnorm
     }
 

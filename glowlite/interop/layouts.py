@@ -1,8 +1,10 @@
-"""Linear maps from a tensor as another code stores it to the parameter as it is stored here, each with its adjoint.
+"""Linear maps from a tensor as another code stores it to the parameter as it is stored here, each
+with its adjoint.
 
-`load` carries values over; `back`, its adjoint, carries gradients the other way. Reorderings are orthogonal, so there
-`back` is the inverse as well. What `back` makes of an array of our shape also has the shape that theirs must have.
-Layouts are joined by `>>`, the first one applied to their tensor first.
+`load` carries values over; `back`, its adjoint, carries gradients the other way. Reorderings are
+orthogonal, so there `back` is the inverse as well. What `back` makes of an array of our shape also
+has the shape that theirs must have. Layouts are joined by `>>`, the first one applied to their
+tensor first.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Layout:
 
 
 def vector(*shape: int) -> Layout:
-    """One number per channel, (C,), stored in `shape`, where -1 stands for C: (1, -1, 1, 1) is (1, C, 1, 1)."""
+    """One number per channel, (C,), stored in `shape`, where -1 stands for C: (1, -1, 1, 1) is (1,
+    C, 1, 1).
+    """
     return Layout(lambda t: t.reshape(-1), lambda g: g.reshape(shape))
 
 
@@ -37,7 +41,9 @@ def times(factor: float) -> Layout:
 
 
 def _rows(side: int) -> Layout:
-    return Layout(lambda t: t.reshape(-1, t.shape[-1]), lambda g: g.reshape(side, side, -1, g.shape[-1]))
+    return Layout(
+        lambda t: t.reshape(-1, t.shape[-1]), lambda g: g.reshape(side, side, -1, g.shape[-1])
+    )
 
 
 def _interleaved(shift_first: bool) -> Layout:
@@ -46,39 +52,54 @@ def _interleaved(shift_first: bool) -> Layout:
         return np.stack((first, second) if shift_first else (second, first), axis=1).ravel()
 
     # channels are the last axis: of the weight, of the bias, and of the log-scale
-    return Layout(lambda t: t[..., order(t.shape[-1])], lambda g: g[..., order(g.shape[-1]).argsort()])
+    return Layout(
+        lambda t: t[..., order(t.shape[-1])], lambda g: g[..., order(g.shape[-1]).argsort()]
+    )
 
 
 SAME = Layout(lambda t: t, lambda g: g)
 TRANSPOSED = Layout(lambda t: t.T, lambda g: g.T)
 
 # Convolution kernels. First into (dy, dx, in, out), the order of TensorFlow; then into ours.
-OIHW = Layout(lambda t: t.transpose(2, 3, 1, 0), lambda g: g.transpose(3, 2, 0, 1))  # PyTorch's (out, in, dy, dx)
+# PyTorch's (out, in, dy, dx)
+OIHW = Layout(lambda t: t.transpose(2, 3, 1, 0), lambda g: g.transpose(3, 2, 0, 1))
 GATHERED = _rows(3)  # conv1: (9 C_in, width)
 POINTWISE = _rows(1)  # conv2: (width, width)
-SCATTERED = Layout(  # a zero convolution: (C_in, 9, C_out), turned by 180 degrees, see conditioners/zero_conv.py
+# a zero convolution: (C_in, 9, C_out), turned by 180 degrees, see conditioners/zero_conv.py
+SCATTERED = Layout(
     lambda t: t[::-1, ::-1].transpose(2, 0, 1, 3).reshape(t.shape[2], 9, -1),
     lambda g: g.reshape(len(g), 3, 3, -1).transpose(1, 2, 0, 3)[::-1, ::-1],
 )
-PIXEL_MATRIX = Layout(lambda t: t[:, :, 0, 0], lambda g: g[:, :, None, None])  # a matrix stored as a 1x1 kernel
+# a matrix stored as a 1x1 kernel
+PIXEL_MATRIX = Layout(lambda t: t[:, :, 0, 0], lambda g: g[:, :, None, None])
 
-# Ones around the hidden map: each input channel sends its weight from outside the image, as one border channel with
-# the sum of the weights does; a weight thus acts twice, and its gradient is the sum of two.
-ONES_PADDED = Layout(lambda t: np.concatenate((t, t.sum(axis=0, keepdims=True))), lambda g: g[:-1] + g[-1:])
+# Ones around the hidden map: each input channel sends its weight from outside the image, as one
+# border channel with the sum of the weights does; a weight thus acts twice, and its gradient is the
+# sum of two.
+ONES_PADDED = Layout(
+    lambda t: np.concatenate((t, t.sum(axis=0, keepdims=True))), lambda g: g[:-1] + g[-1:]
+)
 
 
-# A top prior that looks at C channels of zeros, where ours looks at 2C: the others' weights are zero, and learn nothing.
+# A top prior that looks at C channels of zeros, where ours looks at 2C: the others' weights are
+# zero, and learn nothing.
 def _half_of_the_zeros(g: np.ndarray) -> np.ndarray:
     return np.concatenate((g[: len(g) // 2], g[-1:]))
 
 
-HALF_OF_THE_ZEROS = Layout(lambda t: np.concatenate((t[:-1], np.zeros_like(t[:-1]), t[-1:])), _half_of_the_zeros)
+HALF_OF_THE_ZEROS = Layout(
+    lambda t: np.concatenate((t[:-1], np.zeros_like(t[:-1]), t[-1:])), _half_of_the_zeros
+)
 
-# The output of a network as two blocks of channels; ours alternates: shift (or mean), log-scale, shift, log-scale ...
+# The output of a network as two blocks of channels; ours alternates: shift (or mean), log-scale,
+# shift, log-scale ...
 SHIFT_THEN_SCALE = _interleaved(shift_first=True)
 SCALE_THEN_SHIFT = _interleaved(shift_first=False)
 
-# Constants; they have no gradient, and `back` is the inverse of `load` for every tensor that is one.
-PERMUTATION_MATRIX = Layout(lambda t: t.argmax(axis=1), lambda rows: np.eye(len(rows))[rows.astype(int)])
+# Constants; they have no gradient, and `back` is the inverse of `load` for every tensor that is
+# one.
+PERMUTATION_MATRIX = Layout(
+    lambda t: t.argmax(axis=1), lambda rows: np.eye(len(rows))[rows.astype(int)]
+)
 INDICES = Layout(lambda t: t.argsort().argsort(), lambda g: g)  # of a permutation, itself
 SIGNS = Layout(lambda t: np.where(t < 0, -1.0, 1.0), lambda g: g)

@@ -1,7 +1,9 @@
-"""C: the variables of the original code, github.com/openai/glow (MIT), TensorFlow, under their own names.
+"""C: the variables of the original code, github.com/openai/glow (MIT), TensorFlow, under their own
+names.
 
-The preset `GlowConfig.openai` to the letter, so that nearly everything is only laid out differently; its 1x1 convolution
-is y = x W, and the border channel is the last input of its 3x3 kernels.
+The preset `GlowConfig.openai` to the letter, so that nearly everything is only laid out
+differently; its 1x1 convolution is y = x W, and the border channel is the last input of its 3x3
+kernels.
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ def kind_of(names: Iterable[str]) -> Kind:
     names = list(names)
     found = [kind for kind in KINDS if _parts(names, kind.step_at, kind.step("affine"))]
     if len(found) != 1:
-        raise GlowliteError("these tensors are of no kind of Glow known here: " + ", ".join(names[:3]))
+        raise GlowliteError(
+            "these tensors are of no kind of Glow known here: " + ", ".join(names[:3])
+        )
     return found[0]
 
 
@@ -45,7 +47,9 @@ def _parts(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[s
     return {match[1] for match in matches if match}
 
 
-def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]) -> GlowConfig:
+def config_from(
+    kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
+) -> GlowConfig:
     """The configuration of a Glow with these tensors.
 
     `overrides`: fields of GlowConfig, taken as they are. Raises GlowliteError, in one line.
@@ -53,11 +57,18 @@ def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
     where = f"from_weights, kind {kind.name}"
     given = {**NAMED_IN_THE_TENSORS, **kind.options}
     if refused := sorted({"image_shape", *given} & set(overrides)):
-        raise GlowliteError(f"{where}: {refused[0]} cannot be overridden, it follows from the kind and the tensors")
+        raise GlowliteError(
+            f"{where}: {refused[0]} cannot be overridden, it follows from the kind and the tensors"
+        )
     for name in {"K", "L"} & set(overrides):
-        overrides = {**overrides, name: whole_number(where, name, overrides[name], 1, MAX_SIZES[name])}
+        overrides = {
+            **overrides,
+            name: whole_number(where, name, overrides[name], 1, MAX_SIZES[name]),
+        }
     if not isinstance(overrides.get("permutation", ""), str):
-        raise GlowliteError(f"{where}: permutation must be a text, got {shown(overrides['permutation'])}")
+        raise GlowliteError(
+            f"{where}: permutation must be a text, got {shown(overrides['permutation'])}"
+        )
     steps = _parts(tensors, kind.step_at, kind.step("affine"))
     if not steps:
         example = kind.step_prefix(0, 0, 1) + kind.step("affine")[0].theirs[0]
@@ -67,23 +78,37 @@ def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
     K = overrides.get("K", -(-len(steps) // L))
 
     def sizes(ours: str) -> list[tuple[int, tuple[int, ...]]]:
-        """Level and shape of this tensor in every step; what most steps say is believed, the others are errors."""
+        """Level and shape of this tensor in every step.
+
+        What most steps say is believed, the others are errors.
+        """
         name = next(rule.theirs[0] for rule in kind.step("affine") if rule.ours == ours)
-        names = [(level, kind.step_prefix(level, step, K) + name) for level in range(L) for step in range(K)]
+        names = [
+            (level, kind.step_prefix(level, step, K) + name)
+            for level in range(L)
+            for step in range(K)
+        ]
         shapes = [(level, tensors[name].shape) for level, name in names if name in tensors]
         if not shapes:
             raise GlowliteError(f"{where}: no tensor {names[0][1]}")
         return shapes
 
     channels = mode(max(shape, default=0) >> (level + 2) for level, shape in sizes("actnorm/bias"))
-    affine = mode(max(shape, default=0) == channels << (level + 2) for level, shape in sizes("coupling/net/conv3/bias"))
+    affine = mode(
+        max(shape, default=0) == channels << (level + 2)
+        for level, shape in sizes("coupling/net/conv3/bias")
+    )
     if image_size is None:
         zeros = tensors.get(kind.top_input or "")
         if zeros is None or zeros.ndim != 4:
-            raise GlowliteError(f"{where}: the weights do not say the size of the images; give image_size=(H, W)")
+            raise GlowliteError(
+                f"{where}: the weights do not say the size of the images; give image_size=(H, W)"
+            )
         image_size = (zeros.shape[2] << L, zeros.shape[3] << L)
     if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
-        raise GlowliteError(f"{where}: image_size must be (H, W) in pixels, got {shown(image_size)}")
+        raise GlowliteError(
+            f"{where}: image_size must be (H, W) in pixels, got {shown(image_size)}"
+        )
     read = {
         "image_shape": (*image_size, channels),
         "K": K,
@@ -97,7 +122,8 @@ def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
     config = GlowConfig.from_dict({**read, **given, **overrides})
     if unknown := sorted(set(config.permutation.split(",")) - {*kind.permutations, "reverse"}):
         raise GlowliteError(
-            f"{where}: there is no permutation {unknown[0]!r} in this kind; it has {', '.join(kind.permutations)}"
+            f"{where}: there is no permutation {unknown[0]!r} in this kind; it has"
+            f" {', '.join(kind.permutations)}"
         )
     return config
 
@@ -105,7 +131,8 @@ def config_from(kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None
 def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
     """For every level the permutation whose tensors are there.
 
-    A fixed one leaves none, or none that is trained, so it is easily lost in saving: it is asked for, and never guessed.
+    A fixed one leaves none, or none that is trained, so it is easily lost in saving: it is asked
+    for, and never guessed.
     """
     names = []
     for level in range(L):
@@ -113,13 +140,20 @@ def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
         found = [
             name
             for name, rules in kind.permutations.items()
-            if any(step + theirs in tensors for step in steps for rule in rules for theirs in rule.theirs)
+            if any(
+                step + theirs in tensors
+                for step in steps
+                for rule in rules
+                for theirs in rule.theirs
+            )
         ]
         if not found:
             missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
             raise GlowliteError(
-                f"from_weights, kind {kind.name}: no tensor says the permutation of level {level}; expected one of"
-                f" {', '.join(missing)}, or permutation='reverse', which `interop check` calls --permutation reverse"
+                f"from_weights, kind {kind.name}: no tensor says the permutation of level {level};"
+                " expected one of"
+                f" {', '.join(missing)}, or permutation='reverse', which `interop check` calls"
+                " --permutation reverse"
             )
         names.append(found[0])
     return names[0] if len(set(names)) == 1 else ",".join(names)

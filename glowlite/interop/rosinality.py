@@ -1,8 +1,9 @@
 """B: the state dict of a PyTorch Glow, github.com/rosinality/glow-pytorch (MIT).
 
-ActNorm is scale * (x + loc), and only at the start of a step; hidden convolutions have a bias instead. The output of a
-network is cut into two blocks of channels: the log-scale and then the shift in a coupling, the mean and then the
-log-scale in a prior. Zero convolutions pad their input with ones. The last level has a prior, too, of C channels of zeros.
+ActNorm is scale * (x + loc), and only at the start of a step; hidden convolutions have a bias
+instead. The output of a network is cut into two blocks of channels: the log-scale and then the
+shift in a coupling, the mean and then the log-scale in a prior. Zero convolutions pad their input
+with ones. The last level has a prior, too, of C channels of zeros.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ CHANNELS = vector(1, -1, 1, 1)
 
 def zero_conv(ours: str, theirs: str, outputs: Layout, inputs: Layout = SAME) -> tuple[Rule, ...]:
     return (
-        Rule(ours + "weight", (theirs + "conv.weight",), OIHW >> SCATTERED >> ONES_PADDED >> inputs >> outputs),
+        Rule(
+            ours + "weight",
+            (theirs + "conv.weight",),
+            OIHW >> SCATTERED >> ONES_PADDED >> inputs >> outputs,
+        ),
         Rule(ours + "bias", (theirs + "conv.bias",), outputs),
         Rule(ours + "logs", (theirs + "scale",), CHANNELS >> outputs),
     )
@@ -42,12 +47,15 @@ def step(coupling: str) -> tuple[Rule, ...]:
     net = "coupling/net/"
     return (
         Rule("actnorm/scale", ("actnorm.scale",), CHANNELS),
-        Rule("actnorm/bias", ("actnorm.scale", "actnorm.loc"), CHANNELS),  # scale (x + loc) = scale x + scale loc
+        # scale (x + loc) = scale x + scale loc
+        Rule("actnorm/bias", ("actnorm.scale", "actnorm.loc"), CHANNELS),
         Rule(net + "conv1/weight", ("coupling.net.0.weight",), OIHW >> GATHERED),
         Rule(net + "conv1/bias", ("coupling.net.0.bias",), SAME),
         Rule(net + "conv2/weight", ("coupling.net.2.weight",), OIHW >> POINTWISE),
         Rule(net + "conv2/bias", ("coupling.net.2.bias",), SAME),
-        *zero_conv(net + "conv3/", "coupling.net.4.", SCALE_THEN_SHIFT if coupling == "affine" else SAME),
+        *zero_conv(
+            net + "conv3/", "coupling.net.4.", SCALE_THEN_SHIFT if coupling == "affine" else SAME
+        ),
     )
 
 

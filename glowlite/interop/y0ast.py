@@ -1,7 +1,8 @@
 """A: the state dict of a PyTorch Glow, github.com/y0ast/Glow-PyTorch (MIT).
 
-The original code without its border channel. The log-scale of an ActNorm is used as it is, not times 3. A fixed shuffle
-is not part of its state dict: add each `shuffle.indices` to the tensors, under the name of its step.
+The original code without its border channel. The log-scale of an ActNorm is used as it is, not
+times 3. A fixed shuffle is not part of its state dict: add each `shuffle.indices` to the tensors,
+under the name of its step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ CHANNELS = vector(1, -1, 1, 1)
 def actnorm(ours: str, theirs: str) -> tuple[Rule, ...]:
     return (
         Rule(ours + "bias", (theirs + "bias",), CHANNELS),
-        Rule(ours + "logs", (theirs + "logs",), CHANNELS >> times(1 / 3)),  # exp(logs) there, exp(3 logs) here
+        # exp(logs) there, exp(3 logs) here
+        Rule(ours + "logs", (theirs + "logs",), CHANNELS >> times(1 / 3)),
     )
 
 

@@ -1,19 +1,24 @@
-r"""Directions in latent space that change one attribute of an image (section 5, figure 6), from images with labels.
+r"""Directions in latent space that change one attribute of an image (section 5, figure 6), from
+images with labels.
 
-`mean`, as in the paper: with z_pos, z_neg the mean latents of the images with attribute j and of those without it,
+`mean`, as in the paper: with z_pos, z_neg the mean latents of the images with attribute j and of
+those without it,
 
     d_j = z_pos - z_neg        z' = z + alpha d_j
 
-Along d_j other attributes change, too (a hat takes away the long hair under it), and alpha = 1 does not suffice: it brings a
-face to the mean of the others, half of which are less than that. So `held`, for which alpha = 1 is enough, is
+Along d_j other attributes change, too (a hat takes away the long hair under it), and alpha = 1 does
+not suffice: it brings a face to the mean of the others, half of which are less than that. So
+`held`, for which alpha = 1 is enough, is
 
-    z' = z + alpha r_j d_j + |alpha| sum_{k != j} s_k d_{k|j}        r_j = 1 + 3 sigma_j        s_k = 1 if k holds, else -1
+    z' = z + alpha r_j d_j + |alpha| sum_{k != j} s_k d_{k|j}
+    r_j = 1 + 3 sigma_j,   s_k = 1 if k holds, else -1
 
-sigma_j: the standard deviation of latents of one kind along d_j, in units of d_j, so that one face in a thousand is not
-brought past the mean of the other kind. The sum holds every other attribute k where it is, by moving it on, along the
-difference d_{k|j} of k among images that are, in j, as this one is to become: long hair as it looks under a hat. An
-attribute that never varies there (dark glasses on people without glasses) is left alone. s_k is read from the pixels by
-linear least squares. docs/editing.md has what each part gains, and what else was tried.
+sigma_j: the standard deviation of latents of one kind along d_j, in units of d_j, so that one face
+in a thousand is not brought past the mean of the other kind. The sum holds every other attribute k
+where it is, by moving it on, along the difference d_{k|j} of k among images that are, in j, as this
+one is to become: long hair as it looks under a hat. An attribute that never varies there (dark
+glasses on people without glasses) is left alone. s_k is read from the pixels by linear least
+squares. docs/editing.md has what each part gains, and what else was tried.
 """
 
 from __future__ import annotations
@@ -46,11 +51,12 @@ AT_ONCE = 256  # images encoded at once
 
 @dataclass(frozen=True)
 class Directions:
-    """What `edit` needs of a model and labelled data, on the host, in float32. D: all numbers of a latent.
+    """What `edit` needs of a model and labelled data, on the host, in float32.
 
-    `mean` (A, D): d_j. `given` (A, 2, A, D): d_{k|j} at [j, whether j is to hold, k], zero where there is none; (A, 2, 0, D)
-    for more than MAX_HELD attributes. `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how
-    many of `images` have it.
+    D: all numbers of a latent. `mean` (A, D): d_j. `given` (A, 2, A, D): d_{k|j} at [j, whether j
+    is to hold, k], zero where there is none; (A, 2, 0, D) for more than MAX_HELD attributes.
+    `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how many of
+    `images` have it.
     """
 
     names: tuple[str, ...]
@@ -62,25 +68,34 @@ class Directions:
     images: int
 
     @classmethod
-    def from_images(cls, model: Flow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> Directions:
-        """Take the directions from uint8 images (N, H, W, C) and bool attributes (N, A) with their names.
+    def from_images(
+        cls, model: Flow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]
+    ) -> Directions:
+        """Take the directions from uint8 images (N, H, W, C) and bool attributes (N, A) with their
+        names.
 
-        Images are dequantised with noise, as in training: directions of the middles of levels are worse. Cost: N forward passes.
+        Images are dequantised with noise, as in training: directions of the middles of levels are
+        worse. Cost: N forward passes.
         """
         if not names:
-            raise GlowliteError("these data have no attributes: directions are taken from labelled images, such as faces")
+            raise GlowliteError(
+                "these data have no attributes: directions are taken from labelled images, such as"
+                " faces"
+            )
         images = check_pixels("Directions.from_images", images)
         attributes = np.asarray(attributes)
         if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
             raise ShapeError(
-                f"Directions.from_images: attributes must be bool {(len(images), len(names))}, a row per image and a"
+                f"Directions.from_images: attributes must be bool {(len(images), len(names))}, a"
+                " row per image and a"
                 f" column per name, got {attributes.dtype} {attributes.shape}"
             )
         counts = attributes.sum(axis=0)
         for name, count in zip(names, counts, strict=True):
             if not 0 < count < len(images):
                 raise GlowliteError(
-                    f"attribute {name}: {count} of {len(images)} images have it; a direction needs both kinds"
+                    f"attribute {name}: {count} of {len(images)} images have it; a direction needs"
+                    " both kinds"
                 )
         z = encoded(model, images)
         pairs = len(names) if len(names) <= MAX_HELD else 0
@@ -93,7 +108,9 @@ class Directions:
                     if k != j and labels.any() and not labels.all():
                         given[j, value, k] = _difference(z[there], labels)
         mean = np.stack([_difference(z, attributes[:, j]) for j in range(len(names))])
-        reach = np.array([_reach(z, mean[j], attributes[:, j]) for j in range(len(names))], np.float32)
+        reach = np.array(
+            [_reach(z, mean[j], attributes[:, j]) for j in range(len(names))], np.float32
+        )
         features = _features(images)
         gram = features.T @ features + RIDGE * np.eye(features.shape[1])
         reader = np.linalg.solve(gram, features.T @ (2.0 * attributes - 1.0)).astype(np.float32)
@@ -103,7 +120,10 @@ class Directions:
         """+1 where an attribute is read from uint8 images (N, H, W, C), else -1: float32 (N, A)."""
         features = _features(check_pixels("Directions.states", images))
         if features.shape[1] != len(self.reader):
-            raise ShapeError(f"Directions.states: these directions are of images of another size than {images.shape[1:]}")
+            raise ShapeError(
+                "Directions.states: these directions are of images of another size than"
+                f" {images.shape[1:]}"
+            )
         return np.where(features @ self.reader > 0, 1, -1).astype(np.float32)
 
     def index(self, name: str) -> int:
@@ -111,21 +131,31 @@ class Directions:
             raise GlowliteError(f"attribute {name!r}: there are {', '.join(self.names)}")
         return self.names.index(name)
 
-    def changes(self, states: np.ndarray, alphas: Mapping[str, float], method: str = "held") -> np.ndarray:
-        """Return what to add to flat latents, float32 (N, D), to change attributes of images of `states` (N, A).
+    def changes(
+        self, states: np.ndarray, alphas: Mapping[str, float], method: str = "held"
+    ) -> np.ndarray:
+        """Return what to add to flat latents, float32 (N, D), to change attributes of images of
+        `states` (N, A).
 
         alphas: how far, by name; positive adds the attribute, negative takes it away.
         """
         if method not in METHODS:
             raise GlowliteError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         if method == "held" and not self.given.shape[2]:
-            raise GlowliteError(f"method held is for at most {MAX_HELD} attributes, here are {len(self.names)}; use mean")
+            raise GlowliteError(
+                f"method held is for at most {MAX_HELD} attributes, here are {len(self.names)}; use"
+                " mean"
+            )
         edited = {
-            self.index(name): real_number("Directions.changes", f"alpha of {name}", alpha, -math.inf)
+            self.index(name): real_number(
+                "Directions.changes", f"alpha of {name}", alpha, -math.inf
+            )
             for name, alpha in alphas.items()
         }
         if states.shape[1:] != (len(self.names),):
-            raise ShapeError(f"Directions.changes: states must be (N, {len(self.names)}), got {states.shape}")
+            raise ShapeError(
+                f"Directions.changes: states must be (N, {len(self.names)}), got {states.shape}"
+            )
         total = np.zeros((len(states), self.mean.shape[1]), np.float32)
         for j, alpha in edited.items():
             reach = self.reach[j] if method == "held" else 1.0
@@ -136,7 +166,13 @@ class Directions:
                 total += hold * (states[:, others] @ self.given[j, int(alpha > 0), others])
         return total
 
-    def edit(self, latents: Latents, states: np.ndarray, alphas: Mapping[str, float], method: str = "held") -> Latents:
+    def edit(
+        self,
+        latents: Latents,
+        states: np.ndarray,
+        alphas: Mapping[str, float],
+        method: str = "held",
+    ) -> Latents:
         """Latents (N, h, w, c) of either backend, moved as `changes` says."""
         xp = namespace(latents[0])
         change = to_device(self.changes(states, alphas, method), xp).astype(latents[0].dtype)
@@ -145,21 +181,36 @@ class Directions:
 
 
 def decode_edits(
-    model: Flow, directions: Directions, images: np.ndarray, names: list[str], alphas: np.ndarray, method: str
+    model: Flow,
+    directions: Directions,
+    images: np.ndarray,
+    names: list[str],
+    alphas: np.ndarray,
+    method: str,
 ) -> np.ndarray:
-    """Floating images (N, steps, H, W, C) on the host: uint8 images (N, H, W, C), edited by each of `alphas`."""
+    """Floating images (N, steps, H, W, C) on the host: uint8 images (N, H, W, C), edited by each of
+    `alphas`.
+    """
     latents, states = model.encode(images), directions.states(images)
     columns = [
-        to_host(model.decode(directions.edit(latents, states, dict.fromkeys(names, float(alpha)), method)))
+        to_host(
+            model.decode(
+                directions.edit(latents, states, dict.fromkeys(names, float(alpha)), method)
+            )
+        )
         for alpha in alphas
     ]
     return np.stack(columns, axis=1)
 
 
 def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The latents of uint8 images, dequantised with noise of `seed`, as vectors on the host: float32 (N, D)."""
+    """The latents of uint8 images, dequantised with noise of `seed`, as vectors on the host:
+    float32 (N, D).
+    """
     if model.n_bits is None:
-        raise GlowliteError("Directions: uint8 images need n_bits, and this model has none; set model.n_bits")
+        raise GlowliteError(
+            "Directions: uint8 images need n_bits, and this model has none; set model.n_bits"
+        )
     parts = []
     for start in range(0, len(images), AT_ONCE):
         part = images[start : start + AT_ONCE]
@@ -172,7 +223,9 @@ def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
 def check_pixels(where: str, images: Any) -> np.ndarray:
     """The images, if they are uint8 (N, H, W, C) on the host. Raises ShapeError."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-        raise ShapeError(f"{where}: expected uint8 images (N, H, W, C) on the host, got {shown(images)}")
+        raise ShapeError(
+            f"{where}: expected uint8 images (N, H, W, C) on the host, got {shown(images)}"
+        )
     return images
 
 
@@ -181,15 +234,21 @@ def _difference(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _reach(z: np.ndarray, d: np.ndarray, labels: np.ndarray) -> float:
-    """r: 1 and DEVIATIONS standard deviations of the two kinds, (z . d) / |d|^2 being 1 apart from mean to mean."""
+    """r: 1 and DEVIATIONS standard deviations of the two kinds, (z . d) / |d|^2 being 1 apart from
+    mean to mean.
+    """
     along = z @ (d / (d @ d))
     return 1 + DEVIATIONS * float(np.sqrt((along[labels].var() + along[~labels].var()) / 2))
 
 
 def _features(images: np.ndarray) -> np.ndarray:
-    """uint8 images (N, H, W, C) -> pixels in [-0.5, 0.5], shrunk by means of blocks, and a last column of ones, float64."""
+    """uint8 images (N, H, W, C) -> pixels in [-0.5, 0.5], shrunk by means of blocks, and a last
+    column of ones, float64.
+    """
     n, h, w, c = images.shape
     by_y, by_x = max(1, h // SMALL_SIDE), max(1, w // SMALL_SIDE)
-    blocks = images[:, : h // by_y * by_y, : w // by_x * by_x].reshape(n, h // by_y, by_y, w // by_x, by_x, c)
+    blocks = images[:, : h // by_y * by_y, : w // by_x * by_x].reshape(
+        n, h // by_y, by_y, w // by_x, by_x, c
+    )
     small = blocks.mean(axis=(2, 4), dtype=np.float64).reshape(n, -1) / 255 - 0.5
     return np.concatenate((small, np.ones((n, 1))), axis=1)

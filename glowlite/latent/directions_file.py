@@ -1,4 +1,6 @@
-"""Directions in a file of their own, float16, with the fingerprint of the weights that they belong to."""
+"""Directions in a file of their own, float16, with the fingerprint of the weights that they belong
+to.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,16 @@ from glowlite.latent.directions import MAX_HELD, Directions
 if TYPE_CHECKING:
     from glowlite.models.glow import Glow
 
-HEADER = record({"names": list_of(text(), least=1), "images": whole(1, STEPS), "weights": text(), "data": text()})
-SIZES = (("mean", 1), ("reader", 0))  # the arrays whose axes are the size of a latent and of an image
+HEADER = record(
+    {
+        "names": list_of(text(), least=1),
+        "images": whole(1, STEPS),
+        "weights": text(),
+        "data": text(),
+    }
+)
+# the arrays whose axes are the size of a latent and of an image
+SIZES = (("mean", 1), ("reader", 0))
 
 
 def weights_fingerprint(model: Glow) -> str:
@@ -29,14 +39,28 @@ def weights_fingerprint(model: Glow) -> str:
 def save_directions(directions: Directions, path: Path, weights: str, source: str) -> None:
     """One file, float16, with what they are directions of."""
     arrays = {name: getattr(directions, name).astype(np.float16) for name in ("mean", "given")}
-    arrays |= {"reach": directions.reach, "reader": directions.reader, "counts": directions.counts.astype(np.int64)}
+    arrays |= {
+        "reach": directions.reach,
+        "reader": directions.reader,
+        "counts": directions.counts.astype(np.int64),
+    }
     write_arrays(
-        path, arrays, {"names": list(directions.names), "images": directions.images, "weights": weights, "data": source}
+        path,
+        arrays,
+        {
+            "names": list(directions.names),
+            "images": directions.images,
+            "weights": weights,
+            "data": source,
+        },
     )
 
 
 def load_directions(path: Path, weights: str) -> Directions:
-    """Directions of a model of that fingerprint. Raises GlowliteError for another, or a damaged file."""
+    """Directions of a model of that fingerprint.
+
+    Raises GlowliteError for another, or a damaged file.
+    """
     arrays, header = read_arrays(path)
     if header.get("weights") != weights:
         raise GlowliteError(f"{path}: directions of other weights")
@@ -44,19 +68,35 @@ def load_directions(path: Path, weights: str) -> Directions:
     check_directions(arrays, len(header["names"]), path)
     mean, given = (arrays[name].astype(np.float32) for name in ("mean", "given"))
     return Directions(
-        tuple(header["names"]), mean, given, arrays["reach"], arrays["reader"], arrays["counts"], header["images"]
+        tuple(header["names"]),
+        mean,
+        given,
+        arrays["reach"],
+        arrays["reader"],
+        arrays["counts"],
+        header["images"],
     )
 
 
 def check_directions(arrays: dict[str, np.ndarray], attributes: int, path: Path) -> None:
-    """Raise GlowliteError unless the arrays have the shapes that Directions says, for so many attributes, and are finite."""
-    latent, pixels = (arrays[name].shape[axis] if name in arrays and arrays[name].ndim == 2 else 0 for name, axis in SIZES)
+    """Raise GlowliteError unless the arrays have the shapes that Directions says, for so many
+    attributes, and are finite.
+    """
+    latent, pixels = (
+        arrays[name].shape[axis] if name in arrays and arrays[name].ndim == 2 else 0
+        for name, axis in SIZES
+    )
     pairs = attributes if attributes <= MAX_HELD else 0
     shapes = {
-        "mean": (attributes, latent), "given": (attributes, 2, pairs, latent), "reach": (attributes,),
-        "reader": (pixels, attributes), "counts": (attributes,),
+        "mean": (attributes, latent), "given": (attributes, 2, pairs, latent),
+        "reach": (attributes,), "reader": (pixels, attributes), "counts": (attributes,),
     }  # fmt: skip
     for name, shape in shapes.items():
         array = arrays.get(name)
-        if array is None or array.shape != shape or array.dtype.kind not in "fi" or not np.isfinite(array).all():
+        if (
+            array is None
+            or array.shape != shape
+            or array.dtype.kind not in "fi"
+            or not np.isfinite(array).all()
+        ):
             raise GlowliteError(f"{path}: {name} must hold finite numbers {shape}")

@@ -1,10 +1,13 @@
-r"""Walks and directions in latent space (section 5, figures 5, 6): latents are lists of arrays (N, h, w, c), one per level.
+r"""Walks and directions in latent space (section 5, figures 5, 6): latents are lists of arrays (N,
+h, w, c), one per level.
 
     linear      z(t) = (1 - t) a + t b
-    spherical   z(t) = (sin((1 - t) w) a + sin(t w) b) / sin w,    w the angle between a and b, levels as one vector
+    spherical   z(t) = (sin((1 - t) w) a + sin(t w) b) / sin w
+                w: the angle between a and b, levels as one vector
 
-Halfway between two independent latents, a linear walk is at 1/sqrt(2) of their length, as if drawn at temperature 0.7; a
-spherical one keeps the length, and with it what a sample at temperature 1 looks like.
+Halfway between two independent latents, a linear walk is at 1/sqrt(2) of their length, as if drawn
+at temperature 0.7; a spherical one keeps the length, and with it what a sample at temperature 1
+looks like.
 """
 
 from __future__ import annotations
@@ -25,14 +28,17 @@ if TYPE_CHECKING:
 Latents = list[Array]
 
 AT_ONCE = 256  # images decoded at once
-SMALLEST_SINE = 1e-6  # of an angle: below it a and b lie on one line, and the walk between them is linear
+# of an angle: below it a and b lie on one line, and the walk between them is linear
+SMALLEST_SINE = 1e-6
 
 
 def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> Latents:
-    """`steps` latents from each of a to its partner in b, both ends among them: (N steps, h, w, c) per level, pair by pair.
+    """`steps` latents from each of a to its partner in b, both ends among them: (N steps, h, w, c)
+    per level, pair by pair.
 
-    The ends are a and b to the last bit. Where a and b point the same way, or opposite ways, a spherical walk is linear.
-    Raises ShapeError for latents of different shapes, GlowliteError for fewer than 2 steps. Cost: `steps` copies of a.
+    The ends are a and b to the last bit. Where a and b point the same way, or opposite ways, a
+    spherical walk is linear. Raises ShapeError for latents of different shapes, GlowliteError for
+    fewer than 2 steps. Cost: `steps` copies of a.
     """
     check_pair(a, b)
     if whole_number("interpolate", "steps", steps) < 2:
@@ -44,18 +50,27 @@ def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> 
 
 
 def four_corners(
-    a: Latents, b: Latents, c: Latents, d: Latents, rows: int, columns: int | None = None, spherical: bool = False
+    a: Latents,
+    b: Latents,
+    c: Latents,
+    d: Latents,
+    rows: int,
+    columns: int | None = None,
+    spherical: bool = False,
 ) -> Latents:
-    """A sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns, h, w, c) per level, row by row.
+    """A sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns, h, w, c)
+    per level, row by row.
 
-    Two walks down the sides, and from each of one to its partner in the other. `columns`: as many as rows, if left out.
+    Two walks down the sides, and from each of one to its partner in the other. `columns`: as many
+    as rows, if left out.
     """
     left, right = interpolate(a, c, rows, spherical), interpolate(b, d, rows, spherical)
     return interpolate(left, right, columns or rows, spherical)
 
 
 def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
-    """Return the images between uint8 images `ends` (2 or 4, H, W, C): floating (1 or steps, steps, H, W, C).
+    """Return the images between uint8 images `ends` (2 or 4, H, W, C): floating (1 or steps, steps,
+    H, W, C).
 
     They are on the host. Two ends are those of a strip, four the corners of a sheet, row by row.
     Cost: an inverse pass of every image.
@@ -67,37 +82,48 @@ def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = Fal
     else:
         way = four_corners(parts[0], parts[1], parts[2], parts[3], steps, steps, spherical)
     blocks = range(0, len(way[0]), AT_ONCE)
-    images = np.concatenate([to_host(model.decode([z[i : i + AT_ONCE] for z in way])) for i in blocks])
+    images = np.concatenate(
+        [to_host(model.decode([z[i : i + AT_ONCE] for z in way])) for i in blocks]
+    )
     return images.reshape(-1, steps, *model.config.image_shape)
 
 
 def attribute_direction(latents: Latents, labels: Array) -> Latents:
-    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h, w, c) per level.
+    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h,
+    w, c) per level.
 
-    labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are there.
+    labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are
+    there.
     """
     xp = check_latents("attribute_direction", latents)
     is_bool = getattr(getattr(labels, "dtype", None), "kind", "") == "b"
     if not is_bool or labels.shape != (len(latents[0]),) or namespace(labels) is not xp:
         raise ShapeError(
-            f"attribute_direction: labels must be a bool array ({len(latents[0])},) of {xp.__name__}, got {shown(labels)}"
+            f"attribute_direction: labels must be a bool array ({len(latents[0])},) of"
+            f" {xp.__name__}, got {shown(labels)}"
         )
     positive = labels.sum()
     if not 0 < int(positive) < len(labels):
         raise GlowliteError(
-            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute; need both kinds"
+            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute; need"
+            " both kinds"
         )
     weights = xp.where(labels, 1.0 / positive, -1.0 / (len(labels) - positive))
-    return [(weights.astype(z.dtype) @ z.reshape(len(z), -1)).reshape(1, *z.shape[1:]) for z in latents]
+    return [
+        (weights.astype(z.dtype) @ z.reshape(len(z), -1)).reshape(1, *z.shape[1:]) for z in latents
+    ]
 
 
 def flatten(latents: Latents) -> Array:
     """(N, D): every latent as one vector, level after level."""
-    return check_latents("flatten", latents).concatenate([z.reshape(len(z), -1) for z in latents], axis=1)
+    return check_latents("flatten", latents).concatenate(
+        [z.reshape(len(z), -1) for z in latents], axis=1
+    )
 
 
 def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents:
-    """The inverse of `flatten`: vectors (N, D) -> latents of `shapes`, (h, w, c) per level: `config.latent_shapes()`.
+    """The inverse of `flatten`: vectors (N, D) -> latents of `shapes`, (h, w, c) per level:
+    `config.latent_shapes()`.
 
     Raises ShapeError if D is not the sum of their sizes.
     """
@@ -105,7 +131,10 @@ def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents
     if not hasattr(vectors, "ndim"):
         raise ShapeError(f"unflatten: expected an array (N, {sum(sizes)}), got {shown(vectors)}")
     if vectors.ndim != 2 or vectors.shape[1] != sum(sizes):
-        raise ShapeError(f"unflatten: expected vectors (N, {sum(sizes)}) for latents {list(shapes)}, got {vectors.shape}")
+        raise ShapeError(
+            f"unflatten: expected vectors (N, {sum(sizes)}) for latents {list(shapes)}, got"
+            f" {vectors.shape}"
+        )
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return [
         vectors[:, start : start + size].reshape(-1, *shape)
@@ -114,7 +143,10 @@ def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents
 
 
 def finite(images: Array) -> Array:
-    """Which images (N, ...) are finite throughout, bool (N,), of their own backend. An inverse can overflow."""
+    """Which images (N, ...) are finite throughout, bool (N,), of their own backend.
+
+    An inverse can overflow.
+    """
     return namespace(images).isfinite(images).reshape(len(images), -1).all(axis=1)
 
 
@@ -124,20 +156,31 @@ def check_pair(a: Latents, b: Latents) -> None:
         check_latents("interpolate", latents)
     shapes = [[tuple(z.shape) for z in latents] for latents in (a, b)]
     if shapes[0] != shapes[1]:
-        raise ShapeError(f"interpolate: expected two latents of the same shapes, got {shapes[0]} and {shapes[1]}")
+        raise ShapeError(
+            f"interpolate: expected two latents of the same shapes, got {shapes[0]} and {shapes[1]}"
+        )
     if namespace(a[0]) is not namespace(b[0]):
         raise ShapeError(
-            f"interpolate: one latent is of {namespace(a[0]).__name__}, the other of {namespace(b[0]).__name__}"
+            f"interpolate: one latent is of {namespace(a[0]).__name__}, the other of"
+            f" {namespace(b[0]).__name__}"
         )
 
 
 def check_latents(where: str, latents: Any) -> Namespace:
-    """The backend of latents. Raises ShapeError unless they are a list of arrays (N, ...), one per level, of one N."""
+    """The backend of latents.
+
+    Raises ShapeError unless they are a list of arrays (N, ...), one per level, of one N.
+    """
     is_list = isinstance(latents, (list, tuple)) and len(latents) > 0
     if not is_list or not all(hasattr(z, "shape") and getattr(z, "ndim", 0) for z in latents):
-        raise ShapeError(f"{where}: expected latents, a list of arrays (N, h, w, c), one per level, got {shown(latents)}")
+        raise ShapeError(
+            f"{where}: expected latents, a list of arrays (N, h, w, c), one per level, got"
+            f" {shown(latents)}"
+        )
     if len({len(z) for z in latents}) != 1:
-        raise ShapeError(f"{where}: expected as many images in every level, got {[len(z) for z in latents]}")
+        raise ShapeError(
+            f"{where}: expected as many images in every level, got {[len(z) for z in latents]}"
+        )
     return namespace(latents[0])
 
 

@@ -25,7 +25,6 @@ AUGMENT = 'uniform(seed, "augment", step, share.start,'
 EVALUATION = 'dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
 DIRECTIONS = 'dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
 NORMAL = "temperature * self.base.sample(seed, i, (drawn, *shape), self.dtype.name)"
-SHIFTS = "_sources(height, self.shift, draws[:, 1]), _sources(width, self.shift, draws[:, 2])"
 KEY = "np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index])"
 
 BUGS = [
@@ -65,8 +64,8 @@ BUGS = [
     bug("crop along the diagonal", "data/batches.py", "draws[:, 3:])\n", "draws[:, [3, 3]])\n", AUGMENTED),
     bug("no random place of a crop", "data/batches.py", "images.read(rows, draws[:, 3:])", "images.read(rows)", AUGMENTED),
     bug("flip tied to the shift down", "data/batches.py", "draws[:, 0] < 0.5", "draws[:, 1] < 0.5", AUGMENTED),
-    bug("shift along the diagonal", "data/batches.py", SHIFTS, SHIFTS.replace("draws[:, 2]", "draws[:, 1]"), AUGMENTED),
-    bug("shift down tied to the flip", "data/batches.py", SHIFTS, SHIFTS.replace("draws[:, 1]", "draws[:, 0]"), AUGMENTED),
+    bug("shift along the diagonal", "data/batches.py", "draws[:, 2])[:, None, :]", "draws[:, 1])[:, None, :]", AUGMENTED),
+    bug("shift down tied to the flip", "data/batches.py", "draws[:, 1])[:, :, None]", "draws[:, 0])[:, :, None]", AUGMENTED),
     bug("every image flipped", "data/batches.py", "draws[:, 0] < 0.5", "draws[:, 0] < 1.5", AUGMENTED),
     bug("no shift by the most", "data/batches.py", "draws * (2 * most + 1)", "draws * (2 * most)", AUGMENTED),
     bug("levels share their noise", "flow.py", NORMAL, NORMAL.replace(", i,", ", 0,"), SAMPLES),

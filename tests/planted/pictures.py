@@ -412,8 +412,8 @@ BUGS = [
     bug(
         "headings of a report swapped",
         "drawing/html_report.py",
-        '("Latents", run_folder / "latents.png"',
-        '("Latents", run_folder / "reconstruction.png"',
+        '"Latents",\n            run_folder / "latents.png"',
+        '"Latents",\n            run_folder / "reconstruction.png"',
         REPORT,
     ),
     bug("the oldest samples in a report", "drawing/html_report.py", "samples = max(\n", "samples = min(\n", REPORT),

@@ -1,4 +1,7 @@
-"""Images in NumPy's own files: an .npz with an array `images`, or an .npy. Pickled objects are refused."""
+"""Images in NumPy's own files: an .npz with an array `images`, or an .npy.
+
+Pickled objects are refused.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from glowlite.files.inputs import check_regular, open_regular
 AT_ONCE = 1 << 20  # bytes unpacked at once
 SHOWN = 9  # names in a message
 DAMAGED = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError,
-    OverflowError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OSError,
+    NotImplementedError, RuntimeError, OverflowError, MemoryError,
 )  # fmt: skip
 
 
@@ -32,15 +35,19 @@ def recognises_npy(path: Path) -> bool:
 
 
 def read_npz(path: Path) -> Reading:
-    """The array `images` of an .npz file, and `attributes` (N, A) with `attribute_names` if it has them.
+    """The array `images` of an .npz file, and `attributes` (N, A) with `attribute_names` if it has
+    them.
 
-    Raises DataError for a file that is damaged, has no images, or would unpack to more than half of this machine's memory.
+    Raises DataError for a file that is damaged, has no images, or would unpack to more than half of
+    this machine's memory.
     """
     check_is_file(path)
     try:
         with open_regular(path, DataError) as file:
             if file.read(len(MAGIC)) == MAGIC:
-                raise DataError(f"{path}: this is an .npy file under the name of an .npz; rename it")
+                raise DataError(
+                    f"{path}: this is an .npy file under the name of an .npz; rename it"
+                )
             with zipfile.ZipFile(file) as archive:
                 return _read_archive(archive, path)
     except DAMAGED as error:
@@ -51,23 +58,38 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
     array = _member(archive, "images", path)
     if array is None:
         others = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
-        found = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN} more" if len(others) > SHOWN else "")
-        raise DataError(f"{path}: expected an array `images`, found {found or 'none'}; save it under that name")
+        found = ", ".join(others[:SHOWN]) + (
+            f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        )
+        raise DataError(
+            f"{path}: expected an array `images`, found {found or 'none'}; save it under that name"
+        )
     images = array_images(array, str(path))
-    attributes, names = _member(archive, "attributes", path), _member(archive, "attribute_names", path)
+    attributes, names = (
+        _member(archive, "attributes", path),
+        _member(archive, "attribute_names", path),
+    )
     if attributes is None or names is None:
         return Reading(images)
     labels = tuple(str(label) for label in names.ravel())
-    if attributes.shape != (len(images), len(labels)) or attributes.dtype.kind not in "biuf" or names.dtype.kind not in "US":
+    if (
+        attributes.shape != (len(images), len(labels))
+        or attributes.dtype.kind not in "biuf"
+        or names.dtype.kind not in "US"
+    ):
         raise DataError(
-            f"{path}: expected attributes ({len(images)}, {len(labels)}), one row per image and one column per name,"
+            f"{path}: expected attributes ({len(images)}, {len(labels)}), one row per image and one"
+            " column per name,"
             f" got {attributes.shape}, {attributes.dtype}, and names of {names.dtype}"
         )
     return Reading(images, None, labels, attributes > 0, NO_ATTRIBUTES)
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | None:
-    """An array of an .npz, None if there is none. What the archive says of sizes is held against the array's own header."""
+    """An array of an .npz, None if there is none.
+
+    What the archive says of sizes is held against the array's own header.
+    """
     entries = [entry for entry in archive.infolist() if entry.filename in (f"{name}.npy", name)]
     if not entries:
         return None
@@ -75,18 +97,23 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
     if len(entries) > 1:
         raise DataError(f"{path}: has {len(entries)} arrays {name}; save it again with one")
     if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{source}: is encrypted, or packed in a way of its own; save it again with numpy.savez_compressed")
+        raise DataError(
+            f"{source}: is encrypted, or packed in a way of its own; save it again with"
+            " numpy.savez_compressed"
+        )
     with archive.open(entry) as content:
         header = read_npy_header(content, source)
         size, there = header.nbytes, available_bytes()
         if size > there / 2:
             raise DataError(
-                f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB of memory;"
+                f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has"
+                f" {there / 2**30:.1f} GiB of memory;"
                 " save the images as .npy, which is read as it is needed"
             )
         if entry.file_size != header.offset + size:
             raise DataError(
-                f"{source}: has {entry.file_size} bytes, and its header says {header.offset + size};"
+                f"{source}: has {entry.file_size} bytes, and its header says"
+                f" {header.offset + size};"
                 " is the file complete? Make it again"
             )
         numbers = np.empty(size, np.uint8)
@@ -100,24 +127,33 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
 
 
 def read_npy(path: Path) -> Reading:
-    """The array of an .npy file: pixels are read when they are needed, and can be more than memory holds."""
+    """The array of an .npy file: pixels are read when they are needed, and can be more than memory
+    holds.
+    """
     check_is_file(path)
     try:
         with open_regular(path, DataError) as file:
             if file.read(2) == b"PK":
-                raise DataError(f"{path}: this is an .npz file under the name of an .npy; rename it")
+                raise DataError(
+                    f"{path}: this is an .npz file under the name of an .npy; rename it"
+                )
         array = FileArray(path)
         if not array.header.fortran_order or array.ndim < 2:
             return Reading(array_images(array, str(path)))
         if array.header.nbytes > available_bytes() / 2:
-            raise DataError(f"{path}: its rows do not lie together (Fortran's order); save np.ascontiguousarray(x)")
+            raise DataError(
+                f"{path}: its rows do not lie together (Fortran's order); save"
+                " np.ascontiguousarray(x)"
+            )
         return Reading(array_images(array.all(), str(path)))
     except DAMAGED as error:
         raise _unreadable(path, "npy", error) from None
 
 
 def check_is_file(path: Path) -> None:
-    """Raise DataError unless `path` is a regular file: neither nothing, nor a folder, nor a pipe or a device."""
+    """Raise DataError unless `path` is a regular file: neither nothing, nor a folder, nor a pipe or
+    a device.
+    """
     try:
         check_regular(path, DataError)
     except FileNotFoundError:
@@ -130,6 +166,11 @@ def _unreadable(path: Path, kind: str, error: Exception) -> Exception:
     if isinstance(error, PermissionError):
         return DataError(f"{path}: may not be read; check its permissions")
     if isinstance(error, MemoryError):
-        return DataError(f"{path}: its images do not fit in memory, or it is damaged; make it again, or with fewer images")
+        return DataError(
+            f"{path}: its images do not fit in memory, or it is damaged; make it"
+            " again, or with fewer images"
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"{path}: cannot be read as .{kind}: {reason}; is the file complete? Make it again")
+    return DataError(
+        f"{path}: cannot be read as .{kind}: {reason}; is the file complete? Make it again"
+    )

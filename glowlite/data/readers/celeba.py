@@ -1,4 +1,7 @@
-"""CelebA: pictures of faces with forty attributes, and the official partition; its own lists, or Kaggle's .csv."""
+"""CelebA: pictures of faces with forty attributes, and the official partition.
+
+Its own lists, or Kaggle's .csv.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,25 @@ def recognises(path: Path) -> bool:
 
 
 def read_celeba(path: Path) -> Reading:
-    """Pictures by their lists, in their order, with attributes (N, 40) where there is a list of them.
+    """Pictures by their lists, in their order, with attributes (N, 40) where there is a list of
+    them.
 
-    The official partition: 0 is for training, 1, validation, is held out, and 2, the test, is left alone. Without its
-    file the pictures have no split of their own. Raises DataError, with file and line, for what is missing or damaged.
+    The official partition: 0 is for training, 1, validation, is held out, and 2, the test, is left
+    alone. Without its file the pictures have no split of their own. Raises DataError, with file and
+    line, for what is missing or damaged.
     """
     listed, partition = _find(path, ATTRIBUTES), _find(path, PARTITION)
     if listed is None and partition is None:
-        raise DataError(f"{path}: no {ATTRIBUTES[0]} in this folder or in Anno below it; name the folder of CelebA")
+        raise DataError(
+            f"{path}: no {ATTRIBUTES[0]} in this folder or in Anno below it; name the folder of"
+            " CelebA"
+        )
     parts = None if partition is None else _parts(partition)
-    names, rows = ((), dict.fromkeys(parts or {}, np.zeros(0, bool))) if listed is None else _attributes(listed)
+    names, rows = (
+        ((), dict.fromkeys(parts or {}, np.zeros(0, bool)))
+        if listed is None
+        else _attributes(listed)
+    )
     folder = _folder(path, rows)
     there = {file.name for file in folder.iterdir()}
     files: dict[str, list[Path]] = {TRAIN: [], HELD_OUT: []}
@@ -45,16 +57,23 @@ def read_celeba(path: Path) -> Reading:
         where = f"{listed or partition}, line {number}"
         part = TRAIN if parts is None else parts.get(picture)
         if part is None:
-            raise DataError(f"{where}: {picture} is not listed in {partition}; get both from one place")
+            raise DataError(
+                f"{where}: {picture} is not listed in {partition}; get both from one place"
+            )
         if part == TEST:
             continue
-        found = next((name for name in (picture, f"{Path(picture).stem}.png") if name in there), None)
+        found = next(
+            (name for name in (picture, f"{Path(picture).stem}.png") if name in there), None
+        )
         if found is None:
             raise DataError(f"{where}: no {picture} in {folder}; were all pictures unpacked?")
         files[part].append(folder / found)
         attributes[part].append(values)
     train, held_out = (FilePictures(files[part], channels=3) for part in (TRAIN, HELD_OUT))
-    labels = [np.array(attributes[part], bool).reshape(len(files[part]), len(names)) for part in (TRAIN, HELD_OUT)]
+    labels = [
+        np.array(attributes[part], bool).reshape(len(files[part]), len(names))
+        for part in (TRAIN, HELD_OUT)
+    ]
     notes: tuple[str, ...] = ("no official partition is there: test images are trained on, too",)
     if parts is not None:
         left = sum(parts[picture] == TEST for picture in rows)
@@ -69,22 +88,34 @@ def _find(path: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _folder(path: Path, pictures: dict[str, np.ndarray]) -> Path:
-    """The folder of the pictures: one that has the first of them, or else the first that there is."""
+    """Find the folder of the pictures: one that has the first of them, else the first there is."""
     folders = [path / name for name in PICTURES if (path / name).is_dir()]
     first = next(iter(pictures), "")
     return next(
-        (folder for folder in folders if any((folder / name).is_file() for name in (first, f"{Path(first).stem}.png"))),
+        (
+            folder
+            for folder in folders
+            if any((folder / name).is_file() for name in (first, f"{Path(first).stem}.png"))
+        ),
         next((path / name for name in FOLDERS if (path / name).is_dir()), path),
     )
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield where a line is, for messages, and its words, split at commas in a .csv, else at spaces."""
+    """Yield where a line is, for messages, and its words, split at commas in a .csv, else at
+    spaces.
+    """
     comma = "," if path.suffix == ".csv" else None
     try:
         if path.stat().st_size > LARGEST:
-            raise DataError(f"{path}: has more than {LARGEST >> 20} MiB, so it is not CelebA's list; get it again")
-        with open_regular(path, DataError) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
+            raise DataError(
+                f"{path}: has more than {LARGEST >> 20} MiB, so it is not CelebA's list; get it"
+                " again"
+            )
+        with (
+            open_regular(path, DataError) as file,
+            io.TextIOWrapper(file, encoding="utf-8-sig") as lines,
+        ):
             for number, line in enumerate(lines, start=1):
                 yield f"{path}, line {number}", [word.strip() for word in line.strip().split(comma)]
     except (OSError, UnicodeDecodeError) as error:
@@ -95,7 +126,8 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """The names (A,), and what holds of every picture, bool (A,).
 
-    The file: a count, the names, then a line per picture. A .csv has no count, and a name for the column of pictures.
+    The file: a count, the names, then a line per picture. A .csv has no count, and a name for the
+    column of pictures.
     """
     lines = _lines(path)
     count = None
@@ -110,13 +142,21 @@ def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
         raise DataError(f"{path}, line 1: {expected}; get it again")
     rows: dict[str, np.ndarray] = {}
     for where, words in lines:
-        if len(words) != 1 + len(names) or not set(words[1:]) <= {"1", "-1", "0"} or words[0] in rows:
+        if (
+            len(words) != 1 + len(names)
+            or not set(words[1:]) <= {"1", "-1", "0"}
+            or words[0] in rows
+        ):
             raise DataError(
-                f"{where}: expected the name of a picture, only once, and {len(names)} values 1 or -1; get it again"
+                f"{where}: expected the name of a picture, only once, and {len(names)} values 1 or"
+                " -1; get it again"
             )
         rows[words[0]] = np.array([word == "1" for word in words[1:]])
     if count is not None and count.lstrip("0") != str(len(rows)):  # of any number of digits
-        raise DataError(f"{path}, line 1: says {count[:20]} pictures, but {len(rows)} follow; is it complete? Get it again")
+        raise DataError(
+            f"{path}, line 1: says {count[:20]} pictures, but {len(rows)} follow; is it complete?"
+            " Get it again"
+        )
     return tuple(names), rows
 
 
@@ -127,6 +167,8 @@ def _parts(path: Path) -> dict[str, str]:
         if number == 0 and path.suffix == ".csv" and words[-1:] == ["partition"]:
             continue
         if len(words) != 2 or words[1] not in (TRAIN, HELD_OUT, TEST):
-            raise DataError(f"{where}: expected the name of a picture and its part, 0, 1 or 2; get it again")
+            raise DataError(
+                f"{where}: expected the name of a picture and its part, 0, 1 or 2; get it again"
+            )
         parts[words[0]] = words[1]
     return parts

@@ -1,7 +1,9 @@
-"""CIFAR-10 and CIFAR-100, the binary editions: training images and those held out, in a folder or in the .tar.gz.
+"""CIFAR-10 and CIFAR-100, the binary editions: training images and those held out, in a folder or
+in the .tar.gz.
 
-A record is the classes of an image, a byte each, and 3 x 1024 bytes, the planes of red, green and blue. CIFAR-10 has one
-class an image, CIFAR-100 two: one of 20 coarse ones, and one of 100 fine ones.
+A record is the classes of an image, a byte each, and 3 x 1024 bytes, the planes of red, green and
+blue. CIFAR-10 has one class an image, CIFAR-100 two: one of 20 coarse ones, and one of 100 fine
+ones.
 """
 
 from __future__ import annotations
@@ -27,17 +29,19 @@ LARGEST_META = 1 << 12  # bytes of a file of names; the true ones have up to 1.2
 UNPACKED = 1 << 29  # bytes of a whole archive; the true ones have 185 MB
 SHOWN = 3  # files that a message names
 DAMAGED = (zlib.error, EOFError, OSError, MemoryError)
-DAMAGED_TAR = (tarfile.TarError, ValueError, OverflowError, RecursionError)  # a header that leads to others has no end
+# a header that leads to others has no end
+DAMAGED_TAR = (tarfile.TarError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Edition:
     """The name of a data set, and what its files are like.
 
-    train: what names of training files match, in the order of `first`; held_out: the name of the other one. names: for
-    each class of a record, the file with the names of its values, how many there are, and those names if it is missing.
-    largest: most bytes of a file of images; the true ones have 31 and 154 MB. pickled: names of the Python edition.
-    folders: what its folder is called. archive: what to get.
+    train: what names of training files match, in the order of `first`; held_out: the name of the
+    other one. names: for each class of a record, the file with the names of its values, how many
+    there are, and those names if it is missing. largest: most bytes of a file of images; the true
+    ones have 31 and 154 MB. pickled: names of the Python edition. folders: what its folder is
+    called. archive: what to get.
     """
 
     name: str
@@ -70,32 +74,46 @@ EDITIONS = (
     ),
     Edition(
         "CIFAR-100", r"train\.bin", "train.bin", "test.bin",
-        (("coarse_label_names.txt", 20, COARSE), ("fine_label_names.txt", 100, FINE)), 160 << 20, r"train|test|meta",
-        ("cifar-100-binary", "cifar-100-python"), "cifar-100-binary.tar.gz",
+        (("coarse_label_names.txt", 20, COARSE), ("fine_label_names.txt", 100, FINE)), 160 << 20,
+        r"train|test|meta", ("cifar-100-binary", "cifar-100-python"), "cifar-100-binary.tar.gz",
     ),
 )  # fmt: skip
 
 
 def recognises_cifar10(path: Path) -> bool:
-    return _has(path, EDITIONS[0]) if path.is_dir() else path.name.lower().endswith((".tar.gz", ".tgz"))
+    return (
+        _has(path, EDITIONS[0])
+        if path.is_dir()
+        else path.name.lower().endswith((".tar.gz", ".tgz"))
+    )
 
 
 def recognises_cifar100(path: Path) -> bool:
-    return _has(path, EDITIONS[1]) if path.is_dir() else recognises_cifar10(path) and "100" in path.name
+    return (
+        _has(path, EDITIONS[1])
+        if path.is_dir()
+        else recognises_cifar10(path) and "100" in path.name
+    )
 
 
 def _has(folder: Path, edition: Edition) -> bool:
     """Whether there are at least two files of the edition, pickled ones count, or its folder."""
     names = os.listdir(folder)  # a folder of pictures may have millions: few of them are looked at
-    pickled = [name for name in names if re.fullmatch(edition.pickled, name) and (folder / name).is_file()]
+    pickled = [
+        name for name in names if re.fullmatch(edition.pickled, name) and (folder / name).is_file()
+    ]
     ours = [name for name in names if edition.is_ours(name) and (folder / name).is_file()]
-    return max(len(ours), len(pickled)) > 1 or any((folder / name).is_dir() for name in edition.folders)
+    return max(len(ours), len(pickled)) > 1 or any(
+        (folder / name).is_dir() for name in edition.folders
+    )
 
 
 def read_cifar(path: Path) -> Reading:
-    """Images (N, 32, 32, 3) in memory, those of the test file held out, and the classes as attributes.
+    """Images (N, 32, 32, 3) in memory, those of the test file held out, and the classes as
+    attributes.
 
-    Raises DataError for the Python edition, which is pickled and so never opened, and for files missing or damaged.
+    Raises DataError for the Python edition, which is pickled and so never opened, and for files
+    missing or damaged.
     """
     try:
         edition, found = _from_folder(path) if path.is_dir() else _from_archive(path)
@@ -103,23 +121,35 @@ def read_cifar(path: Path) -> Reading:
         raise  # it is a ValueError, too
     except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: cannot be read as CIFAR: {reason}; is it complete? Get it again") from None
+        raise DataError(
+            f"{path}: cannot be read as CIFAR: {reason}; is it complete? Get it again"
+        ) from None
     train = sorted(name for name in found if re.fullmatch(edition.train, name))
     expected = [edition.first, *(edition.first.replace("1", str(i + 1)) for i in range(len(train)))]
     missing = {edition.held_out, *expected} - set(found)
     if missing:
-        raise DataError(f"{path}: no {min(missing)}, as {edition.name}'s binary edition has; is it complete? Get it again")
+        raise DataError(
+            f"{path}: no {min(missing)}, as {edition.name}'s binary edition has; is it complete?"
+            " Get it again"
+        )
     names = [name for table in edition.names for name in _names(path, found, *table)]
     parts = [_decode(path, edition, name, found.pop(name)) for name in train]
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     held_out, held_out_labels = _decode(path, edition, edition.held_out, found[edition.held_out])
-    notes = (f"{edition.name}'s images, of {' and '.join(str(count) for _, count, _ in edition.names)} classes",)
-    return Reading(ArrayImages(images), ArrayImages(held_out), tuple(names), labels, held_out_labels, notes)
+    notes = (
+        f"{edition.name}'s images, of {' and '.join(str(count) for _, count, _ in edition.names)}"
+        " classes",
+    )
+    return Reading(
+        ArrayImages(images), ArrayImages(held_out), tuple(names), labels, held_out_labels, notes
+    )
 
 
 def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:
     """The edition, and its files by name."""
-    named = [path / name for edition in EDITIONS for name in edition.folders if (path / name).is_dir()]
+    named = [
+        path / name for edition in EDITIONS for name in edition.folders if (path / name).is_dir()
+    ]
     if len(named) > 1:
         raise DataError(f"{path}: has both {named[0].name} and {named[1].name}; name one of them")
     folder = named[0] if named else path
@@ -132,7 +162,8 @@ def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:
 
 
 def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
-    """The same from a .tar.gz, which is read from one end to the other, and never unpacked to the disk.
+    """The same from a .tar.gz, which is read from one end to the other, and never unpacked to the
+    disk.
 
     Links, pipes, devices and sparse files in it are passed over.
     """
@@ -154,7 +185,8 @@ def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
             raise  # it is a ValueError, too
         except DAMAGED_TAR:
             raise DataError(
-                f"{path}: cannot be read: no tar archive, or a damaged one; is it complete? Get it again"
+                f"{path}: cannot be read: no tar archive, or a damaged one; is it complete? Get it"
+                " again"
             ) from None
         while stream.read(1 << 20):
             pass  # up to its end, where the checksum is
@@ -167,27 +199,35 @@ class Limited(gzip.GzipFile):
     def read(self, size: int | None = -1) -> bytes:
         if self.tell() > UNPACKED:
             raise DataError(
-                f"{self.name}: unpacks to more than {UNPACKED >> 20} MiB, so it is neither CIFAR-10 nor CIFAR-100;"
+                f"{self.name}: unpacks to more than {UNPACKED >> 20} MiB, so it is neither CIFAR-10"
+                " nor CIFAR-100;"
                 " unpack it, and name the folder"
             )
         return super().read(size)
 
 
 def _edition(path: Path, names: list[str]) -> Edition:
-    """Return the edition that files of these names belong to. Raises DataError for a pickled one, and for none."""
+    """Return the edition that files of these names belong to.
+
+    Raises DataError for a pickled one, and for none.
+    """
     for edition in EDITIONS:
         if any(map(edition.is_ours, names)):
             return edition
     for edition in EDITIONS:
         if len([name for name in names if re.fullmatch(edition.pickled, name)]) > 1:
             raise DataError(
-                f"{path}: {edition.name}, but the Python edition, which is pickled; get the binary edition {edition.archive}"
+                f"{path}: {edition.name}, but the Python edition, which is pickled; get the binary"
+                f" edition {edition.archive}"
             )
     if not names:
-        raise DataError(f"{path}: has no {EDITIONS[0].first}, nor any other file; is it complete? Get it again")
+        raise DataError(
+            f"{path}: has no {EDITIONS[0].first}, nor any other file; is it complete? Get it again"
+        )
     some = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     raise DataError(
-        f"{path}: is neither CIFAR-10 (no {EDITIONS[0].first}) nor CIFAR-100 (no {EDITIONS[1].first}); it has {some};"
+        f"{path}: is neither CIFAR-10 (no {EDITIONS[0].first}) nor CIFAR-100 (no"
+        f" {EDITIONS[1].first}); it has {some};"
         " if these are pictures, unpack it, and name the folder"
     )
 
@@ -198,22 +238,29 @@ def _check_size(path: Path, edition: Edition, name: str, size: int) -> None:
     largest, unit = (LARGEST_META, 1) if is_meta else (edition.largest, edition.record)
     if not 0 < size <= largest or size % unit:
         raise DataError(
-            f"{path}: {name} has {size} bytes, expected a multiple of {unit} up to {largest}; is it complete? Get it again"
+            f"{path}: {name} has {size} bytes, expected a multiple of {unit} up to {largest}; is it"
+            " complete? Get it again"
         )
 
 
-def _names(path: Path, found: dict[str, bytes], meta: str, count: int, names: tuple[str, ...]) -> tuple[str, ...]:
+def _names(
+    path: Path, found: dict[str, bytes], meta: str, count: int, names: tuple[str, ...]
+) -> tuple[str, ...]:
     """Return the names of the values of a class, (count,)."""
     if meta not in found:
         return names
     words = tuple(found[meta].decode("ascii", "replace").split())
     if len(words) != count:
-        raise DataError(f"{path}: {meta} names {len(words)} classes, expected {count}; get it again")
+        raise DataError(
+            f"{path}: {meta} names {len(words)} classes, expected {count}; get it again"
+        )
     return words
 
 
-def _decode(path: Path, edition: Edition, name: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 32, 32, 3), and their classes, one-hot and side by side, bool (N, 10) or (N, 120)."""
+def _decode(
+    path: Path, edition: Edition, name: str, content: bytes
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 32, 32, 3), and their classes, one-hot side by side, bool (N, 10) or (N, 120)."""
     records = np.frombuffer(content, np.uint8).reshape(-1, edition.record)
     columns = len(edition.names)
     planes, labels = records[:, columns:].reshape(-1, 3, 32, 32), []
@@ -221,7 +268,8 @@ def _decode(path: Path, edition: Edition, name: str, content: bytes) -> tuple[np
         values = records[:, column]
         if values.max() >= count:
             raise DataError(
-                f"{path}: {name} is damaged: it has a class {values.max()}, expected 0 to {count - 1}; get it again"
+                f"{path}: {name} is damaged: it has a class {values.max()}, expected 0 to"
+                f" {count - 1}; get it again"
             )
         labels.append(np.eye(count, dtype=bool)[values])
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), np.concatenate(labels, axis=1)

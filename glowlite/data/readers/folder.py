@@ -1,4 +1,6 @@
-"""A folder of images, searched recursively, in the order of their names; or one with folders train* and valid*."""
+"""A folder of images, searched recursively, in the order of their names; or one with folders train*
+and valid*.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from glowlite.files.inputs import open_regular
 
 
 class FilePictures(Pictures):
-    """Pictures in files. `channels`: 1 or 3; by default 1 if the headers say that every one of them is grey."""
+    """Pictures in files.
+
+    `channels`: 1 or 3; by default 1 if the headers say that every one of them is grey.
+    """
 
     def __init__(self, files: Sequence[Path], channels: int | None = None) -> None:
         self.files = files
@@ -56,7 +61,9 @@ def _size_of(file: Path) -> int:
 
 
 def _may_be_grey(file: Path) -> bool:
-    """Whether this picture would go with grey ones: one that cannot be read, of which more is said later, does."""
+    """Whether this picture would go with grey ones: one that cannot be read, of which more is said
+    later, does.
+    """
     try:
         return is_grey(read_mode(file))
     except DataError:
@@ -70,16 +77,23 @@ def recognises(path: Path) -> bool:
 def read_folder(path: Path) -> Reading:
     """All pictures below `path`, parted as `split` says; other files are passed over, and counted.
 
-    Raises DataError for a folder that has none, cannot be read, or whose folders could mean several splits.
+    Raises DataError for a folder that has none, cannot be read, or whose folders could mean several
+    splits.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; check the path given as data")
     walk = Walk(path)
     if not walk.pictures:
         passed = f"; {walk.note()}" if walk.note() else ""
-        raise DataError(f"{path}: no images in this folder, nor in folders below it: no .png, .jpg or the like{passed}")
+        raise DataError(
+            f"{path}: no images in this folder, nor in folders below it: no .png, .jpg or the"
+            f" like{passed}"
+        )
     parts = split(path, walk.pictures)
-    train, held_out = FilePictures(parts.train), None if parts.held_out is None else FilePictures(parts.held_out)
+    train, held_out = (
+        FilePictures(parts.train),
+        None if parts.held_out is None else FilePictures(parts.held_out),
+    )
     if held_out is not None:
         train.channels = held_out.channels = max(train.channels, held_out.channels)
     notes = [f"split: {parts.note}"] if parts.note else []

@@ -28,7 +28,8 @@ def recognises(path: Path) -> bool:
 
 
 def read_hdf5(path: Path) -> Reading:
-    """The data set `images`, or else the only one of bytes with 3 or 4 axes; and `attributes` (N, A), `attribute_names`.
+    """The data set `images`, or else the only one of bytes with 3 or 4 axes; and `attributes` (N,
+    A), `attribute_names`.
 
     Raises DataError for a file that is damaged, has no images, or images too large to be any.
     """
@@ -36,11 +37,15 @@ def read_hdf5(path: Path) -> Reading:
     try:
         import h5py
     except ImportError:
-        raise DataError(f"{path}: reading HDF5 needs the library h5py: pip install '.[data]'") from None
+        raise DataError(
+            f"{path}: reading HDF5 needs the library h5py: pip install '.[data]'"
+        ) from None
     try:
         file = h5py.File(path, "r", rdcc_nbytes=CACHE)
         images = Hdf5Images(file, _find(h5py, file, path), path)
-        values, names = (_open(h5py, file, name, path) for name in ("attributes", "attribute_names"))
+        values, names = (
+            _open(h5py, file, name, path) for name in ("attributes", "attribute_names")
+        )
         if not (isinstance(values, h5py.Dataset) and isinstance(names, h5py.Dataset)):
             return Reading(images)
         for dataset in (values, names):
@@ -51,8 +56,10 @@ def read_hdf5(path: Path) -> Reading:
             or values.nbytes > available_bytes() / 4 or names.dtype.itemsize > LONGEST_NAME
         ):  # fmt: skip
             raise DataError(
-                f"{path}: expected attributes ({len(images)}, A), numbers, and A attribute_names, at most {MAX_ATTRIBUTES}"
-                f" texts, got {values.dtype} {values.shape} and {names.dtype} {names.shape}; make the file again"
+                f"{path}: expected attributes ({len(images)}, A), numbers, and A attribute_names,"
+                f" at most {MAX_ATTRIBUTES}"
+                f" texts, got {values.dtype} {values.shape} and {names.dtype} {names.shape}; make"
+                " the file again"
             )
         labels = tuple(str(names.asstr()[i])[:LONGEST_NAME] for i in range(len(names)))
         return Reading(images, None, labels, np.asarray(values) > 0)
@@ -61,25 +68,33 @@ def read_hdf5(path: Path) -> Reading:
 
 
 def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:
-    """Raise DataError, before a number is read, unless all of a data set lies in its file and can be unpacked.
+    """Raise DataError, before a number is read, unless all of a data set lies in its file and can
+    be unpacked.
 
-    Virtual sets and external storage are paths in disguise: to any file or device, to nothing (which reads as black), or
-    to the set itself (where the library crashes).
+    Virtual sets and external storage are paths in disguise: to any file or device, to nothing
+    (which reads as black), or to the set itself (where the library crashes).
     """
     name, plist = f"{path}, {dataset.name}", dataset.id.get_create_plist()
     layout = plist.get_layout()
     if layout not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) or (
         layout == h5py.h5d.CONTIGUOUS and plist.get_external_count()
     ):
-        raise DataError(f"{name}: its numbers lie in other files; copy them into one file, such as with h5repack")
+        raise DataError(
+            f"{name}: its numbers lie in other files; copy them into one file, such as with"
+            " h5repack"
+        )
     for code, _, _, title in map(plist.get_filter, range(plist.get_nfilters())):
         if not h5py.h5z.filter_avail(code):
             title = title.decode("utf-8", "replace") or "a filter"
-            raise DataError(f"{name}: is packed with {title} (filter {code}), which h5py lacks; pack it with gzip")
+            raise DataError(
+                f"{name}: is packed with {title} (filter {code}), which h5py lacks; pack it with"
+                " gzip"
+            )
     chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
     if chunk > LARGEST:
         raise DataError(
-            f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is the file damaged? Make it"
+            f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is the"
+            " file damaged? Make it"
             " again, with smaller ones"
         )
 
@@ -92,22 +107,29 @@ class Hdf5Images(Images):
         self.shape = array_images(dataset, f"{path}, {dataset.name}").shape
         if prod(self.shape) > LARGEST:
             raise DataError(
-                f"{path}: one image of {dataset.name} has {prod(self.shape) / 2**30:.1f} GiB, expected at most"
+                f"{path}: one image of {dataset.name} has {prod(self.shape) / 2**30:.1f} GiB,"
+                " expected at most"
                 f" {LARGEST >> 30}; is the file damaged? Make it again, with smaller ones"
             )
         if not dataset.id.get_storage_size():
-            raise DataError(f"{path}: nothing was ever written into {dataset.name}; make the file again")
+            raise DataError(
+                f"{path}: nothing was ever written into {dataset.name}; make the file again"
+            )
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """Each row is read once, and rows that lie side by side at once: HDF5 is slow at lists of rows."""
+        """Each row is read once, and rows that lie side by side at once: HDF5 is slow at lists of
+        rows.
+        """
         unique, place = np.unique(rows, return_inverse=True)
         images = np.empty((len(unique), *self.dataset.shape[1:]), np.uint8)
         done = 0
         try:
-            for run in np.split(unique, np.flatnonzero(np.diff(unique) != 1) + 1) if len(unique) else []:
+            for run in (
+                np.split(unique, np.flatnonzero(np.diff(unique) != 1) + 1) if len(unique) else []
+            ):
                 images[done : done + len(run)] = self.dataset[run[0] : run[-1] + 1]
                 done += len(run)
         except DAMAGED as error:
@@ -116,15 +138,23 @@ class Hdf5Images(Images):
 
 
 def _find(h5py: Any, file: Any, path: Path) -> Any:
-    """The data set of images, checked; one of floats, of which more is said later, rather than none."""
+    """The data set of images, checked.
+
+    One of floats, of which more is said later, rather than none.
+    """
     images = _open(h5py, file, "images", path)
     if not isinstance(images, h5py.Dataset):
         found = _datasets(h5py, file, path)
         fitting = [item for item in found if item.ndim in (3, 4)]
         of_bytes = [item for item in fitting if item.dtype == np.uint8] or fitting
         if len(of_bytes) != 1:
-            names = ", ".join(f"{item.name} {item.dtype} {item.shape}" for item in found[:9]) or "none"
-            raise DataError(f"{path}: expected a data set `images`, found {names}; save the images under that name")
+            names = (
+                ", ".join(f"{item.name} {item.dtype} {item.shape}" for item in found[:9]) or "none"
+            )
+            raise DataError(
+                f"{path}: expected a data set `images`, found {names}; save the images under that"
+                " name"
+            )
         images = of_bytes[0]
     check_dataset(h5py, images, path)
     return images
@@ -145,24 +175,36 @@ def _open(h5py: Any, group: Any, name: str, path: Path, links: int = MAX_LINKS) 
             item = item[part]
         elif kind == h5py.h5l.TYPE_SOFT and links:
             target = item.id.links.get_val(step).decode("utf-8", "surrogateescape")
-            item = _open(h5py, item.file["/"] if target.startswith("/") else item, target, path, links - 1)
+            item = _open(
+                h5py, item.file["/"] if target.startswith("/") else item, target, path, links - 1
+            )
         else:
-            raise DataError(f"{path}: {part} is a link to another file, or to itself; copy what it means into this file")
+            raise DataError(
+                f"{path}: {part} is a link to another file, or to itself; copy what it means into"
+                " this file"
+            )
     return item
 
 
 def _datasets(h5py: Any, file: Any, path: Path) -> list[Any]:
-    """Every data set of a file, at whatever depth: groups are looked into one after the other, and each only once."""
+    """Every data set of a file, at whatever depth: groups are looked into one after the other, and
+    each only once.
+    """
     found, groups, seen = [], [file["/"]], {file["/"].id}
     for group in groups:
         names: list[bytes] = []
-        group.id.links.iterate(lambda name, names=names: names.append(name) if len(names) <= MAX_OBJECTS else True)
+        group.id.links.iterate(
+            lambda name, names=names: names.append(name) if len(names) <= MAX_OBJECTS else True
+        )
         for name in names:
             if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
                 continue
             item = group[name]
             if len(seen) > MAX_OBJECTS:
-                raise DataError(f"{path}: more than {MAX_OBJECTS} objects and no data set `images`; name the images so")
+                raise DataError(
+                    f"{path}: more than {MAX_OBJECTS} objects and no data set `images`; name the"
+                    " images so"
+                )
             if item.id not in seen:
                 seen.add(item.id)
                 if isinstance(item, h5py.Group):
@@ -179,10 +221,16 @@ def _unreadable(path: Path, error: Exception) -> DataError:
         return DataError(f"{path}: may not be read; check its permissions")
     if isinstance(error, BlockingIOError):
         return DataError(
-            f"{path}: another process has it open for writing; wait until that has closed it, or, if none has, set"
+            f"{path}: another process has it open for writing; wait until that has closed it, or,"
+            " if none has, set"
             " HDF5_USE_FILE_LOCKING=FALSE in the environment"
         )
     if isinstance(error, OSError) and error.errno in NO_LOCKS:
-        return DataError(f"{path}: its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE in the environment")
+        return DataError(
+            f"{path}: its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE in the"
+            " environment"
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"{path}: cannot be read as HDF5: {reason}; is the file complete? Make it again")
+    return DataError(
+        f"{path}: cannot be read as HDF5: {reason}; is the file complete? Make it again"
+    )

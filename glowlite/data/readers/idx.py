@@ -1,6 +1,8 @@
-"""MNIST, Fashion-MNIST, EMNIST and their like: idx files, plain or .gz, in a folder of their own split, or one of images.
+"""MNIST, Fashion-MNIST, EMNIST and their like: idx files, plain or .gz, in a folder of their own
+split, or one of images.
 
-An idx file: a magic number, 0x0803 for images and 0x0801 for labels, their sizes, all big-endian 32 bits, and bytes.
+An idx file: a magic number, 0x0803 for images and 0x0801 for labels, their sizes, all big-endian 32
+bits, and bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import open_regular
 
 IMAGES, LABELS = 0x0803, 0x0801  # the last byte is the number of axes
-NAME = re.compile(r"(.*-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")  # its set, its part, its kind
+# its set, its part, its kind
+NAME = re.compile(r"(.*-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 TRAIN, HELD_OUT = "train", "t10k"
 RAW = "raw"  # where torchvision has them: MNIST/raw
 DIGITS = 10
@@ -40,22 +43,29 @@ def recognises(path: Path) -> bool:
 
 
 def read_idx(path: Path) -> Reading:
-    """Grey images (N, H, W, 1) in memory. From a folder, t10k-* are held out, and labels, if both are there, attributes.
+    """Grey images (N, H, W, 1) in memory.
 
-    The folder may be torchvision's, with the files in MNIST/raw; a set may have a name, as in emnist-letters-train-*.
-    Raises DataError for a file that is missing, damaged, or would unpack to more than a quarter of this machine's memory.
+    From a folder, t10k-* are held out, and labels, if both are there, attributes. The folder may be
+    torchvision's, with the files in MNIST/raw; a set may have a name, as in emnist-letters-train-*.
+    Raises DataError for a file that is missing, damaged, or would unpack to more than a quarter of
+    this machine's memory.
     """
     if not path.is_dir():
         check_is_file(path)
         turned = path.name.lower().startswith("emnist")
-        return Reading(array_images(_images(path, turned), str(path)), notes=(TURNED,) if turned else ())
+        return Reading(
+            array_images(_images(path, turned), str(path)), notes=(TURNED,) if turned else ()
+        )
     name, files = _one_set(path)
     turned = name.startswith("emnist")
     images, labels = [], []
     for part in (TRAIN, HELD_OUT):
         file = files.get((part, "images"))
         if file is None:
-            raise DataError(f"{path}: no {name}{part}-images-idx3-ubyte or .gz there; get it, or name a file of images")
+            raise DataError(
+                f"{path}: no {name}{part}-images-idx3-ubyte or .gz there; get it, or name a file of"
+                " images"
+            )
         images.append(array_images(_images(file, turned), str(file)))
         if (part, "labels") in files:
             labels.append(_labels(files[part, "labels"], len(images[-1])))
@@ -64,29 +74,42 @@ def read_idx(path: Path) -> Reading:
         return Reading(images[0], images[1], notes=notes)
     count = max(DIGITS, *(int(values.max()) + 1 for values in labels))
     one_hot = [np.eye(count, dtype=bool)[values] for values in labels]
-    return Reading(images[0], images[1], tuple(map(str, range(count))), one_hot[0], one_hot[1], notes)
+    return Reading(
+        images[0], images[1], tuple(map(str, range(count))), one_hot[0], one_hot[1], notes
+    )
 
 
 def _one_set(path: Path) -> tuple[str, Files]:
-    """The set of a folder: how the names of its files begin, and its files. Raises DataError for none and for several."""
+    """The set of a folder: how the names of its files begin, and its files.
+
+    Raises DataError for none and for several.
+    """
     sets = _sets(path)
     if not sets:
-        raise DataError(f"{path}: no {TRAIN}-images-idx3-ubyte or .gz in this folder; get it, or name a file of images")
+        raise DataError(
+            f"{path}: no {TRAIN}-images-idx3-ubyte or .gz in this folder; get it, or name a file of"
+            " images"
+        )
     if len(sets) > 1:
         several = ", ".join(f"{folder / name}*" for folder, name in list(sets)[:3])
-        raise DataError(f"{path}: has several sets, {several}; move one into a folder of its own, and name that")
+        raise DataError(
+            f"{path}: has several sets, {several}; move one into a folder of its own, and name that"
+        )
     (((_, name), files),) = sets.items()
     return name, files
 
 
 def _sets(path: Path) -> dict[tuple[Path, str], Files]:
-    """The sets of idx files by folder and name: in `path`, or else in raw below it, or in the folders MNIST/raw."""
+    """The sets of idx files by folder and name: in `path`, or else in raw below it, or in the
+    folders MNIST/raw.
+    """
     for folders in ((path,), (path / RAW,), sorted(path.glob(f"*/{RAW}"))):
         sets: dict[tuple[Path, str], Files] = defaultdict(dict)
         for folder in folders:
             if not folder.is_dir() or is_hidden(folder.parent.name):
                 continue
-            for file in sorted(folder.iterdir(), reverse=True):  # a plain one after, and so in place of, its .gz
+            # a plain one after, and so in place of, its .gz
+            for file in sorted(folder.iterdir(), reverse=True):
                 match = NAME.fullmatch(file.name.lower())
                 if match and not is_hidden(file.name) and file.is_file():
                     part = TRAIN if match[2] == TRAIN else HELD_OUT
@@ -106,13 +129,17 @@ def _labels(path: Path, count: int) -> np.ndarray:
     labels = _read(path, LABELS)
     if len(labels) != count:
         raise DataError(
-            f"{path}: expected {count} labels, one per image, got {len(labels)}; get images and labels from one place"
+            f"{path}: expected {count} labels, one per image, got {len(labels)}; get images and"
+            " labels from one place"
         )
     return labels
 
 
 def _read(path: Path, magic: int) -> np.ndarray:
-    """uint8 (N, H, W), or (N,) of labels. Unpacks what the header says, and a byte more, to see whether it is right."""
+    """uint8 (N, H, W), or (N,) of labels.
+
+    Unpacks what the header says, and a byte more, to see whether it is right.
+    """
     axes = magic & 0xFF
     try:
         with open_regular(path, DataError) as packed:
@@ -121,21 +148,33 @@ def _read(path: Path, magic: int) -> np.ndarray:
             found = int.from_bytes(header[:4], "big")
             if len(header) >= 4 and found != magic:
                 kind = "images" if magic == IMAGES else "labels"
-                raise DataError(f"{path}: magic number 0x{found:08x}, expected 0x{magic:08x} of an idx file of {kind}")
+                raise DataError(
+                    f"{path}: magic number 0x{found:08x}, expected 0x{magic:08x} of an idx file of"
+                    f" {kind}"
+                )
             if len(header) < 4 + 4 * axes:
                 raise DataError(f"{path}: is truncated within its header; get it again")
             shape = struct.unpack(f">{axes}I", header[4:])
             size, there = prod(shape), available_bytes()
             if size > there / 4:
                 raise DataError(
-                    f"{path}: its header says {shape}, {size / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB"
+                    f"{path}: its header says {shape}, {size / 2**30:.1f} GiB, and this machine has"
+                    f" {there / 2**30:.1f} GiB"
                     " of memory; if it is not damaged, save the images as .npy"
                 )
             content = file.read(size + 1)
     except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: cannot be read: {reason}; is the file complete? Get it again") from None
+        raise DataError(
+            f"{path}: cannot be read: {reason}; is the file complete? Get it again"
+        ) from None
     if len(content) != size:
-        state = f"is truncated after {len(content)} bytes" if len(content) < size else "is damaged: it goes on after them"
-        raise DataError(f"{path}: its header says {shape}, {size} bytes, but it {state}; get it again")
+        state = (
+            f"is truncated after {len(content)} bytes"
+            if len(content) < size
+            else "is damaged: it goes on after them"
+        )
+        raise DataError(
+            f"{path}: its header says {shape}, {size} bytes, but it {state}; get it again"
+        )
     return np.frombuffer(content, np.uint8).reshape(shape)

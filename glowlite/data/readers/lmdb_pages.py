@@ -1,12 +1,14 @@
-"""An LMDB, read where it lies. Its own library maps the file and trusts every number in it: one that is wrong, or a file
-that is cut short, ends the process. Here each number is checked, and each page read when it is needed.
+"""An LMDB, read where it lies.
 
-A data.mdb is an array of pages, in the byte order of its machine. The first two describe it, the newer of them in force:
-at byte 16 the magic number, 20 the version, 40 the page size, 92 flags and depth of the tree, 128 its root, 136 the last
-page, 144 the transaction. Others begin with their number (8 bytes), and at 10, 12, 14 have their kind, and the bounds of
-their free space; from byte 16 up to there lie pointers to nodes, 2 bytes each. A node: size of its data or, in a branch, a
-page (6 bytes; in a leaf 4, and 2 of flags), size of its key (2), key, data or, if they are large, the number of their first
-page, where they begin at byte 16.
+Its own library maps the file and trusts every number in it: one that is wrong, or a file that is
+cut short, ends the process. Here each number is checked, and each page read when it is needed. A
+data.mdb is an array of pages, in the byte order of its machine. The first two describe it, the
+newer of them in force: at byte 16 the magic number, 20 the version, 40 the page size, 92 flags and
+depth of the tree, 128 its root, 136 the last page, 144 the transaction. Others begin with their
+number (8 bytes), and at 10, 12, 14 have their kind, and the bounds of their free space; from byte
+16 up to there lie pointers to nodes, 2 bytes each. A node: size of its data or, in a branch, a page
+(6 bytes; in a leaf 4, and 2 of flags), size of its key (2), key, data or, if they are large, the
+number of their first page, where they begin at byte 16.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ DEEPEST = 32  # levels of the tree; LMDB itself walks no deeper
 class Lmdb:
     """The keys and values of a data.mdb, in the order of its keys. From any thread.
 
-    Raises DataError for a file that is none, is shorter than it says, or has a damaged tree.
-    Cost: one look at the tree, which is less than a hundredth of a database of pictures, and 24 bytes per value and its key.
+    Raises DataError for a file that is none, is shorter than it says, or has a damaged tree. Cost:
+    one look at the tree, which is less than a hundredth of a database of pictures, and 24 bytes per
+    value and its key.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,9 +42,12 @@ class Lmdb:
         try:
             self._file = RandomAccess(path, DataError)
         except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+            raise DataError(
+                f"{path}: cannot be read: {error.strerror}; check its permissions"
+            ) from None
         self._page, self._last = 0, 0
-        self._joined, self._ends = bytearray(), array("q", [0])  # 3 million keys as Python objects would take 200 MB
+        # 3 million keys as Python objects would take 200 MB
+        self._joined, self._ends = bytearray(), array("q", [0])
         self._starts, self._sizes = array("q"), array("q")  # where values lie in the file
         root, depth = self._describe()
         level, seen = [root] if depth else [], 0
@@ -75,14 +81,18 @@ class Lmdb:
         if _number(first, "I", 16) != MAGIC or not 512 <= page <= 1 << 16 or page & (page - 1):
             raise self._none()
         if _number(first, "I", 20) != VERSION:
-            raise DataError(f"{self.path}: is an LMDB of version {_number(first, 'I', 20)}, expected {VERSION}")
+            raise DataError(
+                f"{self.path}: is an LMDB of version {_number(first, 'I', 20)}, expected {VERSION}"
+            )
         if size < 2 * page:
             raise self._truncated(2 * page)
         second = self._read(page, DESCRIPTION)
         if any(_number(first, "I", at) != _number(second, "I", at) for at in (16, 20, 40)):
             raise self._damaged("its first two pages differ")
         newer = max(first, second, key=lambda description: _number(description, "Q", 144))
-        flags, depth, root, last = (_number(newer, *field) for field in (("H", 92), ("H", 94), ("Q", 128), ("Q", 136)))
+        flags, depth, root, last = (
+            _number(newer, *field) for field in (("H", 92), ("H", 94), ("Q", 128), ("Q", 136))
+        )
         if last >= size // page:
             raise self._truncated((last + 1) * page)
         if flags or depth > DEEPEST:
@@ -97,7 +107,8 @@ class Lmdb:
         kind, lower, upper = (int(words[i]) for i in (5, 6, 7))
         sound = _number(page, "Q", 0) == number and kind == (LEAF if is_leaf else BRANCH)
         sound &= HEADER + (2 if is_leaf else 4) <= lower <= upper <= size and lower % 2 == 0
-        at = words[HEADER // 2 : lower // 2].astype(np.int64) if sound else np.zeros(0, np.int64)  # of the nodes
+        # of the nodes
+        at = words[HEADER // 2 : lower // 2].astype(np.int64) if sound else np.zeros(0, np.int64)
         if not (sound and (at >= upper).all() and (at <= size - 8).all() and (at % 2 == 0).all()):
             raise self._damaged(f"page {number} is out of order")
         low, high, flags, keys = (words[at // 2 + i].astype(np.int64) for i in range(4))
@@ -132,10 +143,15 @@ class Lmdb:
         return DataError(f"{self.path}: is not an LMDB, or a damaged one; get it again")
 
     def _truncated(self, expected: int) -> DataError:
-        return DataError(f"{self.path}: is truncated: it has {self._file.size} bytes, expected {expected}; get it again")
+        return DataError(
+            f"{self.path}: is truncated: it has {self._file.size} bytes, expected {expected}; get"
+            " it again"
+        )
 
     def _damaged(self, reason: str) -> DataError:
-        return DataError(f"{self.path}: is damaged, or of another kind than LSUN's: {reason}; get it again")
+        return DataError(
+            f"{self.path}: is damaged, or of another kind than LSUN's: {reason}; get it again"
+        )
 
 
 def _number(page: np.ndarray, kind: str, at: int) -> int:

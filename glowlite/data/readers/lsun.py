@@ -26,15 +26,23 @@ def recognises(path: Path) -> bool:
 def read_lsun(path: Path) -> Reading:
     """The pictures of an LMDB, decoded when they are needed, in the order of their keys.
 
-    Of a NAME_train_lmdb, or of the folder above it, the pictures of NAME_val_lmdb beside it, if there, are held out.
-    Raises DataError for what is missing, damaged or empty. Cost: 50 bytes of memory a picture.
+    Of a NAME_train_lmdb, or of the folder above it, the pictures of NAME_val_lmdb beside it, if
+    there, are held out. Raises DataError for what is missing, damaged or empty. Cost: 50 bytes of
+    memory a picture.
     """
     train = path
     if not (path / DATA).is_file():
         found = _sets(path)
         if len(found) != 1:
-            several = f"{found[0].name} and {found[1].name}: name one" if found else f"no {DATA}, and no NAME{TRAIN}"
-            raise DataError(f"{path}: expected a folder of one LMDB, or of one of LSUN's sets; there is {several}")
+            several = (
+                f"{found[0].name} and {found[1].name}: name one"
+                if found
+                else f"no {DATA}, and no NAME{TRAIN}"
+            )
+            raise DataError(
+                f"{path}: expected a folder of one LMDB, or of one of LSUN's sets;"
+                f" there is {several}"
+            )
         train = found[0]
     name = train.resolve().name
     held_out = train.resolve().with_name(name.removesuffix(TRAIN) + HELD_OUT)
@@ -65,9 +73,12 @@ class LmdbPictures(Pictures):
     def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
         if self.values.size(row) > LARGEST:
             raise DataError(
-                f"{self.name(row)}: has {self.values.size(row)} bytes, too many for a picture; get the LMDB again"
+                f"{self.name(row)}: has {self.values.size(row)} bytes, too many for a picture; get"
+                " the LMDB again"
             )
-        return read_picture(io.BytesIO(self.values.value(row)), self.name(row), keep_alpha=keep_alpha)
+        return read_picture(
+            io.BytesIO(self.values.value(row)), self.name(row), keep_alpha=keep_alpha
+        )
 
     def content(self, rows: np.ndarray) -> bytes:
         return b"".join(self.values.value(int(row)) for row in rows)

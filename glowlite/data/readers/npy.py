@@ -1,7 +1,9 @@
-"""NumPy's .npy format: a header of text, then numbers. Rows of a file are read when they are needed, and never mapped.
+"""NumPy's .npy format: a header of text, then numbers.
 
-A mapped file that another process cuts short ends this one without a word (SIGBUS); a reading that comes up short is an
-error like any other. Nor is the header run as Python: it is matched, and what it says is held against the file's size.
+Rows of a file are read when they are needed, and never mapped. A mapped file that another process
+cuts short ends this one without a word (SIGBUS); a reading that comes up short is an error like any
+other. Nor is the header run as Python: it is matched, and what it says is held against the file's
+size.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ ENTRY = (
     rf"(?:{QUOTED.format('descr')}(?:['\"](?P<descr>[^'\"]{{1,64}})['\"]|(?P<records>\[[^{{}}]*\]))"
     rf"|{QUOTED.format('fortran_order')}(?P<fortran>True|False)|{QUOTED.format('shape')}{NUMBERS})"
 )
-NUMBER_TYPE = re.compile(r"[<>|=]?(?:[biufcSUVMm][1-9]\d{0,4}|\?|(?:bool|u?int|float|complex)\d{0,3})")
+NUMBER_TYPE = re.compile(
+    r"[<>|=]?(?:[biufcSUVMm][1-9]\d{0,4}|\?|(?:bool|u?int|float|complex)\d{0,3})"
+)
 
 
 @dataclass(frozen=True)
 class Header:
-    """An array of numbers in a file: `dtype`, `shape`, whether its first axis is fastest, and bytes before it."""
+    """An array of numbers in a file: `dtype`, `shape`, whether its first axis is fastest, and bytes
+    before it.
+    """
 
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -43,7 +49,10 @@ class Header:
 
 
 def read_npy_header(file: IO[bytes], source: str) -> Header:
-    """The header at the beginning of a stream, which then stands at the numbers. Raises DataError, naming `source`."""
+    """The header at the beginning of a stream, which then stands at the numbers.
+
+    Raises DataError, naming `source`.
+    """
     magic = file.read(8)
     size = 2 if magic[6:7] == b"\x01" else 4
     length = int.from_bytes(file.read(size), "little")
@@ -55,9 +64,14 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
         raise _damaged(source, "its header is not a description of an array")
     descr, axes = found["descr"], re.findall(r"\d+", found["shape"] or "")
     if descr is None:
-        raise DataError(f"{source}: expected uint8 images (N, H, W, C), got records of several fields; save one of them")
+        raise DataError(
+            f"{source}: expected uint8 images (N, H, W, C), got records of several fields; save one"
+            " of them"
+        )
     if descr.lstrip("<>|=") in ("O", "O8", "object"):
-        raise DataError(f"{source}: holds pickled objects, which are never loaded; save an array of numbers")
+        raise DataError(
+            f"{source}: holds pickled objects, which are never loaded; save an array of numbers"
+        )
     try:
         dtype = np.dtype(descr) if NUMBER_TYPE.fullmatch(descr) else None
     except TypeError:
@@ -68,7 +82,10 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
 
 
 def _entries(text: str) -> dict[str, str | None] | None:
-    """`descr` (or None, of records), `fortran` and `shape` as they stand in a header; None if it is none."""
+    """`descr` (or None, of records), `fortran` and `shape` as they stand in a header.
+
+    None if it is none.
+    """
     text = text.strip()
     found: dict[str, str | None] = {}
     at = 1
@@ -85,14 +102,17 @@ def _entries(text: str) -> dict[str, str | None] | None:
 def in_order(numbers: np.ndarray, header: Header) -> np.ndarray:
     """The array of a header, from all its bytes, flat."""
     flat = numbers.view(header.dtype)
-    return flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
+    return (
+        flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
+    )
 
 
 class FileArray:
-    """The array of an .npy file, (N, ...), of any type. From any thread: each reading says where it begins.
+    """The array of an .npy file, (N, ...), of any type.
 
-    The file stays open, so that a new one in its place is not mistaken for it. Raises DataError for what is no .npy file,
-    or shorter than its header says. Cost of a row: a system call, some 10 microseconds; rows in a sequence share one.
+    From any thread: each reading says where it begins. The file stays open, so that a new one in
+    its place is not mistaken for it. Raises DataError for what is no .npy file, or shorter than its
+    header says. Cost of a row: a system call, some 10 microseconds; rows in a sequence share one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,16 +120,26 @@ class FileArray:
         with open_regular(path, DataError) as file:
             self.header = read_npy_header(file, str(path))
         self._file = RandomAccess(path, DataError)
-        self.shape, self.dtype, self.ndim = self.header.shape, self.header.dtype, len(self.header.shape)
+        self.shape, self.dtype, self.ndim = (
+            self.header.shape,
+            self.header.dtype,
+            len(self.header.shape),
+        )
         self._check_size()
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """The rows (n,) in memory of their own, (n, ...). Raises DataError where the file has become shorter."""
+        """The rows (n,) in memory of their own, (n, ...).
+
+        Raises DataError where the file has become shorter.
+        """
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        content, row = found.reshape(-1).view(np.uint8).data, prod(self.shape[1:]) * self.dtype.itemsize
+        content, row = (
+            found.reshape(-1).view(np.uint8).data,
+            prod(self.shape[1:]) * self.dtype.itemsize,
+        )
         ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1), len(rows)]
         for start, end in zip([0, *ends], ends):  # rows that follow each other
             if start < end:
@@ -131,10 +161,13 @@ class FileArray:
         size, expected = self._file.size, self.header.offset + self.header.nbytes
         if size < expected:
             raise DataError(
-                f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, and it ends after {size};"
+                f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, and it"
+                f" ends after {size};"
                 " is the file complete? Make it again"
             )
 
 
 def _damaged(source: str, reason: str) -> DataError:
-    return DataError(f"{source}: cannot be read as .npy: {reason}; is the file complete? Make it again")
+    return DataError(
+        f"{source}: cannot be read as .npy: {reason}; is the file complete? Make it again"
+    )

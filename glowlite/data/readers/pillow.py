@@ -1,6 +1,7 @@
-"""One picture, from a file or from bytes, by Pillow, which is imported when one is read. One rule for all of glowlite:
+"""One picture, from a file or from bytes, by Pillow, which is imported when one is read.
 
-the first frame, turned as EXIF says, what is transparent laid on white, greys of 16 bits rounded to 8, all else as colours.
+One rule for all of glowlite: the first frame, turned as EXIF says, what is transparent laid on
+white, greys of 16 bits rounded to 8, all else as colours.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from glowlite.arrays.machine import available_bytes
 from glowlite.errors import DataError
 from glowlite.files.inputs import open_regular
 
-SKIP = "fix or remove it (python -m glowlite.data lists all), or pass over such images with --skip-corrupt"
+SKIP = (
+    "fix or remove it (python -m glowlite.data lists all), or pass over such images"
+    " with --skip-corrupt"
+)
 WHITE = "what is transparent laid on white"
 SIXTEEN = "16 bits per value, rounded to 8"
 FRAMES = "the first of its frames"
@@ -28,10 +32,11 @@ UNTURNED = "EXIF cannot be read, so not turned"
 SEE_THROUGH = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # of EXIF
 TURNS = {
-    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE",
-    8: "ROTATE_90",
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+    7: "TRANSVERSE", 8: "ROTATE_90",
 }  # fmt: skip
-NOT_READ = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow hands these to other programs, or only names them
+# Pillow hands these to other programs, or only names them
+NOT_READ = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 WARNERS = r"PIL\.|glowlite\.data\."  # modules
 BYTES_A_PIXEL = 16  # while a picture is decoded, turned and laid on white
 LARGE = 1 << 25  # pixels of a picture that is decoded alone, whatever the number of threads
@@ -41,10 +46,12 @@ _alone = threading.Lock()
 def read_picture(
     file: Path | BinaryIO, name: str | None = None, advice: str = SKIP, keep_alpha: bool = False
 ) -> tuple[np.ndarray, list[str]]:
-    """uint8 (h, w, 1) for a grey picture, (h, w, 3) for any other; and what was done to it, a few words each.
+    """uint8 (h, w, 1) for a grey picture, (h, w, 3) for any other; and what was done to it, a few
+    words each.
 
-    `keep_alpha`: what is transparent is not laid on white, but the last of 2 or 4 channels. Raises DataError, with
-    `advice`, for what is not a picture, not a regular file, damaged, too large for Pillow or memory, or floating point.
+    `keep_alpha`: what is transparent is not laid on white, but the last of 2 or 4 channels. Raises
+    DataError, with `advice`, for what is not a picture, not a regular file, damaged, too large for
+    Pillow or memory, or floating point.
     """
     Image = pil_image()
     name = str(file) if name is None else name
@@ -58,8 +65,11 @@ def read_picture(
         raise  # it is a ValueError, too
     except Image.DecompressionBombError:
         most = 2 * Image.MAX_IMAGE_PIXELS
-        raise DataError(f"{name}: more than {most} pixels, which Pillow refuses; make it smaller") from None
-    except Exception as error:  # Pillow's decoders answer damage with whatever came up: struct.error, KeyError, ...
+        raise DataError(
+            f"{name}: more than {most} pixels, which Pillow refuses; make it smaller"
+        ) from None
+    # Pillow's decoders answer damage with whatever came up: struct.error, KeyError, ...
+    except Exception as error:
         raise unreadable(name, error, advice) from None
 
 
@@ -89,12 +99,17 @@ def formats() -> list[str]:
 def extensions() -> frozenset[str]:
     """The suffixes, such as `.png`, of the files that this Pillow reads."""
     known = set(formats())
-    return frozenset(suffix for suffix, name in pil_image().registered_extensions().items() if name in known)
+    return frozenset(
+        suffix for suffix, name in pil_image().registered_extensions().items() if name in known
+    )
 
 
 @contextmanager
 def opened(file: Path | BinaryIO) -> Iterator[Any]:
-    """A picture whose header is read. A path must be of a regular file: a named pipe is not waited for."""
+    """A picture whose header is read.
+
+    A path must be of a regular file: a named pipe is not waited for.
+    """
     Image, known = pil_image(), formats()
     door = open_regular(file, DataError) if isinstance(file, Path) else nullcontext(file)
     with door as stream, Image.open(stream, formats=known) as image:
@@ -102,11 +117,14 @@ def opened(file: Path | BinaryIO) -> Iterator[Any]:
 
 
 def pil_image() -> Any:
-    """PIL.Image, without its warnings: they do not name the picture, and where warnings are errors they would refuse it."""
+    """PIL.Image, without its warnings: they do not name the picture, and where warnings are errors
+    they would refuse it.
+    """
     from PIL import Image
 
     first = warnings.filters[0] if warnings.filters else None
-    if first is None or getattr(first[3], "pattern", "") != WARNERS:  # another one may have come before it
+    # another one may have come before it
+    if first is None or getattr(first[3], "pattern", "") != WARNERS:
         warnings.filterwarnings("ignore", module=WARNERS)
     return Image
 
@@ -127,7 +145,8 @@ def _check_memory(name: str, pixels: int) -> None:
     need, there = pixels * BYTES_A_PIXEL, available_bytes()
     if need > there / 2:
         raise DataError(
-            f"{name}: takes {need / 2**30:.1f} GiB while it is decoded, and this machine has {there / 2**30:.1f} GiB of"
+            f"{name}: takes {need / 2**30:.1f} GiB while it is decoded, and this machine has"
+            f" {there / 2**30:.1f} GiB of"
             " memory; make it smaller"
         )
 
@@ -177,10 +196,15 @@ def _turned(image: Any) -> tuple[Any, list[str]]:
 
 
 def _eight_bits(picture: Any, name: str) -> Any:
-    """Greys of 16 bits, of whatever type Pillow gave them, as Pillow's L, or LA where one value is transparent."""
+    """Greys of 16 bits, of whatever type Pillow gave them, as Pillow's L, or LA where one value is
+    transparent.
+    """
     Image, values = pil_image(), np.asarray(picture)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise DataError(f"{name}: expected greys of 8 or 16 bits, got {values.dtype} up to {values.max()}; convert it")
+        raise DataError(
+            f"{name}: expected greys of 8 or 16 bits, got {values.dtype} up to {values.max()};"
+            " convert it"
+        )
     grey = Image.fromarray(np.rint(values / 257).astype(np.uint8))  # 65535 = 255 * 257
     hidden = picture.info.get("transparency")
     if isinstance(hidden, int):
@@ -189,7 +213,10 @@ def _eight_bits(picture: Any, name: str) -> Any:
 
 
 def _alpha_of_bmp(image: Any) -> Any:
-    """The fourth bytes of a BMP of 32 bits per pixel, which Pillow drops, as its image L; None where they hold nothing."""
+    """The fourth bytes of a BMP of 32 bits per pixel, which Pillow drops, as its image L.
+
+    None where they hold nothing.
+    """
     tile = image.tile[0] if image.format in ("BMP", "DIB") and image.tile else None
     if tile is None or tile[0] != "raw" or tile[3][0] != "BGRX":
         return None
@@ -204,7 +231,10 @@ def _alpha_of_bmp(image: Any) -> Any:
 
 
 def _scale_transparency(image: Any) -> None:
-    """A PNG of 2 or 4 bits of grey says which of 4 or 16 values is transparent; Pillow widens the pixels, not that."""
+    """A PNG of 2 or 4 bits of grey says which of 4 or 16 values is transparent.
+
+    Pillow widens the pixels, not that.
+    """
     raw = image.tile[0][3] if image.tile else None
     scale = {"L;2": 85, "L;4": 17}.get(raw) if isinstance(raw, str) else None
     if scale and isinstance(image.info.get("transparency"), int):
