@@ -18,7 +18,9 @@ GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a
 LOWER_TEMPERATURE = "lower --temperature"  # advice where samples are not finite
 
 
-def temperature_sheet(model: Glow, n_bits: int, n: int, temperatures: Sequence[float], seed: int) -> np.ndarray:
+def temperature_sheet(
+    model: Glow, n_bits: int, n: int, temperatures: Sequence[float], seed: int
+) -> np.ndarray:
     """Draw a row of n samples at each temperature, from the same noise: a sheet, uint8 (h, w, 3).
 
     Samples that are not finite are crossed out, and said on stderr. Cost: n inverse passes per row.

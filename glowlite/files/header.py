@@ -1,8 +1,9 @@
-"""What the header of a model file may say: the form of every field, checked as a whole before a model is made from it.
+"""What the header of a model file may say: the form of every field, checked as a whole before a
+model is made from it.
 
 A Glow's file has `config`, that of a flow of one's own `flow`, and each `seed`, `initialized` and
-`n_bits`; a checkpoint has, beside them, all that a run goes on from. Other fields may hold any JSON.
-Arrays: those of the model by their paths, and those of STATE, see files/saved_weights.py.
+`n_bits`; a checkpoint has, beside them, all that a run goes on from. Other fields may hold any
+JSON. Arrays: those of the model by their paths, and those of STATE, see files/saved_weights.py.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ from glowlite.files.schema import (  # fmt: skip
 
 MAX_AXES = 32  # of an array
 COUNT = whole(0, STEPS)
-OPTIONS = record(optional={"data": text(), "n_bits": whole(1, 8)}, others=scalar)  # of training, by name
-SOURCE = record(optional={"options": OPTIONS, "data": text()}, others=plain)  # what a run was begun with
+OPTIONS = record(
+    optional={"data": text(), "n_bits": whole(1, 8)}, others=scalar
+)  # of training, by name
+SOURCE = record(
+    optional={"options": OPTIONS, "data": text()}, others=plain
+)  # what a run was begun with
 TRAINING_STATE = record(
     {
         "step": COUNT,
@@ -46,7 +51,10 @@ TRAINING_STATE = record(
     }
 )
 SHAPE = list_of(whole(1, STEPS), most=MAX_AXES)
-FLOW = record({"base": text(), "event_shape": maybe(SHAPE), "latent_shapes": maybe(list_of(SHAPE))}, others=plain)
+FLOW = record(
+    {"base": text(), "event_shape": maybe(SHAPE), "latent_shapes": maybe(list_of(SHAPE))},
+    others=plain,
+)
 MODEL = {"seed": whole(0, MAX_SEED), "initialized": flag}
 OWN = ("config", "flow", "seed", "initialized", "n_bits")  # what becomes of the model itself
 KNOWN = {

@@ -22,7 +22,9 @@ def named_arrays(store: ParameterStore) -> dict[str, np.ndarray]:
 
 
 def weights_in(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of the model among `arrays`, and the dtype of the model: their floating type, float32 for float16."""
+    """The arrays of the model among `arrays`, and the dtype of the model: their floating type,
+    float32 for float16.
+    """
     model = {name: array for name, array in arrays.items() if not name.startswith(STATE)}
     floats = {array.dtype.name for array in model.values() if array.dtype.kind == "f"}
     if len(floats) != 1:
@@ -30,53 +32,76 @@ def weights_in(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.
     return model, floats.pop().replace("float16", "float32")
 
 
-def averaged(store: ParameterStore, arrays: dict[str, np.ndarray], header: dict[str, Any], path: Path) -> np.ndarray | None:
-    """theta of the averaged weights in a file, (P,) on the host, of `store`; None where it holds no average.
+def averaged(
+    store: ParameterStore, arrays: dict[str, np.ndarray], header: dict[str, Any], path: Path
+) -> np.ndarray | None:
+    """theta of the averaged weights in a file, (P,) on the host, of `store`.
 
-    Raises GlowliteError where what the file says of its average does not fit the model.
+    None where it holds no average. Raises GlowliteError where what the file says of its average
+    does not fit the model.
     """
     average = header.get("average")
     if average is None or average["updates"] == 0:  # there is none before the first update
         return None
     if header.get("parameters") != list(store.parameters):
-        raise GlowliteError(f"{path}: header: parameters are not those of the model, in their order")
+        raise GlowliteError(
+            f"{path}: header: parameters are not those of the model, in their order"
+        )
     check_vector(store, arrays, AVERAGE, path)
     theta: np.ndarray = arrays[AVERAGE] / (1 - average["decay"] ** average["updates"])
     return theta
 
 
-def check_vector(store: ParameterStore, arrays: Mapping[str, np.ndarray], name: str, path: Path) -> None:
+def check_vector(
+    store: ParameterStore, arrays: Mapping[str, np.ndarray], name: str, path: Path
+) -> None:
     """Raise GlowliteError unless `arrays[name]` is a vector such as theta, all of it finite."""
     array, expected = arrays.get(name), store.theta
     if array is None:
         raise GlowliteError(f"{path}: the array {name} is missing")
     if array.shape != expected.shape or array.dtype != expected.dtype:
-        raise GlowliteError(f"{path}: {name} must be {expected.dtype} {expected.shape}, got {array.dtype} {array.shape}")
+        raise GlowliteError(
+            f"{path}: {name} must be {expected.dtype} {expected.shape}, got {array.dtype}"
+            f" {array.shape}"
+        )
     if not np.isfinite(array).all():
         raise GlowliteError(f"{path}: {name} holds numbers that are not finite")
 
 
 def rounded(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
-    """The floating arrays in another floating type. Raises GlowliteError, naming one, where that has no room for a value."""
+    """The floating arrays in another floating type.
+
+    Raises GlowliteError, naming one, where that has no room for a value.
+    """
     if dtype not in ("float16", "float32", "float64"):
-        raise GlowliteError(f"dtype of saved weights must be float16, float32 or float64, got {dtype!r}")
+        raise GlowliteError(
+            f"dtype of saved weights must be float16, float32 or float64, got {dtype!r}"
+        )
     found = {}
     for name, array in arrays.items():
         with np.errstate(over="ignore"):  # what is lost is said below
             found[name] = array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
         if found[name] is not array and np.isinf(found[name]).any() and np.isfinite(array).all():
-            raise GlowliteError(f"{name} has values up to {abs(array).max():.1e}, too large for {dtype}; save in float32")
+            raise GlowliteError(
+                f"{name} has values up to {abs(array).max():.1e}, too large for {dtype}; save in"
+                " float32"
+            )
     return found
 
 
 def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Raise GlowliteError unless `arrays` has every parameter and constant, each of its shape and kind, and nothing else."""
-    expected = {name: (value.shape, value.dtype.kind) for name, value in store.named_values().items()}
+    """Raise GlowliteError unless `arrays` has every parameter and constant, each of its shape and
+    kind, and nothing else.
+    """
+    expected = {
+        name: (value.shape, value.dtype.kind) for name, value in store.named_values().items()
+    }
     there = {name: (array.shape, array.dtype.kind) for name, array in arrays.items()}
     wrong = {name for name in {*expected, *there} if expected.get(name) != there.get(name)}
     if wrong:
         raise GlowliteError(
-            f"{path}: {len(wrong)} arrays are missing, surplus, misshapen or of another type, such as {min(wrong)}"
+            f"{path}: {len(wrong)} arrays are missing, surplus, misshapen or of another type, such"
+            f" as {min(wrong)}"
         )
 
 
@@ -87,4 +112,6 @@ def check_constants(store: ParameterStore, arrays: dict[str, np.ndarray], path: 
         if array.dtype.kind == "f" and not (abs(array) == 1).all():
             raise GlowliteError(f"{path}: {name} must hold signs, 1 and -1")
         if array.dtype.kind != "f" and not np.array_equal(np.sort(array), np.arange(array.size)):
-            raise GlowliteError(f"{path}: {name} must be a permutation, each of 0 to {array.size - 1} once")
+            raise GlowliteError(
+                f"{path}: {name} must be a permutation, each of 0 to {array.size - 1} once"
+            )
