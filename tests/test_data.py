@@ -206,7 +206,7 @@ def write(path, kind):
         ("npy truncated", ["x.npy", "complete"]),
         ("mixed sizes", ["odd-one.png", "5x4", "5x6", "crop"]),
         ("corrupt image", ["2.png", "cannot be read"]),
-        ("no image inside", ["2.png", "no image"]),
+        ("no image inside", ["2.png", "not an image"]),
         ("floats", ["deep.tif", "float32", "8 or 16 bits"]),
         ("bomb", ["2.png", "more than 178956970 pixels", "make it smaller"]),
     ],

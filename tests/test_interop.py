@@ -240,7 +240,7 @@ def test_the_command_exits_with_1_for_a_number_that_is_off(tmp_path, name, facto
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda golden: {"a": np.zeros(3)}, "no golden file"),
+        (lambda golden: {"a": np.zeros(3)}, "not a golden file"),
         (lambda golden: without(golden, GRADIENT), GRADIENT),
         (lambda golden: without(golden, GRADIENT.replace("grad", "param")), GRADIENT[5:]),
         (lambda golden: without(golden, "z"), "no latents"),

@@ -314,7 +314,7 @@ def test_a_folder_of_pictures_is_looked_at_before_any_work(at_home, main, words,
     (at_home / "out").mkdir()
     (at_home / "out" / name).write_text("mine")
     (at_home / "a-file").write_text("mine")
-    reasons = {"out": rf"out/{name}: exists and is not a PNG", "a-file": "is a file", "a-file/x": "no folder"}
+    reasons = {"out": rf"out/{name}: exists and is not a PNG", "a-file": "is a file", "a-file/x": "not a folder"}
     for place, said in reasons.items():
         with pytest.raises(OutputError, match=said):
             main(["model.safetensors", *words, "--out", place])

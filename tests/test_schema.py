@@ -74,7 +74,7 @@ def test_a_missing_field_and_what_is_no_object_are_named():
     ],
 )
 def test_a_text_that_is_no_strict_json_is_one_line(content, said):
-    with pytest.raises(GlowliteError, match=f"^f.json: is not valid JSON .*{said}") as caught:
+    with pytest.raises(GlowliteError, match=f"^f.json: is not valid JSON: .*{said}") as caught:
         read_json(content, "f.json")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
@@ -136,7 +136,7 @@ def test_a_safetensors_file_whose_length_is_wrong_is_named(tmp_path, length):
     with pytest.raises(DamagedError, match="cannot read"), open_tensors(path):
         pass
     path.write_bytes(b"short")
-    with pytest.raises(DamagedError, match="no whole safetensors file"), open_tensors(path):
+    with pytest.raises(DamagedError, match="not a whole safetensors file"), open_tensors(path):
         pass
 
 
