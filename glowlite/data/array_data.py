@@ -1,4 +1,4 @@
-"""Data in memory, as Python has them: images of pixels, or numbers of any shape, taken as they are."""
+"""Data in memory, as Python has them: images of pixels, or numbers of any shape, as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glowlite.errors import DataError
 
 
 class ArrayRows(Images):
-    """The rows of a floating array (N, ...), such as vectors (N, D): data without pixels and levels."""
+    """The rows of a floating array (N, ...), such as vectors (N, D): data without pixels."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -27,8 +27,8 @@ class ArrayRows(Images):
 def array_dataset(x: np.ndarray, held_out: np.ndarray | None = None, name: str = "data") -> Dataset:
     """x (N, ...) to train on, and what is held out of it: a tenth of x, at most 1000, unless given.
 
-    uint8 images (N, H, W, C) or (N, H, W) are images; floating numbers of any other shape are taken as
-    they are. Raises DataError for other types, too few, and numbers that are not finite.
+    uint8 images (N, H, W, C) or (N, H, W) are images; floating numbers of any other shape are taken
+    as they are. Raises DataError for other types, too few, and numbers that are not finite.
     """
     if getattr(x, "dtype", None) == "uint8":
         images = None if held_out is None else array_images(held_out, f"{name}, held out")
@@ -37,18 +37,29 @@ def array_dataset(x: np.ndarray, held_out: np.ndarray | None = None, name: str =
     if held_out is not None:
         others = _checked(held_out, f"{name}, held out")
         if others.shape[1:] != x.shape[1:]:
-            raise DataError(f"{name}: rows are {x.shape[1:]} in training but {others.shape[1:]} held out")
+            raise DataError(
+                f"{name}: rows are {x.shape[1:]} in training but {others.shape[1:]} held out"
+            )
         return Dataset(name, ArrayRows(x), ArrayRows(others), name)
     rows = held_out_indices(len(x))
     return Dataset(name, ArrayRows(np.delete(x, rows, axis=0)), ArrayRows(x[rows]), name)
 
 
 def _checked(x: np.ndarray, name: str) -> np.ndarray:
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or x.ndim < 2 or len(x) < 2 or 0 in x.shape:
+    if (
+        not isinstance(x, np.ndarray)
+        or x.dtype.kind != "f"
+        or x.ndim < 2
+        or len(x) < 2
+        or 0 in x.shape
+    ):
         raise DataError(
-            f"{name}: expected floating numbers (N, ...) of at least 2 rows, such as vectors (N, D), or uint8"
-            f" images (N, H, W, C), got {shown(x)}"
+            f"{name}: expected floating numbers (N, ...) of at least 2 rows, such as vectors"
+            f" (N, D), or uint8 images (N, H, W, C), got {shown(x)}"
         )
     if not np.isfinite(x).all():
-        raise DataError(f"{name}: row {int(np.argwhere(~np.isfinite(x))[0, 0])} holds numbers that are not finite")
+        raise DataError(
+            f"{name}: row {int(np.argwhere(~np.isfinite(x))[0, 0])} holds numbers that are not"
+            " finite"
+        )
     return x

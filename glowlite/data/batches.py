@@ -64,7 +64,8 @@ def _sources(side: int, shift: float, draws: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Batch:
-    """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for dequantisation.
+    """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for
+    dequantisation.
 
     Of floating data (N, ...), which are taken as they are, `noise` is None.
     """
@@ -105,7 +106,11 @@ def batches(
             yield Batch(step, part.astype(dtype), None)
             continue
         part = np.ascontiguousarray(augmentation.apply(part, draws))
-        yield Batch(step, part, dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype))
+        yield Batch(
+            step,
+            part,
+            dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype),
+        )
 
 
 def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:

@@ -75,7 +75,9 @@ class RunPictures(WorkerObserver):
         last = self.folder.history[-1] if self.folder.history else None
         if last is not None and last["step"] == step and last["held_out_bits_per_dim"] is not None:
             with self._drawing():
-                save_learning_curve(self.folder.path / "learning-curve.png", self.folder.history, n_bits)
+                save_learning_curve(
+                    self.folder.path / "learning-curve.png", self.folder.history, n_bits
+                )
         if n_bits is not None and _pictures_are_due(training, self.picture_every):
             training.synchronize()
             with training.averaged():

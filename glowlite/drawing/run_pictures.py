@@ -142,7 +142,9 @@ def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) 
         add_legend(axes, names)
 
 
-def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int | None) -> None:
+def save_learning_curve(
+    path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int | None
+) -> None:
     """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
     labels = {
         "train_bits_per_dim": ("-", "training"),
@@ -160,7 +162,10 @@ def save_learning_curve(path: Path, metrics: Sequence[Mapping[str, Any]], n_bits
             m["train_bits_per_dim"] for m in metrics if m["train_bits_per_dim"] is not None
         )
         if values:
-            axes.set_ylim(top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1))
-        axes.set(xlabel="step", ylabel="bits/dim" + ("" if n_bits is None else f" at {n_bits} bits"))
+            axes.set_ylim(
+                top=values[int(0.95 * (len(values) - 1))] + 0.1 * (values[-1] - values[0] or 1)
+            )
+        unit = "bits/dim" + ("" if n_bits is None else f" at {n_bits} bits")
+        axes.set(xlabel="step", ylabel=unit)
         axes.grid(alpha=0.3)
         axes.legend()

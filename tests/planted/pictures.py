@@ -173,8 +173,8 @@ BUGS = [
     bug(
         "n_bits of the curve's axis",
         "drawing/run_pictures.py",
-        'else f" at {n_bits} bits"))\n        axes.grid',
-        'else f" at {n_bits + 1} bits"))\n        axes.grid',
+        'else f" at {n_bits} bits")',
+        'else f" at {n_bits + 1} bits")',
         CURVES,
     ),
     bug(
