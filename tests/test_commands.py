@@ -41,7 +41,7 @@ def as_command(monkeypatch):
     What it does to signals and warnings is undone.
     """
     handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
-    monkeypatch.setattr("glowlite.commands.start_up._told", [])
+    monkeypatch.setattr("glowlite.commands.start_up._answered", [])
 
     def leave(code):
         raise SystemExit(code)

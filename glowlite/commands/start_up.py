@@ -57,8 +57,8 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
-            how = {"encoding": "utf-8", "errors": "backslashreplace", "closefd": False}
-            stream = open(number, "w", **how)  # type: ignore[call-overload]  # noqa: SIM115
+            errors = "backslashreplace"
+            stream = open(number, "w", encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 
 
