@@ -69,7 +69,7 @@ def middles(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array
 
 
 def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
-    """U[0, 1) for the samples start .. start + N - 1 of batch `index`: the same whoever draws them."""
+    """U[0, 1) for the samples start .. start + N - 1 of batch `index`: the same regardless of which process draws them."""
     return uniform(seed, purpose, index, start, shape, dtype)
 
 

@@ -38,7 +38,7 @@ RECORDS = b"".join(b"\x01" + image.transpose(2, 0, 1).tobytes() for image in COL
 
 @contextmanager
 def at_most(seconds):
-    """Whoever waits for a pipe waits without end: an alarm tells."""
+    """A reader of a pipe waits without end: an alarm ends it."""
 
     def ring(*_):
         raise TimeoutError(f"not done after {seconds} s")

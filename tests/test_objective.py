@@ -1,5 +1,5 @@
 """From pixels to bits per dimension and back: ranges, worst cases,
-and the formula worked out by hand.
+and the formula derived by hand.
 """
 
 import math

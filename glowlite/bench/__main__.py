@@ -24,7 +24,7 @@ from glowlite.bench.rounds import measure
 from glowlite.bijectors.memory import Memory
 from glowlite.commands.program import Parser, at_least, run
 from glowlite.errors import GlowliteError
-from glowlite.fast.threads import MOST_THREADS, TILE_MB
+from glowlite.fast.threads import MAX_THREADS, TILE_MB
 from glowlite.files.outputs import BENCHMARK, PNG, check_folder, check_output, output
 from glowlite.models.config import CHOICES, MAX_CHANNELS, MAX_SIDE, MAX_SIZES, GlowConfig
 from glowlite.models.glow import check_room
@@ -70,7 +70,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--threads",
-        type=at_least(1, int, MOST_THREADS),
+        type=at_least(1, int, MAX_THREADS),
         default=available_cores(),
         help="of the machine's cores",
     )

@@ -24,7 +24,7 @@ from functools import cache
 from glowlite.bench.preset_jobs import SHAPES, preset_job
 from glowlite.bench.work import LevelWork, forward_flops, levels, products
 from glowlite.commands.program import Parser, run
-from glowlite.fast.cuda.launch import MOST_ELEMENTS
+from glowlite.fast.cuda.launch import MAX_ELEMENTS
 from glowlite.fast.last_step import LAST_STEP_MB
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
@@ -160,7 +160,7 @@ def largest_batch(config: GlowConfig, average: bool, gigabytes: float) -> int:
     room = gigabytes * 1e9 - vectors(config, average) - CONTEXT
     if room < FLOAT * 2.0 * parameter_count(config) or room < step_bytes(config, 1):
         return 0
-    fits, too_many = 1, MOST_ELEMENTS // largest_array(config) + 1
+    fits, too_many = 1, MAX_ELEMENTS // largest_array(config) + 1
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         if step_bytes(config, middle) <= room:

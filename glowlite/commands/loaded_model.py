@@ -25,7 +25,7 @@ from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
 from glowlite.data.own import own_image
 from glowlite.errors import GlowliteError, OutputError
-from glowlite.fast.threads import MOST_THREADS, Workers
+from glowlite.fast.threads import MAX_THREADS, Workers
 from glowlite.files.outputs import DIRECTIONS, output_path
 from glowlite.files.storage import resolve
 from glowlite.latent.directions import Directions
@@ -159,7 +159,7 @@ def add_model_options(parser: Parser) -> None:
     add("--device", default="cpu", help="cpu, gpu or gpu:k")
     add(
         "--threads",
-        type=at_least(1, int, MOST_THREADS),
+        type=at_least(1, int, MAX_THREADS),
         help="default: every core this process may use",
     )
 

@@ -15,7 +15,7 @@ from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import KINDS
 from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
-from glowlite.fast.threads import MOST_THREADS, TILE_MB
+from glowlite.fast.threads import MAX_THREADS, TILE_MB
 from glowlite.models.config import CHOICES, MAX_BOUND, MAX_SIZES, PERMUTATIONS, GlowConfig
 from glowlite.terminal import shortened
 from glowlite.training.optimizers import DECAYS, OPTIMIZERS
@@ -266,7 +266,7 @@ def _add_machine_options(parser: Parser) -> None:
         default="float32",
         help="of parameters and images",
     )
-    threads = at_least(1, int, MOST_THREADS)
+    threads = at_least(1, int, MAX_THREADS)
     add("--threads", type=threads, help="default: every core this process may use")
     tile = "megabytes of a hidden map that is worked on at a time"
     add("--tile", type=at_least(0, float), default=TILE_MB, help=tile)

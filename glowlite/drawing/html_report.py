@@ -131,7 +131,7 @@ def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
 def _png(path: Path) -> bytes | None:
     """The bytes of a regular file that begins as a PNG does, and None of anything else.
 
-    A run can come from someone else: a link in it could name any file of whoever makes the report.
+    A run can come from someone else: a link in it could name any file of the report's maker.
     """
     if path.is_symlink():
         return None

@@ -28,7 +28,7 @@ from glowlite.fast.mkl import matmul_of
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 TILE_MB = 4.0  # of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
 SMALLEST_BLOCK = 1 << 14  # numbers of a hidden map; an image of fewer is not worth two threads
 
@@ -41,8 +41,8 @@ class Workers:
     """
 
     def __init__(self, threads: int | None = None, tile_mb: float = TILE_MB, blas: str = "numpy") -> None:
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise GlowliteError(f"threads must be from 1 to {MOST_THREADS}, got {threads}; leave it out to use every core")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise GlowliteError(f"threads must be from 1 to {MAX_THREADS}, got {threads}; leave it out to use every core")
         if not 0 < tile_mb * 2**20 <= available_bytes():
             raise GlowliteError(
                 f"tile must be positive and smaller than this machine's memory, {available_bytes() / 2**20:.0f} MB,"

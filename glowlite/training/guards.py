@@ -76,7 +76,7 @@ def check_held_out(bits: float, best: float | None) -> None:
     """Raise GlowliteError if held-out bits/dim are not finite, or far above the best so far."""
     if not np.isfinite(bits) or (best is not None and bits > best + HELD_OUT_RISE):
         before = "" if best is None else f", after {best:.3f} at best"
-        raise GlowliteError(f"held-out bits/dim are {bits:.3f}{before}: the training has come apart; {ADVICE}")
+        raise GlowliteError(f"held-out bits/dim are {bits:.3f}{before}: the training has diverged; {ADVICE}")
 
 
 def condition(model: Flow) -> float:

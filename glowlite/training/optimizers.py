@@ -57,7 +57,7 @@ class Optimizer(ABC):
         """One update with `scale` * grad; grad itself is left as it is. One pass, in chunks.
 
         `scale` may be a 0-d array, float64, which on a GPU the host need not know. If it is NaN,
-        nothing is updated; the step is counted all the same, and whoever skips it takes 1 off.
+        nothing is updated; the step is counted all the same, and a caller that skips it takes 1 off.
         """
         self.steps += 1
         xp = namespace(grad)

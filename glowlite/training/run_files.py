@@ -28,7 +28,7 @@ from glowlite.files.schema import (
 from glowlite.files.schema import text as text_of
 from glowlite.training.metrics import Metrics, Timing
 
-CONFIG_MOST, LINES_MOST = 1 << 24, 1 << 30  # bytes
+MAX_CONFIG_BYTES, MAX_LINES_BYTES = 1 << 24, 1 << 30  # bytes
 OPTIONS = record({"data": text_of(), "n_bits": whole(1, 8), "steps": either(whole(1, STEPS), text_of(40))}, others=scalar)
 CONFIG = record(
     {
@@ -50,7 +50,7 @@ def line_of(kind: type[Metrics | Timing]) -> Form:
 def read_config_file(path: Path) -> dict[str, Any]:
     """The object in a config.json. Raises GlowliteError that names the field; FileNotFoundError where there is none."""
     try:
-        content = read_bytes(path, CONFIG_MOST)
+        content = read_bytes(path, MAX_CONFIG_BYTES)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -65,7 +65,7 @@ def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]
     Raises GlowliteError that names the line and the field.
     """
     try:
-        content = read_bytes(path, LINES_MOST)
+        content = read_bytes(path, MAX_LINES_BYTES)
     except FileNotFoundError:
         return []
     except OSError as error:

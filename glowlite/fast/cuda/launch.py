@@ -15,7 +15,7 @@ from glowlite.arrays.backend import Array, Namespace
 from glowlite.errors import GlowliteError
 
 BLOCK = 256  # threads
-MOST_ELEMENTS = 2**31 - 1  # of an array: kernels count them in 32 bits
+MAX_ELEMENTS = 2**31 - 1  # of an array: kernels count them in 32 bits
 TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -26,7 +26,7 @@ def launch(xp: Namespace, name: str, parameters: str, body: str, size: int, *arg
     """
     if size == 0:
         return
-    if size > MOST_ELEMENTS:
+    if size > MAX_ELEMENTS:
         raise GlowliteError(f"an array of {size} numbers is too large for one kernel: lower --batch, or raise --accumulate")
     first: Array = arguments[0]
     kernel = compiled(xp, source(name, parameters, body, TYPES[str(first.dtype)]), name)
