@@ -157,8 +157,8 @@ def report(
     height, width, channels = job.config.image_shape
     return {
         "title": f"{height}x{width}x{channels}, K={job.config.K}, L={job.config.L}, width"
-        f" {job.config.width},"
-        f" {job.config.coupling}, batch {job.batch}, {job.threads} threads, products by {job.blas}",
+        f" {job.config.width}, {job.config.coupling}, batch {job.batch}, {job.threads} threads,"
+        f" products by {job.blas}",
         "config": job.config.to_dict(),
         "batch": job.batch,
         "threads": job.threads,
@@ -197,8 +197,7 @@ def table(report: dict[str, Any]) -> str:
         f"sgemm, GFLOP/s, all threads: {squares}; this net's own products:"
         f" {report['products_gflops']:.0f}",
         f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the"
-        " best rate:"
-        f" {report['limit_s']:.4f} s",
+        f" best rate: {report['limit_s']:.4f} s",
         "",
         *step_lines(report),
     ]
@@ -207,8 +206,8 @@ def table(report: dict[str, Any]) -> str:
         "",
         share_line(report),
         f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to"
-        f" {f['max_s']:.4f}),"
-        f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
+        f" {f['max_s']:.4f}), {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the"
+        " limit of one pass",
         *memory_lines(report, "whole process"),
     ]
     return "\n".join(lines)
@@ -225,8 +224,7 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
     ):
         raise GlowliteError(
             f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MAX_SIZES['K']:,}"
-            " with commas between, or"
-            " none; such as 4,16"
+            " with commas between, or none; such as 4,16"
         )
     return [int(part) for part in parts]
 

@@ -51,9 +51,8 @@ def main() -> None:
         if ranks.is_root:
             say(
                 f"{ranks.size} ranks, {size} MB: {1e3 * statistics.median(sums):.1f} ms, an"
-                " allgather of 3 numbers"
-                f" {1e3 * statistics.median(allgathers):.2f} ms, memory grew by"
-                f" {peak_mib() - before:.1f} MiB"
+                f" allgather of 3 numbers {1e3 * statistics.median(allgathers):.2f} ms, memory grew"
+                f" by {peak_mib() - before:.1f} MiB"
             )
 
 

@@ -48,8 +48,8 @@ def check_rivals() -> None:
     missing = [name for name in ("torch", "normflows") if find_spec(name) is None]
     if missing:
         raise GlowliteError(
-            f"--against torch needs {' and '.join(missing)}: pip install '.[bench]'"
-            " in the source folder"
+            f"--against torch needs {' and '.join(missing)}: pip install '.[bench]' in the source"
+            " folder"
         )
 
 

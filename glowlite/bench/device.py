@@ -212,8 +212,7 @@ def latency(job: Job, rounds: int, xp: Namespace) -> dict[str, Any]:
     height, width, _ = job.config.image_shape
     return {
         "title": f"{height}x{width}, K={job.config.K}, L={job.config.L}, width {job.config.width},"
-        f" {job.config.coupling},"
-        f" batch {job.batch}",
+        f" {job.config.coupling}, batch {job.batch}",
         **{
             name: {"median_s": t.median, "min_s": min(t.seconds), "max_s": max(t.seconds)}
             for name, t in times.items()
@@ -282,8 +281,7 @@ def report(
     height, width, channels = config.image_shape
     return {
         "title": f"{height}x{width}x{channels}, K={config.K}, L={config.L}, width {config.width},"
-        f" {config.coupling},"
-        f" batch {job.batch}, on a GPU",
+        f" {config.coupling}, batch {job.batch}, on a GPU",
         "config": config.to_dict(),
         "batch": job.batch,
         "rounds": rounds,
@@ -316,15 +314,14 @@ def table(report: dict[str, Any]) -> str:
         f"sgemm, GFLOP/s: {squares}; this net's own products: {report['products_gflops']:.0f}, by"
         f" level: {levels}",
         f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the"
-        " best rate:"
-        f" {report['limit_s']:.4f} s",
+        f" best rate: {report['limit_s']:.4f} s",
         "",
         *step_lines(report),
         "",
         share_line(report),
         f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to"
-        f" {f['max_s']:.4f}),"
-        f" {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the limit of one pass",
+        f" {f['max_s']:.4f}), {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the"
+        " limit of one pass",
         *memory_lines(report, "of CuPy's pool in all"),
     ]
     if report["latency"]:
@@ -333,8 +330,7 @@ def table(report: dict[str, Any]) -> str:
             "",
             f"latency of a sample, {shown['title']}: {1e3 * shown['sample']['median_s']:.1f} ms"
             f" ({1e3 * shown['sample']['min_s']:.1f} to {1e3 * shown['sample']['max_s']:.1f}), of"
-            " which the inverse pass"
-            f" {1e3 * shown['inverse']['median_s']:.1f} ms; published, GTX 1080 Ti:"
-            f" {1e3 * shown['published_s']:.0f} ms",
+            f" which the inverse pass {1e3 * shown['inverse']['median_s']:.1f} ms; published, GTX"
+            f" 1080 Ti: {1e3 * shown['published_s']:.0f} ms",
         ]
     return "\n".join(lines)

@@ -251,8 +251,8 @@ def markdown() -> str:
 def _memory_table(jobs: Jobs) -> str:
     sizes = " | ".join(f"most images, {size} GB" for size in SIZES)
     lines = [
-        f"| preset | parameters | TFLOP per image | GB of vectors | MB per image: hidden maps"
-        f" | thin | x, latents | {sizes} |",
+        "| preset | parameters | TFLOP per image | GB of vectors | MB per image: hidden maps |"
+        f" thin | x, latents | {sizes} |",
         "|---" * (7 + len(SIZES)) + "|",
     ]
     for name, (config, options) in jobs.items():

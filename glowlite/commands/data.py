@@ -193,8 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     if data.skipped and not asked.skip_corrupt:
         raise GlowliteError(
             f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at"
-            " the first; fix or remove"
-            " them, or pass over them with --skip-corrupt"
+            " the first; fix or remove them, or pass over them with --skip-corrupt"
         )
     if to_save is not None:
         save_images(options.save, to_save)

@@ -124,8 +124,7 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     if images.shape != model.config.image_shape:
         raise GlowliteError(
             f"{data.source}: images are {images.shape}, and {loaded.name} is for"
-            f" {model.config.image_shape};"
-            " prepare them with --resize, --crop or --grey"
+            f" {model.config.image_shape}; prepare them with --resize, --crop or --grey"
         )
     results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
     others = None if options.ood is None else score_others(options, loaded, ranks)
@@ -134,8 +133,8 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     say(
         f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which}"
-        f" images{not_finite(results)};"
-        f" {loaded.weights} weights of step {step}, {draws} draw{many} of the dequantisation noise"
+        f" images{not_finite(results)}; {loaded.weights} weights of step {step}, {draws} draw{many}"
+        " of the dequantisation noise"
     )
     if options.csv is not None:
         write_csv(options.csv, results)

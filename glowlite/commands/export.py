@@ -114,8 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     found = measured(loaded, data, options.dtype, options.batch)
     say(
         f"held-out bits/dim {found['bits_per_dim']:.4f} at {loaded.n_bits} bits over"
-        f" {found['images']} images with weights"
-        f" in {options.dtype}"
+        f" {found['images']} images with weights in {options.dtype}"
     )
     export(loaded, data, output_path("FILE", path, MODEL), options.dtype, found)
     size = path.stat().st_size / 1e6

@@ -149,8 +149,8 @@ def main(arguments: list[str] | None = None) -> None:
     for other in others:
         if other.model.config.image_shape != shape:
             raise GlowliteError(
-                f"--depth {other.name}: of {other.model.config.image_shape}, and"
-                f" {loaded.name} of {shape}"
+                f"--depth {other.name}: of {other.model.config.image_shape}, and {loaded.name} of"
+                f" {shape}"
             )
     if loaded.held_out.shape != shape:  # looked at before anything is written
         raise GlowliteError(

@@ -81,8 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
     which, words = model_and_images(options.words)
     if len(words) not in (2, 4):
         raise GlowliteError(
-            f"expected two or four images, got {len(words)}: {' '.join(words)};"
-            " numbers are held-out images"
+            f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are"
+            " held-out images"
         )
     loaded = load_model(which, options)
     check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.config.dimensions)

@@ -86,8 +86,7 @@ class LoadedModel:
         if self.fingerprint is not None and fingerprint(data) != self.fingerprint:
             raise GlowliteError(
                 f"{data.source}: not the images that {self.name} was trained on, or in another"
-                " order; say with --data where"
-                " those are"
+                " order; say with --data where those are"
             )
         return data
 

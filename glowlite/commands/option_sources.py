@@ -84,9 +84,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         name = changed[0]
         raise GlowliteError(
             f"--{name.replace('_', '-')} was {shortened(repr(begun[name]))} when {typed.out} began,"
-            " and cannot become"
-            f" {shortened(repr(getattr(options, name)))} in a run that is resumed; leave it out, or"
-            " begin a new run"
+            f" and cannot become {shortened(repr(getattr(options, name)))} in a run that is"
+            " resumed; leave it out, or begin a new run"
         )
     return options
 

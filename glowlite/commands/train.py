@@ -77,10 +77,10 @@ class Progress:
         raw = metrics.held_out_raw_bits_per_dim
         warn(
             f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training,"
-            f" {metrics.held_out_bits_per_dim:.3f}"
-            f" held out{'' if raw is None else f' ({raw:.3f} with raw weights)'},"
-            f" {timing.images_per_second:.0f} images/s,"
-            f" {duration(timing.seconds)}, {duration(left)} to go"
+            f" {metrics.held_out_bits_per_dim:.3f} held"
+            f" out{'' if raw is None else f' ({raw:.3f} with raw weights)'},"
+            f" {timing.images_per_second:.0f} images/s, {duration(timing.seconds)},"
+            f" {duration(left)} to go"
         )
 
     def on_checkpoint(self, training: Training) -> None:
@@ -286,9 +286,8 @@ def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -
     if source["images"] != begun["images"]:
         raise GlowliteError(
             f"{source['data']} has {source['images'][0]} training and {source['images'][1]}"
-            f" held-out images, but {path}"
-            f" began with {' and '.join(map(str, begun['images']))}; bring the same data, or begin"
-            " a new run"
+            f" held-out images, but {path} began with {' and '.join(map(str, begun['images']))};"
+            " bring the same data, or begin a new run"
         )
     if "fingerprint" not in begun:  # of the first version: only the place can show it
         place, before = source["options"]["data"], located(begun["options"]["data"])
@@ -300,8 +299,7 @@ def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -
     elif source["fingerprint"] != begun["fingerprint"]:
         raise GlowliteError(
             f"{source['data']} has as many images as {path} began with, but others, or in another"
-            " order; bring the same"
-            " data, or begin a new run"
+            " order; bring the same data, or begin a new run"
         )
 
 

@@ -31,8 +31,7 @@ def span(text: str) -> int | str:
     if not (number.isdecimal() and len(number) < 20 and 0 < int(number) <= most):
         raise argparse.ArgumentTypeError(
             f"{shortened(text)} is not allowed: give a number of steps from 1 to {MAX_STEPS:,}, or"
-            " of epochs to"
-            f" {MAX_EPOCHS:,} as in 10ep"
+            f" of epochs to {MAX_EPOCHS:,} as in 10ep"
         )
     return text if text.endswith("ep") else int(text)
 

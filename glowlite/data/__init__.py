@@ -166,8 +166,7 @@ def _recognise(spec: str, path: Path) -> str:
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise DataError(
         f"data {spec!r}: {what}{hint}; expected {', '.join(NAMES)}, a path, or reader:path, where"
-        " reader is"
-        f" {', '.join(READERS)}"
+        f" reader is {', '.join(READERS)}"
     )
 
 

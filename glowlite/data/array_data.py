@@ -54,8 +54,8 @@ def _checked(x: np.ndarray, name: str) -> np.ndarray:
         or 0 in x.shape
     ):
         raise DataError(
-            f"{name}: expected floating numbers (N, ...) of at least 2 rows, such as vectors"
-            f" (N, D), or uint8 images (N, H, W, C), got {shown(x)}"
+            f"{name}: expected floating numbers (N, ...) of at least 2 rows, such as vectors (N,"
+            f" D), or uint8 images (N, H, W, C), got {shown(x)}"
         )
     if not np.isfinite(x).all():
         raise DataError(

@@ -30,8 +30,8 @@ def check_meaning(spec: str) -> None:
     """Raise DataError where `faces` could mean the embedded set or a folder of that name here."""
     if spec in NAMES and Path(spec).exists():
         raise DataError(
-            f"{spec}: is an embedded data set, and there is a {spec} here; say"
-            f" {PREFIX}{spec} or ./{spec}"
+            f"{spec}: is an embedded data set, and there is a {spec} here; say {PREFIX}{spec} or"
+            f" ./{spec}"
         )
 
 

@@ -191,15 +191,14 @@ class Prepared(Images):
         crop = self.preparation.crop
         if crop is not None and min(height, width) < crop:
             raise DataError(
-                f"{self.pictures.name(row)} is {width}x{height}, too small for --crop"
-                f" {crop}; add --resize"
+                f"{self.pictures.name(row)} is {width}x{height}, too small for --crop {crop}; add"
+                " --resize"
             )
         if crop is None and self.shape[0] and (height, width) != self.shape[:2]:
             first = f"{self.shape[1]}x{self.shape[0]}"
             raise DataError(
                 f"{self.pictures.name(row)} is {width}x{height} but {self._first_name} is {first};"
-                " resize or crop them all"
-                " to one size, such as with --resize SIDE --crop SIDE"
+                " resize or crop them all to one size, such as with --resize SIDE --crop SIDE"
             )
 
     def _crop(self, picture: np.ndarray, place: Iterable[float] | None) -> np.ndarray:

@@ -55,8 +55,7 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
         several = ", ".join(train if len(train) > 1 else parts)
         raise DataError(
             f"{root}: has {several}, and only one of them can be taken; name the one to train on,"
-            f" as in {root / train[0]},"
-            " or move the others away"
+            f" as in {root / train[0]}, or move the others away"
         )
     if not parts and (len(folders) > 1 or beside):
         others = ", ".join(
@@ -66,8 +65,8 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
         )
         raise DataError(
             f"{root}: has {train[0]} beside {others}, and no folder val* or test*; name"
-            f" {root / train[0]} to train on it"
-            " alone, or rename it if it is one of several kinds of pictures"
+            f" {root / train[0]} to train on it alone, or rename it if it is one of several kinds"
+            " of pictures"
         )
     _check_below(root / train[0], folders[train[0]])
     alone = [

@@ -297,8 +297,7 @@ def make_communicator(patience: float = PATIENCE) -> Communicator:
         )
         raise GlowliteError(
             f"started as one of {size} processes by {launcher}, but {reason}; run pip install"
-            " '.[mpi]', or"
-            " '.[mpi-system]' for the MPI of this cluster"
+            " '.[mpi]', or '.[mpi-system]' for the MPI of this cluster"
         ) from None
     if library.COMM_WORLD.size != size:
         version, seen = (
@@ -307,9 +306,7 @@ def make_communicator(patience: float = PATIENCE) -> Communicator:
         )
         raise GlowliteError(
             f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and sees"
-            f" {seen};"
-            " use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside python),"
-            " or pip install"
-            " '.[mpi-system]'"
+            f" {seen}; use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside"
+            " python), or pip install '.[mpi-system]'"
         )
     return MpiProcesses(library, patience)

@@ -57,8 +57,7 @@ def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
     one = len(numbers) == 1
     return (
         f"{len(numbers)} of {len(images)} {what} {'is' if one else 'are'} not finite:"
-        f" number{'' if one else 's'} {named},"
-        f" counted from 0; {advice}"
+        f" number{'' if one else 's'} {named}, counted from 0; {advice}"
     )
 
 

@@ -86,8 +86,8 @@ class TensorFile:
             end = entry.stop
         if end != size - self._start:
             raise DamagedError(
-                f"{where}: its arrays take {end} bytes, and it has"
-                f" {size - self._start}; is it complete?"
+                f"{where}: its arrays take {end} bytes, and it has {size - self._start}; is it"
+                " complete?"
             )
         if size > available_bytes():
             raise GlowliteError(
@@ -136,7 +136,7 @@ def _entry(where: str, name: str, entry: dict[str, Any]) -> Entry:
     start, stop = entry["data_offsets"]
     if stop - start != prod(shape) * dtype.itemsize or prod(max(side, 1) for side in shape) > SIZES:
         raise DamagedError(
-            f"{where}: {name} takes {stop - start} bytes, which is not the size of"
-            f" {dtype} {list(shape)}"
+            f"{where}: {name} takes {stop - start} bytes, which is not the size of {dtype}"
+            f" {list(shape)}"
         )
     return Entry(dtype, shape, start, stop)

@@ -151,9 +151,8 @@ def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
             missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
             raise GlowliteError(
                 f"from_weights, kind {kind.name}: no tensor says the permutation of level {level};"
-                " expected one of"
-                f" {', '.join(missing)}, or permutation='reverse', which `interop check` calls"
-                " --permutation reverse"
+                f" expected one of {', '.join(missing)}, or permutation='reverse', which `interop"
+                " check` calls --permutation reverse"
             )
         names.append(found[0])
     return names[0] if len(set(names)) == 1 else ",".join(names)

@@ -41,9 +41,8 @@ def from_weights(
     if numbers < config.least_parameters():
         raise GlowliteError(
             f"from_weights, kind {source.name}: tensors of {numbers} numbers in all, and a Glow"
-            f" read as K={config.K},"
-            f" L={config.L}, width={config.width} has at least {config.least_parameters()}; tensors"
-            " are missing or misshapen"
+            f" read as K={config.K}, L={config.L}, width={config.width} has at least"
+            f" {config.least_parameters()}; tensors are missing or misshapen"
         )
     model = Glow(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
     fill(model, source, arrays, source.rules(config))
@@ -73,8 +72,7 @@ def fill(model: Glow, kind: Kind, tensors: Tensors, rules: Sequence[Rule]) -> No
     config = model.config
     where = (
         f"from_weights, kind {kind.name}, read as K={config.K}, L={config.L}, width={config.width},"
-        " images"
-        f" {config.image_shape}, {config.coupling}, {config.permutation}, top prior"
+        f" images {config.image_shape}, {config.coupling}, {config.permutation}, top prior"
         f" {config.top_prior}"
     )
     holders: dict[str, Any] = {**model.store.parameters, **model.store.constants}
@@ -98,8 +96,8 @@ def fill(model: Glow, kind: Kind, tensors: Tensors, rules: Sequence[Rule]) -> No
             raise GlowliteError(f"{where}: there is no place for the tensor {name}, {tensor.shape}")
         if (expected := idle.get(name)) is not None and not np.array_equal(expected, tensor):
             raise GlowliteError(
-                f"{where}: {name} must be {expected.shape}"
-                f" {expected.ravel()[:3]}..., got something else"
+                f"{where}: {name} must be {expected.shape} {expected.ravel()[:3]}..., got something"
+                " else"
             )
     values = {rule.ours: rule.load(tensors) for rule in rules}
     for rule in rules:

@@ -87,8 +87,7 @@ class Directions:
         if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
             raise ShapeError(
                 f"Directions.from_images: attributes must be bool {(len(images), len(names))}, a"
-                " row per image and a"
-                f" column per name, got {attributes.dtype} {attributes.shape}"
+                f" row per image and a column per name, got {attributes.dtype} {attributes.shape}"
             )
         counts = attributes.sum(axis=0)
         for name, count in zip(names, counts, strict=True):

@@ -79,8 +79,8 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
     ):
         raise DataError(
             f"{path}: expected attributes ({len(images)}, {len(labels)}), one row per image and one"
-            " column per name,"
-            f" got {attributes.shape}, {attributes.dtype}, and names of {names.dtype}"
+            f" column per name, got {attributes.shape}, {attributes.dtype}, and names of"
+            f" {names.dtype}"
         )
     return Reading(images, None, labels, attributes > 0, NO_ATTRIBUTES)
 
@@ -107,14 +107,13 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
         if size > there / 2:
             raise DataError(
                 f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has"
-                f" {there / 2**30:.1f} GiB of memory;"
-                " save the images as .npy, which is read as it is needed"
+                f" {there / 2**30:.1f} GiB of memory; save the images as .npy, which is read as it"
+                " is needed"
             )
         if entry.file_size != header.offset + size:
             raise DataError(
                 f"{source}: has {entry.file_size} bytes, and its header says"
-                f" {header.offset + size};"
-                " is the file complete? Make it again"
+                f" {header.offset + size}; is the file complete? Make it again"
             )
         numbers = np.empty(size, np.uint8)
         for start in range(0, size, AT_ONCE):
@@ -167,8 +166,8 @@ def _unreadable(path: Path, kind: str, error: Exception) -> Exception:
         return DataError(f"{path}: may not be read; check its permissions")
     if isinstance(error, MemoryError):
         return DataError(
-            f"{path}: its images do not fit in memory, or it is damaged; make it"
-            " again, or with fewer images"
+            f"{path}: its images do not fit in memory, or it is damaged; make it again, or with"
+            " fewer images"
         )
     reason = " ".join(str(error).split()) or type(error).__name__
     return DataError(

@@ -200,8 +200,7 @@ class Limited(gzip.GzipFile):
         if self.tell() > UNPACKED:
             raise DataError(
                 f"{self.name}: unpacks to more than {UNPACKED >> 20} MiB, so it is neither CIFAR-10"
-                " nor CIFAR-100;"
-                " unpack it, and name the folder"
+                " nor CIFAR-100; unpack it, and name the folder"
             )
         return super().read(size)
 
@@ -227,8 +226,8 @@ def _edition(path: Path, names: list[str]) -> Edition:
     some = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     raise DataError(
         f"{path}: is neither CIFAR-10 (no {EDITIONS[0].first}) nor CIFAR-100 (no"
-        f" {EDITIONS[1].first}); it has {some};"
-        " if these are pictures, unpack it, and name the folder"
+        f" {EDITIONS[1].first}); it has {some}; if these are pictures, unpack it, and name the"
+        " folder"
     )
 
 

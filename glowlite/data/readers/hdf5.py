@@ -57,9 +57,8 @@ def read_hdf5(path: Path) -> Reading:
         ):  # fmt: skip
             raise DataError(
                 f"{path}: expected attributes ({len(images)}, A), numbers, and A attribute_names,"
-                f" at most {MAX_ATTRIBUTES}"
-                f" texts, got {values.dtype} {values.shape} and {names.dtype} {names.shape}; make"
-                " the file again"
+                f" at most {MAX_ATTRIBUTES} texts, got {values.dtype} {values.shape} and"
+                f" {names.dtype} {names.shape}; make the file again"
             )
         labels = tuple(str(names.asstr()[i])[:LONGEST_NAME] for i in range(len(names)))
         return Reading(images, None, labels, np.asarray(values) > 0)
@@ -94,8 +93,7 @@ def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:
     if chunk > LARGEST:
         raise DataError(
             f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is the"
-            " file damaged? Make it"
-            " again, with smaller ones"
+            " file damaged? Make it again, with smaller ones"
         )
 
 
@@ -108,8 +106,8 @@ class Hdf5Images(Images):
         if prod(self.shape) > LARGEST:
             raise DataError(
                 f"{path}: one image of {dataset.name} has {prod(self.shape) / 2**30:.1f} GiB,"
-                " expected at most"
-                f" {LARGEST >> 30}; is the file damaged? Make it again, with smaller ones"
+                f" expected at most {LARGEST >> 30}; is the file damaged? Make it again, with"
+                " smaller ones"
             )
         if not dataset.id.get_storage_size():
             raise DataError(
@@ -222,8 +220,7 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, BlockingIOError):
         return DataError(
             f"{path}: another process has it open for writing; wait until that has closed it, or,"
-            " if none has, set"
-            " HDF5_USE_FILE_LOCKING=FALSE in the environment"
+            " if none has, set HDF5_USE_FILE_LOCKING=FALSE in the environment"
         )
     if isinstance(error, OSError) and error.errno in NO_LOCKS:
         return DataError(

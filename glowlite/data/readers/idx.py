@@ -159,8 +159,8 @@ def _read(path: Path, magic: int) -> np.ndarray:
             if size > there / 4:
                 raise DataError(
                     f"{path}: its header says {shape}, {size / 2**30:.1f} GiB, and this machine has"
-                    f" {there / 2**30:.1f} GiB"
-                    " of memory; if it is not damaged, save the images as .npy"
+                    f" {there / 2**30:.1f} GiB of memory; if it is not damaged, save the images as"
+                    " .npy"
                 )
             content = file.read(size + 1)
     except DAMAGED as error:

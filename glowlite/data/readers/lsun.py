@@ -40,8 +40,8 @@ def read_lsun(path: Path) -> Reading:
                 else f"no {DATA}, and no NAME{TRAIN}"
             )
             raise DataError(
-                f"{path}: expected a folder of one LMDB, or of one of LSUN's sets;"
-                f" there is {several}"
+                f"{path}: expected a folder of one LMDB, or of one of LSUN's sets; there is"
+                f" {several}"
             )
         train = found[0]
     name = train.resolve().name

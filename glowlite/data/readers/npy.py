@@ -162,8 +162,7 @@ class FileArray:
         if size < expected:
             raise DataError(
                 f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, and it"
-                f" ends after {size};"
-                " is the file complete? Make it again"
+                f" ends after {size}; is the file complete? Make it again"
             )
 
 

@@ -20,8 +20,8 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import open_regular
 
 SKIP = (
-    "fix or remove it (python -m glowlite.data lists all), or pass over such images"
-    " with --skip-corrupt"
+    "fix or remove it (python -m glowlite.data lists all), or pass over such images with"
+    " --skip-corrupt"
 )
 WHITE = "what is transparent laid on white"
 SIXTEEN = "16 bits per value, rounded to 8"
@@ -146,8 +146,7 @@ def _check_memory(name: str, pixels: int) -> None:
     if need > there / 2:
         raise DataError(
             f"{name}: takes {need / 2**30:.1f} GiB while it is decoded, and this machine has"
-            f" {there / 2**30:.1f} GiB of"
-            " memory; make it smaller"
+            f" {there / 2**30:.1f} GiB of memory; make it smaller"
         )
 
 
