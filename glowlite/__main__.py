@@ -1,4 +1,7 @@
-"""python -m glowlite: what commands there are; `python -m glowlite train ...` is `python -m glowlite.train ...`."""
+"""python -m glowlite: what commands there are.
+
+`python -m glowlite train ...` is `python -m glowlite.train ...`.
+"""
 
 from __future__ import annotations
 

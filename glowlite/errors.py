@@ -14,7 +14,10 @@ class DataError(GlowliteError, ValueError):
 
 
 class DamagedError(GlowliteError):
-    """A file whose bytes are not those that were written: cut short, or changed. An older copy of it may be sound."""
+    """A file whose bytes are not those that were written: cut short, or changed.
+
+    An older copy of it may be sound.
+    """
 
 
 class PictureError(GlowliteError):

@@ -1,7 +1,9 @@
-"""Lines for a reader: names from outside are made printable, so that none can break a line, colour it, or end the program.
+"""Lines for a reader: names from outside are made printable, so that none can break a line, colour
+it, or end the program.
 
-A name of a file can hold any byte but zero and the slash; a value of a header any text. What a terminal would act upon
-(line breaks, escape sequences, marks that turn the direction of writing) is shown as Python would write it: `\\n`, `\\x1b`.
+A name of a file can hold any byte but zero and the slash; a value of a header any text. What a
+terminal would act upon (line breaks, escape sequences, marks that turn the direction of writing) is
+shown as Python would write it: `\\n`, `\\x1b`.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-# control, format (direction of writing), surrogates (bytes that are not UTF-8), private, not assigned, ends of lines
+# control, format (direction of writing), surrogates (bytes that are not UTF-8), private, not
+# assigned, ends of lines
 UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def printable(text: object) -> str:
-    """`text` in one line, every character that a terminal would act upon, or could not show, escaped."""
+    """`text` in one line, every character that a terminal would act upon, or could not show,
+    escaped.
+    """
     return "".join(_shown(c) if unicodedata.category(c) in UNPRINTABLE else c for c in str(text))
 
 
@@ -41,9 +46,10 @@ def shortened(text: object, most: int = 60) -> str:
 
 
 def say(line: object) -> None:
-    """Print one line on stdout, at once. Raises OSError where it cannot be written, as on a full disk.
+    """Print one line on stdout, at once.
 
-    If no reader is left, as behind `| head`, the rest is written nowhere and the work goes on.
+    Raises OSError where it cannot be written, as on a full disk. If no reader is left, as behind `|
+    head`, the rest is written nowhere and the work goes on.
     """
     try:
         _write(sys.stdout, line)
@@ -64,7 +70,10 @@ def warn(line: object) -> None:
 
 
 def bar(items: Iterable[Any] | None = None, title: str | None = None, total: int | None = None, **options: Any) -> Any:
-    """tqdm's progress bar on stderr where that is a terminal, else one that shows nothing. `options` are tqdm's."""
+    """tqdm's progress bar on stderr where that is a terminal, else one that shows nothing.
+
+    `options` are tqdm's.
+    """
     from tqdm import tqdm
 
     stream = sys.stderr
@@ -82,13 +91,18 @@ def _write(stream: TextIO | None, line: object) -> None:
 
 
 def _above_bars() -> contextlib.AbstractContextManager[None]:
-    """Return a block in which progress bars are off the screen; then they are drawn below what was written."""
+    """Return a block in which progress bars are off the screen.
+
+    Then they are drawn below what was written.
+    """
     tqdm = sys.modules.get("tqdm")
     return contextlib.nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """Discard what the stream still holds, and all that comes: Python would try again at its end, and complain."""
+    """Discard what the stream still holds, and all that comes: Python would try again at its end,
+    and complain.
+    """
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

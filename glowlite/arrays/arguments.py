@@ -1,4 +1,6 @@
-"""Numbers given to public functions: of the right type and within bounds, or one line that says which and what it was."""
+"""Numbers given to public functions: of the right type and within bounds, or one line that says
+which and what it was.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ MAX_SEED = 2**64 - 1
 
 
 def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = MAX_INT) -> int:
-    """`value` as an int, if it is one of Python or NumPy from `least` to `most`. Raises GlowliteError; True is none."""
+    """`value` as an int, if it is one of Python or NumPy from `least` to `most`.
+
+    Raises GlowliteError; True is none.
+    """
     try:
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
@@ -28,7 +33,10 @@ def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = 
 
 
 def real_number(where: str, name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
-    """`value` as a float, if it is a finite number of Python or NumPy from `least` to `most`. Raises GlowliteError."""
+    """`value` as a float, if it is a finite number of Python or NumPy from `least` to `most`.
+
+    Raises GlowliteError.
+    """
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     try:
         number = float(value) if is_number else math.nan

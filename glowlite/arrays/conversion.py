@@ -1,7 +1,9 @@
-"""What to do with an array that is not uint8 images (N, H, W, C): advice by its shape and by the values that are in it.
+"""What to do with an array that is not uint8 images (N, H, W, C): advice by its shape and by the
+values that are in it.
 
-One formula for every type would ruin most of them: 255 * x of bytes held as int64 wraps around, and of floats in -1..1 makes
-negatives. So a part of the values is looked at, and where they say nothing clear, no formula is given.
+One formula for every type would ruin most of them: 255 * x of bytes held as int64 wraps around, and
+of floats in -1..1 makes negatives. So a part of the values is looked at, and where they say nothing
+clear, no formula is given.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ GENERIC = "bring them to 0 (black) .. 255 (white), round them, and convert them 
 
 
 def value_advice(array: Any) -> str:
-    """Say how `array`, called x, becomes uint8: one of NumPy, HDF5 or a file, with a dtype, a shape and rows."""
+    """Say how `array`, called x, becomes uint8: one of NumPy, HDF5 or a file, with a dtype, a shape
+    and rows.
+    """
     kind = array.dtype.kind
     if kind == "b":
         return "use 255 * x.astype('uint8')"
@@ -36,7 +40,10 @@ def value_advice(array: Any) -> str:
 
 
 def shape_advice(shape: tuple[int, ...]) -> str | None:
-    """Say what to do where this is hardly the shape of images (N, H, W, C) or (N, H, W); None where it can be."""
+    """Say what to do where this is hardly the shape of images (N, H, W, C) or (N, H, W).
+
+    It is None where it can be.
+    """
     if len(shape) == 4 and shape[1] <= MAX_CHANNELS < shape[3] and shape[1] < shape[2]:
         return "channels come last: use x.transpose(0, 2, 3, 1)"
     if len(shape) == 3 and _is_one_image(*shape):
@@ -53,13 +60,17 @@ def shape_advice(shape: tuple[int, ...]) -> str | None:
 
 
 def _looked_at(array: Any) -> Any:
-    """Values of rows that are spread evenly over the array; None where there are none, or a row is too large."""
+    """Values of rows that are spread evenly over the array.
+
+    It is None where there are none, or a row is too large.
+    """
     if not array.shape or 0 in array.shape:
         return None
     row = math.prod(array.shape[1:]) * array.dtype.itemsize
     if isinstance(array, np.ndarray) and row * len(array) <= BYTES:
         return array
-    chunk = math.prod(getattr(array, "chunks", None) or ()) * array.dtype.itemsize  # of HDF5, unpacked as a whole
+    # of HDF5, unpacked as a whole
+    chunk = math.prod(getattr(array, "chunks", None) or ()) * array.dtype.itemsize
     count = min(array.shape[0], ROWS, BYTES // max(row, chunk))
     return array[np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int))] if count else None
 
@@ -90,13 +101,19 @@ def _of_floats(low: float, high: float) -> str | None:
 
 
 def _is_one_image(first: int, second: int, third: int) -> bool:
-    """Whether this is (H, W, C) or (C, H, W). Greys (N, H, W) of one or three columns could not be squeezed anyway."""
+    """Whether this is (H, W, C) or (C, H, W).
+
+    Greys (N, H, W) of one or three columns could not be squeezed anyway.
+    """
     channels_last = third in (1, 3) or (third == MAX_CHANNELS and min(first, second) >= 32)
     return (channels_last and min(first, second) > third) or (first in (1, 3) and min(second, third) >= 8)
 
 
 def _square(size: int) -> tuple[int | str, int | str, int | str]:
-    """The height, width and channels of square images of so many numbers; letters where there are none."""
+    """The height, width and channels of square images of so many numbers.
+
+    Letters stand where there are none.
+    """
     for channels in (3, 1):
         side = math.isqrt(size // channels)
         if side > 1 and channels * side * side == size:

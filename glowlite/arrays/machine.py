@@ -2,8 +2,9 @@
 
 On Linux these are control groups, versions 1 and 2, and limits of a process.
 
-A process is in one group of each hierarchy; the groups lie in each other, and the smallest limit on the way to the root
-holds. Where a hierarchy is mounted, and which part of it, /proc/self/mountinfo says; which group it is, /proc/self/cgroup.
+A process is in one group of each hierarchy; the groups lie in each other, and the smallest limit on
+the way to the root holds. Where a hierarchy is mounted, and which part of it, /proc/self/mountinfo
+says; which group it is, /proc/self/cgroup.
 """
 
 from __future__ import annotations
@@ -22,13 +23,19 @@ LARGEST = 1 << 20  # bytes of a file of /proc or of a control group that is read
 
 
 def available_cores() -> int:
-    """The cores this process may use, which can be fewer than the machine has; a container's share is rounded up."""
+    """The cores this process may use, which can be fewer than the machine has.
+
+    A container's share is rounded up.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, core_limit())))
 
 
 def available_bytes() -> float:
-    """The memory of this machine, or what a container or a limit of the process leaves of it; infinity if unknown."""
+    """The memory of this machine, or what a container or a limit of the process leaves of it.
+
+    It is infinity if unknown.
+    """
     try:
         machine = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
@@ -50,7 +57,10 @@ def check_images_fit(option: str, n: int, dimensions: int) -> None:
 
 
 def memory_limit(root: Path = ROOT) -> float:
-    """Bytes that this process may use, the least that any of its groups and RLIMIT_AS allow; infinity without a limit."""
+    """Bytes that this process may use, the least that any of its groups and RLIMIT_AS allow.
+
+    It is infinity without a limit.
+    """
     limits = [_address_space()]
     for version, folder in _groups("memory", root):
         words = _read(folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")).split()
@@ -59,14 +69,18 @@ def memory_limit(root: Path = ROOT) -> float:
 
 
 def core_limit(root: Path = ROOT) -> float:
-    """Cores' worth of time that this process may use, the least that any of its groups allows; infinity without a limit."""
+    """Cores' worth of time that this process may use, the least that any of its groups allows.
+
+    It is infinity without a limit.
+    """
     limits = [math.inf]
     for version, folder in _groups("cpu", root):
         if version == 2:  # quota and period, microseconds: `200000 100000`, or `max 100000`
             words = _read(folder / "cpu.max").split()
         else:
             words = [*_read(folder / "cpu.cfs_quota_us").split(), *_read(folder / "cpu.cfs_period_us").split()]
-        if len(words) == 2 and all(word.isdecimal() and int(word) > 0 for word in words):  # -1: no limit
+        # -1: no limit
+        if len(words) == 2 and all(word.isdecimal() and int(word) > 0 for word in words):
             limits.append(int(words[0]) / int(words[1]))
     return min(limits)
 
@@ -81,7 +95,9 @@ def _address_space() -> float:
 
 
 def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
-    """(version, folder) of every group that this process is in, from the innermost to the outermost that can be seen."""
+    """(version, folder) of every group that this process is in, from the innermost to the outermost
+    that can be seen.
+    """
     paths = _paths(_read(root / "proc/self/cgroup"))
     for version, mount_root, mount in _mounts(controller, _read(root / "proc/self/mountinfo")):
         path = paths.get(controller if version == 1 else "")
@@ -94,7 +110,9 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _paths(text: str) -> dict[str, PurePosixPath]:
-    """The group of each controller, and under "" that of version 2, from lines such as `4:cpu,memory:/a` and `0::/a`."""
+    """The group of each controller, and under "" that of version 2, from lines such as
+    `4:cpu,memory:/a` and `0::/a`.
+    """
     found: dict[str, PurePosixPath] = {}
     for line in text.splitlines():
         fields = line.split(":", 2)
@@ -104,10 +122,13 @@ def _paths(text: str) -> dict[str, PurePosixPath]:
 
 
 def _mounts(controller: str, text: str) -> Iterator[tuple[int, PurePosixPath, PurePosixPath]]:
-    """(version, the group at its top, where) of each mounted hierarchy that can hold the controller."""
+    """(version, the group at its top, where) of each mounted hierarchy that can hold the
+    controller.
+    """
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
-        fields, kinds = before.split(), after.split()  # ... root mount-point ... - type source options
+        # ... root mount-point ... - type source options
+        fields, kinds = before.split(), after.split()
         if len(fields) < 5 or len(kinds) < 3:
             continue
         if kinds[0] == "cgroup2" or (kinds[0] == "cgroup" and controller in kinds[-1].split(",")):

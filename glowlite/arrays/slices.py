@@ -1,4 +1,6 @@
-"""How many things are shared out, or a long vector is taken in pieces: slices that cover all, once, in order."""
+"""How many things are shared out, or a long vector is taken in pieces: slices that cover all, once,
+in order.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,15 @@ import numpy as np
 
 from glowlite.arrays.backend import Array
 
-CHUNK = 1 << 17  # of a flat vector: near the cache, and long enough for threads not to wait for each other
+# of a flat vector: near the cache, and long enough for threads not to wait for each other
+CHUNK = 1 << 17
 
 
 def chunks(vector: Array, on_device: int = 0) -> list[slice]:
-    """A flat vector on the host in pieces of CHUNK; one on a device in pieces of `on_device`, by default a single one."""
+    """A flat vector on the host in pieces of CHUNK.
+
+    A vector on a device comes in pieces of `on_device`, by default a single one.
+    """
     size = CHUNK if isinstance(vector, np.ndarray) else on_device or max(1, vector.size)
     return [slice(start, start + size) for start in range(0, vector.size, size)]
 

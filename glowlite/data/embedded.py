@@ -18,7 +18,7 @@ PREFIX = "embedded:"  # `embedded:faces` is never a folder of that name
 def embedded_name(spec: str) -> str | None:
     """The name of an embedded data set that is meant by `faces` or `embedded:faces`.
 
-    None for any other words. Raises DataError for a name after `embedded:` that there is not.
+    It is None for any other words. Raises DataError for a name after `embedded:` that there is not.
     """
     name = spec.removeprefix(PREFIX)
     if spec.startswith(PREFIX) and name not in NAMES:

@@ -150,7 +150,7 @@ class Prepared(Images):
     def _sound(self, row: int) -> np.ndarray | None:
         """The picture before it is cropped, (h, w, C).
 
-        None for a damaged one that is to be passed over.
+        It is None for a damaged one that is to be passed over.
         """
         kept = self._kept.get(row)
         if kept is not None or row in self._damaged:

@@ -106,7 +106,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _mode(entry: os.DirEntry[str]) -> int | None:
     """Return its kind, or that of what a link leads to.
 
-    None for a link that leads nowhere, or to itself.
+    It is None for a link that leads nowhere, or to itself.
     """
     if entry.is_file(follow_symlinks=False):
         return stat.S_IFREG  # known without a look at the file

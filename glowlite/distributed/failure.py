@@ -33,7 +33,7 @@ def message_prefix() -> str | None:
 def end_all_ranks(code: int, started_only: bool = False, seconds: float = PATIENCE) -> None:
     """End every rank with an exit code, now.
 
-    Returns if this process is alone, or has not joined the others yet. A process that has not
+    It returns if this process is alone, or has not joined the others yet. A process that has not
     joined does so first, to be able to end them, unless `started_only`; if they do not come in
     `seconds`, it ends alone.
     """

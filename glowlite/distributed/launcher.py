@@ -19,7 +19,7 @@ STOPPED = ("T", "t")  # states of a process that a signal, or a debugger, holds
 def launched_as() -> tuple[str, int, int] | None:
     """The launcher that started this process as one of several, how many, and which.
 
-    None if it is on its own.
+    It is None if it is on its own.
     """
     for launcher, (size, rank) in LAUNCHED.items():
         if os.environ.get(size, "1").isdecimal() and int(os.environ.get(size, "1")) > 1:

@@ -67,7 +67,7 @@ def start(seconds: float = PATIENCE, otherwise: int | None = None) -> Any:
 def finish(seconds: float = PATIENCE) -> None:
     """End MPI, which waits for every rank to do so.
 
-    Nothing if it was not started here, or has ended.
+    It does nothing if it was not started here, or has ended.
     """
     if not is_started() or sys.modules[MODULE].Is_finalized():
         return
@@ -139,7 +139,7 @@ def _wait(
 def _library() -> Any:
     """MPI's functions, of the library that mpi4py is built for.
 
-    None where they cannot be reached without mpi4py.
+    It is None where they cannot be reached without mpi4py.
     """
     found = importlib.util.find_spec(MODULE) if sys.modules.get(MODULE, True) is not None else None
     if found is None or found.origin is None:

@@ -48,7 +48,7 @@ def _cross(height: int, width: int) -> np.ndarray:
 def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
     """One line that counts and numbers, from 0, the images that are not finite.
 
-    None if there is none.
+    It is None if there is none.
     """
     numbers = np.flatnonzero(~finite(images))
     if not len(numbers):

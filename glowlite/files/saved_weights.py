@@ -37,8 +37,8 @@ def averaged(
 ) -> np.ndarray | None:
     """theta of the averaged weights in a file, (P,) on the host, of `store`.
 
-    None where it holds no average. Raises GlowliteError where what the file says of its average
-    does not fit the model.
+    It is None where it holds no average. Raises GlowliteError where what the file says of its
+    average does not fit the model.
     """
     average = header.get("average")
     if average is None or average["updates"] == 0:  # there is none before the first update

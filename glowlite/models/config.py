@@ -1,4 +1,6 @@
-"""What a Glow is made of: every choice, and every difference between the paper and the original code, by name."""
+"""What a Glow is made of: every choice, and every difference between the paper and the original
+code, by name.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,15 @@ MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any mac
 
 @dataclass(frozen=True)
 class GlowConfig:
-    """The shape of a Glow (section 3.6, figure 2b) and its options (`docs/paper_and_code.md` has them as a table).
+    """The shape of a Glow (section 3.6, figure 2b) and its options (`docs/paper_and_code.md` has
+    them as a table).
 
-    image_shape: (H, W, C), H and W divisible by 2^L. K: steps of flow per level. L: levels. width: hidden channels.
-    coupling; scale, bound: s(h) of an affine coupling and c of `bounded`, nats; shift: t before or after the scale;
-    changed: which half a coupling changes. permutation: one name, or one for each level, comma-separated.
-    actnorm: how scale and shift are parametrised. hidden_actnorm, output_scale, border: options of the coupling network.
-    split_prior, top_prior: N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed;
+    image_shape: (H, W, C), H and W divisible by 2^L. K: steps of flow per level. L: levels. width:
+    hidden channels. coupling; scale, bound: s(h) of an affine coupling and c of `bounded`, nats;
+    shift: t before or after the scale; changed: which half a coupling changes. permutation: one
+    name, or one for each level, comma-separated. actnorm: how scale and shift are parametrised.
+    hidden_actnorm, output_scale, border: options of the coupling network. split_prior, top_prior:
+    N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed;
     the largest ones are in MAX_SIZES.
     """
 
@@ -73,7 +77,9 @@ class GlowConfig:
 
     @classmethod
     def paper(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
-        """The paper to the letter: Table 1, N(0, I) for every latent, plain convolutions: PAPER_MODEL with K=32."""
+        """The paper to the letter: Table 1, N(0, I) for every latent, plain convolutions:
+        PAPER_MODEL with K=32.
+        """
         return cls(image_shape, **{"K": 32, **PAPER_MODEL, **changes})
 
     def __post_init__(self) -> None:
@@ -113,14 +119,20 @@ class GlowConfig:
         return height * width * channels
 
     def latent_shapes(self) -> list[tuple[int, int, int]]:
-        """(h, w, c) of each latent, one per level: (H/2, W/2, 2C), (H/4, W/4, 4C), ...; the last has twice the channels."""
+        """(h, w, c) of each latent, one per level: (H/2, W/2, 2C), (H/4, W/4, 4C), ....
+
+        The last has twice the channels.
+        """
         height, width, channels = self.image_shape
         shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.L + 1)]
         return [*shapes[:-1], (*shapes[-1][:2], 2 * shapes[-1][2])]
 
     def least_parameters(self) -> int:
-        """Count the weights of the hidden convolutions: a Glow of this configuration has no fewer parameters."""
-        halves = [self.image_shape[2] << (level + 1) for level in range(self.L)]  # channels that a coupling looks at
+        """Count the weights of the hidden convolutions: a Glow of this configuration has no fewer
+        parameters.
+        """
+        # channels that a coupling looks at
+        halves = [self.image_shape[2] << (level + 1) for level in range(self.L)]
         return self.K * sum((9 * half + self.width) * self.width for half in halves)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from glowlite.arrays.arguments import shown
 from glowlite.errors import GlowliteError
 
 NAMES = {"faces": "faces-glow.safetensors"}  # written by `python -m glowlite.export`
-DIRECTIONS = {"faces": "faces-directions.safetensors"}  # and by `python -m glowlite.edit faces --save`
+# and by `python -m glowlite.edit faces --save`
+DIRECTIONS = {"faces": "faces-directions.safetensors"}
 
 
 @contextmanager

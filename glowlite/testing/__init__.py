@@ -1,10 +1,12 @@
-"""Checks for any invertible layer: hold your own flow to the laws that the layers of this library obey.
+"""Checks for any invertible layer: hold your own flow to the laws that the layers of this library
+obey.
 
     from glowlite.testing import check_layer
     check_layer(my_layer, x)                 # x (N, ...), float64
 
-A layer needs `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`, and `parameters()`, a dict
-of objects with arrays `value` and `grad`. All in float64: the tolerances are those of its rounding, not of float32's.
+A layer needs `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`, and
+`parameters()`, a dict of objects with arrays `value` and `grad`. All in float64: the tolerances are
+those of its rounding, not of float32's.
 """
 
 from glowlite.testing.adapters import ModelAsLayer, SplitAsLayer

@@ -1,4 +1,6 @@
-"""The Jacobian of a map of one sample by differences, and its log-determinant: what `logdet` has to be."""
+"""The Jacobian of a map of one sample by differences, and its log-determinant: what `logdet` has to
+be.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ BATCH = 512  # perturbed copies of the sample that go through the map at once
 def numerical_jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     """dy/dx (D, D) at one sample x (...), for f that maps a batch (N, ...) sample by sample.
 
-    For each column the step is chosen as in `directional_derivative`. Cost: 6 D to 24 D samples through f.
+    For each column the step is chosen as in `directional_derivative`. Cost: 6 D to 24 D samples
+    through f.
     """
     size = x.size
     base = f(x[None])[0].ravel()

@@ -1,8 +1,9 @@
 """The laws of an invertible layer, each a function of any layer and a batch x (N, ...) in float64.
 
-Every law raises AssertionError with what broke, where, and by how much. Errors are relative to the largest entry of the
-tensor in question, max|a - b| / max|b|, without an absolute floor: a tensor of small gradients is held as tightly as one of
-large gradients, and one that should be zero has to be exactly zero.
+Every law raises AssertionError with what broke, where, and by how much. Errors are relative to the
+largest entry of the tensor in question, max|a - b| / max|b|, without an absolute floor: a tensor of
+small gradients is held as tightly as one of large gradients, and one that should be zero has to be
+exactly zero.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ COORDINATES = 4  # entries of a tensor looked at one by one, besides one random 
 
 
 class Undecided(AssertionError):
-    """The differences are too rough here to judge a gradient: a kink of a ReLU is closer than rounding lets a step be."""
+    """The differences are too rough here to judge a gradient: a kink of a ReLU is closer than
+    rounding lets a step be.
+    """
 
 
 def close(what: str, got: np.ndarray, expected: np.ndarray, tolerance: float, scale: float | None = None) -> None:
-    """Raise unless max|got - expected| <= tolerance * scale; scale: the largest |expected| unless given."""
+    """Raise unless max|got - expected| <= tolerance * scale.
+
+    Scale: the largest |expected| unless given.
+    """
     assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
     assert np.isfinite(got).all(), f"{what}: not finite"
     scale = float(np.abs(expected).max(initial=0.0)) if scale is None else scale
@@ -91,17 +97,21 @@ def _check_gradients(layer: Any, x: np.ndarray, dy: np.ndarray, dlogdet: np.ndar
 
 
 def rounding(terms: np.ndarray) -> float:
-    """What the rounding of the terms of a sum does to it: errors of random sign add up as squares do."""
+    """What the rounding of the terms of a sum does to it: errors of random sign add up as squares
+    do.
+    """
     return 8 * EPS * float(np.linalg.norm(terms))
 
 
 def check_gradient(
     what: str, gradient: np.ndarray, place: np.ndarray, loss_change: Callable[[], float], noise: float
 ) -> None:
-    """`gradient` against differences of the loss when `place`, an array of the same shape, is changed in place.
+    """`gradient` against differences of the loss when `place`, an array of the same shape, is
+    changed in place.
 
-    One random direction over the whole tensor, and COORDINATES single entries, the one of the largest gradient among them.
-    `noise`: the rounding error of one `loss_change`. Raises Undecided where differences cannot tell GRADIENT.
+    One random direction over the whole tensor, and COORDINATES single entries, the one of the
+    largest gradient among them. `noise`: the rounding error of one `loss_change`. Raises Undecided
+    where differences cannot tell GRADIENT.
     """
     assert gradient.shape == place.shape, f"{what}: shape {gradient.shape}, expected {place.shape}"
     assert np.isfinite(gradient).all(), f"{what}: not finite"
@@ -178,7 +188,10 @@ def nothing_passed_in_is_changed(layer: Any, x: np.ndarray) -> None:
 
 
 def kept_equals_rebuilt(layer: Any, x: np.ndarray) -> None:
-    """A layer that can keep its input gives the same results with it as without. Passes for a layer that cannot."""
+    """A layer that can keep its input gives the same results with it as without.
+
+    Passes for a layer that cannot.
+    """
     if not hasattr(layer, "forward_with_cache"):
         return
     y, logdet = layer.forward(x)
@@ -210,7 +223,10 @@ LAWS: tuple[Callable[[Any, np.ndarray], None], ...] = (
 
 
 def check_layer(layer: Any, x: np.ndarray, laws: Sequence[Callable[[Any, np.ndarray], None]] = LAWS) -> None:
-    """Hold `layer` to every law at the batch x (N, ...), float64. Raises AssertionError; leaves gradients as they fall."""
+    """Hold `layer` to every law at the batch x (N, ...), float64.
+
+    Raises AssertionError; leaves gradients as they fall.
+    """
     assert x.dtype == np.float64, f"check_layer: expected float64, got {x.dtype}: its tolerances are those of float64"
     for law in laws:
         try:
@@ -231,7 +247,9 @@ def _decide(law: Callable[[np.ndarray], None], x: np.ndarray) -> None:
 
 
 def check_conditioner(net: Any, x: np.ndarray) -> None:
-    """The laws of a network inside a coupling, `forward(x) -> h, cache` and `backward(dh, cache) -> dx`, at x (N, ...)."""
+    """The laws of a network inside a coupling, `forward(x) -> h, cache` and `backward(dh, cache) ->
+    dx`, at x (N, ...).
+    """
     _decide(lambda x: _conditioner_laws(net, x), x)
 
 

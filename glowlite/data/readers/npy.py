@@ -84,7 +84,7 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
 def _entries(text: str) -> dict[str, str | None] | None:
     """`descr` (or None, of records), `fortran` and `shape` as they stand in a header.
 
-    None if it is none.
+    It is None if the text is not a header.
     """
     text = text.strip()
     found: dict[str, str | None] = {}

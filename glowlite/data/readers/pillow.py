@@ -214,7 +214,7 @@ def _eight_bits(picture: Any, name: str) -> Any:
 def _alpha_of_bmp(image: Any) -> Any:
     """The fourth bytes of a BMP of 32 bits per pixel, which Pillow drops, as its image L.
 
-    None where they hold nothing.
+    It is None where they hold nothing.
     """
     tile = image.tile[0] if image.format in ("BMP", "DIB") and image.tile else None
     if tile is None or tile[0] != "raw" or tile[3][0] != "BGRX":
