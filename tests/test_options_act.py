@@ -501,8 +501,8 @@ def watch_folder(seen, patch, spy):
     """A training with its folder, but without drawing."""
     patch.setattr(glowlite.drawing.observers, "save_learning_curve", lambda *_: None)
     patch.setattr(glowlite.drawing.observers, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
-    normal = glowlite.models.glow.normal
-    spy(glowlite.models.glow, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal)
+    normal = glowlite.objective.normal
+    spy(glowlite.objective, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal)
     step = Training.step
     patch.setattr(Training, "step", lambda self, batch: [seen.note("trained", batch.step), step(self, batch)][1])
 
