@@ -1,14 +1,69 @@
-"""glowlite: Glow, the flow-based generative model with invertible 1x1 convolutions, in NumPy and CuPy."""
+"""glowlite: invertible flows, Glow above all, in NumPy and CuPy."""
 
 from glowlite.commands import (
     start_up as start_up,  # first: a command that is interrupted during the imports ends in one line
 )
 
 # isort: split
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from glowlite.arrays.parameters import Parameter, ParameterStore
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.affine_coupling import AffineCoupling
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.coupling import AdditiveCoupling
+from glowlite.bijectors.flow_step import FlowStep
+from glowlite.bijectors.invertible_conv import Invertible1x1Conv
 from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.permutation import Permutation
 from glowlite.errors import GlowliteError
+from glowlite.flow import Flow
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
+from glowlite.objective import Logistic, Normal
+
+if TYPE_CHECKING:
+    from glowlite.conditioners.mlp import MLP
+    from glowlite.training.fit import fit
+    from glowlite.training.optimizers import Adam
+    from glowlite.training.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["Glow", "GlowConfig", "GlowliteError", "Memory", "__version__"]
+__all__ = [
+    "MLP",
+    "ActNorm",
+    "Adam",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "Chain",
+    "Flow",
+    "FlowStep",
+    "Glow",
+    "GlowConfig",
+    "GlowliteError",
+    "Invertible1x1Conv",
+    "Logistic",
+    "Memory",
+    "Normal",
+    "Parameter",
+    "ParameterStore",
+    "Permutation",
+    "Settings",
+    "__version__",
+    "fit",
+]
+
+# imported when they are first asked for, so that `import glowlite` stays quick
+_LATER = {
+    "Adam": "glowlite.training.optimizers",
+    "MLP": "glowlite.conditioners.mlp",
+    "Settings": "glowlite.training.settings",
+    "fit": "glowlite.training.fit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'glowlite' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)
