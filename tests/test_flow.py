@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from moons import Several, Shear, moons_flow, two_moons
+from moons import moons_chain, moons_flow, my_step, own_glow, two_moons
 from small_runs import images, small_model
 
 from glowlite import Glow, GlowliteError
 from glowlite.conditioners.mlp import MLP
+from glowlite.fast.threads import Workers
 from glowlite.flow import Flow
 from glowlite.objective import Logistic, Normal
 from glowlite.testing.gradients import directional_derivative
@@ -64,10 +65,10 @@ def test_the_density_of_a_base_integrates_to_1_and_its_gradient_is_its_derivativ
 
 def test_the_layer_and_the_network_obey_the_laws():
     x = np.random.default_rng(0).standard_normal((4, 2))
-    layer = Shear(1, 0)
-    for p in layer.parameters().values():
+    chain = moons_chain(2)
+    for p in chain.parameters().values():
         p.value[...] += 0.3 * np.random.default_rng(1).standard_normal(p.value.shape)
-    check_layer(layer, x)
+    check_layer(chain, x)
 
 
 @pytest.mark.parametrize("hidden", [(), (8,), [16, 8]])
@@ -75,9 +76,8 @@ def test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero(hidden):
     net = MLP(3, 5, hidden)
     x = np.random.default_rng(0).standard_normal((6, 3))
     assert not net.forward(x)[0].any()
-    weights = [*net.weights, *net.biases]
-    net.parameters = lambda: {str(i): p for i, p in enumerate(weights)}
-    for p in weights:
+    assert list(net.parameters())[: len(hidden) + 1] == [f"weights/{i}" for i in range(len(hidden) + 1)]
+    for p in net.parameters().values():
         p.value[...] += 0.3 * np.random.default_rng(1).standard_normal(p.value.shape)
     check_conditioner(net, x)
     with pytest.raises(GlowliteError, match=r"MLP.forward: expected vectors \(N, 3\), got \(6, 4\)"):
@@ -101,12 +101,12 @@ def test_samples_and_latents(trained):
 def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_path):
     flow, _ = trained
     flow.save(tmp_path / "moons.safetensors", note="hello")
-    twin = Flow.load(tmp_path / "moons.safetensors", Several(6))
+    twin = Flow.load(tmp_path / "moons.safetensors", moons_chain(6))
     assert np.array_equal(twin.log_prob(X), flow.log_prob(X)) and np.array_equal(twin.sample(3), flow.sample(3))
     assert twin.facts == {"note": "hello"} and twin.initialized
     mistakes = {
-        "arrays are missing, surplus": lambda path: Flow.load(path, Several(5)),
-        "its base is Normal, not Logistic": lambda path: Flow.load(path, Several(6), Logistic()),
+        "arrays are missing, surplus": lambda path: Flow.load(path, moons_chain(5)),
+        "its base is Normal, not Logistic": lambda path: Flow.load(path, moons_chain(6), Logistic()),
         "is no Glow, but a flow of one's own; load it with Flow.load": Glow.load,
     }
     for said, load in mistakes.items():
@@ -114,7 +114,7 @@ def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_
             load(tmp_path / "moons.safetensors")
     small_model().save(tmp_path / "glow.safetensors")
     with pytest.raises(GlowliteError, match=r"is a Glow; load it with Glow.load"):
-        Flow.load(tmp_path / "glow.safetensors", Several(6))
+        Flow.load(tmp_path / "glow.safetensors", moons_chain(6))
 
 
 @pytest.mark.bits
@@ -126,7 +126,7 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
         fit(second, X, steps=50, folder=tmp_path / "broken", **SHORT)
     fit(second, X, steps=50, folder=tmp_path / "broken", resume=True, **SHORT)
     assert second.store.theta.tobytes() == whole.store.theta.tobytes()
-    raw, averaged = (Flow.load(tmp_path / "broken", Several(3), weights=which) for which in ("raw", "averaged"))
+    raw, averaged = (Flow.load(tmp_path / "broken", moons_chain(3), weights=which) for which in ("raw", "averaged"))
     assert averaged.store.theta.tobytes() == whole.store.theta.tobytes()
     assert not np.array_equal(raw.store.theta, averaged.store.theta)
     lines = [
@@ -148,14 +148,35 @@ def test_a_glow_is_fitted_to_images():
 @pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
 def test_a_bad_step_names_the_layer():
     flow = moons_flow(2)
-    flow.bijector.layers[1].net.p["b"].value[3] = np.nan
-    with pytest.raises(GlowliteError, match=r"step 1: the loss is nan, first at 1/b; lower --lr"):
+    flow.store.parameters["1/net/b"].value[3] = np.nan
+    with pytest.raises(GlowliteError, match=r"step 1: the loss is nan, first at 1/net/b; lower --lr"):
         fit(flow, X, steps=2)
     flow = moons_flow(2)
-    wrong = flow.bijector.layers[0].backward
-    flow.bijector.layers[0].backward = lambda *given: tuple(part + 1 for part in wrong(*given))
-    with pytest.raises(GlowliteError, match=r"step 1: rebuilt inputs are off by .*, most at Several"):
+    layer = flow.bijector.layers["1"]
+    right = layer.backward
+    layer.backward = lambda *given: tuple(part + 1 for part in right(*given))
+    with pytest.raises(GlowliteError, match=r"step 1: rebuilt inputs are off by .*, most at 1, "):
         fit(flow, X, steps=2)
+
+
+def own_run(threads, **options):
+    model = own_glow(workers=Workers(threads, tile_mb=0.01))
+    fit(model, images(40), n_bits=5, batch=8, evaluate_every=10, checkpoint_every=5, average=0.9, **options)
+    return model
+
+
+@pytest.mark.bits
+def test_a_glow_of_ones_own_steps_trains_on_threads_and_goes_on_to_the_same_bits(tmp_path):
+    one, two = (own_run(threads, steps=12) for threads in (1, 2))
+    assert two.store.theta.tobytes() == one.store.theta.tobytes()
+    own_run(2, steps=5, folder=tmp_path / "run")
+    again = own_run(2, steps=12, folder=tmp_path / "run", resume=True)
+    assert again.store.theta.tobytes() == one.store.theta.tobytes()
+    loaded = Glow.load(tmp_path / "run", step=my_step)
+    assert np.array_equal(loaded.sample(2), again.sample(2)) and loaded.store.theta.any()
+    assert "level1/step1/2/p/W" in loaded.store.parameters
+    with pytest.raises(GlowliteError, match=r"its flow step is my_step; make or load the model with it"):
+        Glow.load(tmp_path / "run")
 
 
 class NoInverse:
@@ -167,7 +188,7 @@ class NoInverse:
     ("wrong", "said"),
     [
         (lambda: Flow(NoInverse()), "Flow: NoInverse has no inverse; it needs"),
-        (lambda: Flow(Several(1), dtype="int8"), "Flow: dtype must be float32 or float64"),
+        (lambda: Flow(moons_chain(1), dtype="int8"), "Flow: dtype must be float32 or float64"),
         (lambda: moons_flow().sample(2), "Flow.sample: this model was never initialised"),
         (lambda: moons_flow().log_prob(X.astype(float)), r"expected float32, got float64; convert with x\.astype"),
         (lambda: moons_flow().dimensions, r"the shape of its data is not known; call initialize\(x\)"),
@@ -175,7 +196,7 @@ class NoInverse:
         (lambda: fit(moons_flow(), np.full((9, 2), np.nan)), "row 0 holds numbers that are not finite"),
         (lambda: fit(moons_flow(), X, stpes=3), "fit: no setting stpes; there are steps, batch,"),
         (lambda: fit(moons_flow(), X, n_bits=5), "n_bits is 5, and the data are no images of pixels; say n_bits=None"),
-        (lambda: fit(Several(1), X), "fit: expected a Flow"),
+        (lambda: fit(moons_chain(1), X), "fit: expected a Flow"),
         (lambda: fit(moons_flow(), X, batch=1000), "batch 1000 is larger than the 540 training images"),
     ],
 )

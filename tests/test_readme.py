@@ -21,13 +21,27 @@ README = (DOCS.parent / "README.md").read_text()
 
 
 def test_the_python_example_runs_and_its_comments_are_true(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
     check = """
 assert samples.shape == (16, 16, 16, 3) and abs(model.inverse(latents) - x).max() < 1e-5
 assert (Glow.load("glow.safetensors").store.theta == model.store.theta).all()
 """
     done = subprocess.run(
         [sys.executable, "-c", example + check], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_ten_lines_of_the_readme_train_a_flow_of_ones_own(tmp_path):
+    layers, lines = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:]
+    assert len([line for line in lines.splitlines() if line.strip()]) <= 10
+    check = """
+assert points.shape == (1000, 2) and nats.mean() > -1.2  # of one Gaussian: -1.9
+away = np.linalg.norm(points[:, None] - moons[None], axis=2).min(axis=1)
+assert np.median(away) < 0.1
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", layers + lines + check], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 

@@ -56,7 +56,8 @@ FLOW = record(
     others=plain,
 )
 MODEL = {"seed": whole(0, MAX_SEED), "initialized": flag}
-OWN = ("config", "flow", "seed", "initialized", "n_bits")  # what becomes of the model itself
+# what becomes of the model itself
+OWN = ("config", "flow", "flow_step", "seed", "initialized", "n_bits")
 KNOWN = {
     "n_bits": maybe(whole(1, 8)),
     "step": COUNT,

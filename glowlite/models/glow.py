@@ -9,6 +9,7 @@ multiplication, and interpolation and editing happen in one space.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +39,8 @@ from glowlite.models.pretrained import pretrained_file
 from glowlite.models.steps import flow_step
 from glowlite.objective import check_n_bits
 
+Step = Callable[[int, np.random.Generator], Any]  # channels and random numbers -> a bijector
+
 
 def check_room(config: GlowConfig, dtype: str = "float32") -> None:
     """Raise GlowliteError if the parameters of such a Glow alone are more than this machine's memory."""
@@ -54,7 +57,9 @@ class Glow(Flow):
 
     `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU. `memory`: see Memory.
     `workers`: threads for tiles of the batch (CPU only). `plain`: no layer is replaced by its fast form, see
-    `glowlite.fast.accelerate`. `store.theta`, `store.grad`: all parameters and gradients, flat.
+    `glowlite.fast.accelerate`. `step`: how to make a flow step of one's own, `step(channels, rng)`: any bijector of
+    (N, H, W, channels) that keeps the shape; `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and
+    gradients, flat.
     """
 
     def __init__(
@@ -66,16 +71,18 @@ class Glow(Flow):
         workers: Workers | None = None,
         xp: Namespace = np,
         plain: bool = False,
+        step: Step | None = None,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
         if not isinstance(config, GlowConfig):
             raise GlowliteError(f"Glow: expected a GlowConfig, got {shown(config)}")
         check_parts(memory, workers)
-        check_room(config, dtype)
+        if step is None:
+            check_room(config, dtype)
         check_seed("Glow", seed)
-        self.config, workers = config, workers or Workers()
-        layers = _layers(config, seed, memory or Memory())
+        self.config, self.step, workers = config, step, workers or Workers()
+        layers = _layers(config, seed, memory or Memory(), step)
         super().__init__(layers, None, seed, dtype, workers, xp, config.image_shape, plain)
         self._latent_shapes = list(config.latent_shapes())
 
@@ -135,7 +142,8 @@ class Glow(Flow):
 
     def header(self) -> dict[str, Any]:
         own = {name: value for name, value in super().header().items() if name != "flow"}
-        return {"config": self.config.to_dict(), **own}
+        step = {} if self.step is None else {"flow_step": _step_name(self.step)}
+        return {"config": self.config.to_dict(), **step, **own}
 
     @classmethod
     def _check_form(cls, header: Any, path: Path, checkpoint: bool = False) -> None:
@@ -145,10 +153,16 @@ class Glow(Flow):
         config = config_in(header, path, checkpoint)
         if config != self.config:
             raise GlowliteError(f"{path} is of another model: {config}; give the options it was trained with")
+        if header.get("flow_step") != self.header().get("flow_step"):
+            raise GlowliteError(
+                f"{path}: its flow step is {header.get('flow_step') or 'that of a Glow'}; make or load the model with it,"
+                " as in Glow.load(path, step=...)"
+            )
 
     def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
         super().check_arrays(values, path)
-        check_constants(self.store, values, path)
+        if self.step is None:
+            check_constants(self.store, values, path)
 
     @classmethod
     def load(  # type: ignore[override]  # the file says of which layers a Glow is
@@ -158,16 +172,21 @@ class Glow(Flow):
         memory: Memory | None = None,
         workers: Workers | None = None,
         xp: Namespace = np,
+        plain: bool = False,
+        step: Step | None = None,
     ) -> Self:
         """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype (float16: float32).
 
-        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. Raises GlowliteError.
+        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. `step`: as the model was made with.
+        Raises GlowliteError.
         """
         path, arrays, header = read_model(path, weights)
         config = config_in(header, path)
         values, dtype = weights_in(arrays, path)
-        check_size(config, values, path)
-        model = cls(config, header["seed"], dtype, memory, workers, xp)
+        if step is None and "flow_step" not in header:
+            check_size(config, values, path)
+        model = cls(config, header["seed"], dtype, memory, workers, xp, plain, step)
+        model.check_header(header, path)
         model._take(values, arrays, header, path, weights)
         return model
 
@@ -191,13 +210,19 @@ class Glow(Flow):
             )
 
 
-def _layers(config: GlowConfig, seed: int, memory: Memory) -> Multiscale:
+def _step_name(step: Step) -> str:
+    return getattr(step, "__name__", type(step).__name__)
+
+
+def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) -> Multiscale:
     """The levels of a Glow, with random weights of `seed`."""
     rng = generator(seed, "weights")
     border, scaled, levels = config.border != "none", config.output_scale, []
     for i in range(config.L):
         channels = config.image_shape[2] << (i + 2)
-        steps = {f"step{k}": flow_step(config, channels, i, rng) for k in range(config.K)}
+        steps = {
+            f"step{k}": flow_step(config, channels, i, rng) if step is None else step(channels, rng) for k in range(config.K)
+        }
         chain, split = UniformChain(steps, memory), None
         if i < config.L - 1:
             learned = config.split_prior == "learned"
