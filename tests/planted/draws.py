@@ -87,8 +87,8 @@ BUGS = [
     ),
     bug("weights without the seed", "models/glow.py", 'generator(seed, "weights")', 'generator(0, "weights")', WEIGHTS),
     bug(
-        "the same weights in every step", "models/glow.py", "flow_step(config, channels, i, rng) for",
-        'flow_step(config, channels, i, generator(seed, "weights")) for', WEIGHTS,
+        "the same weights in every step", "models/glow.py", "flow_step(config, channels, i, rng) if",
+        'flow_step(config, channels, i, generator(seed, "weights")) if', WEIGHTS,
     ),
     bug("every draw of an evaluation alike", "training/scoring.py", EVALUATION, EVALUATION.replace("draw,", "0,"), NOISE, SCORES),
     bug("every block of an evaluation alike", "training/scoring.py", EVALUATION, EVALUATION.replace("block.start", "0"), SCORES),
