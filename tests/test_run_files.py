@@ -17,8 +17,7 @@ from glowlite.commands.report import page
 from glowlite.commands.train import main as train
 from glowlite.errors import GlowliteError
 from glowlite.training.loop import Metrics, Timing
-from glowlite.training.run_files import read_lines
-from glowlite.training.run_folder import read_config
+from glowlite.training.run_files import read_config, read_lines
 
 FILES = ("config.json", "metrics.jsonl", "timing.jsonl")
 SMALL = (

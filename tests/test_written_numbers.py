@@ -28,7 +28,8 @@ from glowlite.objective import dequantisation_noise, loss_gradients
 from glowlite.training.loop import train
 from glowlite.training.optimizers import Adam, gradient_norm
 from glowlite.training.run import Training
-from glowlite.training.run_folder import BEST, RunFolder
+from glowlite.training.run_files import BEST
+from glowlite.training.run_folder import RunFolder
 from glowlite.training.scoring import some_rows
 from glowlite.training.settings import Settings
 from glowlite.training.step import training_step

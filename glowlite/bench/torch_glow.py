@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import normflows
 import numpy as np
@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glowlite.bench.job import Job
 from glowlite.models.config import GlowConfig
+
+if TYPE_CHECKING:
+    from glowlite.bench.job import Job
 
 
 class ActNorm(nn.Module):

@@ -34,7 +34,7 @@ from glowlite.models.glow import Glow
 from glowlite.models.pretrained import NAMES, directions_file, pretrained_file
 from glowlite.terminal import warn
 from glowlite.training.guards import condition
-from glowlite.training.run_folder import BEST, CONFIG, read_config
+from glowlite.training.run_files import BEST, CONFIG, read_config
 
 DIRECTIONS_NAME = "directions.safetensors"  # in the folder of a run
 DEFAULT = next(iter(NAMES))

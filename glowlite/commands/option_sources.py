@@ -22,7 +22,7 @@ from glowlite.data import is_there
 from glowlite.data.embedded import check_meaning
 from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
-from glowlite.training.run_folder import read_config
+from glowlite.training.run_files import read_config
 
 # of the others, those that a resumed run may change: the curve then bends, but the checkpoint still
 # fits (--data may name another place, where the same images are: see train.py)

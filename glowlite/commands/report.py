@@ -11,7 +11,7 @@ from glowlite.commands.program import Parser
 from glowlite.drawing.html_report import page
 from glowlite.files.outputs import HTML, check_output, output
 from glowlite.terminal import say
-from glowlite.training.run_folder import read_config
+from glowlite.training.run_files import read_config
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

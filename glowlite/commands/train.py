@@ -36,7 +36,8 @@ from glowlite.training.checkpoint import versions
 from glowlite.training.loop import Observer, check_memory, check_settings, train
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
-from glowlite.training.run_folder import CONFIG, SAVED, RunFolder, read_config, restore_newest
+from glowlite.training.run_files import CONFIG, SAVED, read_config
+from glowlite.training.run_folder import RunFolder, restore_newest
 from glowlite.training.run_place import (
     RUNS,
     alone_in,

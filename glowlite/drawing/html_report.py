@@ -16,8 +16,7 @@ from glowlite.files.inputs import read_bytes
 from glowlite.files.storage import checkpoints_of
 from glowlite.terminal import printable, warn
 from glowlite.training.metrics import Metrics, Timing
-from glowlite.training.run_files import read_lines
-from glowlite.training.run_folder import METRICS, TIMING, read_config
+from glowlite.training.run_files import METRICS, TIMING, read_config, read_lines
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }

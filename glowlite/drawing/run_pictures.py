@@ -16,13 +16,12 @@ from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
-from glowlite.flow import Flow
 from glowlite.latent.walks import finite
 from glowlite.objective import dequantisation_noise, dequantise, to_pixels
 from glowlite.training.scoring import sample_images
 
 if TYPE_CHECKING:
-    pass
+    from glowlite.flow import Flow
 
 TEMPERATURES = (0.5, 0.7, 0.9)
 SAMPLES = 64  # at each temperature

@@ -33,12 +33,11 @@ import numpy as np
 from glowlite.arrays.arguments import real_number, shown
 from glowlite.arrays.backend import namespace, to_device, to_host
 from glowlite.errors import GlowliteError, ShapeError
-from glowlite.flow import Flow
 from glowlite.latent.walks import Latents, attribute_direction, flatten, unflatten
 from glowlite.objective import dequantisation_noise, dequantise
 
 if TYPE_CHECKING:
-    pass
+    from glowlite.flow import Flow
 
 ENOUGH = 1.0  # alpha that changes 9 of 10 faces by method held, see docs/editing.md
 METHODS = ("held", "mean")

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import zlib
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from glowlite.data.dataset import Dataset
 from glowlite.data.fingerprint import fingerprint
 from glowlite.distributed.communicator import Communicator
 from glowlite.errors import GlowliteError
-from glowlite.training.run import Training
+
+if TYPE_CHECKING:
+    from glowlite.training.run import Training
 
 MAY_DIFFER = (
     "data",

@@ -6,15 +6,17 @@ import dataclasses
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glowlite.arrays.backend import to_device, to_host
 from glowlite.errors import GlowliteError
 from glowlite.files.saved_weights import AVERAGE, STATE, check_vector, weights_in
 from glowlite.files.storage import read_arrays
 from glowlite.training.guards import check_weights
-from glowlite.training.run import Training
 from glowlite.training.settings import State
+
+if TYPE_CHECKING:
+    from glowlite.training.run import Training
 
 MOMENTS = {"m": STATE + "optimizer_m", "v": STATE + "optimizer_v"}
 

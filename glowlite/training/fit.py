@@ -17,7 +17,8 @@ from glowlite.flow import Flow
 from glowlite.training.loop import Observer, train
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run import Training
-from glowlite.training.run_folder import SAVED, RunFolder, restore_newest
+from glowlite.training.run_files import SAVED
+from glowlite.training.run_folder import RunFolder, restore_newest
 from glowlite.training.settings import Settings
 
 

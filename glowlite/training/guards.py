@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from glowlite.arrays.parameters import Parameterized, ParameterStore
 from glowlite.bijectors.invertible_conv import ChannelMixing
 from glowlite.distributed.communicator import Communicator, OneProcess
 from glowlite.errors import GlowliteError
-from glowlite.flow import Flow
 from glowlite.training.metrics import StepResult
+
+if TYPE_CHECKING:
+    from glowlite.flow import Flow
 
 DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
 CONDITION_DIGITS = 0.1  # an inverse may lose all but this part of the digits: condition number times rounding

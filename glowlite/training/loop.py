@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from glowlite.data.batches import Batch, ahead, batches
 from glowlite.data.dataset import Dataset
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
-from glowlite.flow import Flow
 from glowlite.training.agreement import check_together
 from glowlite.training.guards import check_held_out, condition
 from glowlite.training.metrics import Metrics, StepResult, Timing
-from glowlite.training.run import Training
 from glowlite.training.scoring import evaluate, reconstruction_error
 from glowlite.training.settings import Settings
+
+if TYPE_CHECKING:
+    from glowlite.flow import Flow
+    from glowlite.training.run import Training
 
 T = TypeVar("T")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,13 +17,15 @@ from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.dequantization import dequantise_on_device
 from glowlite.fast.cuda.upload import Staging
-from glowlite.flow import Flow
 from glowlite.objective import as_continuous
 from glowlite.training.guards import BadStep, check_step, is_good
 from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import OPTIMIZERS, AveragedWeights, Optimizer, learning_rate
 from glowlite.training.settings import Settings, State, check_parts
 from glowlite.training.step import training_step
+
+if TYPE_CHECKING:
+    from glowlite.flow import Flow
 
 MAX_PENDING = 50  # steps that a GPU takes before the host looks: each holds its batch on the host
 SKIPPED_IN_A_ROW = 20  # so many bad steps, one after the other, are no accident

@@ -1,9 +1,13 @@
-"""What config.json and the .jsonl files of a run may hold, and how they are read: each line is checked before it is used."""
+"""What config.json and the .jsonl files of a run may hold, and how they are read.
+
+Each line is checked before it is used.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +30,15 @@ from glowlite.files.schema import (
     whole,
 )
 from glowlite.files.schema import text as text_of
+from glowlite.files.storage import write_text
 from glowlite.training.metrics import Metrics, Timing
 
+CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
+# in config.json: whether the run has written a checkpoint; a run of the first version does not say
+SAVED = "saved"
 MAX_CONFIG_BYTES, MAX_LINES_BYTES = 1 << 24, 1 << 30  # bytes
 OPTIONS = record({"data": text_of(), "n_bits": whole(1, 8), "steps": either(whole(1, STEPS), text_of(40))}, others=scalar)
-CONFIG = record(
+CONFIG_FORM = record(
     {
         "options": OPTIONS,
         "data": text_of(),
@@ -47,16 +55,25 @@ def line_of(kind: type[Metrics | Timing]) -> Form:
     return record({field.name: OF_A_TYPE[str(field.type)] for field in dataclasses.fields(kind)}, others=maybe(number()))
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
-    """The object in a config.json. Raises GlowliteError that names the field; FileNotFoundError where there is none."""
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that the run in a folder was begun with.
+
+    Raises GlowliteError, which names the field that is wrong.
+    """
+    path = run / CONFIG
     try:
         content = read_bytes(path, MAX_CONFIG_BYTES)
     except FileNotFoundError:
-        raise
+        raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
     except OSError as error:
         raise GlowliteError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
-    config: dict[str, Any] = checked(CONFIG, read_json(content, str(path)), str(path))
+    config: dict[str, Any] = checked(CONFIG_FORM, read_json(content, str(path)), str(path))
     return config
+
+
+def write_config(run: Path, config: dict[str, Any]) -> None:
+    """Write the configuration of a run into its folder, whole or not at all."""
+    write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]:

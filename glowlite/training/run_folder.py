@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import glowlite.training.checkpoint as checkpoint
 from glowlite.data.dataset import Dataset
@@ -14,11 +14,10 @@ from glowlite.errors import DamagedError, GlowliteError
 from glowlite.files.storage import CHECKPOINTS, checkpoint_name, checkpoints_of, flush_folder, replace_by_link, write_text
 from glowlite.terminal import warn
 from glowlite.training.metrics import Metrics, StepResult, Timing
-from glowlite.training.run import Training
-from glowlite.training.run_files import read_config_file, read_lines
+from glowlite.training.run_files import BEST, METRICS, SAVED, TIMING, read_lines, write_config
 
-SAVED = "saved"  # in config.json: whether the run has written a checkpoint; a run of the first version does not say
-CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
+if TYPE_CHECKING:
+    from glowlite.training.run import Training
 
 
 class RunFolder:
@@ -79,18 +78,6 @@ def _rewind(path: Path, kind: type[Metrics | Timing], step: int) -> list[dict[st
     lines = [line for line in read_lines(path, kind) if line["step"] <= step]
     write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """The configuration that a run was begun with. Raises GlowliteError."""
-    try:
-        return read_config_file(run / CONFIG)
-    except FileNotFoundError:
-        raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
-
-
-def write_config(run: Path, config: dict[str, Any]) -> None:
-    write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def restore_newest(training: Training, run: Path) -> Path | None:

@@ -19,7 +19,7 @@ from glowlite.errors import GlowliteError
 from glowlite.files.outputs import DIRECTIONS, HTML, PNG, check_folder
 from glowlite.files.storage import CHECKPOINT, CHECKPOINTS, TEMPORARY, checkpoints_of, flush_folder, remove_temporaries
 from glowlite.terminal import warn
-from glowlite.training.run_folder import BEST, CONFIG, METRICS, SAVED, TIMING, read_config, write_config
+from glowlite.training.run_files import BEST, CONFIG, METRICS, SAVED, TIMING, read_config, write_config
 
 RUNS, LOCK, TENSORBOARD = "runs", ".lock", "tensorboard"
 PICTURES = re.compile(r"learning-curve\.png|latents\.png|reconstruction\.png|samples-\d{6,}\.png")

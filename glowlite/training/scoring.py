@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from glowlite.arrays.backend import to_host
 from glowlite.arrays.randomness import generator
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator, OneProcess
-from glowlite.flow import Flow
 from glowlite.objective import as_continuous, bits_per_dim, dequantisation_noise
+
+if TYPE_CHECKING:
+    from glowlite.flow import Flow
 
 BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from glowlite.arrays.backend import Array, namespace, to_device, to_host
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.pairwise_sum import PairwiseSum
-from glowlite.flow import Flow
 from glowlite.training.guards import is_good
 from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
+
+if TYPE_CHECKING:
+    from glowlite.flow import Flow
 
 
 def training_step(

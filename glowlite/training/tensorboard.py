@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glowlite.errors import GlowliteError
 from glowlite.training.metrics import Metrics, StepResult, Timing
-from glowlite.training.run import Training
+
+if TYPE_CHECKING:
+    from glowlite.training.run import Training
 
 
 def writer_class() -> Any:
