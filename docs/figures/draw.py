@@ -119,7 +119,7 @@ def multiscale() -> Canvas:
     return c
 
 
-def pixel_mlp() -> Canvas:
+def coupling_network() -> Canvas:
     c = Canvas(74, 36)
     note = "every pixel is a row; widths to scale, of a coupling of 12 channels"
     c.text(37, 33.4, f"{note} (the ends are thinner still)", 8.5, GREY)
@@ -128,8 +128,8 @@ def pixel_mlp() -> Canvas:
         ("gather(x)\n9 x 6 = 54", 54, YELLOW),
         ("h1\n512", 512, "#cfe5f2"),
         ("h2\n512", 512, "#cfe5f2"),
-        ("sent\n9 x 12 = 108", 108, YELLOW),
-        ("raw\n12", 12, LIGHT),
+        ("columns\n9 x 12 = 108", 108, YELLOW),
+        ("output\n12", 12, LIGHT),
     )
     names = ("nine shifts", "W1, ReLU", "W2, ReLU", "W3", "nine shifts,\nadded up")
     x, places = 3.0, []
@@ -218,7 +218,7 @@ def backward() -> Canvas:
     return c
 
 
-FIGURES = (floors, protocol, flow_step, multiscale, pixel_mlp, gather_scatter, memory, backward)
+FIGURES = (floors, protocol, flow_step, multiscale, coupling_network, gather_scatter, memory, backward)
 
 
 def main() -> None:
