@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
             " held-out images"
         )
     loaded = load_model(which, options)
-    check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.config.dimensions)
+    check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.dimensions)
     images = decode_walk(loaded.model, loaded.images(words), options.steps, options.spherical)
     flat = images.reshape(-1, *images.shape[2:])
     warn_nonfinite(flat, "images on the way", OFF_THE_WAY)

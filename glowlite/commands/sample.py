@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     loaded = load_model(options.run, options)
     model, n_bits = loaded.model, loaded.n_bits
     n = options.n or (ROW if levels else GRID)
-    check_images_fit("--n", n, model.config.dimensions)
+    check_images_fit("--n", n, model.dimensions)
     if levels:
         save_png(out, temperature_sheet(model, n_bits, n, levels, options.seed))
         at = "temperatures " + ", ".join(f"{temperature:g}" for temperature in levels)

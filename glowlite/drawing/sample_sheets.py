@@ -11,7 +11,7 @@ from glowlite.drawing.sheets import enlarged, tile, titled, to_rgb, warn_nonfini
 from glowlite.training.scoring import sample_images
 
 if TYPE_CHECKING:
-    from glowlite.models.glow import Glow
+    from glowlite.flow import Flow
 
 SWEEP = (0.0, 0.25, 0.6, 0.7, 0.8, 0.9, 1.0)  # the temperatures of figure 8
 GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a sweep
@@ -19,7 +19,7 @@ LOWER_TEMPERATURE = "lower --temperature"  # advice where samples are not finite
 
 
 def temperature_sheet(
-    model: Glow, n_bits: int, n: int, temperatures: Sequence[float], seed: int
+    model: Flow, n_bits: int, n: int, temperatures: Sequence[float], seed: int
 ) -> np.ndarray:
     """Draw a row of n samples at each temperature, from the same noise: a sheet, uint8 (h, w, 3).
 

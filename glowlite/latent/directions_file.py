@@ -17,7 +17,7 @@ from glowlite.files.storage import read_arrays, write_arrays
 from glowlite.latent.directions import MAX_HELD, Directions
 
 if TYPE_CHECKING:
-    from glowlite.models.glow import Glow
+    from glowlite.flow import Flow
 
 HEADER = record(
     {
@@ -31,7 +31,7 @@ HEADER = record(
 SIZES = (("mean", 1), ("reader", 0))
 
 
-def weights_fingerprint(model: Glow) -> str:
+def weights_fingerprint(model: Flow) -> str:
     """The SHA-256 of the weights: directions of other weights mean nothing."""
     return hashlib.sha256(np.ascontiguousarray(to_host(model.store.theta)).data).hexdigest()
 

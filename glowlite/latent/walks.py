@@ -23,7 +23,7 @@ from glowlite.arrays.backend import Array, Namespace, namespace, to_host
 from glowlite.errors import GlowliteError, ShapeError
 
 if TYPE_CHECKING:
-    from glowlite.models.glow import Glow
+    from glowlite.flow import Flow
 
 Latents = list[Array]
 
@@ -68,7 +68,7 @@ def four_corners(
     return interpolate(left, right, columns or rows, spherical)
 
 
-def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
+def decode_walk(model: Flow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
     """Return the images between uint8 images `ends` (2 or 4, H, W, C): floating (1 or steps, steps,
     H, W, C).
 
@@ -85,7 +85,7 @@ def decode_walk(model: Glow, ends: np.ndarray, steps: int, spherical: bool = Fal
     images = np.concatenate(
         [to_host(model.decode([z[i : i + AT_ONCE] for z in way])) for i in blocks]
     )
-    return images.reshape(-1, steps, *model.config.image_shape)
+    return images.reshape(-1, steps, *images.shape[1:])
 
 
 def attribute_direction(latents: Latents, labels: Array) -> Latents:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from glowlite.arrays.slices import chunks
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.launch import launch
 from glowlite.fast.threads import Workers
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 ON_DEVICE = 1 << 24  # numbers of a gradient that a GPU takes in float64 at once: 128 MiB
 DECAYS = ("cosine", "linear", "constant")
@@ -68,19 +71,20 @@ class Optimizer(ABC):
                 xp, type(self).__name__.lower(), *self.KERNEL, grad.size, self.theta, self.m, self.v, grad, factor, *numbers
             )
             return
-        workers, scale = workers or Workers(1), float(scale)
+        scale = float(scale)
         if math.isnan(scale):
             return
 
         def update(parts: list[slice]) -> None:
             for part in parts:
                 theta = self.theta[part]
-                g, spare = workers.scratch(2 * theta.size, theta.dtype, xp).reshape(2, -1)
+                g, spare = scratch(2 * theta.size, theta.dtype).reshape(2, -1)
                 xp.multiply(grad[part], scale, out=g)
                 self._update(theta, self.m[part], self.v[part], g, spare, lr)
 
         parts = chunks(grad)
-        workers.map(update, [parts[i :: workers.threads] for i in range(workers.threads)])
+        threads, scratch = (1, np.empty) if workers is None else (workers.threads, workers.scratch)
+        _each(update, [parts[i::threads] for i in range(threads)], workers)
 
     @abstractmethod
     def _rates(self, lr: float) -> tuple[float, float]:
@@ -166,7 +170,7 @@ class AveragedWeights:
             change *= 1 - self.decay
             self.sum[part] += change
 
-        (workers or Workers(1)).map(add, chunks(theta))
+        _each(add, chunks(theta), workers)
 
     def value(self) -> Array:
         """The average; raises before the first update."""
@@ -176,6 +180,11 @@ class AveragedWeights:
 
 
 AVERAGE = ("T* sum, const T* theta, const double part", "  sum[i] += T(part) * (theta[i] - sum[i]);\n")
+
+
+def _each(task: Callable[[T], R], items: Sequence[T], workers: Workers | None) -> list[R]:
+    """[task(item) for item in items]: by the workers, if there are any, else one by one."""
+    return [task(item) for item in items] if workers is None else workers.map(task, items)
 
 
 def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
@@ -193,7 +202,7 @@ def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
 
         if xp is not np:
             return xp.stack([of(part) for part in chunks(grad, ON_DEVICE)]).sum()
-        return xp.stack((workers or Workers(1)).map(of, chunks(grad))).sum()
+        return xp.stack(_each(of, chunks(grad), workers)).sum()
 
     if xp is not np:
         return xp.sqrt(squares(xp.float64))
