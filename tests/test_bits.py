@@ -11,7 +11,6 @@ from small_runs import dataset
 from glowlite import Glow, GlowConfig
 from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
-from glowlite.models import glow
 from glowlite.training.scoring import sample_images, scores
 
 pytestmark = pytest.mark.bits
@@ -39,7 +38,7 @@ def by_ranks(size, work):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(8, 8, 3), (4, 16, 1), (24, 24, 2)])
 def test_a_sample_is_the_same_however_many_are_made(shape, dtype, monkeypatch):
-    monkeypatch.setattr(glow, "HOST_BLOCK", 1024)
+    monkeypatch.setattr("glowlite.flow.HOST_BLOCK", 1024)
     one, two = (trained_alike(shape, dtype, threads) for threads in (1, 2))
     assert one.sample_block == {(24, 24, 2): 1}.get(shape, 4)
     images = one.sample(11, 0.7, seed=1)

@@ -181,6 +181,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--dtype": [Row("weights", "--dtype float32", "--dtype float64")],
         "--threads": [Row("threads", "--threads 2", "--threads 3")],
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
+        "--plain": [Row("fast forms", "--plain", "--no-plain")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
     },
     "evaluate": {
@@ -304,6 +305,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--threads": [Row("threads", "--threads 2", "--threads 3")],
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
+        "--plain": [Row("fast forms", "--plain", "--no-plain")],
         "--rounds": [Row("asked", f"{device} --rounds 2", f"{device} --rounds 3") for device in ("", "--device gpu")],
         "--depths": [Row("asked", "--depths 2,3", "--depths none")],
         "--against": [Row("asked", "--against torch")],
@@ -361,6 +363,7 @@ def watched():
             seen.note("tile", self.tile_numbers)
 
         patch.setattr(glowlite.fast.threads.Workers, "__init__", made)
+        spy(glowlite.flow, "accelerate", lambda fast, *_: seen.note("fast forms", type(fast).__name__))
         for module in (glowlite.commands.train, glowlite.commands.loaded_model, bench):
             host = SimpleNamespace() if module is bench else np
             spy(

@@ -4,14 +4,18 @@ import itertools
 
 import numpy as np
 import pytest
+from layers import CONDITIONERS, LAYERS
 
-from glowlite import Glow, GlowConfig
-from glowlite.arrays.parameters import Parameter, ParameterStore, replica
+from glowlite import Glow, GlowConfig, GlowliteError
+from glowlite.arrays.parameters import Parameter, Parameterized, ParameterStore, parameters_of, replica
 from glowlite.bijectors.actnorm import ActNorm
-from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.chain import Chain, UniformChain
 from glowlite.bijectors.invertible_conv import Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
 from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.fast.accelerate import accelerate
+from glowlite.fast.threads import Workers
+from glowlite.testing import check_layer
 
 
 def small_glow(**options):
@@ -137,3 +141,160 @@ def test_a_replica_of_a_chain_keeps_names_order_and_constants():
     for name, p in chain.parameters().items():
         assert np.shares_memory(twin.parameters()[name].value, p.value)
         assert not np.shares_memory(twin.parameters()[name].grad, p.grad)
+
+
+# --- one set of parameters, however they are kept ---
+
+
+class Affine:
+    """y = e^a x + b, a layer of the protocol and of no class of glowlite; `keep` says where its Parameters are."""
+
+    def __init__(self, keep):
+        self.kept = keep(Parameter(np.zeros(1)), Parameter(np.zeros(1)))
+
+    def numbers(self):
+        return list(parameters_of(self).values())
+
+    def forward(self, x):
+        a, b = self.numbers()
+        return np.exp(a.value) * x + b.value, np.full(len(x), x[0].size * float(a.value[0]))
+
+    def inverse(self, y):
+        a, b = self.numbers()
+        return (y - b.value) * np.exp(-a.value)
+
+    def backward(self, y, dy, dlogdet):
+        a, b = self.numbers()
+        x = self.inverse(y)
+        dx = np.exp(a.value) * dy
+        a.grad[...] += (dx * x).sum() + x[0].size * dlogdet.sum()
+        b.grad[...] += dy.sum()
+        return x, dx
+
+
+class Named(Affine):
+    def parameters(self):
+        a, b = self.kept
+        return {"log scale": a, "shift": b}
+
+    def numbers(self):
+        return list(self.kept)
+
+
+class Pair(Parameterized):
+    def __init__(self, a, b):
+        self.first, self.others = a, {"b": [b]}
+
+
+KEPT = {
+    "a list": (Affine, lambda a, b: [a, b], ["kept/0", "kept/1"]),
+    "a tuple": (Affine, lambda a, b: (a, b), ["kept/0", "kept/1"]),
+    "a dict": (Affine, lambda a, b: {"W": a, "b": b}, ["kept/W", "kept/b"]),
+    "a list in a dict": (Affine, lambda a, b: {"both": [a, [b]]}, ["kept/both/0", "kept/both/1/0"]),
+    "a part": (Affine, Pair, ["kept/first", "kept/others/b/0"]),
+    "its own parameters()": (Named, lambda a, b: [a, b], ["log scale", "shift"]),
+}
+
+
+def own(kept):
+    kind, keep, _ = KEPT[kept]
+    return kind(keep)
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_parameters_are_found_wherever_they_are_kept(kept):
+    layer = own(kept)
+    assert list(parameters_of(layer)) == KEPT[kept][2]
+    x = np.random.default_rng(0).standard_normal((3, 2, 2, 4))
+    chain = Chain([ActNorm(4), layer])
+    store = ParameterStore(chain, "float64")
+    assert list(store.parameters) == ["0/bias", "0/logs", *(f"1/{name}" for name in KEPT[kept][2])]
+    assert list(store.parameters.values()) == list(chain.parameters().values())
+    store.theta[...] = 0.1 * np.arange(1, 11)
+    check_layer(chain, x)
+    check_layer(layer_with_parameters(layer), x)
+
+
+def layer_with_parameters(layer):
+    """The layer with the method that the laws ask for."""
+    named = parameters_of(layer)
+    layer.parameters = lambda: named
+    return layer
+
+
+@pytest.mark.bits
+@pytest.mark.parametrize("kept", KEPT)
+def test_on_tiles_one_and_two_threads_agree_to_the_last_bit(kept):
+    results = []
+    for threads in (1, 2):
+        rng = np.random.default_rng(1)
+        chain = UniformChain([ActNorm(4), own(kept), ActNorm(4)])
+        store = ParameterStore(chain, "float64")
+        store.theta[...] = 0.1 * rng.standard_normal(len(store))
+        tiles = accelerate(chain, Workers(threads, 64 / 2**18), store)
+        x, dy, dlogdet = rng.standard_normal((7, 4, 4, 4)), rng.standard_normal((7, 4, 4, 4)), rng.standard_normal(7)
+        y, logdet = tiles.forward(x)
+        results.append([y, logdet, *tiles.backward(y, dy, dlogdet), store.grad.copy()])
+    assert results[0][-1].all()
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    plain_grad = ParameterStore(chain, "float64").grad
+    chain.backward(chain.forward(x)[0], dy, dlogdet)
+    np.testing.assert_allclose(results[0][-1], plain_grad, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *CONDITIONERS])
+def test_the_store_finds_what_parameters_names(name):
+    shape, rng = (2, 4, 4, 4), np.random.default_rng(0)
+    layer = LAYERS[name][1](shape, rng) if name in LAYERS else CONDITIONERS[name](shape, rng)
+    layer = getattr(layer, "split", layer)
+    named = layer.parameters()
+    store = ParameterStore(layer, "float64")
+    assert list(store.parameters.items()) == list(named.items()) == list(parameters_of(layer).items())
+    twin, pairs = replica(layer, np.zeros(len(store)))
+    assert [id(p) for p, _ in pairs] == [id(p) for p in named.values()]
+    assert list(parameters_of(twin)) == list(named)
+
+
+class BareArray(Affine):
+    def parameters(self):
+        return {"w": np.ones(3)}
+
+
+class NoDict(Affine):
+    def parameters(self):
+        return list(self.kept)
+
+
+class Elsewhere(Affine):
+    def parameters(self):
+        return {"w": Parameter(np.ones(3))}
+
+
+class OfAnotherProtocol:
+    def forward(self, x):
+        return x
+
+
+def list_of(a, b):
+    return [a, b]
+
+
+REFUSED = {
+    "a bare array": (
+        lambda: BareArray(lambda a, b: [a, b]),
+        r"BareArray: parameters\(\) names 'w'.*keep it as Parameter\(array\)",
+    ),
+    "no dict": (lambda: NoDict(list_of), r"NoDict: parameters\(\) must be a dict"),
+    "kept elsewhere": (lambda: Elsewhere(list_of), "names 'w', which is none of its attributes"),
+    "no inverse": (OfAnotherProtocol, "Chain: layer '0': OfAnotherProtocol has no inverse"),
+    "a number": (lambda: 3.0, "Chain: layer '0': float has no forward"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_registered_is_refused_where_it_is_put_in(what):
+    make, line = REFUSED[what]
+    with pytest.raises(GlowliteError, match=line) as caught:
+        Chain([make()])
+    assert "\n" not in str(caught.value)

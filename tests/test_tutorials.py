@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from threadpoolctl import threadpool_limits
 
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("[0-9][0-9]_*.ipynb"))
@@ -56,23 +57,24 @@ def test_it_has_every_part_and_is_short(path):
 def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
-    began = time.monotonic()
+    began = time.process_time()  # of this process: other work on the machine does not count
     names = {"__name__": "__main__"}
 
     def run(text, what):
         exec(compile(text, f"{path.stem}: {what}", "exec"), names)
 
     cells = [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
-    for number, cell in enumerate(cells):
-        if "check" in tags(cell):
-            solution = cells[number - 1]
-            run(solution["metadata"]["stub"], f"stub of code cell {number - 1}")
-            with pytest.raises(AssertionError, match=r"\w"):  # with words for the student
-                run(source(cell), f"check, code cell {number}, on the stub")
-            run(source(solution), f"solution, code cell {number - 1}")
-        run(source(cell), f"code cell {number}")
-        plt.close("all")
-    assert time.monotonic() - began < 60
+    with threadpool_limits(1, "blas"):  # whose threads wait for each other where others use the cores as well
+        for number, cell in enumerate(cells):
+            if "check" in tags(cell):
+                solution = cells[number - 1]
+                run(solution["metadata"]["stub"], f"stub of code cell {number - 1}")
+                with pytest.raises(AssertionError, match=r"\w"):  # with words for the student
+                    run(source(cell), f"check, code cell {number}, on the stub")
+                run(source(solution), f"solution, code cell {number - 1}")
+            run(source(cell), f"code cell {number}")
+            plt.close("all")
+    assert time.process_time() - began < 60
 
 
 def test_notebooks_and_sources_are_in_step():

@@ -86,6 +86,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default="numpy",
         help="whose matrix products; mkl needs pip install '.[mkl]'",
     )
+    add(
+        "--plain",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run every layer as it is written",
+    )
     add("--rounds", type=at_least(1, int, 10_000), default=9, help="how often everything is timed")
     add(
         "--depths",
@@ -250,7 +256,14 @@ def main(arguments: list[str] | None = None) -> None:
     shape = (options.side, options.side, options.channels)
     config = GlowConfig(shape, options.K, options.L, options.width, options.coupling, options.scale)
     if xp is np:
-        job = Job(config, options.batch, options.threads, options.tile, options.blas)
+        job = Job(
+            config,
+            options.batch,
+            options.threads,
+            options.tile,
+            options.blas,
+            plain=options.plain,
+        )
         job.workers()  # refuses what cannot be, before anything is timed
         check_images_fit("--batch", options.batch, config.dimensions)
         check_room(config)
@@ -261,7 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         if options.against:
             raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
-        job = Job(config, options.batch, 1, TILE_MB)
+        job = Job(config, options.batch, 1, TILE_MB, plain=options.plain)
         found = device.report(
             job, policies, options.rounds, depths, device.LATENCY if options.latency else None, xp
         )

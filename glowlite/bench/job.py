@@ -17,7 +17,8 @@ from glowlite.models.glow import Glow
 class Job:
     """A Glow of `config`, `batch` images of n_bits a step.
 
-    `threads`, `tile` (MB) and `blas` as in Workers. `xp`, of its methods: numpy, or cupy for a GPU.
+    `threads`, `tile` (MB) and `blas` as in Workers; `plain` as in Glow. `xp`, of its methods:
+    numpy, or cupy for a GPU.
     """
 
     config: GlowConfig
@@ -26,6 +27,7 @@ class Job:
     tile: float
     blas: str = "numpy"
     n_bits: int = 5
+    plain: bool = False
 
     def workers(self) -> Workers:
         return Workers(self.threads, self.tile, self.blas)
@@ -34,7 +36,8 @@ class Job:
         """Make a model with ActNorm as data leave it and output layers that are not zero: zeros
         could save time.
         """
-        model = Glow(self.config, memory=Memory.parse(memory), workers=self.workers(), xp=xp)
+        policy, workers = Memory.parse(memory), self.workers()
+        model = Glow(self.config, memory=policy, workers=workers, xp=xp, plain=self.plain)
         model.initialize(self.images(xp))
         rng = np.random.default_rng(0)
         for name, p in model.store.parameters.items():

@@ -35,7 +35,7 @@ def peak_bytes(job: Job, memory: str) -> dict[str, int]:
     """
     request = {
         "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads,
-        "tile": job.tile, "blas": job.blas, "memory": memory,
+        "tile": job.tile, "blas": job.blas, "plain": job.plain, "memory": memory,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "glowlite.bench.peak", json.dumps(request)],
@@ -93,7 +93,9 @@ def main() -> None:
     parser.add_argument("job", type=json.loads, help="what to measure, as JSON")
     asked = parser.parse_args().job
     config = GlowConfig.from_dict(asked["config"])
-    job = Job(config, asked["batch"], asked["threads"], asked["tile"], asked["blas"])
+    job = Job(
+        config, asked["batch"], asked["threads"], asked["tile"], asked["blas"], plain=asked["plain"]
+    )
     say(json.dumps(measure(job, asked["memory"])))
 
 

@@ -29,7 +29,7 @@ from glowlite.training.run_files import read_config
 MAY_CHANGE = (
     "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images",
     "checkpoint_every", "keep", "picture_every", "on_bad_step", "memory", "device", "threads",
-    "tensorboard", "accumulate", "gpu_exchange", "mpi_timeout", "gpu_memory",
+    "plain", "tensorboard", "accumulate", "gpu_exchange", "mpi_timeout", "gpu_memory",
 )  # fmt: skip
 
 

@@ -214,7 +214,13 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     check_settings(settings, data)
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
     model = Glow(
-        config_of(options, data.image_shape), settings.seed, options.dtype, memory, workers, xp
+        config_of(options, data.image_shape),
+        settings.seed,
+        options.dtype,
+        memory,
+        workers,
+        xp,
+        options.plain,
     )
     training = Training(model, settings, make_allreduce(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())

@@ -271,6 +271,8 @@ def _add_machine_options(parser: Parser) -> None:
     add("--tile", type=at_least(0, float), default=TILE_MB, help=tile)
     blas = "whose matrix products; mkl needs pip install '.[mkl]'"
     add("--blas", choices=("numpy", "mkl"), default="numpy", help=blas)
+    plain = "run every layer as it is written, none in a faster form"
+    add("--plain", action=argparse.BooleanOptionalAction, default=False, help=plain)
 
 
 def warmup(text: str) -> int | str:
