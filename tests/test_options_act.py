@@ -31,6 +31,7 @@ import glowlite.commands.sample
 import glowlite.commands.train
 import glowlite.drawing.observers
 import glowlite.fast.threads
+import glowlite.flow
 import glowlite.interop.__main__
 import glowlite.models.glow
 import glowlite.training.step
@@ -363,7 +364,13 @@ def watched():
             seen.note("tile", self.tile_numbers)
 
         patch.setattr(glowlite.fast.threads.Workers, "__init__", made)
-        spy(glowlite.flow, "accelerate", lambda fast, *_: seen.note("fast forms", type(fast).__name__))
+        flow = glowlite.flow.Flow.__init__
+
+        def made_flow(self, *arguments, **named):
+            flow(self, *arguments, **named)
+            seen.note("fast forms", type(self.levels[0].steps).__name__)
+
+        patch.setattr(glowlite.flow.Flow, "__init__", made_flow)
         for module in (glowlite.commands.train, glowlite.commands.loaded_model, bench):
             host = SimpleNamespace() if module is bench else np
             spy(
