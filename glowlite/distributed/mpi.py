@@ -27,8 +27,7 @@ from glowlite.terminal import warn
 MODULE = "mpi4py.MPI"
 MULTIPLE = 3  # MPI_THREAD_MULTIPLE, of MPICH as of Open MPI: a guard may send messages, too
 TURN = 2.0  # seconds between a rank that speaks, and ends all, and the next one that would
-# seconds for the launcher to pass on what was printed: on a busy machine it may hear of the end
-# first
+# seconds for the launcher to pass on what was printed: if busy, it may hear of the end first
 FORWARDING = 0.15
 ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for what hangs
 
