@@ -83,7 +83,7 @@ def test_an_anchor_replaces_the_rebuilt_input():
     rng = np.random.default_rng(0)
     model.store.theta[...] += 0.05 * rng.standard_normal(len(model.store))
     x = rng.standard_normal((2, 8, 8, 3))
-    wrong = model.levels[0].steps.chain.layers["step2"].layers["actnorm"]
+    wrong = model.levels[0].steps.layers["step2"].layers["actnorm"]
     exact = wrong.inverse
     wrong.inverse = lambda y: exact(y) + 0.5
     latents, _, kept = model.forward_with_cache(x)

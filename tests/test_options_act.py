@@ -306,7 +306,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--threads": [Row("threads", "--threads 2", "--threads 3")],
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
-        "--plain": [Row("fast forms", "--plain", "--no-plain")],
+        "--plain": [Row("asked", "--plain", "--no-plain")],
         "--rounds": [Row("asked", f"{device} --rounds 2", f"{device} --rounds 3") for device in ("", "--device gpu")],
         "--depths": [Row("asked", "--depths 2,3", "--depths none")],
         "--against": [Row("asked", "--against torch")],
@@ -430,7 +430,7 @@ def watch_training(words, with_a_bad_step=False):
             seen.note("first weights", theta.copy())
             shapes = {name: value.shape for name, value in training.model.store.named_values().items()}
             seen.note("priors", {name: shape for name, shape in shapes.items() if "/step" not in name})
-            seen.note("memory", str(training.model.levels[0].steps.chain.memory))
+            seen.note("memory", str(training.model.levels[0].steps.memory))
             glowlite.commands.train.train(training, data, [Watcher(seen)])
             seen.note("weights", theta.copy())
         except GlowliteError as error:
