@@ -28,6 +28,7 @@ from glowlite.arrays.checks import (
 )
 from glowlite.arrays.parameters import Parameterized, ParameterStore
 from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.base import backward, check_part, forward_with_cache, initialize
 from glowlite.bijectors.trace import Visit, as_list, trace
 from glowlite.errors import GlowliteError
 from glowlite.fast.accelerate import accelerate
@@ -73,12 +74,8 @@ class Flow(Parameterized):
             raise GlowliteError(f"{name}: dtype must be float32 or float64, got {shown(dtype)}")
         if workers is not None and not isinstance(workers, Workers):
             raise GlowliteError(f"{name}: workers must be Workers, such as Workers(2), got {shown(workers)}")
-        for method in ("forward", "inverse", "backward"):
-            if not callable(getattr(bijector, method, None)):
-                raise GlowliteError(
-                    f"{name}: {type(bijector).__name__} has no {method}; it needs forward, inverse, backward"
-                )
-        self.bijector, self.base = bijector, base or Normal()
+        check_part(name, bijector, "forward", "inverse", "backward")
+        self.base = base or Normal()
         self.seed, self.dtype, self.xp = check_seed(name, seed), np.dtype(dtype), xp
         self.initialized = False  # whether its layers have seen data; saved with the weights
         self.n_bits: int | None = None  # of the images it was trained on, if known; saved, too
@@ -86,10 +83,8 @@ class Flow(Parameterized):
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._latent_shapes: list[tuple[int, ...]] | None = None
         self.workers = workers or Workers()
-        self.store = ParameterStore(bijector, dtype, xp)
-        self.plain = plain
-        if not plain:
-            self.bijector = accelerate(bijector, self.workers, self.store)
+        self.store, self.plain = ParameterStore(bijector, dtype, xp), plain
+        self.bijector = bijector if plain else accelerate(bijector, self.workers, self.store)
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy` and `pickle`: a copy has parameters and gradients of its own."""
@@ -129,12 +124,10 @@ class Flow(Parameterized):
 
     def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, Any]:
         """`forward`, and what `backward` can use so that it need not rebuild it; None if nothing."""
-        if not hasattr(self.bijector, "forward_with_cache"):
-            return *self.forward(x), None
         self._check("forward", x)
         with self.workers:
-            y, logdet, kept = self.bijector.forward_with_cache(x)
-        return self._latents(y), logdet, kept
+            y, logdet, cache = forward_with_cache(self.bijector, x)
+        return self._latents(y), logdet, cache
 
     def inverse(self, latents: list[Array]) -> Array:
         """Latents, as `forward` gives them -> x (N, ...)."""
@@ -143,17 +136,17 @@ class Flow(Parameterized):
             x: Array = self.bijector.inverse(self._given(latents))
         return x
 
-    def backward(self, latents: list[Array], dlatents: list[Array], dlogdet: Array, kept: Any = None) -> tuple[Array, Array]:
+    def backward(
+        self, latents: list[Array], dlatents: list[Array], dlogdet: Array, cache: Any = None
+    ) -> tuple[Array, Array]:
         """From derivatives of a loss by latents and log|det| (N,): x, rebuilt, and dx.
 
         Gradients of the parameters are added into `store.grad`.
         """
         self._check_latents("backward", latents)
-        what_is_kept = () if kept is None else (kept,)
         y, dy = self._given(latents), self._given(dlatents)
         with self.workers:
-            x, dx = self.bijector.backward(y, dy, dlogdet, *what_is_kept)
-        return x, dx
+            return backward(self.bijector, y, dy, dlogdet, cache)
 
     def trace(self, x: Array) -> Iterator[Visit]:
         """Every layer on the way of x, in order: see `glowlite.bijectors.trace`."""
@@ -174,10 +167,7 @@ class Flow(Parameterized):
         """`initialize` with any x of floating type, whatever its range."""
         self._check("initialize", x)
         with self.workers:
-            if hasattr(self.bijector, "initialize"):
-                y = self.bijector.initialize(x, total)
-            else:
-                y, _ = self.bijector.forward(x)
+            y = initialize(self.bijector, x, total)
         self.event_shape = tuple(x.shape[1:])
         self._latent_shapes = [tuple(z.shape[1:]) for z in self._latents(y)]
         self.initialized = True
@@ -206,11 +196,11 @@ class Flow(Parameterized):
         of the range of the data, which on a GPU nothing waits for. Cost: a forward and a backward pass.
         """
         batch = batch or len(x)
-        latents, logdet, kept = self.forward_with_cache(x)
+        latents, logdet, cache = self.forward_with_cache(x)
         log_prob = logdet + self.base.log_prob(latents)
         loss = bits_per_dim(log_prob, x[0].size, n_bits).sum() / batch
-        rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch, self.base), kept)
-        drift = _worst_drift(kept, abs(rebuilt - x).max()).astype(loss.dtype)
+        rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch, self.base), cache)
+        drift = _worst_drift(cache, abs(rebuilt - x).max()).astype(loss.dtype)
         if n_bits is None:  # data that are no images have a range of their own
             drift = drift / namespace(x).maximum(abs(x).max(), 1)
         return loss, drift
@@ -419,13 +409,13 @@ class Flow(Parameterized):
         return bool(getattr(self.bijector, "gives_list", False))
 
 
-def _worst_drift(kept: Any, rebuilt: Array) -> Array:
+def _worst_drift(cache: Any, rebuilt: Array) -> Array:
     """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
-    if hasattr(kept, "worst_drift"):
-        worst: Array = kept.worst_drift(rebuilt)
+    if hasattr(cache, "worst_drift"):
+        worst: Array = cache.worst_drift(rebuilt)
         return worst
-    caches = kept if isinstance(kept, list) else [kept]  # one per tile
-    drifts = [d for cache in caches for d in getattr(cache, "drift", {}).values()]
+    tiles = cache if isinstance(cache, list) else [cache]  # one per tile
+    drifts = [d for tile in tiles for d in getattr(tile, "drift", {}).values()]
     return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
 

@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
+import strict_device
 from moons import moons_chain, moons_flow, my_step, own_glow, two_moons
 from small_runs import images, small_model
 
-from glowlite import Glow, GlowliteError
-from glowlite.conditioners.mlp import MLP
+from glowlite import MLP, ActNorm, AdditiveCoupling, AffineCoupling, Chain, Glow, GlowliteError, Permutation
+from glowlite.arrays.backend import to_host
 from glowlite.fast.threads import Workers
 from glowlite.flow import Flow
 from glowlite.objective import Logistic, Normal
@@ -157,6 +158,24 @@ def test_a_bad_step_names_the_layer():
     layer.backward = lambda *given: tuple(part + 1 for part in right(*given))
     with pytest.raises(GlowliteError, match=r"step 1: rebuilt inputs are off by .*, most at 1, "):
         fit(flow, X, steps=2)
+
+
+@pytest.mark.parametrize("layers", ["affine", "additive"])
+def test_the_layers_of_glowlite_train_on_vectors_on_the_host_and_on_a_device(layers):
+    def made(i):
+        if layers == "affine":
+            return [ActNorm(2), Permutation.reverse(2), AffineCoupling(2, MLP(1, 2, [32], seed=i))]
+        return [ActNorm(2), Permutation.reverse(2), AdditiveCoupling(2, MLP(1, 1, [32], seed=i))]
+
+    losses, samples = [], []
+    for xp in (np, strict_device.xp):
+        flow = Flow(Chain([layer for i in range(4) for layer in made(i)]), dtype="float64", xp=xp)
+        lines = fit(flow, X.astype(np.float64), steps=20, batch=64, lr=5e-3)
+        losses.append([line.train_bits_per_dim for line in lines])
+        samples.append(to_host(flow.sample(5)))
+    assert losses[0][-1] < losses[0][0]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
+    np.testing.assert_allclose(samples[1], samples[0], rtol=1e-7, atol=1e-9)
 
 
 def own_run(threads, **options):

@@ -40,18 +40,18 @@ class Multiscale(Parameterized):
 
     def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, GlowCache]:
         """`forward`, and what `backward` needs under the memory policy."""
-        trail = GlowCache()
-        return *self._forward(x, trail), trail
+        cache = GlowCache()
+        return *self._forward(x, cache), cache
 
-    def _forward(self, x: Array, trail: GlowCache | None) -> tuple[list[Array], Array]:
+    def _forward(self, x: Array, cache: GlowCache | None) -> tuple[list[Array], Array]:
         latents, logdet = [], zero_logdet(x)
         for level in self.levels:
             x, _ = level.squeeze.forward(x)
-            if trail is None:
+            if cache is None:
                 x, steps_logdet = level.steps.forward(x)
             else:
-                x, steps_logdet, kept = level.steps.forward_with_cache(x)
-                trail.levels.append(kept)
+                x, steps_logdet, level_cache = level.steps.forward_with_cache(x)
+                cache.levels.append(level_cache)
             x, eps, split_logdet = level.split_off(x)
             latents.append(eps)
             logdet = logdet + steps_logdet + split_logdet
@@ -73,7 +73,7 @@ class Multiscale(Parameterized):
         latents: list[Array],
         dlatents: list[Array],
         dlogdet: Array,
-        kept: GlowCache | None = None,
+        cache: GlowCache | None = None,
     ) -> tuple[Array, Array]:
         h, dh = latents[-1], dlatents[-1]
         if self.top is not None:
@@ -81,7 +81,7 @@ class Multiscale(Parameterized):
         for i, level in reversed(list(enumerate(self.levels))):
             if level.split is not None:
                 h, dh = level.split.backward(h, latents[i], dh, dlatents[i], dlogdet)
-            h, dh = level.steps.backward(h, dh, dlogdet, None if kept is None else kept.levels[i])
+            h, dh = level.steps.backward(h, dh, dlogdet, None if cache is None else cache.levels[i])
             h, dh = level.squeeze.backward(h, dh, dlogdet)
         return h, dh
 
