@@ -30,7 +30,7 @@ FLOORS = (
 FLOOR_OF = {name: number for number, row in enumerate(FLOORS) for name in row}
 TOP = len(FLOORS)  # of what is typed, `glowlite/train.py` and the like, and of the package, which collects public names
 ONLY_IN = {"cupy": "arrays/backend.py", "mpi4py": "distributed/mpi.py"}
-LONGEST_CHAIN = 18  # modules, each of which imports the next
+LONGEST_CHAIN = 12  # modules, each of which imports the next; a door is not counted
 IMPORT_SECONDS = 0.4
 
 
@@ -150,7 +150,7 @@ def test_no_chain_of_imports_is_long():
     needs = graph()
     for name in in_order(needs):
         longest[name] = [name, *max((longest[target] for target in needs[name]), key=len, default=[])]
-    chain = max(longest.values(), key=len)
+    chain = max((longest[name] for name in longest if room(name)), key=len)
     assert len(chain) <= LONGEST_CHAIN, f"{len(chain)} modules: {' > '.join(chain)}"
 
 

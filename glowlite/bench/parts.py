@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from glowlite.bench.candidates import make
-from glowlite.conditioners import zero_conv
+from glowlite.conditioners import scaled_linear
 from glowlite.fast import columns
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CLOCKED = [
     (columns, "gather_columns"),
     (columns, "scatter_columns"),
-    (zero_conv, "gather"),
-    (zero_conv, "scatter"),
+    (scaled_linear, "gather"),
+    (scaled_linear, "scatter"),
 ]
 
 

@@ -19,8 +19,7 @@ from glowlite.arrays.checks import check_images
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.conditioners.base import Cache, Conditioner
 from glowlite.conditioners.gather_scatter import gather, scatter
-from glowlite.conditioners.scaled_linear import ScaledLinear
-from glowlite.conditioners.zero_conv import ScatterConv
+from glowlite.conditioners.scaled_linear import ScaledLinear, ScatterConv
 
 WEIGHT_STD = 0.05
 

@@ -17,11 +17,14 @@ All of it is written along the last axes, and so works for the stacked layers of
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.conditioners.coupling_network import CouplingNetwork
-from glowlite.conditioners.zero_conv import ScatterConv
+
+if TYPE_CHECKING:
+    from glowlite.conditioners.coupling_network import CouplingNetwork
+    from glowlite.conditioners.scaled_linear import ScatterConv
 
 CENTRE = 4  # of the nine taps, in the order dy, dx: the pixel itself
 
@@ -32,6 +35,17 @@ class Folded(NamedTuple):
     first: Array
     last: Array
     sent: Array
+
+
+@dataclass
+class Prepared:
+    """The folded matrices of one network of a level, and, after its backward, their gradients and that of conv2's bias.
+
+    A whole level folds its networks in one call, and takes the gradients apart in another.
+    """
+
+    folded: Folded
+    gradients: tuple[Array, Array, Array, Array] | None = None
 
 
 def fold(net: CouplingNetwork) -> Folded:

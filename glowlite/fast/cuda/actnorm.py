@@ -13,6 +13,8 @@ from glowlite.fast.cuda.launch import launch
 class CudaActNorm(ActNorm):
     """An ActNorm of the same parameters; see there."""
 
+    computed_together = True  # with those of the other steps of a level
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         check_channels("ActNorm.forward", x, len(self.bias.value), self.bias.value.dtype)
         s, b, log_s = self.scale_and_shift()

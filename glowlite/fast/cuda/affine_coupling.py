@@ -11,6 +11,8 @@ from glowlite.fast.cuda.coupling import CudaCoupling, planes_like, run_kernel
 class CudaAffineCoupling(CudaCoupling, AffineCoupling):
     """An AffineCoupling of the same parameters; see there."""
 
+    computed_together = True  # with those of the other steps of a level
+
     def transform(self, x: Array, net_output: Array) -> tuple[Array, Array]:
         y, log_s = planes_like(x), planes_like(x[..., : self.channels // 2])
         self._run("forward", x, x, net_output, y, log_s)

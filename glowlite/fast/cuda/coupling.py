@@ -7,7 +7,6 @@ from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.bijectors.base import Cache, zero_logdet
 from glowlite.bijectors.coupling import AdditiveCoupling, Coupling
 from glowlite.fast.cuda.columns import scatter_columns
-from glowlite.fast.cuda.coupling_network import CudaNetwork
 from glowlite.fast.cuda.launch import launch
 
 
@@ -15,7 +14,7 @@ class CudaCoupling(Coupling):
     """What the couplings share: the gradient that comes through the network is added by the kernel that scatters it."""
 
     def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
-        if not isinstance(self.net, CudaNetwork):
+        if not hasattr(self.net, "backward_columns"):
             return super().backward(y, dy, dlogdet, cache)
         y1, _ = self.halves(y)
         x, net_output, net_cache = (None, *self.net.forward(y1)) if cache is None else cache
@@ -28,6 +27,8 @@ class CudaCoupling(Coupling):
 
 class CudaAdditiveCoupling(CudaCoupling, AdditiveCoupling):
     """An AdditiveCoupling of the same parameters; see there."""
+
+    computed_together = True  # with those of the other steps of a level
 
     def transform(self, x: Array, net_output: Array) -> tuple[Array, Array]:
         return self._moved(x, net_output, 1.0), zero_logdet(x)

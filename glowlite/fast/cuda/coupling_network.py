@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
 
 from glowlite.arrays.backend import Array
 from glowlite.fast.cuda import columns as cuda_columns
 from glowlite.fast.folded_network import FoldedNetwork, FoldedZeroConv
-from glowlite.fast.folding import Folded
-
-
-@dataclass
-class Prepared:
-    """The folded matrices of one network of a level, and, after its backward, their gradients and that of conv2's bias.
-
-    A whole level folds its networks in one call, and takes the gradients apart in another.
-    """
-
-    folded: Folded
-    gradients: tuple[Array, Array, Array, Array] | None = None
+from glowlite.fast.folding import Folded, Prepared
 
 
 class CudaNetwork(FoldedNetwork):
     """A CouplingNetwork of the same parameters; see there. `prepared`: None for one that folds its own matrices."""
 
+    computed_together = True  # with those of the other steps of a level
     columns: ClassVar[ModuleType] = cuda_columns
     prepared: Prepared | None = None
 

@@ -26,12 +26,8 @@ from glowlite.bijectors.chain import Chain, ChainCache
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU, inverse
 from glowlite.bijectors.memory import Memory
-from glowlite.fast.cuda.actnorm import CudaActNorm
-from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
-from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
-from glowlite.fast.cuda.coupling_network import CudaNetwork, Prepared
 from glowlite.fast.cuda.stacks import side_by_side, stacked
-from glowlite.fast.folding import Folded, collect, fold
+from glowlite.fast.folding import Folded, Prepared, collect, fold
 from glowlite.fast.last_step import kept_layers
 
 
@@ -108,8 +104,8 @@ def _is_known(step: Any) -> bool:
     if type(step) is not FlowStep:
         return False
     actnorm, _, coupling = step.layers.values()
-    couplings = (CudaAffineCoupling, CudaAdditiveCoupling)
-    return type(actnorm) is CudaActNorm and type(coupling) in couplings and type(coupling.net) is CudaNetwork
+    kinds = [type(part) for part in (actnorm, coupling, getattr(coupling, "net", None))]
+    return all("computed_together" in vars(kind) for kind in kinds)  # in the class itself
 
 
 class ChannelAffine(Bijector):
