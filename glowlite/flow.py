@@ -2,9 +2,9 @@ r"""Flow: an invertible map of data to noise, and the distribution of that noise
 
     z, log|det dz/dx| = f(x)          log p(x) = log p_z(z) + log|det dz/dx|          x = f^-1(z)
 
-`f` is any bijector: a layer, a Chain of layers, or a class of one's own with `forward`, `inverse` and
-`backward`. `p_z` is a base: Normal, Logistic, or a class of one's own. `Glow` is a Flow, and whatever
-trains, evaluates, draws or saves a model asks it for no more than what stands here.
+`f` is any bijector: a layer, a Chain of layers, or a class of one's own with `forward`, `inverse`
+and `backward`. `p_z` is a base: Normal, Logistic, or a class of one's own. `Glow` is a Flow, and
+whatever trains, evaluates, draws or saves a model asks it for no more than what stands here.
 """
 
 from __future__ import annotations
@@ -45,14 +45,15 @@ VECTORS = 1 << 10  # samples of a pass where each is a vector
 
 
 class Flow(Parameterized):
-    """x (N, ...) <-> latents, a list of arrays, by `bijector`; the latents are distributed as `base`.
+    """x (N, ...) <-> latents, a list of arrays, by `bijector`; the latents are distributed as
+    `base`.
 
     bijector: has `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`,
     and, where it has any, `parameters()`, a dict of Parameters by name. One whose y is a list of
-    arrays says so by an attribute `gives_list = True`. base: Normal() by default. seed: of what draws
-    for the model itself. dtype: float32 or float64, of data, latents and parameters. workers: threads
-    (CPU only). xp: numpy, or cupy for a GPU. event_shape: the shape of one x; by default that of the
-    batch that `initialize` sees. plain: no layer is replaced by its fast form, see
+    arrays says so by an attribute `gives_list = True`. base: Normal() by default. seed: of what
+    draws for the model itself. dtype: float32 or float64, of data, latents and parameters. workers:
+    threads (CPU only). xp: numpy, or cupy for a GPU. event_shape: the shape of one x; by default
+    that of the batch that `initialize` sees. plain: no layer is replaced by its fast form, see
     `glowlite.fast.accelerate`.
 
     `store.theta`, `store.grad`: all parameters and their gradients as flat vectors.
@@ -158,7 +159,8 @@ class Flow(Parameterized):
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
         """Set what depends on data, such as every ActNorm, from the batch x (N, ...), once.
 
-        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of them.
+        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of
+        them.
         """
         self._check("initialize", x)
         self.initialize_layers(x, total)
@@ -178,7 +180,8 @@ class Flow(Parameterized):
         return logdet + self.base.log_prob(latents)
 
     def bits_per_dim(self, x: Array, n_bits: int | None = None) -> Array:
-        """bits/dim (N,): of the density of x itself, or, with `n_bits`, of images dequantised from them.
+        """bits/dim (N,): of the density of x itself, or, with `n_bits`, of images dequantised from
+        them.
 
         Those are numbers in [-0.5, 0.5); raises DataError for others.
         """
@@ -189,11 +192,13 @@ class Flow(Parameterized):
         return bits_per_dim(self.log_prob(x), x[0].size, n_bits)
 
     def gradients(self, x: Array, n_bits: int | None = None, batch: int | None = None) -> tuple[Array, Array]:
-        """Add the gradients of mean bits/dim into `store.grad`; the loss and the drift, 0-d, float64.
+        """Add the gradients of mean bits/dim into `store.grad`; the loss and the drift, 0-d,
+        float64.
 
         x: the share that is at hand of a `batch` of so many; by default it is all of it. loss:
-        bits/dim of x, by the size of the batch. drift: the largest error of a rebuilt input, as a part
-        of the range of the data, which on a GPU nothing waits for. Cost: a forward and a backward pass.
+        bits/dim of x, by the size of the batch. drift: the largest error of a rebuilt input, as a
+        part of the range of the data, which on a GPU nothing waits for. Cost: a forward and a
+        backward pass.
         """
         batch = batch or len(x)
         latents, logdet, cache = self.forward_with_cache(x)
@@ -227,9 +232,11 @@ class Flow(Parameterized):
         return x
 
     def decode(self, latents: list[Array]) -> Array:
-        """The x (N, ...) of latents: the inverse of `encode`. `to_pixels` makes images of them uint8.
+        """The x (N, ...) of latents: the inverse of `encode`. `to_pixels` makes images of them
+        uint8.
 
-        Latents far from those of data can overflow: `glowlite.latent.walks.finite` says which x are whole.
+        Latents far from those of data can overflow: `glowlite.latent.walks.finite` says which x are
+        whole.
         """
         check_initialized(f"{self._name}.decode", self.initialized)
         return self.inverse(latents)
@@ -237,10 +244,10 @@ class Flow(Parameterized):
     def sample(self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)) -> Array:
         """n samples (n, ...): latents drawn from the base, times `temperature`.
 
-        `rows`: which of the n to make. Sample i depends on the weights, the temperature, the seed and
-        i alone, and not on n, rows, threads or ranks: to the last bit on one kind of processor, with
-        one NumPy and one size of tiles, since it is made at a fixed place in a pass of a fixed size.
-        Cost: passes of `sample_block` samples, the last one whole.
+        `rows`: which of the n to make. Sample i depends on the weights, the temperature, the seed
+        and i alone, and not on n, rows, threads or ranks: to the last bit on one kind of processor,
+        with one NumPy and one size of tiles, since it is made at a fixed place in a pass of a fixed
+        size. Cost: passes of `sample_block` samples, the last one whole.
         """
         where = f"{self._name}.sample"
         if self.event_shape is None:
@@ -278,7 +285,12 @@ class Flow(Parameterized):
             "event_shape": None if self.event_shape is None else list(self.event_shape),
             "latent_shapes": None if self._latent_shapes is None else [list(s) for s in self._latent_shapes],
         }
-        return {"flow": flow, "seed": self.seed, "initialized": self.initialized, "n_bits": self.n_bits}
+        return {
+            "flow": flow,
+            "seed": self.seed,
+            "initialized": self.initialized,
+            "n_bits": self.n_bits,
+        }
 
     def check_header(self, header: Any, path: Path, checkpoint: bool = False) -> None:
         """Raise GlowliteError unless a file with this `header` can be of this flow."""
@@ -309,7 +321,8 @@ class Flow(Parameterized):
         dtype: str | None = None,
         **header: Any,
     ) -> None:
-        """Write parameters and constants by name, `header()`, and, beside them, `arrays` and `header`.
+        """Write parameters and constants by name, `header()`, and, beside them, `arrays` and
+        `header`.
 
         `dtype`: of the weights in the file, if not the model's; `float16` halves it, and is float32
         again when loaded. The layers themselves are not written: `load` is given the same ones.
@@ -331,8 +344,8 @@ class Flow(Parameterized):
     ) -> Self:
         """The flow of a file, or of the newest checkpoint in a folder, in its own dtype.
 
-        `bijector`, `base`: made as those that were saved; the weights of `bijector` are overwritten.
-        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on.
+        `bijector`, `base`: made as those that were saved; the weights of `bijector` are
+        overwritten. `weights`: `averaged`, where the run has averaged them, or `raw`, to train on.
         Raises GlowliteError where the names or shapes of its parameters are not those of the file.
         """
         path, arrays, header = read_model(path, weights)

@@ -1,6 +1,8 @@
-r"""From pixels to a continuous density, and from log-likelihood to bits per dimension (sections 2 and 6).
+r"""From pixels to a continuous density, and from log-likelihood to bits per dimension (sections 2
+and 6).
 
-An 8-bit pixel v becomes one of n_bins = 2^n_bits levels, and uniform noise fills the space between two levels:
+An 8-bit pixel v becomes one of n_bins = 2^n_bits levels, and uniform noise fills the space between
+two levels:
 
     x = (floor(v / 2^(8 - n_bits)) + u) / n_bins - 0.5,     u ~ U[0, 1),     x in [-0.5, 0.5)
 
@@ -40,12 +42,16 @@ def quantise(images: Array, n_bits: int) -> Array:
 
 
 def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of `noise`.
+    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of
+    `noise`.
 
     Arrays of the host give one of `xp`, by one upload. Arrays of a GPU stay there.
     """
     n_bins = 2 ** check_n_bits(n_bits)
-    if getattr(noise, "shape", None) != getattr(images, "shape", None) or noise.dtype not in ("float32", "float64"):
+    if getattr(noise, "shape", None) != getattr(images, "shape", None) or noise.dtype not in (
+        "float32",
+        "float64",
+    ):
         raise ShapeError(f"dequantise: expected noise of the shape of the images, float32 or float64, got {shown(noise)}")
     below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
     x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
@@ -54,27 +60,36 @@ def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
 
 
 def as_continuous(data: Array, n_bits: int | None, noise: Array | None, dtype: Any, xp: Namespace = np) -> Array:
-    """Data as numbers that have a density: dequantised images, or, where n_bits is None, data as they are."""
+    """Data as numbers that have a density: dequantised images, or, where n_bits is None, data as
+    they are.
+    """
     if n_bits is None or noise is None:
         return to_device(data, xp).astype(dtype)
     return dequantise(data, n_bits, noise, xp)
 
 
 def middles(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) -> x in (-0.5, 0.5), of `dtype` and `xp`, each in the middle of its level: u = 1/2.
+    """uint8 images (N, H, W, C) -> x in (-0.5, 0.5), of `dtype` and `xp`, each in the middle of its
+    level: u = 1/2.
 
-    As far from the two levels beside it as can be, so that `to_pixels` gives the level back if x is off by rounding.
+    As far from the two levels beside it as can be, so that `to_pixels` gives the level back if x is
+    off by rounding.
     """
     return (to_device(quantise(images, n_bits), xp).astype(dtype) + 0.5) / 2**n_bits - 0.5
 
 
 def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
-    """U[0, 1) for the samples start .. start + N - 1 of batch `index`: the same regardless of which process draws them."""
+    """U[0, 1) for the samples start ..
+
+    start + N - 1 of batch `index`: the same regardless of which process draws them.
+    """
     return uniform(seed, purpose, index, start, shape, dtype)
 
 
 def to_pixels(x: Array, n_bits: int) -> Array:
-    """x (...) -> uint8 pixels: the level that holds x, clipped, at the middle of its 2^(8 - n_bits) values."""
+    """x (...) -> uint8 pixels: the level that holds x, clipped, at the middle of its 2^(8 - n_bits)
+    values.
+    """
     if getattr(getattr(x, "dtype", None), "kind", "") != "f":
         raise ShapeError(f"to_pixels: expected floating images, about [-0.5, 0.5), got {shown(x)}")
     xp = namespace(x)
@@ -95,7 +110,9 @@ def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int | None) -> Array:
 
 
 class Base(Protocol):
-    """The distribution of latents, a list of arrays (N, ...): of noise whose numbers are independent."""
+    """The distribution of latents, a list of arrays (N, ...): of noise whose numbers are
+    independent.
+    """
 
     def log_prob(self, latents: list[Array]) -> Array:
         """The log-density of each sample, (N,), float64, nats."""
@@ -121,7 +138,9 @@ class Normal:
 
 
 class Logistic:
-    """The logistic distribution of scale 1, with heavier tails: p(z) = s(z) (1 - s(z)), s a sigmoid."""
+    """The logistic distribution of scale 1, with heavier tails: p(z) = s(z) (1 - s(z)), s a
+    sigmoid.
+    """
 
     def log_prob(self, latents: list[Array]) -> Array:
         return sum((_log_logistic(z) for z in latents[1:]), start=_log_logistic(latents[0]))
@@ -151,9 +170,9 @@ def log_normal(z: Array) -> Array:
 def loss_gradients(latents: list[Array], batch: int, base: Base | None = None) -> tuple[list[Array], Array]:
     """d loss / d latents and d loss / d logdet (N,), for loss = mean over a `batch` of bits/dim.
 
-    log p(x) = log p_base(latents) + log|det|, so d log p / d log|det| = 1, and d log p / d latents is
-    the gradient of the base, N(0, I) by default. `batch` can be larger than the samples at hand, for a
-    batch that is cut over processes.
+    log p(x) = log p_base(latents) + log|det|, so d log p / d log|det| = 1, and d log p / d latents
+    is the gradient of the base, N(0, I) by default. `batch` can be larger than the samples at hand,
+    for a batch that is cut over processes.
     """
     xp = namespace(latents[0])
     dimensions = sum(z[0].size for z in latents)

@@ -9,7 +9,16 @@ import strict_device
 from moons import moons_chain, moons_flow, my_step, own_glow, two_moons
 from small_runs import images, small_model
 
-from glowlite import MLP, ActNorm, AdditiveCoupling, AffineCoupling, Chain, Glow, GlowliteError, Permutation
+from glowlite import (
+    MLP,
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    Chain,
+    Glow,
+    GlowliteError,
+    Permutation,
+)
 from glowlite.arrays.backend import to_host
 from glowlite.fast.threads import Workers
 from glowlite.flow import Flow
@@ -19,7 +28,14 @@ from glowlite.testing.laws import check_conditioner, check_layer
 from glowlite.training.fit import fit
 
 X = two_moons(600)
-SHORT = {"batch": 64, "lr": 2e-3, "log_every": 10, "evaluate_every": 20, "checkpoint_every": 10, "average": 0.9}
+SHORT = {
+    "batch": 64,
+    "lr": 2e-3,
+    "log_every": 10,
+    "evaluate_every": 20,
+    "checkpoint_every": 10,
+    "average": 0.9,
+}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +196,16 @@ def test_the_layers_of_glowlite_train_on_vectors_on_the_host_and_on_a_device(lay
 
 def own_run(threads, **options):
     model = own_glow(workers=Workers(threads, tile_mb=0.01))
-    fit(model, images(40), n_bits=5, batch=8, evaluate_every=10, checkpoint_every=5, average=0.9, **options)
+    fit(
+        model,
+        images(40),
+        n_bits=5,
+        batch=8,
+        evaluate_every=10,
+        checkpoint_every=5,
+        average=0.9,
+        **options,
+    )
     return model
 
 
@@ -209,14 +234,29 @@ class NoInverse:
         (lambda: Flow(NoInverse()), "Flow: NoInverse has no inverse; it needs"),
         (lambda: Flow(moons_chain(1), dtype="int8"), "Flow: dtype must be float32 or float64"),
         (lambda: moons_flow().sample(2), "Flow.sample: this model was never initialised"),
-        (lambda: moons_flow().log_prob(X.astype(float)), r"expected float32, got float64; convert with x\.astype"),
-        (lambda: moons_flow().dimensions, r"the shape of its data is not known; call initialize\(x\)"),
+        (
+            lambda: moons_flow().log_prob(X.astype(float)),
+            r"expected float32, got float64; convert with x\.astype",
+        ),
+        (
+            lambda: moons_flow().dimensions,
+            r"the shape of its data is not known; call initialize\(x\)",
+        ),
         (lambda: fit(moons_flow(), X.astype(int)), r"expected floating numbers \(N, ...\)"),
-        (lambda: fit(moons_flow(), np.full((9, 2), np.nan)), "row 0 holds numbers that are not finite"),
+        (
+            lambda: fit(moons_flow(), np.full((9, 2), np.nan)),
+            "row 0 holds numbers that are not finite",
+        ),
         (lambda: fit(moons_flow(), X, stpes=3), "fit: no setting stpes; there are steps, batch,"),
-        (lambda: fit(moons_flow(), X, n_bits=5), "n_bits is 5, and the data are no images of pixels; say n_bits=None"),
+        (
+            lambda: fit(moons_flow(), X, n_bits=5),
+            "n_bits is 5, and the data are no images of pixels; say n_bits=None",
+        ),
         (lambda: fit(moons_chain(1), X), "fit: expected a Flow"),
-        (lambda: fit(moons_flow(), X, batch=1000), "batch 1000 is larger than the 540 training images"),
+        (
+            lambda: fit(moons_flow(), X, batch=1000),
+            "batch 1000 is larger than the 540 training images",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(wrong, said):

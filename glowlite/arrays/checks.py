@@ -1,4 +1,5 @@
-"""What users give, looked at before any layer sees it: where, what was expected, what came, what to do.
+"""What users give, looked at before any layer sees it: where, what was expected, what came, what to
+do.
 
 On the host alone, so that no GPU is waited for.
 """
@@ -59,7 +60,9 @@ def check_half(where: str, channels: int) -> None:
 
 
 def check_data(where: str, x: Array, event_shape: tuple[int, ...] | None, dtype: object) -> None:
-    """Raise ShapeError unless x is (N, *event_shape), or any (N, ...) while that is None, of `dtype`."""
+    """Raise ShapeError unless x is (N, *event_shape), or any (N, ...) while that is None, of
+    `dtype`.
+    """
     expected = "N, ..." if event_shape is None else ", ".join(["N", *map(str, event_shape)])
     wrong_shape = event_shape is not None and tuple(x.shape[1:]) != event_shape
     if x.ndim < 2 or 0 in x.shape or wrong_shape:
@@ -85,10 +88,11 @@ def check_array(where: str, x: Any, xp: Namespace, what: str = "the images") -> 
 
 
 def check_range(where: str, x: Array, strict: bool = False) -> None:
-    """Raise DataError for images that are not finite, or not in [-0.5, 0.5); nothing is said of those on a GPU.
+    """Raise DataError for images that are not finite, or not in [-0.5, 0.5); nothing is said of
+    those on a GPU.
 
-    Decoded latents leave that range a little, so an image is refused only if no number is below 0, as in images of 0..1;
-    with `strict` if any number is outside.
+    Decoded latents leave that range a little, so an image is refused only if no number is below 0,
+    as in images of 0..1; with `strict` if any number is outside.
     """
     line = what_is_wrong(x, strict)
     if line is not None:
@@ -120,7 +124,10 @@ def check_initialized(where: str, initialized: bool) -> None:
 
 
 def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int) -> tuple[int, float, int]:
-    """n, temperature and seed as plain numbers. Raises GlowliteError for those that make no sample."""
+    """n, temperature and seed as plain numbers.
+
+    Raises GlowliteError for those that make no sample.
+    """
     n = whole_number(where, "n", n, 1, MAX_INT)
     temperature, seed = real_number(where, "temperature", temperature), check_seed(where, seed)
     try:
@@ -133,9 +140,14 @@ def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, d
 
 
 def check_latents(
-    where: str, latents: Any, shapes: Sequence[tuple[int, ...]] | None, dtype: np.dtype[Any], xp: Namespace
+    where: str,
+    latents: Any,
+    shapes: Sequence[tuple[int, ...]] | None,
+    dtype: np.dtype[Any],
+    xp: Namespace,
 ) -> None:
-    """Raise ShapeError unless `latents` is a list of arrays (N, ...) of these shapes, where known, and of one N.
+    """Raise ShapeError unless `latents` is a list of arrays (N, ...) of these shapes, where known,
+    and of one N.
 
     They must be of `dtype` and `xp`.
     """

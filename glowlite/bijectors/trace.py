@@ -1,4 +1,6 @@
-"""The way of a batch through a bijector, layer by layer: to find the layer at which something goes wrong."""
+"""The way of a batch through a bijector, layer by layer: to find the layer at which something goes
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from glowlite.bijectors.chain import Chain
 
 @dataclass(frozen=True)
 class Visit:
-    """One layer on the way: its path, its input, its outputs, log|det| (N,), and its input, rebuilt.
+    """One layer on the way: its path, its input, its outputs, log|det| (N,), and its input,
+    rebuilt.
 
     `rebuild()` runs the layer's own backward with derivatives of zero, as training would.
     """

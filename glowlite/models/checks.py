@@ -1,4 +1,6 @@
-"""What users give to a Glow, looked at before any layer sees it; on the host alone, so that no GPU is waited for."""
+"""What users give to a Glow, looked at before any layer sees it; on the host alone, so that no GPU
+is waited for.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ FEW = 16  # values a channel from which ActNorm starts well
 
 
 def warn_of_range(where: str, x: Array) -> None:
-    """`check_range` for models that may have been trained on another range, such as imported ones: a warning, no error."""
+    """`check_range` for models that may have been trained on another range, such as imported ones:
+    a warning, no error.
+    """
     line = what_is_wrong(x)
     if line is not None:
         warnings.warn(f"{where}: {line}", stacklevel=3)
@@ -37,7 +41,9 @@ def check_parts(memory: Any, workers: Any) -> None:
 
 
 def check_size(config: GlowConfig, arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Raise GlowliteError if a file with these arrays is too small for a Glow of `config`: nobody need make one then."""
+    """Raise GlowliteError if a file with these arrays is too small for a Glow of `config`: nobody
+    need make one then.
+    """
     steps, numbers = config.K * config.L, sum(array.size for array in arrays.values())
     least = config.least_parameters()
     if len(arrays) < steps or numbers < least:
@@ -48,10 +54,11 @@ def check_size(config: GlowConfig, arrays: Mapping[str, np.ndarray], path: Path)
 
 
 def check_start(config: GlowConfig, batch: int) -> str | None:
-    """What to say before ActNorm starts from a batch that has few values a channel at the top level; None if it has enough.
+    """What to say before ActNorm starts from a batch that has few values a channel at the top
+    level; None if it has enough.
 
-    Raises GlowliteError where they are too few: see `channel_statistics`, whose factor of (n + 1) / (n - 3) comes from every
-    ActNorm on the way.
+    Raises GlowliteError where they are too few: see `channel_statistics`, whose factor of (n + 1) /
+    (n - 3) comes from every ActNorm on the way.
     """
     height, width, _ = (side >> config.L for side in config.image_shape)
     values = batch * height * width

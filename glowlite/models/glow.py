@@ -1,10 +1,7 @@
-r"""Glow: L levels of squeeze, K steps of flow, split (figure 2b); a step is ActNorm, permutation, coupling (figure 2a).
+"""Glow: a Flow of L levels (see `multiscale`), each of K steps of ActNorm, permutation and coupling.
 
-    x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> squeeze -> K steps -> top prior
-                                 \-> eps_0                      \-> eps_1                           \-> eps_{L-1}
-
-Every latent eps_i is N(0, I) under the model, so log p(x) = sum_i log N(eps_i; 0, I) + log|det|; temperature is one
-multiplication, and interpolation and editing happen in one space.
+Every latent eps_i is N(0, I) under the model, so log p(x) = sum_i log N(eps_i; 0, I) + log|det|;
+temperature is one multiplication, and interpolation and editing happen in one space.
 """
 
 from __future__ import annotations
@@ -43,7 +40,9 @@ Step = Callable[[int, np.random.Generator], Any]  # channels and random numbers 
 
 
 def check_room(config: GlowConfig, dtype: str = "float32") -> None:
-    """Raise GlowliteError if the parameters of such a Glow alone are more than this machine's memory."""
+    """Raise GlowliteError if the parameters of such a Glow alone are more than this machine's
+    memory.
+    """
     wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
     if wanted > there:
         raise GlowliteError(
@@ -53,13 +52,14 @@ def check_room(config: GlowConfig, dtype: str = "float32") -> None:
 
 
 class Glow(Flow):
-    """A Glow of `config` with random weights of `seed`; couplings start as the identity, so `initialize` comes first.
+    """A Glow of `config` with random weights of `seed`; couplings start as the identity, so
+    `initialize` comes first.
 
-    `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU. `memory`: see Memory.
-    `workers`: threads for tiles of the batch (CPU only). `plain`: no layer is replaced by its fast form, see
-    `glowlite.fast.accelerate`. `step`: how to make a flow step of one's own, `step(channels, rng)`: any bijector of
-    (N, H, W, channels) that keeps the shape; `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and
-    gradients, flat.
+    `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU.
+    `memory`: see Memory. `workers`: threads for tiles of the batch (CPU only). `plain`: no layer is
+    replaced by its fast form, see `glowlite.fast.accelerate`. `step`: how to make a flow step of
+    one's own, `step(channels, rng)`: any bijector of (N, H, W, channels) that keeps the shape;
+    `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and gradients, flat.
     """
 
     def __init__(
@@ -99,16 +99,19 @@ class Glow(Flow):
         return top
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
-        """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean and unit variance.
+        """Set every ActNorm from the batch x, (N, H, W, C), so that it leaves each with zero mean
+        and unit variance.
 
-        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of them.
+        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of
+        them.
         """
         self._check("initialize", x)
         check_range("Glow.initialize", x)
         self.initialize_layers(x, total)
 
     def bits_per_dim(self, x: Array, n_bits: int | None = None) -> Array:
-        """bits/dim (N,) of images dequantised from n_bits, which has to be said: numbers in [-0.5, 0.5).
+        """bits/dim (N,) of images dequantised from n_bits, which has to be said: numbers in [-0.5,
+        0.5).
 
         Raises DataError for others.
         """
@@ -116,7 +119,9 @@ class Glow(Flow):
         return super().bits_per_dim(x, n_bits)
 
     def step_bytes(self, images: int) -> int:
-        """About what a training step takes at the least: theta, gradient, Adam's two vectors, and what the policy keeps."""
+        """About what a training step takes at the least: theta, gradient, Adam's two vectors, and
+        what the policy keeps.
+        """
         config, numbers = self.config, 4 * len(self.store)
         for i, level in enumerate(self.levels):
             channels = config.image_shape[2] << (i + 2)
@@ -129,12 +134,14 @@ class Glow(Flow):
         return numbers * self.dtype.itemsize
 
     def encode(self, x: Array) -> list[Array]:
-        """The latents of x, (N, h, w, c) a level, each N(0, I) under the model: a list of arrays. Cost: a forward pass.
+        """The latents of x, (N, h, w, c) a level, each N(0, I) under the model: a list of arrays.
+        Cost: a forward pass.
 
-        x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend, which are taken in the
-        middle of their levels of `n_bits` bits: to_pixels(decode(encode(images)), n_bits) has every level again.
-        Images that are not finite, or of another range, such as 0..1, are taken with a warning.
-        Raises GlowliteError for uint8 images if `n_bits` is not known; set it; and for a model that was never initialised.
+        x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend,
+        which are taken in the middle of their levels of `n_bits` bits:
+        to_pixels(decode(encode(images)), n_bits) has every level again. Images that are not finite,
+        or of another range, such as 0..1, are taken with a warning. Raises GlowliteError for uint8
+        images if `n_bits` is not known; set it; and for a model that was never initialised.
         """
         x = self._encodable(x)
         warn_of_range("Glow.encode", x)
@@ -175,10 +182,11 @@ class Glow(Flow):
         plain: bool = False,
         step: Step | None = None,
     ) -> Self:
-        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype (float16: float32).
+        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype
+        (float16: float32).
 
-        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. `step`: as the model was made with.
-        Raises GlowliteError.
+        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. `step`: as
+        the model was made with. Raises GlowliteError.
         """
         path, arrays, header = read_model(path, weights)
         config = config_in(header, path)
@@ -192,11 +200,17 @@ class Glow(Flow):
 
     @classmethod
     def pretrained(
-        cls, name: str = "faces", memory: Memory | None = None, workers: Workers | None = None, xp: Namespace = np
+        cls,
+        name: str = "faces",
+        memory: Memory | None = None,
+        workers: Workers | None = None,
+        xp: Namespace = np,
     ) -> Self:
-        """A trained model that comes with glowlite, in float32: `faces`, of 16x16x3 at 5 bits, averaged weights.
+        """A trained model that comes with glowlite, in float32: `faces`, of 16x16x3 at 5 bits,
+        averaged weights.
 
-        `facts` has the training command, and held-out bits/dim. Raises GlowliteError, naming those there are, for another.
+        `facts` has the training command, and held-out bits/dim. Raises GlowliteError, naming those
+        there are, for another.
         """
         with pretrained_file(name) as path:
             return cls.load(path, memory=memory, workers=workers, xp=xp)
@@ -233,7 +247,10 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
 
 
 def config_in(header: Any, path: Path, checkpoint: bool = False) -> GlowConfig:
-    """The configuration in a header, all of which is checked. Raises GlowliteError that names the file and the field."""
+    """The configuration in a header, all of which is checked.
+
+    Raises GlowliteError that names the file and the field.
+    """
     if isinstance(header, dict) and "flow" in header and "config" not in header:
         raise GlowliteError(f"{path}: is no Glow, but a flow of one's own; load it with Flow.load")
     check_header(header, path, "config", checkpoint)

@@ -29,7 +29,10 @@ class GlowCache:
                 yield i, cache
 
     def worst_drift(self, rebuilt: Array) -> Array:
-        """The largest of all drifts and of `rebuilt`, a 0-d array: NaN, if one is. Nothing waits for the device."""
+        """The largest of all drifts and of `rebuilt`, a 0-d array: NaN, if one is.
+
+        Nothing waits for the device.
+        """
         drifts = [d for _, cache in self.chains() for d in cache.drift.values()]
         return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
@@ -58,5 +61,7 @@ class Level(Parameterized):
             yield "split", self.split
 
     def split_off(self, x: Array) -> tuple[Array, Array, Array]:
-        """h, which goes on, eps, which leaves, and logdet; on the last level, which has no split, x itself is both."""
+        """h, which goes on, eps, which leaves, and logdet; on the last level, which has no split, x
+        itself is both.
+        """
         return self.split.forward(x) if self.split is not None else (x, x, zero_logdet(x))

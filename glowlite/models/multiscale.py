@@ -1,7 +1,7 @@
-"""The multiscale architecture (figure 2b): L levels, each of which but the last lets half of its channels go.
+r"""The multiscale architecture (figure 2b): at the end of a level but the last, half the channels go.
 
-x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> squeeze -> K steps -> top prior
-                             \\-> eps_0                      \\-> eps_1                           \\-> eps_{L-1}
+x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> K steps -> top prior
+                             \-> eps_0                      \-> eps_1                 \-> eps_{L-1}
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from glowlite.models.level import GlowCache, Level
 class Multiscale(Parameterized):
     """Images x (N, H, W, C) <-> latents, a list of arrays (N, h, w, c), one per level.
 
-    `levels` in the order of the forward pass; `top`: the learned prior of the last latents, or None.
+    `levels` in the order of the forward pass; `top`: the learned prior of the last latents, or
+    None.
     """
 
     gives_list = True

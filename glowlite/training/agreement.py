@@ -1,4 +1,6 @@
-"""What ranks must have in common: at the start the command, the data and the versions; from then on all that they train."""
+"""What ranks must have in common: at the start the command, the data and the versions; from then on
+all that they train.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ LONGEST = 60  # characters of a value that a message shows
 
 
 def check_same(ranks: Communicator, facts: dict[str, Any]) -> None:
-    """Raise GlowliteError, on every rank, unless all give the same `facts`, JSON values by name: it says who and in what."""
+    """Raise GlowliteError, on every rank, unless all give the same `facts`, JSON values by name: it
+    says who and in what.
+    """
     everyone = ranks.allgather({name: json.dumps(value, default=str) for name, value in facts.items()})
     names = list(dict.fromkeys(name for theirs in everyone for name in theirs))
     for name in names:
@@ -49,7 +53,9 @@ def check_same(ranks: Communicator, facts: dict[str, Any]) -> None:
 
 
 def unlike_most(values: list[Any]) -> list[int]:
-    """The ranks whose value is not the one that most have, or, where two are as common, that rank 0 has."""
+    """The ranks whose value is not the one that most have, or, where two are as common, that rank 0
+    has.
+    """
     most = Counter(values).most_common(1)[0][0]  # of those as common, the first that occurs
     return [rank for rank, value in enumerate(values) if value != most]
 
@@ -79,7 +85,8 @@ def facts_of_data(data: Dataset) -> dict[str, Any]:
 
 
 def check_together(training: Training, when: str) -> None:
-    """Raise GlowliteError, on every rank, unless all hold the same, to the last bit. Cost: a checksum of what is trained.
+    """Raise GlowliteError, on every rank, unless all hold the same, to the last bit. Cost: a
+    checksum of what is trained.
 
     `when`: where, to name in a message of a rank that does not come.
     """
@@ -95,10 +102,19 @@ def check_together(training: Training, when: str) -> None:
 
 def _trained(training: Training) -> dict[str, Array]:
     """All that has to be the same on every rank, by name."""
-    optimizer, average, constants = training.optimizer, training.average, training.model.store.constants
+    optimizer, average, constants = (
+        training.optimizer,
+        training.average,
+        training.model.store.constants,
+    )
     state = dataclasses.asdict(training.state)
     del state["seconds"]  # of a clock of their own
-    numbers = [state, optimizer.steps, average.updates if average else 0, training.model.initialized]
+    numbers = [
+        state,
+        optimizer.steps,
+        average.updates if average else 0,
+        training.model.initialized,
+    ]
     return {
         "the weights": training.model.store.theta,
         "the first moments of the optimizer": optimizer.m,

@@ -1,4 +1,6 @@
-"""A training on disk: the model, the averaged weights, the optimiser, and where the run is; a Glow loads from it, too."""
+"""A training on disk: the model, the averaged weights, the optimiser, and where the run is; a Glow
+loads from it, too.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ MOMENTS = {"m": STATE + "optimizer_m", "v": STATE + "optimizer_v"}
 
 
 def save(training: Training, path: Path, steps_per_epoch: int, **header: Any) -> None:
-    """Write all that `restore` needs to go on to the last bit. Raises GlowliteError, and leaves what was there before.
+    """Write all that `restore` needs to go on to the last bit. Raises GlowliteError, and leaves
+    what was there before.
 
-    Header: step, epoch and position (the batch of the epoch that comes next), settings, seed, versions of libraries.
-    Size: four vectors of the parameters' size, three without averaging.
+    Header: step, epoch and position (the batch of the epoch that comes next), settings, seed,
+    versions of libraries. Size: four vectors of the parameters' size, three without averaging.
     """
     model, state, average = training.model, training.state, training.average
     check_weights(model)
@@ -51,7 +54,10 @@ def save(training: Training, path: Path, steps_per_epoch: int, **header: Any) ->
 
 
 def restore(training: Training, path: Path) -> None:
-    """Set `training`, made with the configuration of the run, to where it was saved. Raises GlowliteError."""
+    """Set `training`, made with the configuration of the run, to where it was saved.
+
+    Raises GlowliteError.
+    """
     model = training.model
     arrays, header = read_arrays(path)
     model.check_header(header, path, checkpoint=True)
@@ -96,7 +102,12 @@ def tell(training: Training, found: Path | None) -> Path | None:
     training.state = State(**state)
     training.model.take_header(header)
     store = training.model.store
-    vectors = [store.theta, optimizer.m, optimizer.v, *(constant.value for constant in store.constants.values())]
+    vectors = [
+        store.theta,
+        optimizer.m,
+        optimizer.v,
+        *(constant.value for constant in store.constants.values()),
+    ]
     if average is not None:
         average.updates = updates
         vectors.append(average.sum)

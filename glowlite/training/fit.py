@@ -56,15 +56,18 @@ def fit(
 ) -> list[Metrics]:
     """Train `flow` on x by maximum likelihood; the lines of metrics, every `log_every` steps.
 
-    x: vectors (N, D) or other floating numbers (N, ...), as they are; or uint8 images (N, H, W, C), which
-    are dequantised from `n_bits`. held_out: what is evaluated; by default a tenth of x, which is not
-    trained on. settings: those of `Settings` by name, such as steps, batch, lr, average, seed.
+    x: vectors (N, D) or other floating numbers (N, ...), as they are; or uint8 images (N, H, W, C),
+    which are dequantised from `n_bits`. held_out: what is evaluated; by default a tenth of x, which
+    is not trained on. settings: those of `Settings` by name, such as steps, batch, lr, average,
+    seed.
 
-    folder: where metrics.jsonl and the newest `keep` checkpoints are written. With `resume` the newest
-    of them is gone on from, to the same weights, to the last bit, as if there had been no break.
+    folder: where metrics.jsonl and the newest `keep` checkpoints are written. With `resume` the
+    newest of them is gone on from, to the same weights, to the last bit, as if there had been no
+    break.
 
-    Afterwards the flow has the averaged weights, if `average` is not 0: those that were evaluated, and
-    that `load` gives. Raises GlowliteError for what cannot be trained, and for a step that goes wrong.
+    Afterwards the flow has the averaged weights, if `average` is not 0: those that were evaluated,
+    and that `load` gives. Raises GlowliteError for what cannot be trained, and for a step that goes
+    wrong.
     """
     data = array_dataset(x, held_out)
     n_bits = settings.pop("n_bits", Settings.n_bits if x.dtype == "uint8" else None)

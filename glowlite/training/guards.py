@@ -33,11 +33,17 @@ def is_good(loss: Array, norm: Array, drift: Array) -> Array:
     return (abs(loss) < np.inf) & (abs(norm) < np.inf) & (drift <= DRIFT_LIMIT)
 
 
-def check_step(model: Flow, x: Array, parts: Sequence[slice], result: StepResult, ranks: Communicator | None = None) -> None:
+def check_step(
+    model: Flow,
+    x: Array,
+    parts: Sequence[slice],
+    result: StepResult,
+    ranks: Communicator | None = None,
+) -> None:
     """Raise BadStep, the same on every process, if a step was not good: what is wrong, and where.
 
-    x (N, ...) and `parts` are those of the step, and so is what `model.store.grad` holds. The process
-    whose part was the first to go wrong looks at the model; a gradient is every process's.
+    x (N, ...) and `parts` are those of the step, and so is what `model.store.grad` holds. The
+    process whose part was the first to go wrong looks at the model; a gradient is every process's.
     """
     loss, norm, drift = to_host(result.table)
     if is_good(loss, norm, drift):
@@ -82,10 +88,12 @@ def check_held_out(bits: float, best: float | None) -> None:
 
 
 def condition(model: Flow) -> float:
-    """The largest condition number of a 1x1 convolution; 1.0 if there is none. Raises GlowliteError where it is too large.
+    """The largest condition number of a 1x1 convolution; 1.0 if there is none. Raises GlowliteError
+    where it is too large.
 
-    The inverse of W loses a factor cond(W) of precision, and its log-determinant is that of a matrix nearly singular. Of
-    several that are singular the first is named: which of them is worst would be decided by rounding.
+    The inverse of W loses a factor cond(W) of precision, and its log-determinant is that of a
+    matrix nearly singular. Of several that are singular the first is named: which of them is worst
+    would be decided by rounding.
     """
     check_weights(model)  # the decomposition does not end on a NaN
     worst, name = 1.0, ""
@@ -105,7 +113,9 @@ def condition(model: Flow) -> float:
 
 
 def _mixing_matrices(model: Flow) -> dict[int, dict[str, np.ndarray]]:
-    """The matrices (C, C) of all 1x1 convolutions by path, in forward order, those of one C together."""
+    """The matrices (C, C) of all 1x1 convolutions by path, in forward order, those of one C
+    together.
+    """
     found: dict[int, dict[str, np.ndarray]] = {}
 
     def look(part: Any, path: str) -> None:

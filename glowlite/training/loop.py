@@ -33,8 +33,9 @@ RECONSTRUCTED = 16  # held-out images that every evaluation encodes and decodes
 class Observer(Protocol):
     """What follows a training: the progress bar, the files of a run.
 
-    Called in this order in every step: `on_step`, then `on_metrics` and `on_checkpoint` where they are due, then
-    `after_step`, for pictures and the like: when it is called, all that a resumed run needs is on the disk.
+    Called in this order in every step: `on_step`, then `on_metrics` and `on_checkpoint` where they
+    are due, then `after_step`, for pictures and the like: when it is called, all that a resumed run
+    needs is on the disk.
     """
 
     def on_step(self, step: int, result: StepResult | None) -> None: ...
@@ -45,7 +46,9 @@ class Observer(Protocol):
 
 
 def check_settings(settings: Settings, data: Dataset) -> None:
-    """Raise GlowliteError for settings that these data cannot be trained with, before anything is written."""
+    """Raise GlowliteError for settings that these data cannot be trained with, before anything is
+    written.
+    """
     if settings.batch > len(data.train):
         raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
     is_float = data.train.read(np.arange(1)).dtype.kind == "f"
@@ -57,7 +60,9 @@ def check_settings(settings: Settings, data: Dataset) -> None:
 
 
 def check_memory(model: Flow, batch: int) -> None:
-    """Raise GlowliteError if a step cannot fit this machine's memory: the operating system would end it without a word."""
+    """Raise GlowliteError if a step cannot fit this machine's memory: the operating system would
+    end it without a word.
+    """
     wanted, there = model.step_bytes(batch), available_bytes()
     if model.xp is np and wanted > there:
         raise GlowliteError(
@@ -66,11 +71,17 @@ def check_memory(model: Flow, batch: int) -> None:
         )
 
 
-def train(training: Training, data: Dataset, observers: list[Observer], stop: Callable[[], bool] = lambda: False) -> None:
+def train(
+    training: Training,
+    data: Dataset,
+    observers: list[Observer],
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Train from where `training` is to the last step, or until `stop()` is true at the end of one.
 
-    A checkpoint is called for when one is due, after every best evaluation, and at the end, however it came. Every rank
-    runs this loop, with observers of its own; they go the same way, since what decides it they decide together.
+    A checkpoint is called for when one is due, after every best evaluation, and at the end, however
+    it came. Every rank runs this loop, with observers of its own; they go the same way, since what
+    decides it they decide together.
     """
     model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
@@ -127,7 +138,9 @@ def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator
 
 
 def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool) -> Metrics:
-    """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so far."""
+    """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so
+    far.
+    """
     model, settings, state = training.model, training.settings, training.state
     losses, state.losses = state.losses, []
     worst = condition(model)
@@ -174,7 +187,8 @@ class _Clock:
         self.start_again()
 
     def start_again(self) -> None:
-        self.line_started, self.waited, self.images, self.exchanged = time.perf_counter(), 0.0, 0, self.allreduce.seconds
+        self.line_started, self.waited, self.images = time.perf_counter(), 0.0, 0
+        self.exchanged = self.allreduce.seconds
 
     def seconds(self) -> float:
         return self.before + time.perf_counter() - self.started

@@ -49,8 +49,8 @@ class Metrics:
     held_out_bits_per_dim: where evaluated, of the averaged weights if there are any, and then
     held_out_raw_bits_per_dim of the raw ones; drift: of the last step; condition: the largest
     condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits, or, for
-    data that are not images, in their own unit. Those of raw weights and of a reconstruction are None
-    where they are not finite; of the others none is written then.
+    data that are not images, in their own unit. Those of raw weights and of a reconstruction are
+    None where they are not finite; of the others none is written then.
     """
 
     step: int
@@ -70,9 +70,9 @@ class Metrics:
 class Timing:
     """One line of `timing.jsonl`, beside the one of Metrics.
 
-    seconds: of training, over all sessions of a resumed run; images_per_second: since the last line,
-    evaluation not counted; waiting: the part of that time that training waited for its images;
-    exchange: that it spent in adding up gradients over processes.
+    seconds: of training, over all sessions of a resumed run; images_per_second: since the last
+    line, evaluation not counted; waiting: the part of that time that training waited for its
+    images; exchange: that it spent in adding up gradients over processes.
     """
 
     step: int

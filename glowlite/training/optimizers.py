@@ -2,7 +2,8 @@ r"""Optimisers on the flat vector, warm-up, clipping, averaged weights.
 
 Adam (Kingma & Ba 2015), g the gradient at step t = 1, 2, ...:
 
-    m = b1 m + (1 - b1) g     v = b2 v + (1 - b2) g^2     theta -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    m = b1 m + (1 - b1) g     v = b2 v + (1 - b2) g^2     theta -= lr (m / (1 - b1^t)) / (sqrt(v /
+    (1 - b2^t)) + eps)
 
 Adamax as the original Glow code has it: v is a running maximum, with Adam's bias correction on m:
 
@@ -60,7 +61,8 @@ class Optimizer(ABC):
         """One update with `scale` * grad; grad itself is left as it is. One pass, in chunks.
 
         `scale` may be a 0-d array, float64, which on a GPU the host need not know. If it is NaN,
-        nothing is updated; the step is counted all the same, and a caller that skips it takes 1 off.
+        nothing is updated; the step is counted all the same, and a caller that skips it takes 1
+        off.
         """
         self.steps += 1
         xp = namespace(grad)
@@ -68,7 +70,16 @@ class Optimizer(ABC):
             factor = xp.full(1, scale) if isinstance(scale, float) else scale.reshape(1)
             numbers = [float(number) for number in (self.beta1, self.beta2, *self._rates(lr))]
             launch(
-                xp, type(self).__name__.lower(), *self.KERNEL, grad.size, self.theta, self.m, self.v, grad, factor, *numbers
+                xp,
+                type(self).__name__.lower(),
+                *self.KERNEL,
+                grad.size,
+                self.theta,
+                self.m,
+                self.v,
+                grad,
+                factor,
+                *numbers,
             )
             return
         scale = float(scale)
@@ -109,7 +120,8 @@ class Adam(Optimizer):
     )
 
     def _rates(self, lr: float) -> tuple[float, float]:
-        # with c1 = 1 - b1^t and c2 = sqrt(1 - b2^t):  (m / c1) / (sqrt(v) / c2 + eps) = (c2 / c1) m / (sqrt(v) + c2 eps)
+        # with c1 = 1 - b1^t and c2 = sqrt(1 - b2^t):  (m / c1) / (sqrt(v) / c2 + eps) = (c2 / c1) m
+        # / (sqrt(v) + c2 eps)
         c1, c2 = 1 - self.beta1**self.steps, math.sqrt(1 - self.beta2**self.steps)
         return lr * c2 / c1, c2 * self.eps
 
@@ -131,7 +143,10 @@ class Adam(Optimizer):
 class Adamax(Optimizer):
     """See the module's docstring."""
 
-    KERNEL = (UPDATED, BEGIN + "  v[i] = fmax(T(beta2) * v[i], fabs(g));\n  theta[i] -= T(a) * m[i] / (v[i] + T(e));\n")
+    KERNEL = (
+        UPDATED,
+        BEGIN + "  v[i] = fmax(T(beta2) * v[i], fabs(g));\n  theta[i] -= T(a) * m[i] / (v[i] + T(e));\n",
+    )
 
     def _rates(self, lr: float) -> tuple[float, float]:
         return lr / (1 - self.beta1**self.steps), self.eps
@@ -149,7 +164,9 @@ class Adamax(Optimizer):
 
 
 class AveragedWeights:
-    """Exponential moving average of theta, (P,), with the bias of its start removed: `value()` after `update(theta)`."""
+    """Exponential moving average of theta, (P,), with the bias of its start removed: `value()`
+    after `update(theta)`.
+    """
 
     def __init__(self, theta: Array, decay: float) -> None:
         if not 0 <= decay < 1:
@@ -179,7 +196,10 @@ class AveragedWeights:
         return self.sum / (1 - self.decay**self.updates)
 
 
-AVERAGE = ("T* sum, const T* theta, const double part", "  sum[i] += T(part) * (theta[i] - sum[i]);\n")
+AVERAGE = (
+    "T* sum, const T* theta, const double part",
+    "  sum[i] += T(part) * (theta[i] - sum[i]);\n",
+)
 
 
 def _each(task: Callable[[T], R], items: Sequence[T], workers: Workers | None) -> list[R]:
@@ -188,10 +208,11 @@ def _each(task: Callable[[T], R], items: Sequence[T], workers: Workers | None) -
 
 
 def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
-    """The Euclidean norm of the flat gradient, 0-d: in chunks by BLAS, in the dtype of grad, then in float64.
+    """The Euclidean norm of the flat gradient, 0-d: in chunks by BLAS, in the dtype of grad, then
+    in float64.
 
-    Relative error about 1e-6 in float32. Where squares leave the range of float32, they are taken in float64; on a GPU
-    always, so that the host does not have to look.
+    Relative error about 1e-6 in float32. Where squares leave the range of float32, they are taken
+    in float64; on a GPU always, so that the host does not have to look.
     """
     xp = namespace(grad)
 
@@ -217,7 +238,10 @@ def clip_factor(norm: Array, limit: float) -> Array | float:
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: int, decay: str = "cosine") -> float:
-    """The rate of step 0 .. steps - 1: linear warm-up over `warmup` steps, then `constant`, or `cosine` or `linear` to 0."""
+    """The rate of step 0 ..
+
+    steps - 1: linear warm-up over `warmup` steps, then `constant`, or `cosine` or `linear` to 0.
+    """
     if decay not in DECAYS:
         raise GlowliteError(f"decay must be one of {', '.join(DECAYS)}, got {decay!r}")
     if step < warmup:

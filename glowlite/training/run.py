@@ -41,9 +41,11 @@ class PendingStep:
 
 
 class Training:
-    """`model` under `settings`: its optimiser, the average of its weights (None without), and the `state` so far.
+    """`model` under `settings`: its optimiser, the average of its weights (None without), and the
+    `state` so far.
 
-    `allreduce`: how gradients are added up over the processes that train together; each has the whole of everything else.
+    `allreduce`: how gradients are added up over the processes that train together; each has the
+    whole of everything else.
     """
 
     def __init__(self, model: Flow, settings: Settings, allreduce: Allreduce | None = None) -> None:
@@ -61,8 +63,8 @@ class Training:
     def steps_between_looks(self) -> int:
         """After how many steps the host looks at what they came to: see `synchronize`.
 
-        On a GPU, looking waits for the device. A step that may be skipped is looked at right away, and
-        so is one of several processes, which meet in every step in any case.
+        On a GPU, looking waits for the device. A step that may be skipped is looked at right away,
+        and so is one of several processes, which meet in every step in any case.
         """
         settings = self.settings
         right_away = settings.on_bad_step == "skip" or settings.shards or self.ranks.size > 1
@@ -87,7 +89,9 @@ class Training:
         return max(part.stop - part.start for part in self.parts())
 
     def initialize(self, first: Batch) -> None:
-        """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from all of it."""
+        """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from
+        all of it.
+        """
         x = self.continuous(first)
         self.model.initialize(x, this_process if self.settings.shards else self.allreduce.sum_of)
 
@@ -133,8 +137,8 @@ class Training:
     def synchronize(self) -> None:
         """Look at the steps that nobody has looked at: one download, which waits for the device.
 
-        A bad one, and any after it, has left the weights as they were. It is skipped, or GlowliteError
-        says what was wrong with it.
+        A bad one, and any after it, has left the weights as they were. It is skipped, or
+        GlowliteError says what was wrong with it.
         """
         pending, self._pending = self._pending, []
         if not pending:
@@ -171,7 +175,10 @@ class Training:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside, the model has its averaged weights, if they are averaged. Cost: the memory of two more vectors."""
+        """Inside, the model has its averaged weights, if they are averaged.
+
+        Cost: the memory of two more vectors.
+        """
         if self.average is None or self.average.updates == 0:
             yield
             return

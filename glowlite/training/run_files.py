@@ -37,7 +37,10 @@ CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.json
 # in config.json: whether the run has written a checkpoint; a run of the first version does not say
 SAVED = "saved"
 MAX_CONFIG_BYTES, MAX_LINES_BYTES = 1 << 24, 1 << 30  # bytes
-OPTIONS = record({"data": text_of(), "n_bits": whole(1, 8), "steps": either(whole(1, STEPS), text_of(40))}, others=scalar)
+OPTIONS = record(
+    {"data": text_of(), "n_bits": whole(1, 8), "steps": either(whole(1, STEPS), text_of(40))},
+    others=scalar,
+)
 CONFIG_FORM = record(
     {
         "options": OPTIONS,
@@ -52,7 +55,10 @@ OF_A_TYPE = {"int": COUNT, "float": number(), "float | None": maybe(number())}
 
 def line_of(kind: type[Metrics | Timing]) -> Form:
     """The form of a line: every field of the class, and none that is not a number."""
-    return record({field.name: OF_A_TYPE[str(field.type)] for field in dataclasses.fields(kind)}, others=maybe(number()))
+    return record(
+        {field.name: OF_A_TYPE[str(field.type)] for field in dataclasses.fields(kind)},
+        others=maybe(number()),
+    )
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -77,7 +83,8 @@ def write_config(run: Path, config: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]:
-    """The lines of a .jsonl, checked; none where there is no such file. A last line that is being written is left out.
+    """The lines of a .jsonl, checked; none where there is no such file. A last line that is being
+    written is left out.
 
     Raises GlowliteError that names the line and the field.
     """

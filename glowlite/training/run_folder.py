@@ -1,4 +1,6 @@
-"""The folder of a run: its configuration, metrics, pictures and checkpoints; and how a run is taken up again from it."""
+"""The folder of a run: its configuration, metrics, pictures and checkpoints; and how a run is taken
+up again from it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import glowlite.training.checkpoint as checkpoint
 from glowlite.data.dataset import Dataset
 from glowlite.errors import DamagedError, GlowliteError
-from glowlite.files.storage import CHECKPOINTS, checkpoint_name, checkpoints_of, flush_folder, replace_by_link, write_text
+from glowlite.files.storage import (
+    CHECKPOINTS,
+    checkpoint_name,
+    checkpoints_of,
+    flush_folder,
+    replace_by_link,
+    write_text,
+)
 from glowlite.terminal import warn
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.run_files import BEST, METRICS, SAVED, TIMING, read_lines, write_config
@@ -23,8 +32,8 @@ if TYPE_CHECKING:
 class RunFolder:
     """Writes what a run leaves; an Observer of the trainer. Files: see OURS.
 
-    The newest `keep` checkpoints stay, and best.safetensors is a name for the one with the lowest held-out bits/dim.
-    The metrics of a step are on the disk before its checkpoint.
+    The newest `keep` checkpoints stay, and best.safetensors is a name for the one with the lowest
+    held-out bits/dim. The metrics of a step are on the disk before its checkpoint.
     """
 
     def __init__(self, path: Path, training: Training, data: Dataset, source: dict[str, Any], keep: int) -> None:
@@ -74,18 +83,21 @@ class RunFolder:
 
 
 def _rewind(path: Path, kind: type[Metrics | Timing], step: int) -> list[dict[str, Any]]:
-    """Leave the lines of a .jsonl up to `step` and return them: what came after the checkpoint comes again."""
+    """Leave the lines of a .jsonl up to `step` and return them: what came after the checkpoint
+    comes again.
+    """
     lines = [line for line in read_lines(path, kind) if line["step"] <= step]
     write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines
 
 
 def restore_newest(training: Training, run: Path) -> Path | None:
-    """Set `training` to the newest checkpoint that is whole, and return it; None if there is no checkpoint.
+    """Set `training` to the newest checkpoint that is whole, and return it; None if there is no
+    checkpoint.
 
-    Damaged ones before it are said on stderr and set aside, so that the run can write them again. Rank 0 reads, and tells
-    the others. Raises GlowliteError, and changes nothing, for one that cannot be read or is of another model, and where
-    all are damaged.
+    Damaged ones before it are said on stderr and set aside, so that the run can write them again.
+    Rank 0 reads, and tells the others. Raises GlowliteError, and changes nothing, for one that
+    cannot be read or is of another model, and where all are damaged.
     """
     found = _restore_newest(training, run) if training.ranks.is_root else None
     return checkpoint.tell(training, found)

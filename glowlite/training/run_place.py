@@ -1,7 +1,9 @@
-"""Where a run may be written: a folder that is empty, or that holds a run which is to be resumed or overwritten.
+"""Where a run may be written: a folder that is empty, or that holds a run which is to be resumed or
+overwritten.
 
-A run is known by a config.json that could be one of ours. Any other folder belongs to somebody else, and nothing in it is
-touched. A run that has not saved a checkpoint yet may be begun again by the same command: config.json says whether it has.
+A run is known by a config.json that could be one of ours. Any other folder belongs to somebody
+else, and nothing in it is touched. A run that has not saved a checkpoint yet may be begun again by
+the same command: config.json says whether it has.
 """
 
 from __future__ import annotations
@@ -17,9 +19,24 @@ from typing import Any
 
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import DIRECTIONS, HTML, PNG, check_folder
-from glowlite.files.storage import CHECKPOINT, CHECKPOINTS, TEMPORARY, checkpoints_of, flush_folder, remove_temporaries
+from glowlite.files.storage import (
+    CHECKPOINT,
+    CHECKPOINTS,
+    TEMPORARY,
+    checkpoints_of,
+    flush_folder,
+    remove_temporaries,
+)
 from glowlite.terminal import warn
-from glowlite.training.run_files import BEST, CONFIG, METRICS, SAVED, TIMING, read_config, write_config
+from glowlite.training.run_files import (
+    BEST,
+    CONFIG,
+    METRICS,
+    SAVED,
+    TIMING,
+    read_config,
+    write_config,
+)
 
 RUNS, LOCK, TENSORBOARD = "runs", ".lock", "tensorboard"
 PICTURES = re.compile(r"learning-curve\.png|latents\.png|reconstruction\.png|samples-\d{6,}\.png")
@@ -28,7 +45,10 @@ NAMED = 3  # files of a folder in a message
 
 
 def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
-    """Raise GlowliteError unless a run may be written into the folder `out`, as these options ask. Nothing is changed."""
+    """Raise GlowliteError unless a run may be written into the folder `out`, as these options ask.
+
+    Nothing is changed.
+    """
     path = Path(out)
     if not out:
         raise GlowliteError("--out is empty; name a folder")
@@ -53,14 +73,18 @@ def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
 
 
 def may_begin_again(path: Path, config: dict[str, Any]) -> bool:
-    """Whether the run in this folder ended before its first checkpoint, so that nothing is lost if it begins again."""
+    """Whether the run in this folder ended before its first checkpoint, so that nothing is lost if
+    it begins again.
+    """
     checkpoints = path / CHECKPOINTS
     there = os.path.lexists(path / BEST) or (os.path.lexists(checkpoints) and not checkpoints.is_dir())
     return config.get(SAVED) is False and not there and not checkpoints_of(path)
 
 
 def check_nothing_to_restore(path: Path) -> None:
-    """Raise GlowliteError if the run in this folder has no checkpoint, but had one: its rest must not be trained over."""
+    """Raise GlowliteError if the run in this folder has no checkpoint, but had one: its rest must
+    not be trained over.
+    """
     if (path / CONFIG).exists() and not may_begin_again(path, read_config(path)):
         raise GlowliteError(
             f"{path}: nothing to go on from: it holds {_listed(_names(path))}, but no checkpoint in {path / CHECKPOINTS};"
@@ -69,7 +93,9 @@ def check_nothing_to_restore(path: Path) -> None:
 
 
 def _names(path: Path) -> list[str]:
-    """What is in a folder, but for what a run leaves that was ended before it wrote its configuration."""
+    """What is in a folder, but for what a run leaves that was ended before it wrote its
+    configuration.
+    """
     if not path.is_dir():
         return []
     names = [name for name in sorted(os.listdir(path)) if name != LOCK and not TEMPORARY.fullmatch(name)]
@@ -84,9 +110,11 @@ def _listed(names: list[str]) -> str:
 
 
 def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
-    """The files that a run of this `config` wrote into its folder, config.json last; its report and directions, too.
+    """The files that a run of this `config` wrote into its folder, config.json last; its report and
+    directions, too.
 
-    Raises GlowliteError for a link or the like under the name of one: it is not a file of a run, and is left alone.
+    Raises GlowliteError for a link or the like under the name of one: it is not a file of a run,
+    and is left alone.
     """
     folders: dict[Path, Callable[[Path], object]] = {path: _is_of_run}
     folders[path / CHECKPOINTS] = lambda file: CHECKPOINT.fullmatch(file.name)
@@ -101,14 +129,20 @@ def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
 
 
 def _is_of_run(file: Path) -> bool:
-    kinds = {"report.html": HTML, "directions.safetensors": DIRECTIONS}  # other commands wrote them, or the user did
+    kinds = {
+        "report.html": HTML,
+        "directions.safetensors": DIRECTIONS,
+    }  # other commands wrote them, or the user did
     if file.name in kinds:
         return file.is_file() and not file.is_symlink() and kinds[file.name].is_ours(file)
     return file.name in (CONFIG, METRICS, TIMING, BEST) or PICTURES.fullmatch(file.name) is not None
 
 
 def make_run_folder(out: str | None, name: str) -> Path:
-    """The folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ... after those that are there."""
+    """The folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ...
+
+    after those that are there.
+    """
     runs = Path(RUNS) if out is None else Path(out).parent
     try:
         runs.mkdir(parents=True, exist_ok=True)
@@ -125,7 +159,10 @@ def make_run_folder(out: str | None, name: str) -> Path:
 
 def _next_folder(runs: Path, name: str) -> Path:
     pattern = re.compile(rf"{re.escape(name)}-(\d{{1,9}})")
-    number = max((int(found[1]) for there in os.listdir(runs) if (found := pattern.fullmatch(there))), default=0)
+    number = max(
+        (int(found[1]) for there in os.listdir(runs) if (found := pattern.fullmatch(there))),
+        default=0,
+    )
     while True:  # another process may be faster
         number += 1
         with contextlib.suppress(FileExistsError):
@@ -165,7 +202,9 @@ def alone_in(path: Path) -> Iterator[None]:
 
 
 def begin(path: Path, config: dict[str, Any], fresh: bool = True) -> None:
-    """Write the configuration of a run; a fresh one first removes the files of the run that it replaces, and no others."""
+    """Write the configuration of a run; a fresh one first removes the files of the run that it
+    replaces, and no others.
+    """
     if fresh and (path / CONFIG).exists():
         for file in files_of_run(path, read_config(path))[:-1]:  # a kill in between leaves the old configuration
             file.unlink()

@@ -30,20 +30,26 @@ def scores(
     draws: int = 1,
     ranks: Communicator | None = None,
 ) -> np.ndarray:
-    """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise, whatever the batch.
+    """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise,
+    whatever the batch.
 
     n_bits: None for data that are no images, which are taken as they are.
 
-    Another `batch` changes a score by rounding: by at most 4 K L eps / ln 2, since 4 K L products come one after the other.
+    Another `batch` changes a score by rounding: by at most 4 K L eps / ln 2, since 4 K L products
+    come one after the other.
 
-    With several draws u_1 .. u_k of the dequantisation noise the bound is tighter, by Jensen's inequality:
+    With several draws u_1 .. u_k of the dequantisation noise the bound is tighter, by Jensen's
+    inequality:
 
         log P(image) = log E[p(image + u)] >= E[log mean_k p(image + u_k)] >= E[log p(image + u)]
 
     Cost: `draws` forward passes; `ranks` take a share each, and all of them get the whole result.
     """
     ranks = ranks or OneProcess()
-    batch, draws = whole_number("scores", "batch", batch, 1), whole_number("scores", "draws", draws, 1)
+    batch, draws = (
+        whole_number("scores", "batch", batch, 1),
+        whole_number("scores", "draws", draws, 1),
+    )
     rows = np.arange(len(images)) if rows is None else rows
     blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
     results = [np.empty(0)]
@@ -74,13 +80,16 @@ def evaluate(
     most: int | None = None,
     ranks: Communicator | None = None,
 ) -> float:
-    """Mean bits/dim over `images`, or over `most` of them, with one fixed draw of the dequantisation noise."""
+    """Mean bits/dim over `images`, or over `most` of them, with one fixed draw of the
+    dequantisation noise.
+    """
     rows = some_rows(len(images), most or len(images))
     return float(scores(model, images, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks).mean())
 
 
 def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int | None) -> float:
-    """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level would change a pixel.
+    """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level
+    would change a pixel.
 
     Of other data, n_bits being None, in their own unit.
     """
@@ -90,9 +99,11 @@ def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int | None) ->
 
 
 def sample_images(model: Flow, n: int, temperature: float, seed: int, ranks: Communicator | None = None) -> np.ndarray:
-    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse overflows.
+    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse
+    overflows.
 
-    `ranks` make whole blocks of `Glow.sample_block`, and all of them get the images that one process would make.
+    `ranks` make whole blocks of `Glow.sample_block`, and all of them get the images that one
+    process would make.
     """
     ranks, block = ranks or OneProcess(), model.sample_block
     blocks = ranks.share(-(-n // block))

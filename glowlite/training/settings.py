@@ -1,4 +1,6 @@
-"""How to train, and where a training is: what the command line asks for, and what a checkpoint has to hold beside arrays."""
+"""How to train, and where a training is: what the command line asks for, and what a checkpoint has
+to hold beside arrays.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.n_bits is not None:
             check_n_bits(self.n_bits)
-        for name, allowed in {"optimizer": OPTIMIZERS, "decay": DECAYS, "on_bad_step": ("stop", "skip")}.items():
+        for name, allowed in {
+            "optimizer": OPTIMIZERS,
+            "decay": DECAYS,
+            "on_bad_step": ("stop", "skip"),
+        }.items():
             if getattr(self, name) not in allowed:
                 raise GlowliteError(f"Settings: {name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         if not 1 <= self.accumulate <= self.batch:
@@ -65,7 +71,10 @@ def check_parts(settings: Settings, ranks: int) -> None:
 
 @dataclass
 class State:
-    """Where a training is. `losses`: of the steps since the last line of metrics; `skipped`: bad steps passed over."""
+    """Where a training is.
+
+    `losses`: of the steps since the last line of metrics; `skipped`: bad steps passed over.
+    """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)

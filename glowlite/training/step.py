@@ -39,8 +39,9 @@ def training_step(
 
     The parts' gradients are added, and, over an `allreduce`, those of the processes, whose x are
     shares of a `batch`: the update is that of the whole batch. `pairwise`: in an order that is the
-    same for any number of processes; see `PairwiseSum`. `good`: whether all steps were that the host has
-    not looked at. A step that is not good, or comes after such a one, leaves the weights as they are.
+    same for any number of processes; see `PairwiseSum`. `good`: whether all steps were that the
+    host has not looked at. A step that is not good, or comes after such a one, leaves the weights
+    as they are.
     """
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]

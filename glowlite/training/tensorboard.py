@@ -23,7 +23,9 @@ def writer_class() -> Any:
 
 
 class TensorBoard:
-    """An Observer of the trainer: every number of the metrics and the timing, in the folder tensorboard/ of the run."""
+    """An Observer of the trainer: every number of the metrics and the timing, in the folder
+    tensorboard/ of the run.
+    """
 
     def __init__(self, run: Path) -> None:
         self.writer = writer_class()(str(run / "tensorboard"))

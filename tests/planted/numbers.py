@@ -27,8 +27,7 @@ AVERAGED = "with training.averaged():\n            held_out"
 RESULT = "xp.stack([shares[:, 0].sum(), norm, shares[:, 1].max()])"
 NEXT = "learning_rate=training.learning_rate(),"
 BOTH = "held_out_raw_bits_per_dim=raw"
-LINE = "self.line_started, self.waited, self.images, self.exchanged"
-START = f"{LINE} = time.perf_counter(), 0.0, 0, self.allreduce.seconds"
+START = "self.line_started, self.waited, self.images = time.perf_counter(), 0.0, 0\n"
 
 BUGS = [
     bug("the schedule is a step ahead", TRAINING, "rate(self.state.step", "rate(self.state.step + 1", RATE),
@@ -52,7 +51,7 @@ BUGS = [
     bug("the condition of the last level", "training/guards.py", "if conditions[k] > worst:", "if True:", LAST_STEP),
     bug("seconds begin again at a resume", TRAINER, "_Clock(state.seconds, ", "_Clock(0.0, ", SECONDS),
     bug("writing is counted as training", TRAINER, " " * 16 + "clock.start_again()", " " * 16 + "clock.images = 0", SECONDS),
-    bug("images of all lines", TRAINER, START, START.replace(", 0, ", ", getattr(self, 'images', 0), "), SECONDS),
+    bug("images of all lines", TRAINER, START, START.replace(", 0\n", ", getattr(self, 'images', 0)\n"), SECONDS),
     bug("the exchange since the start", TRAINER, "self.allreduce.seconds - self.exchanged", "self.allreduce.seconds", SECONDS),
     bug("epoch and position change places", "training/checkpoint.py", "epoch, position = divmod", "position, epoch = divmod", HEADER),
     bug("seconds are not saved", TRAINER, "state.seconds = clock.seconds()", "clock.seconds()", HEADER),
