@@ -20,6 +20,7 @@ from glowlite import (
     Permutation,
 )
 from glowlite.arrays.backend import to_host
+from glowlite.data.array_data import array_dataset
 from glowlite.fast.threads import Workers
 from glowlite.flow import Flow
 from glowlite.objective import Logistic, Normal
@@ -153,6 +154,15 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
     assert [line["step"] for line in lines[1]] == [10, 20, 30, 40, 50] and lines[0][-1] == lines[1][-1]
     with pytest.raises(GlowliteError, match="is of another model: its parameters"):
         fit(moons_flow(2), X, steps=60, folder=tmp_path / "broken", resume=True, **SHORT)
+
+
+def test_a_tenth_is_held_out_and_not_trained_on():
+    data = array_dataset(X)
+    rows = np.concatenate([data.train[:], data.held_out[:]])
+    assert (len(data.train), len(data.held_out)) == (540, 60)
+    assert np.array_equal(np.unique(rows, axis=0), np.unique(X, axis=0))
+    given = array_dataset(X, X[:7])
+    assert len(given.train) == 600 and np.array_equal(given.held_out[:], X[:7])
 
 
 def test_a_glow_is_fitted_to_images():

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import glowlite.fast.threads
 from glowlite import GlowliteError
 from glowlite.arrays.slices import CHUNK
 from glowlite.fast.threads import Workers
@@ -124,6 +125,16 @@ def test_the_norm_of_the_gradient_is_summed_over_all_chunks():
     assert gradient_norm(np.zeros(3, np.float32)) == 0
     assert np.isfinite(gradient_norm(np.full(3, 1e30, np.float32)))  # its square is beyond float32
     assert np.isnan(gradient_norm(np.array([1.0, np.nan], np.float32)))
+
+
+def test_an_update_without_workers_looks_for_no_libraries(monkeypatch):
+    def looks():
+        raise AssertionError("scanned")
+
+    monkeypatch.setattr(glowlite.fast.threads, "ThreadpoolController", looks)
+    optimizer = Adam(np.ones(5))
+    optimizer.step(np.ones(5), 0.1)
+    assert (optimizer.theta < 1).all() and gradient_norm(np.ones(4)) == 2
 
 
 @pytest.mark.parametrize(

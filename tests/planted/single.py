@@ -23,6 +23,8 @@ AT_ONCE = "tests/test_train.py::test_the_memory_of_a_step_is_that_of_the_images_
 SAME_SAMPLE = "tests/test_bits.py::test_a_sample_is_the_same_however_many_are_made"
 COPY = "tests/test_copies.py::test_a_copy_of_a_model_is_the_same_and_on_its_own"
 
+OWN = "a flow of one's own is trained, saved and sampled as it is written"
+
 BUGS = [
     Bug(
         SUMS,
@@ -191,5 +193,45 @@ BUGS = [
         '            yield from trace(self.top, x, "top")\n',
         "            pass\n",
         ("tests/test_training.py::test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it",),
+    ),
+    Bug(
+        OWN,
+        "the gradient of the logistic base is of another scale",
+        "objective.py",
+        "tanh(z / 2) for z",
+        "tanh(z) for z",
+        ("tests/test_flow.py::test_the_density_of_a_base_integrates_to_1_and_its_gradient_is_its_derivative",),
+    ),
+    Bug(
+        OWN,
+        "a file does not say how large an x is",
+        "flow.py",
+        'self.event_shape = tuple(flow["event_shape"])',
+        "pass",
+        ("tests/test_flow.py::test_a_file_has_the_weights_and_is_loaded_into_the_same_layers",),
+    ),
+    Bug(
+        OWN,
+        "what is held out is trained on",
+        "data/array_data.py",
+        "np.delete(x, rows, axis=0)",
+        "x",
+        ("tests/test_flow.py::test_a_tenth_is_held_out_and_not_trained_on",),
+    ),
+    Bug(
+        OWN,
+        "fit leaves the raw weights",
+        "training/fit.py",
+        "flow.store.theta[...] = training.average.value()",
+        "pass",
+        ("tests/test_flow.py::test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit",),
+    ),
+    Bug(
+        OWN,
+        "the gradient of an MLP passes over a ReLU",
+        "conditioners/mlp.py",
+        "dh = dh * (x > 0)",
+        "dh = dh * 1",
+        ("tests/test_flow.py::test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero",),
     ),
 ]
