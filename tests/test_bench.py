@@ -264,7 +264,7 @@ def test_the_policy_of_a_model_can_change_between_steps():
     for memory, kept in (("stored", 2), ("anchored:1", 2), ("reversible", 1)):
         device.follow(model, memory)
         _, _, trail = model.forward_with_cache(x)
-        assert sum(entry is not None for entry in trail.levels[0][0].kept) == kept  # the last step always is
+        assert sum(entry is not None for entry in trail.levels[0].entries) == kept  # the last step always is
 
 
 @pytest.mark.parametrize(
@@ -331,10 +331,16 @@ PLANNED = {
 
 @pytest.mark.parametrize("name", PLANNED)
 def test_memory_of_a_step_is_as_planned(name):
-    """The arrays of a step on the stand-in, at their most; x is there before."""
+    """The arrays of a step on the stand-in, at their most; x is there before.
+
+    The plan counts hidden maps and thin arrays at once; where hidden maps are thin themselves, the
+    two are at their most at different moments, and it is above by up to 6%.
+    """
     config, images = PLANNED[name]
     taken = device.step_memory(Job(config, images, 1, 4.0), "reversible", xp)["step"] + 4 * config.dimensions * images
-    assert taken == pytest.approx(plan.step_bytes(config, images), rel=0.03)
+    planned = plan.step_bytes(config, images)
+    above = 0.06 if config.width <= 64 else 0.03
+    assert (1 - above) * planned <= taken <= 1.03 * planned
 
 
 @pytest.mark.parametrize("options", [{}, {"coupling": "additive", "L": 1}, {"permutation": "lu", "border": "none", "K": 1}])

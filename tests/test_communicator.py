@@ -69,7 +69,10 @@ def test_n_ranks_do_what_one_does(tmp_path, one, n):
                     # Adam moves a weight whose gradient is all rounding by the rate,
                     # in either direction
                     continue
-                np.testing.assert_allclose(got, expected, rtol=1e-5)
+                # so norms after the first step feel that as well: their own rounding is 1e-6
+                rtol = 1e-4 if name == "grad_norms" else 1e-5
+                np.testing.assert_allclose(got[:1], expected[:1], rtol=1e-5)
+                np.testing.assert_allclose(got, expected, rtol=rtol)
             elif name in ("losses", "held_out"):
                 np.testing.assert_allclose(got, expected, rtol=1e-12)
             else:

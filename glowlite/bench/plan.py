@@ -110,13 +110,15 @@ def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
 
 
 def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
-    """Four stacks of channel matrices of a level.
+    """Four stacks of channel matrices of a level; the folded weights of its steps.
 
-    The folded weights of its steps, and their gradients; one of W2.
+    Then the gradients of one of them, and of W2: when those of all steps are there, the hidden maps
+    are gone.
     """
     taps = 9 * level.given + 9 * (config.border == "all") + 1
-    folded = 2.0 * config.width * (taps + 9 * level.raw)
-    return FLOAT * (config.K * (4.0 * level.channels**2 + folded) + config.width**2)
+    folded = 1.0 * config.width * (taps + 9 * level.raw)
+    stacks = config.K * (4.0 * level.channels**2 + folded)
+    return FLOAT * (stacks + folded + config.width**2)
 
 
 def kept_bytes(config: GlowConfig, images: int) -> float:
