@@ -36,7 +36,7 @@ from glowlite.fast.threads import Workers
 from glowlite.files.header import OWN, check_header
 from glowlite.files.saved_weights import averaged, check_arrays, named_arrays, rounded, weights_in
 from glowlite.files.storage import read_arrays, resolve, write_arrays
-from glowlite.objective import Base, Normal, bits_per_dim, check_n_bits, loss_gradients, middles
+from glowlite.objective import Base, Normal, bits_per_dim, check_n_bits, dequantize_midpoint, loss_gradients
 
 HOST_BLOCK = 1 << 13  # pixels of a pass of samples: fewer make slow products, more make one sample slow
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
@@ -227,7 +227,7 @@ class Flow(Parameterized):
                 raise GlowliteError(
                     f"{self._name}.encode: uint8 images need n_bits, and this model has none; set model.n_bits"
                 )
-            x = middles(x, self.n_bits, self.dtype.name, self.xp)
+            x = dequantize_midpoint(x, self.n_bits, self.dtype.name, self.xp)
         self._check("encode", x)
         return x
 

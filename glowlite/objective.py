@@ -32,16 +32,16 @@ def check_n_bits(n_bits: int | None) -> int:
     return int(n_bits)
 
 
-def quantise(images: Array, n_bits: int) -> Array:
+def quantize(images: Array, n_bits: int) -> Array:
     """uint8 images -> their level 0 .. 2^n_bits - 1, uint8. Raises ShapeError for another dtype."""
     if not hasattr(images, "dtype"):
-        raise ShapeError(f"quantise: expected an array of uint8 images, got {shown(images)}")
+        raise ShapeError(f"quantize: expected an array of uint8 images, got {shown(images)}")
     if images.dtype != "uint8":
-        raise ShapeError(f"quantise: expected uint8 images 0..255, got {images.dtype}; {value_advice(images)}")
+        raise ShapeError(f"quantize: expected uint8 images 0..255, got {images.dtype}; {value_advice(images)}")
     return images >> (8 - check_n_bits(n_bits))
 
 
-def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
+def dequantize(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
     """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of
     `noise`.
 
@@ -52,9 +52,9 @@ def dequantise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
         "float32",
         "float64",
     ):
-        raise ShapeError(f"dequantise: expected noise of the shape of the images, float32 or float64, got {shown(noise)}")
+        raise ShapeError(f"dequantize: expected noise of the shape of the images, float32 or float64, got {shown(noise)}")
     below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
-    x = (quantise(images, n_bits).astype(noise.dtype) + noise) / n_bins
+    x = (quantize(images, n_bits).astype(noise.dtype) + noise) / n_bins
     x = namespace(x).minimum(x - 0.5, below)  # level + noise can round up to the next level
     return to_device(x, xp)
 
@@ -65,20 +65,20 @@ def as_continuous(data: Array, n_bits: int | None, noise: Array | None, dtype: A
     """
     if n_bits is None or noise is None:
         return to_device(data, xp).astype(dtype)
-    return dequantise(data, n_bits, noise, xp)
+    return dequantize(data, n_bits, noise, xp)
 
 
-def middles(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:
+def dequantize_midpoint(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:
     """uint8 images (N, H, W, C) -> x in (-0.5, 0.5), of `dtype` and `xp`, each in the middle of its
     level: u = 1/2.
 
     As far from the two levels beside it as can be, so that `to_pixels` gives the level back if x is
     off by rounding.
     """
-    return (to_device(quantise(images, n_bits), xp).astype(dtype) + 0.5) / 2**n_bits - 0.5
+    return (to_device(quantize(images, n_bits), xp).astype(dtype) + 0.5) / 2**n_bits - 0.5
 
 
-def dequantisation_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
+def dequantization_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
     """U[0, 1) for the samples start ..
 
     start + N - 1 of batch `index`: the same regardless of which process draws them.

@@ -13,11 +13,11 @@ from glowlite.data import Preparation, load
 from glowlite.errors import DataError, ShapeError
 from glowlite.latent.directions import Directions
 from glowlite.latent.walks import attribute_direction, flatten, interpolate, unflatten
-from glowlite.objective import check_n_bits, dequantise, middles, quantise, to_pixels
+from glowlite.objective import check_n_bits, dequantize, dequantize_midpoint, quantize, to_pixels
 from glowlite.training.scoring import scores
 
 PICTURES = images(8)
-X = middles(PICTURES, 5, "float32")
+X = dequantize_midpoint(PICTURES, 5, "float32")
 
 
 class OfAnotherLibrary:
@@ -195,9 +195,9 @@ def test_a_configuration_that_cannot_be_is_one_line(given, said):
         (lambda m: scores(m, dataset().held_out, 5, 0, 0), "batch must be a whole number of at least 1, got 0"),
         (lambda m: scores(m, dataset().held_out, 5, 4, 0, draws=0), "draws must be a whole number of at least 1, got 0"),
         (lambda m: scores(m, dataset().held_out, True, 4, 0), "n_bits must be 1 to 8, got True"),
-        (lambda m: quantise(LIST, 5), "expected an array of uint8 images"),
-        (lambda m: dequantise(PICTURES, 5, 0.5), "expected noise of the shape"),
-        (lambda m: dequantise(PICTURES, 5, np.zeros((8, 8, 8, 3), int)), "expected noise of the shape"),
+        (lambda m: quantize(LIST, 5), "expected an array of uint8 images"),
+        (lambda m: dequantize(PICTURES, 5, 0.5), "expected noise of the shape"),
+        (lambda m: dequantize(PICTURES, 5, np.zeros((8, 8, 8, 3), int)), "expected noise of the shape"),
         (lambda m: to_pixels(LIST, 5), "expected floating images"),
         (lambda m: to_pixels(PICTURES, 5), "expected floating images"),
         (lambda m: check_n_bits(True), "n_bits must be 1 to 8, got True"),

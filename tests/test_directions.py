@@ -12,7 +12,7 @@ from glowlite.commands.loaded_model import LoadedModel
 from glowlite.data import load
 from glowlite.latent.directions import ENOUGH, Directions, decode_edits, encoded
 from glowlite.latent.walks import attribute_direction, interpolate
-from glowlite.objective import quantise, to_pixels
+from glowlite.objective import quantize, to_pixels
 
 FOUR = ("glasses", "hat", "smiling", "long_hair")
 FLIPS, OTHERS = 0.90, 0.10
@@ -106,7 +106,7 @@ def test_an_edit_is_the_same_on_the_device():
     ]
     assert isinstance(edited[1], np.ndarray) and edited[0].shape == (4, 3, 8, 8, 3)
     np.testing.assert_allclose(edited[1], edited[0], atol=1e-3)
-    assert np.array_equal(quantise(to_pixels(edited[0][:, 1], 5), 5), quantise(pictures[:4], 5))
+    assert np.array_equal(quantize(to_pixels(edited[0][:, 1], 5), 5), quantize(pictures[:4], 5))
     assert encoded(host, pictures).dtype == np.float32
 
 

@@ -65,15 +65,15 @@ def black(count):
     return ArrayImages(np.zeros((count, 4, 4, 1), np.uint8))
 
 
-def spy_on_noise(module, monkeypatch, name="dequantise"):
-    """The noise that a module gives to `dequantise`, or to a function of another name, from now on."""
+def spy_on_noise(module, monkeypatch, name="dequantize"):
+    """The noise that a module gives to `dequantize`, or to a function of another name, from now on."""
     seen, real = [], getattr(module, name)
 
-    def dequantise(pictures, n_bits, noise, *rest):
+    def dequantize(pictures, n_bits, noise, *rest):
         seen.append(noise)
         return real(pictures, n_bits, noise, *rest)
 
-    monkeypatch.setattr(module, name, dequantise)
+    monkeypatch.setattr(module, name, dequantize)
     return seen
 
 

@@ -12,7 +12,7 @@ from glowlite.data import load
 from glowlite.files.storage import write_arrays
 from glowlite.latent.directions_file import load_directions, weights_fingerprint
 from glowlite.models.pretrained import directions_file
-from glowlite.objective import quantise
+from glowlite.objective import quantize
 
 
 def edit(*words):
@@ -30,7 +30,7 @@ def test_a_strip_of_the_pretrained_faces(tmp_path, capsys):
     cells = [[small[17 * i + 1 : 17 * i + 17, 17 * j + 1 : 17 * j + 17] for j in range(5)] for i in range(2)]
     held_out = load("faces").held_out
     for row, number in zip(cells, (3, 17), strict=True):
-        assert np.array_equal(quantise(row[2], 5), quantise(held_out.read(np.array([number]))[0], 5))  # alpha 0
+        assert np.array_equal(quantize(row[2], 5), quantize(held_out.read(np.array([number]))[0], 5))  # alpha 0
         assert not np.array_equal(row[0], row[4])
 
 

@@ -29,7 +29,7 @@ from glowlite import Glow, GlowConfig
 from glowlite.data import READERS, load
 from glowlite.data.readers.lmdb_pages import Lmdb
 from glowlite.errors import DataError, ShapeError
-from glowlite.objective import dequantise
+from glowlite.objective import dequantize
 
 RNG = np.random.default_rng(2)
 COLOUR = RNG.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
@@ -288,11 +288,11 @@ def test_arrays_that_are_no_images_are_told_what_to_do(tmp_path, shape, said):
 def test_what_wants_uint8_or_floats_gives_the_same_advice():
     for kind, x in OTHER_TYPES.items():
         with pytest.raises(ShapeError) as caught:
-            dequantise(x, 8, UNITS)
+            dequantize(x, 8, UNITS)
         assert np.array_equal(followed(str(caught.value), x), COLOUR), kind
     model = Glow(GlowConfig((32, 32, 3), K=1, L=1, width=8))
-    model.initialize(dequantise(COLOUR, 8, UNITS.astype(np.float32)))
-    with pytest.raises(ShapeError, match=r"use x\.astype\('uint8'\); then convert .* after .*\.dequantise"):
+    model.initialize(dequantize(COLOUR, 8, UNITS.astype(np.float32)))
+    with pytest.raises(ShapeError, match=r"use x\.astype\('uint8'\); then convert .* after .*\.dequantize"):
         model.encode(COLOUR.astype(np.int64))
 
 

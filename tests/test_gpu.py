@@ -24,7 +24,7 @@ from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
 from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
 from glowlite.fast.cuda.upload import Staging
 from glowlite.fast.threads import Workers
-from glowlite.objective import dequantise
+from glowlite.objective import dequantize
 from glowlite.training.loop import train
 from glowlite.training.optimizers import Adam, Adamax
 from glowlite.training.run import Settings, Training
@@ -101,9 +101,9 @@ def test_batches_arrive_whole_and_in_turn(cupy):
     for _ in range(20):
         images, noise = rng.integers(0, 256, (64, 32, 32, 3)).astype(np.uint8), rng.random((64, 32, 32, 3), np.float32)
         on_device = staging.upload(noise, images)
-        x = dequantise(on_device[1], 5, on_device[0])
+        x = dequantize(on_device[1], 5, on_device[0])
         staging.release()
-        assert np.array_equal(x.get(), dequantise(images, 5, noise))
+        assert np.array_equal(x.get(), dequantize(images, 5, noise))
 
 
 def test_a_run_follows_one_on_the_host(cupy):

@@ -18,7 +18,7 @@ from glowlite.files.header import KNOWN, TRAINING_STATE
 from glowlite.files.saved_weights import AVERAGE, STATE
 from glowlite.files.schema import checked
 from glowlite.files.storage import read_arrays, write_arrays
-from glowlite.objective import middles
+from glowlite.objective import dequantize_midpoint
 from glowlite.training.loop import train
 from glowlite.training.run import Training
 from glowlite.training.settings import Settings, State
@@ -236,7 +236,7 @@ def test_names_that_are_no_utf_8_stay_in_a_header(tmp_path):
 
 
 def test_a_model_that_was_never_initialised_says_so(tmp_path):
-    model, x = small_model(), middles(dataset().train[:8], 5, "float32")
+    model, x = small_model(), dequantize_midpoint(dataset().train[:8], 5, "float32")
     model.n_bits = 5
     model.save(tmp_path / "fresh.safetensors")
     latents, _ = model.forward(x)

@@ -20,10 +20,10 @@ from glowlite.fast.cuda import launch as kernels
 from glowlite.fast.cuda.affine_coupling import LOG_SCALE, SHIFT, CudaAffineCoupling
 from glowlite.fast.cuda.columns import GATHER
 from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
-from glowlite.fast.cuda.dequantization import dequantise_on_device
+from glowlite.fast.cuda.dequantization import dequantize_on_device
 from glowlite.fast.cuda.launch import launch, source
 from glowlite.fast.threads import Workers
-from glowlite.objective import dequantise
+from glowlite.objective import dequantize
 from glowlite.training.loop import train
 from glowlite.training.optimizers import Adam, Adamax, AveragedWeights
 from glowlite.training.run import Training
@@ -150,8 +150,8 @@ def test_dequantise_to_the_last_bit(n_bits):
     rng = np.random.default_rng(0)
     images, noise = rng.integers(0, 256, (4, 5, 6, 3)).astype(np.uint8), rng.random((4, 5, 6, 3), np.float32)
     noise[0], images[0, :2] = np.nextafter(np.float32(1), np.float32(0)), 255
-    got = dequantise_on_device(xp.asarray(images), n_bits, xp.asarray(noise))
-    assert got.dtype == np.float32 and np.array_equal(got.get(), dequantise(images, n_bits, noise))
+    got = dequantize_on_device(xp.asarray(images), n_bits, xp.asarray(noise))
+    assert got.dtype == np.float32 and np.array_equal(got.get(), dequantize(images, n_bits, noise))
 
 
 def test_a_kernel_of_too_many_elements_is_refused():

@@ -12,7 +12,7 @@ from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.errors import ShapeError
 from glowlite.fast.threads import Workers
 from glowlite.latent.walks import finite, flatten, four_corners, interpolate, unflatten
-from glowlite.objective import dequantise, middles, quantise, to_pixels
+from glowlite.objective import dequantize, dequantize_midpoint, quantize, to_pixels
 
 SHAPES = [(4, 4, 6), (2, 2, 24)]
 SIZE = 4 * 4 * 6 + 2 * 2 * 24
@@ -131,7 +131,7 @@ def test_what_cannot_be_walked_is_one_line(change, message):
 def test_uint8_images_are_encoded_in_the_middle_of_their_levels(n_bits, module):
     model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module)
     pictures = images(6)
-    half = dequantise(pictures, n_bits, np.full(pictures.shape, 0.5), module)
+    half = dequantize(pictures, n_bits, np.full(pictures.shape, 0.5), module)
     model.initialize(half)
     with pytest.raises(GlowliteError, match=r"set model\.n_bits"):
         model.encode(pictures)
@@ -141,13 +141,13 @@ def test_uint8_images_are_encoded_in_the_middle_of_their_levels(n_bits, module):
     assert bool((model.encode(module.asarray(pictures))[0] == model.encode(half)[0]).all())
     back = model.decode(model.encode(pictures))
     back = back if module is np else back.get()
-    assert np.array_equal(quantise(to_pixels(back, n_bits), n_bits), quantise(pictures, n_bits))
+    assert np.array_equal(quantize(to_pixels(back, n_bits), n_bits), quantize(pictures, n_bits))
 
 
 def test_middles_are_exact_and_in_the_middle():
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     for n_bits in range(1, 9):
-        x = middles(every, n_bits, "float32")
+        x = dequantize_midpoint(every, n_bits, "float32")
         assert x.dtype == np.float32
         assert np.array_equal((x.astype(np.float64) + 0.5) * 2**n_bits - 0.5, every >> (8 - n_bits))
         width = np.float32(0.49 / 2**n_bits)  # anywhere within a level, the level comes back
@@ -157,6 +157,6 @@ def test_middles_are_exact_and_in_the_middle():
 
 def test_a_small_model_walks_in_float32():
     model = small_model()
-    model.initialize(middles(images(8, seed=2), 5, "float32"))
-    ends = [model.encode(middles(images(2, seed=seed), 5, "float32")) for seed in (0, 1)]
+    model.initialize(dequantize_midpoint(images(8, seed=2), 5, "float32"))
+    ends = [model.encode(dequantize_midpoint(images(2, seed=seed), 5, "float32")) for seed in (0, 1)]
     assert model.decode(interpolate(*ends, 4)).shape == (8, 8, 8, 3)

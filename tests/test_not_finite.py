@@ -15,7 +15,7 @@ from glowlite.commands.evaluate import mean_and_error, not_finite
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
-from glowlite.objective import middles
+from glowlite.objective import dequantize_midpoint
 from glowlite.training.guards import BadStep, check_held_out, check_step, check_weights, is_good
 from glowlite.training.loop import train
 from glowlite.training.metrics import StepResult
@@ -131,7 +131,7 @@ class OneOfTwo(OneProcess):
 
 
 def batch(dtype="float32"):
-    return middles(dataset().train[:4], 5, dtype)
+    return dequantize_midpoint(dataset().train[:4], 5, dtype)
 
 
 def step_over(ranks, dtype="float32"):

@@ -15,11 +15,11 @@ from glowlite.errors import ShapeError
 from glowlite.objective import (
     bits_per_dim,
     check_finite,
-    dequantisation_noise,
-    dequantise,
+    dequantization_noise,
+    dequantize,
     log_normal,
     loss_gradients,
-    quantise,
+    quantize,
     to_pixels,
 )
 
@@ -30,7 +30,7 @@ ALL_PIXELS = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 
 @given(N_BITS)
 def test_quantise_is_the_floor_of_a_division(n_bits):
-    levels = quantise(ALL_PIXELS, n_bits)
+    levels = quantize(ALL_PIXELS, n_bits)
     assert levels.dtype == np.uint8
     np.testing.assert_array_equal(levels, np.floor(ALL_PIXELS / 2.0 ** (8 - n_bits)))
     assert len(np.unique(levels)) == 2**n_bits
@@ -40,29 +40,29 @@ def test_quantise_is_the_floor_of_a_division(n_bits):
 def test_dequantised_pixels_lie_in_their_bin_even_with_the_worst_noise(n_bits, dtype):
     below_one = np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(0))
     width = 2.0**-n_bits
-    left = quantise(ALL_PIXELS, n_bits) * width - 0.5
+    left = quantize(ALL_PIXELS, n_bits) * width - 0.5
     for u in (0.0, 0.5, below_one):
-        x = dequantise(ALL_PIXELS, n_bits, np.full(ALL_PIXELS.shape, u, dtype))
+        x = dequantize(ALL_PIXELS, n_bits, np.full(ALL_PIXELS.shape, u, dtype))
         assert x.dtype == dtype
         assert x.min() >= -0.5 and x.max() < 0.5
         # level + u is rounded to the dtype, at most half a unit in the last place of 256 levels
         assert (x >= left).all() and (x <= left + width + 256 * np.finfo(dtype).eps).all()
-    np.testing.assert_array_equal(dequantise(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape, dtype)), left)
+    np.testing.assert_array_equal(dequantize(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape, dtype)), left)
 
 
 @given(N_BITS, DTYPES, st.integers(0, 2**16))
 def test_pixels_come_back_at_the_level_they_had(n_bits, dtype, seed):
     images = np.random.default_rng(seed).integers(0, 256, (3, 4, 5, 3)).astype(np.uint8)
-    noise = dequantisation_noise(seed, "dequantise", 0, 0, images.shape, dtype)
-    pixels = to_pixels(dequantise(images, n_bits, noise), n_bits)
+    noise = dequantization_noise(seed, "dequantise", 0, 0, images.shape, dtype)
+    pixels = to_pixels(dequantize(images, n_bits, noise), n_bits)
     assert pixels.dtype == np.uint8
-    np.testing.assert_array_equal(quantise(pixels, n_bits), quantise(images, n_bits))
+    np.testing.assert_array_equal(quantize(pixels, n_bits), quantize(images, n_bits))
     # a pixel comes back in the middle of the values that share its level: within half of them
     assert np.abs(pixels.astype(int) - images).max() <= (2 ** (8 - n_bits)) // 2
 
 
 def test_eight_bits_lose_nothing():
-    x = dequantise(ALL_PIXELS, 8, np.full(ALL_PIXELS.shape, 0.5, "float32"))
+    x = dequantize(ALL_PIXELS, 8, np.full(ALL_PIXELS.shape, 0.5, "float32"))
     np.testing.assert_array_equal(to_pixels(x, 8), ALL_PIXELS)
 
 
@@ -135,8 +135,8 @@ def test_loss_gradients_are_those_of_mean_bits_per_dim(n, batch, seed):
 @pytest.mark.parametrize("n_bits", [0, 9, -1])
 def test_an_impossible_number_of_bits_is_refused(n_bits):
     for call in (
-        lambda: quantise(ALL_PIXELS, n_bits),
-        lambda: dequantise(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape)),
+        lambda: quantize(ALL_PIXELS, n_bits),
+        lambda: dequantize(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape)),
         lambda: to_pixels(np.zeros(3), n_bits),
     ):
         with pytest.raises(GlowliteError, match=rf"n_bits must be 1 to 8, got {n_bits}"):
@@ -146,7 +146,7 @@ def test_an_impossible_number_of_bits_is_refused(n_bits):
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 def test_only_bytes_are_pixels(dtype):
     with pytest.raises(ShapeError, match=f"expected uint8 images 0..255, got {dtype}"):
-        quantise(ALL_PIXELS.astype(dtype), 5)
+        quantize(ALL_PIXELS.astype(dtype), 5)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -397,10 +397,10 @@ def watch_training(words, with_a_bad_step=False):
     with watched() as (seen, patch, spy):
         spy(glowlite.commands.train, "make_allreduce", lambda _, kind, *__: seen.note("exchange", kind))
         spy(glowlite.models.glow.Glow, "gradients", lambda _, model, x, *__, **___: taken(x))
-        noise = glowlite.training.scoring.dequantisation_noise
+        noise = glowlite.training.scoring.dequantization_noise
         spy(
             glowlite.training.scoring,
-            "dequantisation_noise",
+            "dequantization_noise",
             lambda drawn, *_: seen.note("noise of evaluation", drawn),
             noise,
         )

@@ -189,7 +189,7 @@ def test_the_samples_of_a_training_are_of_averaged_weights_at_the_temperatures_o
 def test_the_latents_of_a_training_are_those_of_held_out_images(run):
     axes = run.figures["latents.png"].axes
     shown = run.data.held_out[:]
-    noise = glowlite.drawing.run_pictures.dequantisation_noise(0, "pictures", 0, 0, shown.shape, "float32")
+    noise = glowlite.drawing.run_pictures.dequantization_noise(0, "pictures", 0, 0, shown.shape, "float32")
     x = ((shown // 8 + noise) / 32 - 0.5).astype(np.float32)
     latents = run.model.encode(x)
     assert len(axes) == len(latents) == 2

@@ -15,7 +15,7 @@ from glowlite.commands.option_words import training_command
 from glowlite.data import load
 from glowlite.files.storage import read_arrays
 from glowlite.models.pretrained import NAMES, pretrained_file
-from glowlite.objective import middles, quantise, to_pixels
+from glowlite.objective import dequantize_midpoint, quantize, to_pixels
 from glowlite.training.scoring import scores
 
 MAX_BYTES = 4e6
@@ -59,8 +59,8 @@ def test_decoding_gives_every_pixel_of_held_out_faces_back(faces, capsys):
     pictures = load("faces").held_out[:FACES]
     back = faces.decode(faces.encode(pictures))
     assert back.dtype == np.float32 and len(back) == FACES
-    wrong = (quantise(to_pixels(back, 5), 5) != quantise(pictures, 5)).sum()
-    largest = 256 * abs(back - middles(pictures, 5, "float32")).max()
+    wrong = (quantize(to_pixels(back, 5), 5) != quantize(pictures, 5)).sum()
+    largest = 256 * abs(back - dequantize_midpoint(pictures, 5, "float32")).max()
     with capsys.disabled():
         print(f"\n{FACES} held-out faces, decode(encode(x)): largest error {largest:.1e} grey levels, {wrong} values differ")
     assert wrong == 0 and largest < 0.05  # a level of 5 bits is 8 grey levels wide: 4 would change a pixel

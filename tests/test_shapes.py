@@ -13,7 +13,7 @@ from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.conditioners.coupling_network import CouplingNetwork
-from glowlite.objective import dequantise
+from glowlite.objective import dequantize
 
 RNG = np.random.default_rng(0)
 ONES = np.ones((2, 4, 4, 6))
@@ -47,7 +47,7 @@ def net(c_in, c_out):
         (lambda: AffineCoupling(6, net(3, 6), scale="tanh"), "scale must be 'exp', 'sigmoid' or 'bounded', got 'tanh'"),
         (lambda: glow().forward(np.ones((2, 8, 6, 3), np.float32)), r"images must be \(8, 8, 3\), got \(8, 6, 3\); resize"),
         (lambda: glow().log_prob(np.ones((2, 8, 8, 3))), "Glow.forward: expected float32, got float64"),
-        (lambda: glow().log_prob(np.ones((2, 8, 8, 3), np.uint8)), "got uint8; convert .* after .*dequantise"),
+        (lambda: glow().log_prob(np.ones((2, 8, 8, 3), np.uint8)), "got uint8; convert .* after .*dequantize"),
         (lambda: glow().inverse([np.ones((1, 4, 4, 6), np.float32)]), r"latents must have shapes \[\(4, 4, 6\)"),
         (lambda: glow().sample(0), "n must be a whole number of at least 1, got 0"),
         (lambda: glow().sample(1, temperature=-1.0), "temperature must be a finite number of at least 0, got -1"),
@@ -57,8 +57,8 @@ def net(c_in, c_out):
         (lambda: GlowConfig((8, 8, 3), border="some"), "border must be one of none, last, all, got 'some'"),
         (lambda: GlowConfig.from_dict({"K": 3}), "image_shape"),
         (lambda: GlowConfig.from_dict({"image_shape": [8, 8, 3], "depth": 3}), "depth"),
-        (lambda: dequantise(np.ones((1, 2, 2, 1)), 5, np.ones((1, 2, 2, 1))), "expected uint8 images"),
-        (lambda: dequantise(np.ones((1, 2, 2, 1), np.uint8), 9, np.ones((1, 2, 2, 1))), "n_bits must be 1 to 8, got 9"),
+        (lambda: dequantize(np.ones((1, 2, 2, 1)), 5, np.ones((1, 2, 2, 1))), "expected uint8 images"),
+        (lambda: dequantize(np.ones((1, 2, 2, 1), np.uint8), 9, np.ones((1, 2, 2, 1))), "n_bits must be 1 to 8, got 9"),
         (lambda: device_namespace("gpu:x"), "expected cpu, gpu or gpu:k"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.models.checks import check_start
-from glowlite.objective import dequantise
+from glowlite.objective import dequantize
 from glowlite.training.loop import train
 from glowlite.training.run import Training
 from glowlite.training.settings import Settings
@@ -24,7 +24,7 @@ from glowlite.training.settings import Settings
 
 def batch_of(n=40, dtype="float64", seed=0):
     pictures = images(n, seed=seed)
-    return dequantise(pictures, 5, np.random.default_rng(seed).random(pictures.shape).astype(dtype))
+    return dequantize(pictures, 5, np.random.default_rng(seed).random(pictures.shape).astype(dtype))
 
 
 def model_of(dtype="float64", seed=0, **options):

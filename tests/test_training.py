@@ -11,7 +11,7 @@ from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.arrays.slices import cut
 from glowlite.data.batches import Augmentation
 from glowlite.fast.threads import Workers
-from glowlite.objective import dequantise
+from glowlite.objective import dequantize
 from glowlite.training.guards import DRIFT_LIMIT, check_step, condition
 from glowlite.training.loop import train
 from glowlite.training.optimizers import Adam
@@ -22,7 +22,7 @@ from glowlite.training.step import training_step
 
 
 def batch_of(n=6, dtype="float64", seed=1):
-    return dequantise(images(n), 5, np.random.default_rng(seed).random((n, 8, 8, 3)).astype(dtype))
+    return dequantize(images(n), 5, np.random.default_rng(seed).random((n, 8, 8, 3)).astype(dtype))
 
 
 class Record:
@@ -137,8 +137,8 @@ def test_scores_are_those_of_one_image_at_a_time_and_more_draws_are_tighter():
     many = scores(model, held_out, 5, 8, 0, draws=20)
     by_definition = []
     for draw in range(20):
-        noise = glowlite.training.scoring.dequantisation_noise(0, "evaluate", draw, 0, (8, 8, 8, 3), "float32")
-        by_definition.append(model.log_prob(dequantise(held_out[:], 5, noise)))
+        noise = glowlite.training.scoring.dequantization_noise(0, "evaluate", draw, 0, (8, 8, 8, 3), "float32")
+        by_definition.append(model.log_prob(dequantize(held_out[:], 5, noise)))
     log_mean = np.log(np.mean(np.exp(np.array(by_definition) - np.max(by_definition, axis=0)), axis=0))
     expected = -(log_mean + np.max(by_definition, axis=0) - 192 * np.log(32)) / (192 * np.log(2))
     np.testing.assert_allclose(many, expected, rtol=1e-6)

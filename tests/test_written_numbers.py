@@ -24,7 +24,7 @@ from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.files.storage import checkpoints_of, read_header
-from glowlite.objective import dequantisation_noise, loss_gradients
+from glowlite.objective import dequantization_noise, loss_gradients
 from glowlite.training.loop import train
 from glowlite.training.optimizers import Adam, gradient_norm
 from glowlite.training.run import Training
@@ -190,7 +190,7 @@ def since_the_line_before(run, step):
 def held_out(run, theta):
     rows = some_rows(len(DATA.held_out), 5)
     images = DATA.held_out.read(rows)
-    noise = dequantisation_noise(SEED, "evaluate", 0, 0, images.shape, "float64")
+    noise = dequantization_noise(SEED, "evaluate", 0, 0, images.shape, "float64")
     return bits(run.model, theta, continuous(images, noise)).mean()
 
 

@@ -34,7 +34,7 @@ def check_channels(where: str, x: Array, channels: int, dtype: object) -> None:
     if x.dtype != dtype:
         advice = f"convert with x.astype({str(dtype)!r})"
         if x.dtype.kind in "biu":
-            advice += " after glowlite.objective.dequantise"
+            advice += " after glowlite.objective.dequantize"
             advice = advice if x.dtype == "uint8" else f"{value_advice(x)}; then {advice}"
         raise ShapeError(f"{where}: expected {dtype}, got {x.dtype}; {advice}")
 
@@ -108,7 +108,7 @@ def what_is_wrong(x: Array, strict: bool = False) -> str | None:
         return "the images hold numbers that are not finite"
     if (low >= 0 and high > 0.5 + ROUNDING) or (strict and max(-low, high) > 0.5 + ROUNDING):
         return (
-            "images must be in [-0.5, 0.5), as dequantise and middles of glowlite.objective make them of uint8;"
+            "images must be in [-0.5, 0.5), as dequantize and dequantize_midpoint of glowlite.objective make them of uint8;"
             f" for that, {value_advice(x)}"
         )
     return None

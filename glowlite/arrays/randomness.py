@@ -16,7 +16,7 @@ WORDS = 4  # a Philox counter stands for four 64-bit words
 
 
 def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
-    """The stream of `purpose` (`shuffle`, `dequantise`, ...) under `seed`.
+    """The stream of `purpose` (`shuffle`, `dequantize`, ...) under `seed`.
 
     `index`: an epoch, a step.
     """

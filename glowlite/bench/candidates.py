@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from glowlite.arrays.slices import cut
 from glowlite.bench.work import products_alone
 from glowlite.errors import GlowliteError
-from glowlite.objective import dequantisation_noise, dequantise
+from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
 from glowlite.training.step import training_step
 
@@ -96,14 +96,14 @@ def _optimiser(job: Job) -> Task:
 
 
 def _data(job: Job) -> Task:
-    """Choose the images of a batch, draw their noise, dequantise."""
+    """Choose the images of a batch, draw their noise, dequantize."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4 * job.batch, *job.config.image_shape), np.uint8)
 
     def run() -> None:
         part = images[rng.permutation(len(images))[: job.batch]]
-        dequantise(
-            part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32")
+        dequantize(
+            part, job.n_bits, dequantization_noise(0, "dequantise", 0, 0, part.shape, "float32")
         )
 
     return run

@@ -27,7 +27,7 @@ from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
-from glowlite.objective import dequantisation_noise, dequantise
+from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
 from glowlite.training.step import training_step
 
@@ -136,8 +136,8 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
 
     def data() -> None:
         part = images[np.random.default_rng(0).permutation(len(images))[: job.batch]]
-        dequantise(
-            part, job.n_bits, dequantisation_noise(0, "dequantise", 0, 0, part.shape, "float32"), xp
+        dequantize(
+            part, job.n_bits, dequantization_noise(0, "dequantise", 0, 0, part.shape, "float32"), xp
         )
 
     return {

@@ -23,7 +23,7 @@ from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_output
 from glowlite.latent.walks import finite
 from glowlite.models.glow import Glow
-from glowlite.objective import middles, to_pixels
+from glowlite.objective import dequantize_midpoint, to_pixels
 from glowlite.terminal import say
 
 
@@ -53,7 +53,7 @@ def rebuilt(model: Glow, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, n
 
     Cost: a forward and an inverse pass.
     """
-    x = middles(images, n_bits, model.dtype.name, model.xp)
+    x = dequantize_midpoint(images, n_bits, model.dtype.name, model.xp)
     return to_host(x), to_host(model.decode(model.encode(x)))
 
 

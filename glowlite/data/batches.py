@@ -18,7 +18,7 @@ import numpy as np
 from glowlite.arrays.randomness import generator, uniform
 from glowlite.data.images import Images
 from glowlite.errors import GlowliteError
-from glowlite.objective import dequantisation_noise
+from glowlite.objective import dequantization_noise
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ def batches(
         yield Batch(
             step,
             part,
-            dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype),
+            dequantization_noise(seed, "dequantise", step, share.start, part.shape, dtype),
         )
 
 

@@ -17,7 +17,7 @@ from glowlite.distributed.communicator import Communicator
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
 from glowlite.latent.walks import finite
-from glowlite.objective import dequantisation_noise, dequantise, to_pixels
+from glowlite.objective import dequantization_noise, dequantize, to_pixels
 from glowlite.training.scoring import sample_images
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def save_pictures(
     save_sample_grids(path / f"samples-{step:06d}.png", grids)
 
     shown = held_out[: min(len(held_out), 32)]
-    x = dequantise(
+    x = dequantize(
         shown,
         n_bits,
-        dequantisation_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name),
+        dequantization_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name),
         model.xp,
     )
     latents = model.encode(x)

@@ -34,7 +34,7 @@ from glowlite.arrays.arguments import real_number, shown
 from glowlite.arrays.backend import namespace, to_device, to_host
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.latent.walks import Latents, attribute_direction, flatten, unflatten
-from glowlite.objective import dequantisation_noise, dequantise
+from glowlite.objective import dequantization_noise, dequantize
 
 if TYPE_CHECKING:
     from glowlite.flow import Flow
@@ -212,8 +212,8 @@ def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
     parts = []
     for start in range(0, len(images), AT_ONCE):
         part = images[start : start + AT_ONCE]
-        noise = dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)
-        latents, _ = model.forward(dequantise(part, model.n_bits, noise, model.xp))
+        noise = dequantization_noise(seed, "directions", 0, start, part.shape, model.dtype.name)
+        latents, _ = model.forward(dequantize(part, model.n_bits, noise, model.xp))
         parts.append(to_host(flatten(latents)).astype(np.float32))
     return np.concatenate(parts)
 

@@ -15,7 +15,7 @@ from glowlite.arrays.statistics import this_process
 from glowlite.data.batches import Batch
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
-from glowlite.fast.cuda.dequantization import dequantise_on_device
+from glowlite.fast.cuda.dequantization import dequantize_on_device
 from glowlite.fast.cuda.upload import Staging
 from glowlite.objective import as_continuous
 from glowlite.training.guards import BadStep, check_step, is_good
@@ -104,7 +104,7 @@ class Training:
         if n_bits is None or not noise:
             x = as_continuous(images, None, None, dtype, self.model.xp)
         else:
-            x = dequantise_on_device(images, n_bits, noise[0])
+            x = dequantize_on_device(images, n_bits, noise[0])
         self.staging.release()
         return x
 

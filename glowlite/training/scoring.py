@@ -12,7 +12,7 @@ from glowlite.arrays.backend import to_host
 from glowlite.arrays.randomness import generator
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator, OneProcess
-from glowlite.objective import as_continuous, bits_per_dim, dequantisation_noise
+from glowlite.objective import as_continuous, bits_per_dim, dequantization_noise
 
 if TYPE_CHECKING:
     from glowlite.flow import Flow
@@ -57,7 +57,7 @@ def scores(
         part = images.read(rows[block])
         log_probs = []
         for draw in range(draws):
-            noise = dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
+            noise = dequantization_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
             log_probs.append(to_host(model.log_prob(as_continuous(part, n_bits, noise, model.dtype, model.xp))))
         log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
         results.append(bits_per_dim(log_mean, model.dimensions, n_bits))

@@ -20,10 +20,10 @@ SCORES = "test_images_that_are_equal_are_scored_with_noise_of_their_own"
 RANKS = "test_ranks_draw_what_one_process_would"
 PICTURES = "test_the_noise_of_pictures_is_new"
 
-TRAINING = 'dequantisation_noise(seed, "dequantise", step, share.start, part.shape, dtype)'
+TRAINING = 'dequantization_noise(seed, "dequantise", step, share.start, part.shape, dtype)'
 AUGMENT = 'uniform(seed, "augment", step, share.start,'
-EVALUATION = 'dequantisation_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
-DIRECTIONS = 'dequantisation_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
+EVALUATION = 'dequantization_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
+DIRECTIONS = 'dequantization_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
 NORMAL = "temperature * self.base.sample(seed, i, (drawn, *shape), self.dtype.name)"
 KEY = "np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index])"
 

@@ -8,8 +8,8 @@ from glowlite.arrays.backend import Array, namespace
 from glowlite.fast.cuda.launch import launch
 
 
-def dequantise_on_device(images: Array, n_bits: int, noise: Array) -> Array:
-    """`glowlite.objective.dequantise` of arrays of a GPU, uint8 and floating point, of one shape."""
+def dequantize_on_device(images: Array, n_bits: int, noise: Array) -> Array:
+    """`glowlite.objective.dequantize` of arrays of a GPU, uint8 and floating point, of one shape."""
     xp = namespace(images)
     x = xp.empty(images.shape, noise.dtype)
     below = float(np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0)))
