@@ -15,7 +15,7 @@ import numpy as np
 from glowlite.arrays.backend import device_namespace
 from glowlite.arrays.machine import available_cores, check_images_fit
 from glowlite.bench import device, parts, work
-from glowlite.bench.candidates import RIVALS, SQUARES, check_rivals
+from glowlite.bench.candidates import FORMS, RIVALS, SQUARES, check_rivals
 from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
 from glowlite.bench.job import Job
 from glowlite.bench.peak import peak_bytes
@@ -101,8 +101,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--against",
-        choices=("torch",),
-        help="also time a plain PyTorch Glow, three ways, and normflows' Glow",
+        choices=("torch", "plain"),
+        help="torch: also time a plain PyTorch Glow, three ways, and normflows' Glow; plain: the"
+        " layers as they are written, and each fast form left out",
     )
     add("--json", metavar="FILE", type=Path, help="write all figures there")
     add(
@@ -267,9 +268,10 @@ def main(arguments: list[str] | None = None) -> None:
         job.workers()  # refuses what cannot be, before anything is timed
         check_images_fit("--batch", options.batch, config.dimensions)
         check_room(config)
-        if options.against:
+        if options.against == "torch":
             check_rivals()
-        found = report(job, policies, options.rounds, depths, RIVALS if options.against else ())
+        rivals = {"torch": RIVALS, "plain": tuple(FORMS)}.get(options.against, ())
+        found = report(job, policies, options.rounds, depths, rivals)
         shown = table(found)
     else:
         if options.against:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from glowlite.arrays.slices import cut
 from glowlite.bench.work import products_alone
+from glowlite.bijectors.chain import UniformChain
+from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.errors import GlowliteError
+from glowlite.fast.accelerate import HOST, accelerate
 from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
 from glowlite.training.step import training_step
@@ -20,12 +24,17 @@ if TYPE_CHECKING:
     from glowlite.bench.job import Job
 
 SQUARES = (1024, 1536, 2048, 3072)
+FORMS = {  # the fast forms of a CPU, one by one: what stays plain then
+    "plain": tuple(HOST),
+    "without FoldedNetwork": (CouplingNetwork,),
+    "without Tiles": (UniformChain,),
+}
 RIVALS = ("torch eager", "torch channels-last", "torch compiled", "normflows")
 Task = Callable[[], object]
 
 
 def make(name: str, job: Job) -> Task:
-    """The task of a name: `sgemm:n`, a memory policy, a part of a step, or one of RIVALS."""
+    """The task of a name: `sgemm:n`, a memory policy, a part of a step, one of RIVALS or FORMS."""
     kind, _, argument = name.partition(":")
     if kind == "sgemm":
         return _sgemm(int(argument), job)
@@ -40,6 +49,8 @@ def make(name: str, job: Job) -> Task:
         "data": lambda: _data(job),
         "sample": lambda: _sample(job),
     }
+    if name in FORMS:
+        return _step_of_forms(name, job)
     return parts[name]() if name in parts else _step(name, job)
 
 
@@ -76,6 +87,14 @@ def _sgemm(n: int, job: Job) -> Task:
 def _step(memory: str, job: Job) -> Task:
     """A whole training step, Adam included."""
     model, x = job.model(memory), job.images()
+    optimizer = Adam(model.store.theta)
+    return lambda: training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+
+
+def _step_of_forms(name: str, job: Job) -> Task:
+    """A whole training step in constant memory, with some layers as they are written."""
+    model, x = replace(job, plain=True).model(), job.images()
+    model.bijector = accelerate(model.bijector, model.workers, model.store, FORMS[name])
     optimizer = Adam(model.store.theta)
     return lambda: training_step(model, optimizer, x, job.n_bits, lr=1e-5)
 

@@ -11,7 +11,7 @@ launches on a GPU; `docs/performance.md` has the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +64,14 @@ DEVICE: dict[type, Form] = {
 }
 
 
-def accelerate(part: Any, workers: Workers, store: ParameterStore) -> Any:
+def accelerate(part: Any, workers: Workers, store: ParameterStore, leave_out: Collection[type] = ()) -> Any:
     """`part` with the fast form of every layer in it that has one; itself, where there is none.
 
-    Fast forms are over the same Parameters. Cost: nothing but the walk; nothing is copied.
+    Fast forms are over the same Parameters. `leave_out`: types of layers that stay plain, for
+    measurements. Cost: nothing but the walk; nothing is copied.
     """
-    table = HOST if namespace(store.theta) is np else DEVICE
+    forms = HOST if namespace(store.theta) is np else DEVICE
+    table = {kind: form for kind, form in forms.items() if kind not in leave_out}
     return _accelerated(part, table, Means(workers, store))
 
 
