@@ -21,7 +21,14 @@ author = "the glowlite authors"
 copyright = "the glowlite authors, MIT licence"
 release = version = glowlite.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinx_design", "katex_math"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "katex_math",
+]
 exclude_patterns = ["_build", "tutorials/**.ipynb"]
 html_theme = "furo"
 html_title = "glowlite"
@@ -71,11 +78,16 @@ def bring_tutorials(app, config):
     here.mkdir(exist_ok=True)
     for path in there.glob("[0-9][0-9]_*.ipynb"):
         shutil.copyfile(path, here / path.name)
-        page, text = here / f"{path.stem}.md", as_page(path.stem, path.with_suffix(".md").read_text())
+        page, text = (
+            here / f"{path.stem}.md",
+            as_page(path.stem, path.with_suffix(".md").read_text()),
+        )
         if not page.exists() or page.read_text() != text:  # an untouched page is not built again
             page.write_text(text)
     subprocess.run(
-        [sys.executable, there / "notebooks.py", "--student", here / "student"], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, there / "notebooks.py", "--student", here / "student"],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
 
 
@@ -87,7 +99,9 @@ def as_page(name, text):
     downloads = f"{with_solutions} · {{download}}`without solutions <student/{name}.ipynb>`"
     text = re.sub(r"^(# .*\n)", rf"\1\n{downloads}\n", text, count=1, flags=re.MULTILINE)
     prompts = "  code_prompt_show: Show the check\n  code_prompt_hide: Hide the check\n"
-    return text.replace("\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n")
+    return text.replace(
+        "\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n"
+    )
 
 
 def bring_reference(app, config):
@@ -107,7 +121,9 @@ def bring_reference(app, config):
             path.unlink()  # of a folder that is gone
     for name, text in pages.items():
         target = there / name
-        if not target.exists() or target.read_text() != text:  # an untouched page is not built again
+        if (
+            not target.exists() or target.read_text() != text
+        ):  # an untouched page is not built again
             target.write_text(text)
 
 
@@ -129,7 +145,10 @@ def docstring(app, what, name, obj, options, lines):
 
 def signature(app, what, name, obj, options, arguments, returns):
     """An alias within another type, tuple[Array, Array], by its name alone."""
-    return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (arguments, returns))
+    return tuple(
+        text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text)
+        for text in (arguments, returns)
+    )
 
 
 def setup(app):

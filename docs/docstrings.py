@@ -30,7 +30,9 @@ def _inline(text: str) -> str:
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a backtick without a partner: show all as it is
         return _escaped(text)
-    return "".join(f"``{part}``" if i % 2 and part else _escaped(part) for i, part in enumerate(parts))
+    return "".join(
+        f"``{part}``" if i % 2 and part else _escaped(part) for i, part in enumerate(parts)
+    )
 
 
 def _escaped(text: str) -> str:

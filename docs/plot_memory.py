@@ -26,7 +26,9 @@ POLICIES = ("reversible", "anchored:4", "stored")
 
 def peak_mib(K: int, policy: str) -> float:
     """MiB at the peak of the second step: the first fills what is made once."""
-    model = Glow(GlowConfig((32, 32, 3), K=K, width=64), memory=Memory.parse(policy), workers=Workers(1))
+    model = Glow(
+        GlowConfig((32, 32, 3), K=K, width=64), memory=Memory.parse(policy), workers=Workers(1)
+    )
     x = np.random.default_rng(0).random((16, 32, 32, 3), np.float32) - np.float32(0.5)
     model.initialize(x)
     peak = 0
@@ -45,9 +47,17 @@ def main(path: str) -> None:
     axes = figure.subplots()
     for policy in POLICIES:
         peaks = [peak_mib(K, policy) for K in DEPTHS]
-        print(f"{policy:12}", *(f"K={K}: {peak:7.1f} MiB" for K, peak in zip(DEPTHS, peaks, strict=True)))
+        print(
+            f"{policy:12}",
+            *(f"K={K}: {peak:7.1f} MiB" for K, peak in zip(DEPTHS, peaks, strict=True)),
+        )
         axes.plot(DEPTHS, peaks, "o-", label=policy)
-    axes.set(xscale="log", yscale="log", xlabel="steps of flow per level, K", ylabel="peak MiB beyond the parameters")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="steps of flow per level, K",
+        ylabel="peak MiB beyond the parameters",
+    )
     axes.set_xticks(DEPTHS, [str(K) for K in DEPTHS])
     axes.minorticks_off()
     axes.grid(alpha=0.3)

@@ -1,7 +1,8 @@
 """glowlite: invertible flows, Glow above all, in NumPy and CuPy."""
 
 from glowlite.commands import (
-    start_up as start_up,  # first: a command that is interrupted during the imports ends in one line
+    # first: a command that is interrupted during the imports ends in one line
+    start_up as start_up,
 )
 
 # isort: split

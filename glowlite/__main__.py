@@ -35,14 +35,20 @@ def main() -> None:
     """List the commands, or become the one that is named first."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
-        say("usage: python -m glowlite.COMMAND [options]; python -m glowlite.COMMAND --help shows the options of one")
+        say(
+            "usage: python -m glowlite.COMMAND [options]; python -m glowlite.COMMAND --help shows"
+            " the options of one"
+        )
         for name, what in COMMANDS.items():
             say(f"  {name:16}{what}")
         return
     name = words[0].removeprefix("glowlite.")
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, 1)
-        raise GlowliteError(f"{shortened(name)!r}: no such command; " + (f"{close[0]}?" if close else "--help lists them"))
+        raise GlowliteError(
+            f"{shortened(name)!r}: no such command; "
+            + (f"{close[0]}?" if close else "--help lists them")
+        )
     del sys.argv[1]
     runpy.run_module(f"glowlite.{name}", run_name="__main__", alter_sys=True)
 

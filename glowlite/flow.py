@@ -36,9 +36,17 @@ from glowlite.fast.threads import Workers
 from glowlite.files.header import OWN, check_header
 from glowlite.files.saved_weights import averaged, check_arrays, named_arrays, rounded, weights_in
 from glowlite.files.storage import read_arrays, resolve, write_arrays
-from glowlite.objective import Base, Normal, bits_per_dim, check_n_bits, dequantize_midpoint, loss_gradients
+from glowlite.objective import (
+    Base,
+    Normal,
+    bits_per_dim,
+    check_n_bits,
+    dequantize_midpoint,
+    loss_gradients,
+)
 
-HOST_BLOCK = 1 << 13  # pixels of a pass of samples: fewer make slow products, more make one sample slow
+# pixels of a pass of samples: fewer make slow products, more make one sample slow
+HOST_BLOCK = 1 << 13
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
 SMALLEST_IMAGE = 256  # pixels: smaller images do not make a pass of more images
 VECTORS = 1 << 10  # samples of a pass where each is a vector
@@ -74,7 +82,9 @@ class Flow(Parameterized):
         if dtype not in ("float32", "float64"):
             raise GlowliteError(f"{name}: dtype must be float32 or float64, got {shown(dtype)}")
         if workers is not None and not isinstance(workers, Workers):
-            raise GlowliteError(f"{name}: workers must be Workers, such as Workers(2), got {shown(workers)}")
+            raise GlowliteError(
+                f"{name}: workers must be Workers, such as Workers(2), got {shown(workers)}"
+            )
         check_part(name, bijector, "forward", "inverse", "backward")
         self.base = base or Normal()
         self.seed, self.dtype, self.xp = check_seed(name, seed), np.dtype(dtype), xp
@@ -111,7 +121,9 @@ class Flow(Parameterized):
         """The shape of each latent, without N."""
         if self._latent_shapes is None:
             self._known_shape()
-            raise GlowliteError(f"{self._name}: the shapes of latents are known after initialize(x)")
+            raise GlowliteError(
+                f"{self._name}: the shapes of latents are known after initialize(x)"
+            )
         return self._latent_shapes
 
     # --- the map ---
@@ -124,7 +136,10 @@ class Flow(Parameterized):
         return self._latents(y), logdet
 
     def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, Any]:
-        """`forward`, and what `backward` can use so that it need not rebuild it; None if nothing."""
+        """`forward`, and what `backward` can use so that it need not rebuild it.
+
+        None if nothing.
+        """
         self._check("forward", x)
         with self.workers:
             y, logdet, cache = forward_with_cache(self.bijector, x)
@@ -191,7 +206,9 @@ class Flow(Parameterized):
             check_range(f"{self._name}.bits_per_dim", x, strict=True)
         return bits_per_dim(self.log_prob(x), x[0].size, n_bits)
 
-    def gradients(self, x: Array, n_bits: int | None = None, batch: int | None = None) -> tuple[Array, Array]:
+    def gradients(
+        self, x: Array, n_bits: int | None = None, batch: int | None = None
+    ) -> tuple[Array, Array]:
         """Add the gradients of mean bits/dim into `store.grad`; the loss and the drift, 0-d,
         float64.
 
@@ -225,7 +242,8 @@ class Flow(Parameterized):
         if not isinstance(x, np.ma.MaskedArray) and getattr(x, "dtype", None) == "uint8":
             if self.n_bits is None:
                 raise GlowliteError(
-                    f"{self._name}.encode: uint8 images need n_bits, and this model has none; set model.n_bits"
+                    f"{self._name}.encode: uint8 images need n_bits, and this model has none; set"
+                    " model.n_bits"
                 )
             x = dequantize_midpoint(x, self.n_bits, self.dtype.name, self.xp)
         self._check("encode", x)
@@ -241,7 +259,9 @@ class Flow(Parameterized):
         check_initialized(f"{self._name}.decode", self.initialized)
         return self.inverse(latents)
 
-    def sample(self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)) -> Array:
+    def sample(
+        self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)
+    ) -> Array:
         """n samples (n, ...): latents drawn from the base, times `temperature`.
 
         `rows`: which of the n to make. Sample i depends on the weights, the temperature, the seed
@@ -258,11 +278,18 @@ class Flow(Parameterized):
         if not numbers:
             return self.xp.empty((0, *self._known_shape()), self.dtype)
         low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
-        drawn = -(-n // size) * size  # whole blocks: the noise of a sample is the same in any number
+        # whole blocks: the noise of a sample is the same in any number
+        drawn = -(-n // size) * size
         shapes = enumerate(self.latent_shapes())
-        noise = [temperature * self.base.sample(seed, i, (drawn, *shape), self.dtype.name) for i, shape in shapes]
+        noise = [
+            temperature * self.base.sample(seed, i, (drawn, *shape), self.dtype.name)
+            for i, shape in shapes
+        ]
         starts = range(low // size * size, high + 1, size)
-        made = [self.inverse(self._on_device([z[start : start + size] for z in noise])) for start in starts]
+        made = [
+            self.inverse(self._on_device([z[start : start + size] for z in noise]))
+            for start in starts
+        ]
         return self.xp.concatenate(made)[low - starts[0] : high + 1 - starts[0]][:: numbers.step]
 
     def _on_device(self, latents: list[np.ndarray]) -> list[Array]:
@@ -270,7 +297,9 @@ class Flow(Parameterized):
 
     @property
     def sample_block(self) -> int:
-        """How many samples a pass makes: a product's rounding depends on how many columns it has."""
+        """How many samples a pass makes: a product's rounding depends on how many
+        columns it has.
+        """
         *sides, _ = self._known_shape()
         pixels = HOST_BLOCK if self.xp is np else DEVICE_BLOCK
         return max(1, pixels // max(prod(sides), SMALLEST_IMAGE)) if sides else VECTORS
@@ -283,7 +312,9 @@ class Flow(Parameterized):
             "bijector": type(self.bijector).__name__,
             "base": type(self.base).__name__,
             "event_shape": None if self.event_shape is None else list(self.event_shape),
-            "latent_shapes": None if self._latent_shapes is None else [list(s) for s in self._latent_shapes],
+            "latent_shapes": None
+            if self._latent_shapes is None
+            else [list(s) for s in self._latent_shapes],
         }
         return {
             "flow": flow,
@@ -296,7 +327,9 @@ class Flow(Parameterized):
         """Raise GlowliteError unless a file with this `header` can be of this flow."""
         self._check_form(header, path, checkpoint)
         if (base := header["flow"]["base"]) != type(self.base).__name__:
-            raise GlowliteError(f"{path} is of another model: its base is {base}, not {type(self.base).__name__}")
+            raise GlowliteError(
+                f"{path} is of another model: its base is {base}, not {type(self.base).__name__}"
+            )
 
     def take_header(self, header: dict[str, Any]) -> None:
         """Set what a checked header says of the state of a model."""
@@ -391,7 +424,10 @@ class Flow(Parameterized):
 
     def _known_shape(self) -> tuple[int, ...]:
         if self.event_shape is None:
-            raise GlowliteError(f"{self._name}: the shape of its data is not known; call initialize(x) with a batch of them")
+            raise GlowliteError(
+                f"{self._name}: the shape of its data is not known; call initialize(x) with a batch"
+                " of them"
+            )
         return self.event_shape
 
     def _check(self, where: str, x: Array) -> None:
@@ -408,8 +444,8 @@ class Flow(Parameterized):
         if isinstance(y, (list, tuple)) != self._gives_list:
             raise GlowliteError(
                 f"{self._name}: {type(self.bijector).__name__} gives"
-                f" {'one array' if self._gives_list else 'several arrays'}; a bijector whose y is a list of"
-                " arrays has the attribute gives_list = True, and no other has"
+                f" {'one array' if self._gives_list else 'several arrays'}; a bijector whose y is a"
+                " list of arrays has the attribute gives_list = True, and no other has"
             )
         return as_list(y)
 
@@ -432,7 +468,9 @@ def _worst_drift(cache: Any, rebuilt: Array) -> Array:
     return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
 
-def read_model(path: str | Path, weights: str) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+def read_model(
+    path: str | Path, weights: str
+) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
     """The file that `path` means, its arrays and its header."""
     if weights not in ("raw", "averaged"):
         raise GlowliteError(f"weights must be 'raw' or 'averaged', got {shown(weights)}")

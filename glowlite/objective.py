@@ -27,7 +27,11 @@ from glowlite.errors import GlowliteError, ShapeError
 
 def check_n_bits(n_bits: int | None) -> int:
     """n_bits, or a GlowliteError unless it is 1 to 8."""
-    if isinstance(n_bits, bool) or not isinstance(n_bits, (int, np.integer)) or not 1 <= n_bits <= 8:
+    if (
+        isinstance(n_bits, bool)
+        or not isinstance(n_bits, (int, np.integer))
+        or not 1 <= n_bits <= 8
+    ):
         raise GlowliteError(f"n_bits must be 1 to 8, got {shown(n_bits)}")
     return int(n_bits)
 
@@ -37,7 +41,9 @@ def quantize(images: Array, n_bits: int) -> Array:
     if not hasattr(images, "dtype"):
         raise ShapeError(f"quantize: expected an array of uint8 images, got {shown(images)}")
     if images.dtype != "uint8":
-        raise ShapeError(f"quantize: expected uint8 images 0..255, got {images.dtype}; {value_advice(images)}")
+        raise ShapeError(
+            f"quantize: expected uint8 images 0..255, got {images.dtype}; {value_advice(images)}"
+        )
     return images >> (8 - check_n_bits(n_bits))
 
 
@@ -52,14 +58,19 @@ def dequantize(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
         "float32",
         "float64",
     ):
-        raise ShapeError(f"dequantize: expected noise of the shape of the images, float32 or float64, got {shown(noise)}")
+        raise ShapeError(
+            "dequantize: expected noise of the shape of the images, float32 or float64, got"
+            f" {shown(noise)}"
+        )
     below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
     x = (quantize(images, n_bits).astype(noise.dtype) + noise) / n_bins
     x = namespace(x).minimum(x - 0.5, below)  # level + noise can round up to the next level
     return to_device(x, xp)
 
 
-def as_continuous(data: Array, n_bits: int | None, noise: Array | None, dtype: Any, xp: Namespace = np) -> Array:
+def as_continuous(
+    data: Array, n_bits: int | None, noise: Array | None, dtype: Any, xp: Namespace = np
+) -> Array:
     """Data as numbers that have a density: dequantised images, or, where n_bits is None, data as
     they are.
     """
@@ -78,7 +89,9 @@ def dequantize_midpoint(images: Array, n_bits: int, dtype: str, xp: Namespace = 
     return (to_device(quantize(images, n_bits), xp).astype(dtype) + 0.5) / 2**n_bits - 0.5
 
 
-def dequantization_noise(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> Array:
+def dequantization_noise(
+    seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str
+) -> Array:
     """U[0, 1) for the samples start ..
 
     start + N - 1 of batch `index`: the same regardless of which process draws them.
@@ -121,7 +134,9 @@ class Base(Protocol):
         """d log_prob / d latents, of the shapes and the dtype of the latents."""
 
     def sample(self, seed: int, level: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        """Noise of `shape` (n, ...) for latent number `level`: for a larger n, the same and more."""
+        """Noise of `shape` (n, ...) for latent number `level`: for a larger n, the same
+        and more.
+        """
 
 
 class Normal:
@@ -167,7 +182,9 @@ def log_normal(z: Array) -> Array:
     return -0.5 * (xp.square(z).sum(axis=1, dtype=xp.float64) + z.shape[1] * math.log(2 * math.pi))
 
 
-def loss_gradients(latents: list[Array], batch: int, base: Base | None = None) -> tuple[list[Array], Array]:
+def loss_gradients(
+    latents: list[Array], batch: int, base: Base | None = None
+) -> tuple[list[Array], Array]:
     """d loss / d latents and d loss / d logdet (N,), for loss = mean over a `batch` of bits/dim.
 
     log p(x) = log p_base(latents) + log|det|, so d log p / d log|det| = 1, and d log p / d latents
@@ -184,5 +201,7 @@ def loss_gradients(latents: list[Array], batch: int, base: Base | None = None) -
 def check_finite(where: str, value: float) -> float:
     """value, or a GlowliteError that says where a NaN or an infinity came up."""
     if not math.isfinite(value):
-        raise GlowliteError(f"{where} is {value}: lower the learning rate, clip the gradient, or warm up for longer")
+        raise GlowliteError(
+            f"{where} is {value}: lower the learning rate, clip the gradient, or warm up for longer"
+        )
     return value

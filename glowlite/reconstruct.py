@@ -1,4 +1,7 @@
-"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off. A flow loses nothing."""
+"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off.
+
+A flow loses nothing.
+"""
 
 from glowlite.commands.program import run
 from glowlite.commands.reconstruct import main

@@ -1,4 +1,6 @@
-"""python -m glowlite.report RUN: one HTML page of a run, with its pictures inside, that needs no network."""
+"""python -m glowlite.report RUN: one HTML page of a run, with its pictures inside, that needs no
+network.
+"""
 
 from glowlite.commands.program import run
 from glowlite.commands.report import main

@@ -42,7 +42,11 @@ def shortened(text: object, most: int = 60) -> str:
         whole = f"{whole[:most]}...{whole[-most:]}"
     whole = printable(whole)
     kept = most - len(" ... ")
-    return whole if len(whole) <= most else f"{whole[: kept - kept // 2]} ... {whole[len(whole) - kept // 2 :]}"
+    return (
+        whole
+        if len(whole) <= most
+        else f"{whole[: kept - kept // 2]} ... {whole[len(whole) - kept // 2 :]}"
+    )
 
 
 def say(line: object) -> None:
@@ -69,7 +73,12 @@ def warn(line: object) -> None:
         _to_nowhere(sys.stderr)
 
 
-def bar(items: Iterable[Any] | None = None, title: str | None = None, total: int | None = None, **options: Any) -> Any:
+def bar(
+    items: Iterable[Any] | None = None,
+    title: str | None = None,
+    total: int | None = None,
+    **options: Any,
+) -> Any:
     """tqdm's progress bar on stderr where that is a terminal, else one that shows nothing.
 
     `options` are tqdm's.
@@ -78,7 +87,9 @@ def bar(items: Iterable[Any] | None = None, title: str | None = None, total: int
 
     stream = sys.stderr
     shows = stream is not None and not stream.closed and stream.isatty()
-    return tqdm(items, title, total, file=stream if shows else io.StringIO(), disable=not shows, **options)
+    return tqdm(
+        items, title, total, file=stream if shows else io.StringIO(), disable=not shows, **options
+    )
 
 
 def _write(stream: TextIO | None, line: object) -> None:

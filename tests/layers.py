@@ -1,4 +1,6 @@
-"""The layers under test: one list of (name, how to make it from a Hypothesis draw), each with random, non-zero weights."""
+"""The layers under test: one list of (name, how to make it from a Hypothesis draw), each with
+random, non-zero weights.
+"""
 
 import itertools
 
@@ -36,9 +38,14 @@ def shapes(even_channels=False, even_sides=False):
 
 
 def shaken(layer, rng, scale=0.1):
-    """The layer with every weight moved at random, so that none is zero or one; those of a network by more."""
+    """The layer with every weight moved at random, so that none is zero or one.
+
+    Those of a network by more.
+    """
     for name, p in layer.parameters().items():
-        shake = (0.3 if "conv" in name and name.endswith("weight") else scale) * rng.standard_normal(p.value.shape)
+        shake = (
+            0.3 if "conv" in name and name.endswith("weight") else scale
+        ) * rng.standard_normal(p.value.shape)
         p.value[...] += namespace(p.value).asarray(shake)
     return layer
 
@@ -51,7 +58,9 @@ def net(c_in, c_out, rng, options):
 def affine(options, scale="sigmoid", shift="before", changed="second"):
     def make(shape, rng):
         c = shape[3]
-        return shaken(AffineCoupling(c, net(c // 2, c, rng, options), changed, scale, shift, bound=1.5), rng)
+        return shaken(
+            AffineCoupling(c, net(c // 2, c, rng, options), changed, scale, shift, bound=1.5), rng
+        )
 
     return make
 
@@ -79,7 +88,8 @@ def step(shape, rng, **options):
 def chain(memory):
     def make(shape, rng):
         steps = {
-            f"step{k}": step(shape, rng, permutation=p, scale="bounded") for k, p in enumerate(("conv1x1", "lu", "shuffle"))
+            f"step{k}": step(shape, rng, permutation=p, scale="bounded")
+            for k, p in enumerate(("conv1x1", "lu", "shuffle"))
         }
         return Chain(steps, Memory.parse(memory))
 
@@ -87,7 +97,9 @@ def chain(memory):
 
 
 def fast_form(layer, xp=np):
-    """The layer with every fast form in place, over the same parameters, in float64: on a host, with tiles of one image."""
+    """The layer with every fast form in place, over the same parameters, in float64: on a host,
+    with tiles of one image.
+    """
     workers = Workers(2, 64 / 2**18)
     return accelerate(layer, workers, ParameterStore(layer, "float64", xp))
 
@@ -111,7 +123,10 @@ LAYERS = {
     "conv1x1": (ANY, lambda s, rng: shaken(Invertible1x1Conv(s[3], rng), rng, 0.05)),
     "lu": (ANY, lambda s, rng: shaken(Invertible1x1ConvLU(s[3], rng), rng, 0.05)),
     "top-prior": (ANY, lambda s, rng: shaken(TopPrior(s[3]), rng)),
-    "top-prior-plain": (ANY, lambda s, rng: shaken(TopPrior(s[3], border=False, output_scale=False), rng)),
+    "top-prior-plain": (
+        ANY,
+        lambda s, rng: shaken(TopPrior(s[3], border=False, output_scale=False), rng),
+    ),
     "split-unit": (EVEN, lambda s, rng: SplitAsLayer(Split(s[3], None))),
     "split-plain": (EVEN, split(border=False, output_scale=False)),
     "split-openai": (EVEN, split(border=True, output_scale=True)),
@@ -119,19 +134,28 @@ LAYERS = {
     "chain-anchored": (EVEN, chain("anchored:2")),
     "chain-stored": (EVEN, chain("stored")),
 }
-for scale, shift, changed in itertools.product(("exp", "sigmoid", "bounded"), ("before", "after"), ("first", "second")):
-    LAYERS[f"affine-{scale}-{shift}-{changed}"] = (EVEN, affine((True, "all", True), scale, shift, changed))
+for scale, shift, changed in itertools.product(
+    ("exp", "sigmoid", "bounded"), ("before", "after"), ("first", "second")
+):
+    LAYERS[f"affine-{scale}-{shift}-{changed}"] = (
+        EVEN,
+        affine((True, "all", True), scale, shift, changed),
+    )
 for options in NETS:
     LAYERS["affine-net-{}-{}-{}".format(*options)] = (EVEN, affine(options))
 for changed in ("first", "second"):
     LAYERS[f"additive-{changed}"] = (EVEN, additive((True, "all", True), changed))
 
 CONDITIONERS = {
-    "network-{}-{}-{}".format(*options): lambda s, rng, options=options: shaken(net(s[3], 3, rng, options), rng)
+    "network-{}-{}-{}".format(*options): lambda s, rng, options=options: shaken(
+        net(s[3], 3, rng, options), rng
+    )
     for options in NETS
 }
 CONDITIONERS |= {
-    f"zero-conv-{border}-{scaled}": lambda s, rng, b=border, o=scaled: shaken(ZeroConv(s[3], 5, b, o), rng)
+    f"zero-conv-{border}-{scaled}": lambda s, rng, b=border, o=scaled: shaken(
+        ZeroConv(s[3], 5, b, o), rng
+    )
     for border, scaled in itertools.product((True, False), (True, False))
 }
 
@@ -144,7 +168,12 @@ GLOWS = {
     "reverse-exp": {"permutation": "reverse", "scale": "exp", "shift": "after"},
     "per-level": {"permutation": "conv1x1,lu", "scale": "bounded", "changed": "first"},
     "paper-actnorm": {"actnorm": "paper", "hidden_actnorm": False, "border": "last"},
-    "unit-priors": {"split_prior": "unit", "top_prior": "unit", "border": "none", "output_scale": False},
+    "unit-priors": {
+        "split_prior": "unit",
+        "top_prior": "unit",
+        "border": "none",
+        "output_scale": False,
+    },
 }
 
 

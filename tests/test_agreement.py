@@ -19,7 +19,13 @@ from glowlite.distributed.communicator import OneProcess
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
 from glowlite.training import checkpoint
-from glowlite.training.agreement import check_same, check_together, facts_of_data, facts_of_options, unlike_most
+from glowlite.training.agreement import (
+    check_same,
+    check_together,
+    facts_of_data,
+    facts_of_options,
+    unlike_most,
+)
 from glowlite.training.loop import train
 from glowlite.training.run import Training
 from glowlite.training.settings import Settings
@@ -76,8 +82,16 @@ def numbers(one):
     store, optimizer, average = one.model.store, one.optimizer, one.average
     arrays = {"theta": store.theta, "m": optimizer.m, "v": optimizer.v, "average": average.sum}
     arrays |= {name: constant.value for name, constant in store.constants.items()}
-    counts = {"optimizer": optimizer.steps, "updates": average.updates, "initialized": one.model.initialized}
-    return {**{name: array.tobytes() for name, array in arrays.items()}, **counts, **vars(one.state)}
+    counts = {
+        "optimizer": optimizer.steps,
+        "updates": average.updates,
+        "initialized": one.model.initialized,
+    }
+    return {
+        **{name: array.tobytes() for name, array in arrays.items()},
+        **counts,
+        **vars(one.state),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +114,11 @@ def test_ranks_that_began_different_are_equal_after_the_broadcast(saved, permuta
     begun = numbers(second)
     assert checkpoint.tell(second, None) == saved / permutation
     told = numbers(first)
-    assert numbers(second) == told and told["step"] == told["optimizer"] == told["updates"] == 4 and told["initialized"]
+    assert (
+        numbers(second) == told
+        and told["step"] == told["optimizer"] == told["updates"] == 4
+        and told["initialized"]
+    )
     # what the broadcast had nothing to do for
     same = {name for name in told if told[name] == begun[name]}
     assert not same & {"theta", "m", "v", "average", "best", "held_out", "best_step"}
@@ -112,7 +130,10 @@ PLANTED = {  # a difference on rank 1, and what it is in
     "m": (lambda one: bump(one.optimizer.m), "the first moments of the optimizer"),
     "v": (lambda one: bump(one.optimizer.v), "the second moments of the optimizer"),
     "average": (lambda one: bump(one.average.sum), "the averaged weights"),
-    "constant": (lambda one: bump(next(iter(one.model.store.constants.values())).value), "level0/step0/"),
+    "constant": (
+        lambda one: bump(next(iter(one.model.store.constants.values())).value),
+        "level0/step0/",
+    ),
     "optimizer steps": (lambda one: setattr(one.optimizer, "steps", 7), "where the training is"),
     "updates": (lambda one: setattr(one.average, "updates", 7), "where the training is"),
     "step": (lambda one: setattr(one.state, "step", 7), "where the training is"),
@@ -141,9 +162,17 @@ def test_a_planted_difference_is_noticed(what):
 
 def test_ranks_are_compared_at_the_start_and_at_every_evaluation(monkeypatch):
     compared = []
-    monkeypatch.setattr(glowlite.training.loop, "check_together", lambda one, when: compared.append((one.state.step, when)))
+    monkeypatch.setattr(
+        glowlite.training.loop,
+        "check_together",
+        lambda one, when: compared.append((one.state.step, when)),
+    )
     train(training(OneProcess()), dataset(40), [])
-    assert compared == [(0, "the start"), (2, "the evaluation after step 2"), (4, "the evaluation after step 4")]
+    assert compared == [
+        (0, "the start"),
+        (2, "the evaluation after step 2"),
+        (4, "the evaluation after step 4"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -168,9 +197,18 @@ def test_facts_that_differ_are_named_with_the_ranks():
     facts = {"--K": 1, "images": 50}
     check_same(Four(facts, facts, facts), facts)
     for others, said in (
-        ((facts, {**facts, "images": 49}, facts), "rank 1 and the others differ: images is 49 there and 50 here"),
-        (({**facts, "--K": 2}, facts, facts), "rank 0 and the others differ: --K is 2 there and 1 here"),
-        ((facts, {"--K": 1}, facts, {"--K": 1}), "ranks 1, 3 and the others differ: images is none there and 50 here"),
+        (
+            (facts, {**facts, "images": 49}, facts),
+            "rank 1 and the others differ: images is 49 there and 50 here",
+        ),
+        (
+            ({**facts, "--K": 2}, facts, facts),
+            "rank 0 and the others differ: --K is 2 there and 1 here",
+        ),
+        (
+            (facts, {"--K": 1}, facts, {"--K": 1}),
+            "ranks 1, 3 and the others differ: images is none there and 50 here",
+        ),
     ):
         with pytest.raises(GlowliteError, match=said):
             check_same(Four(*others), facts)
@@ -187,8 +225,13 @@ def test_data_are_compared_by_number_shape_and_content():
     assert facts == facts_of_data(dataset(40))
     data.train.array[-1, 0, 0, 0] ^= 1
     changed = facts_of_data(data)
-    assert [name for name in facts if changed[name] != facts[name]] == ["the fingerprint of the images"]
-    assert facts_of_data(dataset(39))["the number of training images"] == facts["the number of training images"] - 1
+    assert [name for name in facts if changed[name] != facts[name]] == [
+        "the fingerprint of the images"
+    ]
+    assert (
+        facts_of_data(dataset(39))["the number of training images"]
+        == facts["the number of training images"] - 1
+    )
     assert facts_of_data(dataset(40, h=16))["the shape of images"] == [16, 8, 3]
 
 

@@ -7,7 +7,13 @@ import types
 import numpy as np
 import pytest
 
-from glowlite.distributed.allreduce import Allreduce, CudaAwareAllreduce, NcclAllreduce, StagedAllreduce, make_allreduce
+from glowlite.distributed.allreduce import (
+    Allreduce,
+    CudaAwareAllreduce,
+    NcclAllreduce,
+    StagedAllreduce,
+    make_allreduce,
+)
 from glowlite.distributed.communicator import CHUNK_BYTES, OneProcess
 from glowlite.errors import GlowliteError
 
@@ -17,7 +23,12 @@ class Device:
 
     def __init__(self, array, log):
         self.array, self.log = array, log
-        self.size, self.dtype, self.itemsize, self.nbytes = array.size, array.dtype, array.itemsize, array.nbytes
+        self.size, self.dtype, self.itemsize, self.nbytes = (
+            array.size,
+            array.dtype,
+            array.itemsize,
+            array.nbytes,
+        )
         self.data = types.SimpleNamespace(ptr=array.ctypes.data)
 
     def __array__(self, *_, **__):
@@ -88,9 +99,13 @@ class Event:
 
 
 def cupy(log, nccl=None):
-    stream = types.SimpleNamespace(synchronize=lambda: log.append("synchronize"), ptr=99, record=lambda: Event(log))
+    stream = types.SimpleNamespace(
+        synchronize=lambda: log.append("synchronize"), ptr=99, record=lambda: Event(log)
+    )
     cuda = types.SimpleNamespace(
-        alloc_pinned_memory=lambda size: bytearray(size), get_current_stream=lambda: stream, nccl=nccl
+        alloc_pinned_memory=lambda size: bytearray(size),
+        get_current_stream=lambda: stream,
+        nccl=nccl,
     )
     return types.SimpleNamespace(cuda=cuda, __name__="cupy")
 
@@ -100,14 +115,24 @@ def cupy(log, nccl=None):
 def test_every_kind_of_allreduce_adds_up_in_place(kind, dtype):
     log = []
     allreduce = make_allreduce(kind, Two(log), cupy(log, Nccl(log)))
-    assert type(allreduce) is {"host": StagedAllreduce, "mpi": CudaAwareAllreduce, "nccl": NcclAllreduce}[kind]
+    assert (
+        type(allreduce)
+        is {"host": StagedAllreduce, "mpi": CudaAwareAllreduce, "nccl": NcclAllreduce}[kind]
+    )
     log.clear()
     whole = np.arange(600_001, dtype=dtype)
     vector = Device(whole.copy(), log)
     allreduce.sum_in_place(vector)
     assert np.array_equal(vector.array, 4 * whole)
     chunks = -(-whole.nbytes // CHUNK_BYTES)
-    assert log == {"host": ["get", "sum", "set"] * chunks, "mpi": ["synchronize", "sum"], "nccl": ["nccl", "done"]}[kind]
+    assert (
+        log
+        == {
+            "host": ["get", "sum", "set"] * chunks,
+            "mpi": ["synchronize", "sum"],
+            "nccl": ["nccl", "done"],
+        }[kind]
+    )
 
 
 def test_auto_takes_nccl_where_it_is():
@@ -126,12 +151,16 @@ def test_what_cannot_be_is_said():
     with pytest.raises(GlowliteError, match="must be one of auto, nccl, mpi, host, got 'tcp'"):
         make_allreduce("tcp", Two(log), cupy(log))
     with pytest.raises(GlowliteError, match="with --shards, use --gpu-exchange host"):
-        make_allreduce("nccl", Two(log), cupy(log, Nccl(log))).sum_in_place(Device(np.zeros(3), log), pairwise=True)
+        make_allreduce("nccl", Two(log), cupy(log, Nccl(log))).sum_in_place(
+            Device(np.zeros(3), log), pairwise=True
+        )
 
 
 def test_shards_add_up_pairwise_through_the_host():
     log = []
-    make_allreduce("host", Two(log), cupy(log)).sum_in_place(Device(np.zeros(3, np.float32), log), pairwise=True)
+    make_allreduce("host", Two(log), cupy(log)).sum_in_place(
+        Device(np.zeros(3, np.float32), log), pairwise=True
+    )
     assert log == ["get", "pairwise", "set"]
 
 

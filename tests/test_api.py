@@ -1,4 +1,6 @@
-"""Values that a user may hand to the public functions by mistake: one line that says what was expected."""
+"""Values that a user may hand to the public functions by mistake: one line that says what was
+expected.
+"""
 
 import math
 import os
@@ -45,7 +47,11 @@ NOT_IMAGES = [
     (LIST, "expected an array of numpy, got builtins.list"),
     (None, "expected an array of numpy, got builtins.NoneType"),
     ("faces", "got builtins.str"),
-    (TENSOR, r"expected an array of numpy, got test_api.OfAnotherLibrary; convert with numpy.asarray\(x\), channels last"),
+    (
+        TENSOR,
+        r"expected an array of numpy, got test_api.OfAnotherLibrary; convert with"
+        r" numpy.asarray\(x\), channels last",
+    ),
     (np.ma.masked_array(X), "masked"),
     (np.ma.masked_array(PICTURES), "masked"),
     (X.astype("float64"), "expected float32, got float64"),
@@ -66,7 +72,9 @@ NOT_IMAGES = [
 ]
 
 
-@pytest.mark.parametrize(("x", "said"), NOT_IMAGES, ids=lambda value: value[:24] if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("x", "said"), NOT_IMAGES, ids=lambda value: value[:24] if isinstance(value, str) else ""
+)
 @pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
 @pytest.mark.parametrize("take", ["initialize", "encode", "bits_per_dim", "log_prob"])
 def test_what_are_no_images_is_said_in_one_line(take, x, said, model):
@@ -101,7 +109,9 @@ def test_arrays_of_any_layout_are_taken(model):
     turned = np.ascontiguousarray(X.transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0)
     assert not turned.flags.c_contiguous
     assert np.array_equal(model.log_prob(turned), model.log_prob(X))
-    assert np.array_equal(model.encode(PICTURES[::2])[0], model.encode(np.ascontiguousarray(PICTURES[::2]))[0])
+    assert np.array_equal(
+        model.encode(PICTURES[::2])[0], model.encode(np.ascontiguousarray(PICTURES[::2]))[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,20 +152,31 @@ def test_samples_that_cannot_be_drawn_are_one_line(model, given, said):
 def test_numbers_of_numpy_are_taken(model):
     drawn = model.sample(np.int64(2), np.float32(0.5), np.uint8(3))
     assert np.array_equal(drawn, model.sample(2, 0.5, 3))
-    config = GlowConfig(np.array([8, 8, 3]), K=np.int64(2), L=np.int32(1), width=np.uint8(8), bound=np.float32(1.5))
+    config = GlowConfig(
+        np.array([8, 8, 3]), K=np.int64(2), L=np.int32(1), width=np.uint8(8), bound=np.float32(1.5)
+    )
     assert config == GlowConfig((8, 8, 3), K=2, L=1, width=8, bound=1.5)
-    assert all(type(getattr(config, name)) is int for name in ("K", "L", "width")) and type(config.image_shape[0]) is int
+    assert (
+        all(type(getattr(config, name)) is int for name in ("K", "L", "width"))
+        and type(config.image_shape[0]) is int
+    )
     assert Glow(config, seed=np.int64(3)).seed == 3
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        *(({"image_shape": shape}, "image_shape must be") for shape in ((16.9, 16, 3), (16, 16), 16, "abc", (16, 16, True))),
-        *(({"image_shape": shape}, "image_shape must be") for shape in ((0, 16, 3), (16, -8, 3), (10**9, 16, 3))),
-        *(({name: value}, f"{name} must be") for name in ("K", "L", "width") for value in (0, 1.5, True, "2", None, 10**29)),
-        *(({"bound": value}, "bound must be") for value in (0, -1, math.nan, math.inf, "2", True, None, 10**400)),
-        *(({"permutation": value}, "permutation must be") for value in (None, 5, ["lu", "lu"], "", "lu,", "LU")),
+        *(({"image_shape": shape}, "image_shape must"
+                                   " be") for shape in ((16.9, 16, 3), (16, 16), 16, "abc",
+                                   (16, 16, True))),
+        *(({"image_shape": shape}, "image_shape must"
+                                   " be") for shape in ((0, 16, 3), (16, -8, 3), (10**9, 16, 3))),
+        *(({name: value}, f"{name} must be") for name in ("K", "L", "width") for value in (0, 1.5,
+            True, "2", None, 10**29)),
+        *(({"bound": value}, "bound must be") for value in (0, -1, math.nan, math.inf, "2", True,
+            None, 10**400)),
+        *(({"permutation": value}, "permutation must"
+                                   " be") for value in (None, 5, ["lu", "lu"], "", "lu,", "LU")),
         *(({"coupling": value}, "coupling must be") for value in (None, ["affine"], np.ones(2))),
         *(({"hidden_actnorm": value}, "hidden_actnorm must be") for value in (1, "yes", None)),
         ({"image_shape": (8, 6, 3), "L": 2}, "divisible by 4"),
@@ -174,7 +195,8 @@ def test_a_configuration_that_cannot_be_is_one_line(given, said):
         (lambda m: m.decode(m.encode(X)[0]), "latents must be a list of 2 arrays"),
         (lambda m: m.decode([1, 2]), "expected an array of numpy, got builtins.int"),
         (lambda m: m.decode(m.encode(X)[:1]), "latents must have shapes"),
-        (lambda m: m.decode([z.astype("float64") for z in m.encode(X)]), "expected latents of float32, got float64"),
+        (lambda m: m.decode([z.astype("float64") for z in m.encode(X)]), "expected latents of"
+                                                                         " float32, got float64"),
         (lambda m: m.decode([m.encode(X)[0], m.encode(X)[1][:1]]), "the same number of images"),
         (lambda m: m.decode([z[:0] for z in m.encode(X)]), "the same number of images"),
         (lambda m: m.bits_per_dim(X, 9), "n_bits must be 1 to 8, got 9"),
@@ -185,19 +207,27 @@ def test_a_configuration_that_cannot_be_is_one_line(given, said):
         (lambda m: interpolate(X, X, 3), "expected latents, a list of arrays"),
         (lambda m: attribute_direction(m.encode(X), [True] * 8), "labels must be a bool array"),
         (lambda m: attribute_direction(m.encode(X), np.arange(8)), "labels must be a bool array"),
-        (lambda m: attribute_direction(m.encode(X), np.ones(3, bool)), "labels must be a bool array"),
+        (lambda m: attribute_direction(m.encode(X), np.ones(3, bool)), "labels must be a bool"
+                                                                       " array"),
         (lambda m: flatten(X), "expected latents, a list of arrays"),
         (lambda m: unflatten([1.0], [(1, 1, 1)]), "unflatten: expected an array"),
-        (lambda m: Directions.from_images(m, LIST, np.ones((8, 1), bool), ["hat"]), "expected uint8 images"),
-        (lambda m: Directions.from_images(m, X, np.ones((8, 1), bool), ["hat"]), "expected uint8 images"),
-        (lambda m: Directions.from_images(m, PICTURES, np.ones(8, bool), ["hat"]), r"attributes must be bool \(8, 1\)"),
-        (lambda m: Directions.from_images(m, PICTURES, np.ones((8, 1)), ["hat"]), "attributes must be bool"),
-        (lambda m: scores(m, dataset().held_out, 5, 0, 0), "batch must be a whole number of at least 1, got 0"),
-        (lambda m: scores(m, dataset().held_out, 5, 4, 0, draws=0), "draws must be a whole number of at least 1, got 0"),
+        (lambda m: Directions.from_images(m, LIST, np.ones((8, 1), bool), ["hat"]),
+            "expected uint8 images"),
+        (lambda m: Directions.from_images(m, X, np.ones((8, 1), bool), ["hat"]),
+            "expected uint8 images"),
+        (lambda m: Directions.from_images(m, PICTURES, np.ones(8, bool), ["hat"]),
+            r"attributes must be bool \(8, 1\)"),
+        (lambda m: Directions.from_images(m, PICTURES, np.ones((8, 1)), ["hat"]), "attributes must"
+                                                                                  " be bool"),
+        (lambda m: scores(m, dataset().held_out, 5, 0, 0), "batch must be a whole number of at"
+                                                           " least 1, got 0"),
+        (lambda m: scores(m, dataset().held_out, 5, 4, 0, draws=0), "draws must be a whole number"
+                                                                    " of at least 1, got 0"),
         (lambda m: scores(m, dataset().held_out, True, 4, 0), "n_bits must be 1 to 8, got True"),
         (lambda m: quantize(LIST, 5), "expected an array of uint8 images"),
         (lambda m: dequantize(PICTURES, 5, 0.5), "expected noise of the shape"),
-        (lambda m: dequantize(PICTURES, 5, np.zeros((8, 8, 8, 3), int)), "expected noise of the shape"),
+        (lambda m: dequantize(PICTURES, 5, np.zeros((8, 8, 8, 3), int)), "expected noise of the"
+                                                                         " shape"),
         (lambda m: to_pixels(LIST, 5), "expected floating images"),
         (lambda m: to_pixels(PICTURES, 5), "expected floating images"),
         (lambda m: check_n_bits(True), "n_bits must be 1 to 8, got True"),
@@ -206,11 +236,13 @@ def test_a_configuration_that_cannot_be_is_one_line(given, said):
         (lambda m: Glow({"K": 3}), "Glow: expected a GlowConfig"),
         (lambda m: Glow(m.config, seed=-1), "Glow: seed must be a whole number"),
         (lambda m: Glow(m.config, seed=None), "Glow: seed must be a whole number"),
-        (lambda m: Glow(m.config, dtype="float16"), "dtype must be float32 or float64, got 'float16'"),
+        (lambda m: Glow(m.config, dtype="float16"), "dtype must be float32 or float64, got"
+                                                    " 'float16'"),
         (lambda m: Glow(m.config, dtype=None), "dtype must be float32 or float64, got None"),
         (lambda m: Glow(m.config, memory="stored"), "memory must be a Memory"),
         (lambda m: Glow(m.config, workers=2), "workers must be"),
-        (lambda m: Glow(GlowConfig((8, 8, 3), K=4096, L=1, width=65536)), "parameters of .* GiB at least"),
+        (lambda m: Glow(GlowConfig((8, 8, 3), K=4096, L=1, width=65536)), "parameters of .* GiB at"
+                                                                          " least"),
         (lambda m: Glow.load(None), "expected the path"),
         (lambda m: Glow.load("a\0b"), "no zero bytes"),
         (lambda m: Glow.load("no/such.safetensors"), "no such file"),
@@ -232,7 +264,9 @@ def test_what_cannot_be_used_is_one_line(model, call, said):
 
 def test_a_path_is_one_even_where_an_embedded_set_has_its_name(tmp_path, monkeypatch):
     np.save(tmp_path / "mine.npy", images(12))
-    assert len(load(tmp_path / "mine.npy").train) == len(load(str(tmp_path / "mine.npy")).train) == 11
+    assert (
+        len(load(tmp_path / "mine.npy").train) == len(load(str(tmp_path / "mine.npy")).train) == 11
+    )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"\./faces"):
         load(Path("faces"))

@@ -17,12 +17,18 @@ def numbered(n=12):
 
 
 def test_batches_visit_every_image_once_an_epoch_in_an_order_of_the_seed():
-    visited = [batch.images.ravel().tolist() for batch in batches(numbered(), 4, 0, 6, 3, "float32")]
+    visited = [
+        batch.images.ravel().tolist() for batch in batches(numbered(), 4, 0, 6, 3, "float32")
+    ]
     first, second = np.concatenate(visited[:3]).tolist(), np.concatenate(visited[3:]).tolist()
     assert sorted(first) == sorted(second) == list(range(12))
     assert first != second
-    assert visited == [batch.images.ravel().tolist() for batch in batches(numbered(), 4, 0, 6, 3, "float32")]
-    assert visited != [batch.images.ravel().tolist() for batch in batches(numbered(), 4, 0, 6, 4, "float32")]
+    assert visited == [
+        batch.images.ravel().tolist() for batch in batches(numbered(), 4, 0, 6, 3, "float32")
+    ]
+    assert visited != [
+        batch.images.ravel().tolist() for batch in batches(numbered(), 4, 0, 6, 4, "float32")
+    ]
 
 
 @pytest.mark.parametrize("first", [1, 5, 7])
@@ -32,7 +38,10 @@ def test_batches_from_the_middle_are_those_of_the_whole(first):
     rest = list(batches(source, 6, first, 9, 0, "float32", augmentation))
     assert [batch.step for batch in rest] == list(range(first, 9))
     for one, other in zip(whole[first:], rest, strict=True):
-        assert one.images.tobytes() == other.images.tobytes() and one.noise.tobytes() == other.noise.tobytes()
+        assert (
+            one.images.tobytes() == other.images.tobytes()
+            and one.noise.tobytes() == other.noise.tobytes()
+        )
 
 
 def test_no_augmentation_changes_nothing():
@@ -42,7 +51,9 @@ def test_no_augmentation_changes_nothing():
 
 def test_flips_are_those_of_half_the_images():
     part = images(3)
-    flipped = Augmentation(flip=True).apply(part, np.array([[0.49, 0, 0], [0.5, 0, 0], [0.0, 0, 0]]))
+    flipped = Augmentation(flip=True).apply(
+        part, np.array([[0.49, 0, 0], [0.5, 0, 0], [0.0, 0, 0]])
+    )
     assert np.array_equal(flipped, [part[0, :, ::-1], part[1], part[2, :, ::-1]])
 
 

@@ -1,4 +1,6 @@
-"""The benchmark: its count of operations, its clocks, its command, and the PyTorch model it compares with."""
+"""The benchmark: its count of operations, its clocks, its command, and the PyTorch model it
+compares with.
+"""
 
 import gc
 import json
@@ -35,7 +37,9 @@ def bench(*arguments):
 
 @pytest.mark.parametrize(("coupling", "outputs"), [("affine", 12), ("additive", 6)])
 def test_operations_of_a_forward_pass_are_counted_layer_by_layer(coupling, outputs):
-    """One level of 4x4 pixels, 12 channels: a 3x3 convolution 6 -> 5, a 1x1 one, a 3x3 one, and the 1x1 of the flow."""
+    """One level of 4x4 pixels, 12 channels: a 3x3 convolution 6 -> 5, a 1x1 one, a 3x3 one, and the
+    1x1 of the flow.
+    """
     config = GlowConfig((8, 8, 3), K=3, L=1, width=5, coupling=coupling)
     a_pixel = 6 * 9 * 5 + 5 * 5 + 5 * 9 * outputs + 12 * 12
     assert work.forward_flops(config, 7) == 2 * 7 * 3 * 16 * a_pixel
@@ -49,17 +53,23 @@ def test_operations_of_the_prior_of_a_split_and_of_later_levels():
 
 
 def test_the_products_alone_are_those_of_a_step(monkeypatch):
-    """Counted as they are made, they are four passes of the networks, as `forward_flops` has them plus known channels."""
+    """Counted as they are made, they are four passes of the networks, as `forward_flops` has them
+    plus known channels.
+    """
     counted = []
     monkeypatch.setattr(
-        glowlite.fast.mkl.np, "matmul", lambda a, b, out: counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
+        glowlite.fast.mkl.np,
+        "matmul",
+        lambda a, b, out: counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1]),
     )
     config = GlowConfig((8, 8, 3), K=2, L=2, width=8, border="none")
     work.products_alone(Job(config, 4, 1, 4.0), training=True)()
     networks = sum(
-        2 * 4 * config.K * level.pixels * 8 * (9 * level.given + 8 + 9 * level.raw) for level in work.levels(config)
+        2 * 4 * config.K * level.pixels * 8 * (9 * level.given + 8 + 9 * level.raw)
+        for level in work.levels(config)
     )
-    ones = sum(2 * 4 * config.K * level.pixels * 8 for level in work.levels(config))  # the row that biases are weights of
+    # the row that biases are weights of
+    ones = sum(2 * 4 * config.K * level.pixels * 8 for level in work.levels(config))
     assert sum(counted) == 4 * networks + 3 * ones
     counted.clear()
     work.products_alone(Job(config, 4, 1, 4.0), training=False)()
@@ -74,14 +84,26 @@ def test_times_are_medians_and_ratios_are_taken_within_a_round():
 
 
 def test_candidates_run_in_processes_of_their_own():
-    names = ["sgemm:64", "products", "reversible", "stored", "anchored:2", "optimiser", "data", "sample"]
+    names = [
+        "sgemm:64",
+        "products",
+        "reversible",
+        "stored",
+        "anchored:2",
+        "optimiser",
+        "data",
+        "sample",
+    ]
     times = measure(dict.fromkeys(names, SMALL), rounds=2)
     assert list(times) == names
     assert all(len(t.seconds) == 2 and min(t.seconds) > 0 for t in times.values())
 
 
 def test_a_candidate_that_fails_is_named():
-    with pytest.raises(GlowliteError, match="bench: anchored:x: GlowliteError: memory 'anchored:x': expected reversible"):
+    with pytest.raises(
+        GlowliteError,
+        match="bench: anchored:x: GlowliteError: memory 'anchored:x': expected reversible",
+    ):
         measure({"anchored:x": SMALL}, rounds=1)
 
 
@@ -102,7 +124,9 @@ def test_shares_add_up_to_one():
 
 
 def test_the_operating_system_sees_what_stored_keeps():
-    """Four times the depth: `reversible` is where it was but for a little, `stored` has four times the hidden maps."""
+    """Four times the depth: `reversible` is where it was but for a little, `stored` has four times
+    the hidden maps.
+    """
     jobs = [Job(GlowConfig((32, 32, 3), K=K, L=1, width=64), 16, 1, 4.0) for K in (4, 16)]
     reversible = [peak_bytes(job, "reversible")["step"] for job in jobs]
     stored = [peak_bytes(job, "stored")["step"] for job in jobs]
@@ -112,14 +136,44 @@ def test_the_operating_system_sees_what_stored_keeps():
 
 
 def test_the_command_prints_writes_and_draws(tmp_path):
-    small = ("--side", "8", "--K", "1", "--L", "2", "--width", "8", "--batch", "4", "--rounds", "1", "--depths", "1,2")
-    done = bench(*small, "--memory", "stored,anchored:2", "--json", str(tmp_path / "b.json"), "--plots", str(tmp_path))
+    small = (
+        "--side",
+        "8",
+        "--K",
+        "1",
+        "--L",
+        "2",
+        "--width",
+        "8",
+        "--batch",
+        "4",
+        "--rounds",
+        "1",
+        "--depths",
+        "1,2",
+    )
+    done = bench(
+        *small,
+        "--memory",
+        "stored,anchored:2",
+        "--json",
+        str(tmp_path / "b.json"),
+        "--plots",
+        str(tmp_path),
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "b.json").read_text())
     assert list(found["steps"]) == ["reversible", "stored", "anchored:2"]
-    assert found["steps"]["stored"]["of_limit"] == pytest.approx(found["limit_s"] / found["steps"]["stored"]["median_s"])
+    assert found["steps"]["stored"]["of_limit"] == pytest.approx(
+        found["limit_s"] / found["steps"]["stored"]["median_s"]
+    )
     assert list(found["memory"]["stored"]) == ["1", "2"]
-    for text in ("of limit", "shares of a reversible step: products", "sampling 4 images", "anchored:2"):
+    for text in (
+        "of limit",
+        "shares of a reversible step: products",
+        "sampling 4 images",
+        "anchored:2",
+    ):
         assert text in done.stdout
     for name in ("step-times.png", "shares.png", "memory.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
@@ -156,7 +210,10 @@ def test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins():
         options = parse_arguments(["--preset", name])
         made = (options.K, options.L, options.width, options.coupling, options.scale)
         config, training = preset_job(name)
-        assert GlowConfig((options.side, options.side, options.channels), *made) == config and config.image_shape == shape
+        assert (
+            GlowConfig((options.side, options.side, options.channels), *made) == config
+            and config.image_shape == shape
+        )
         assert options.batch * training.accumulate == training.batch
     assert parse_arguments(["--K", "3", "--preset", "celebahq256"]).K == 3
     with pytest.raises(GlowliteError, match="expected one that is for images of one size: faces"):
@@ -168,8 +225,12 @@ def test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins():
 
 def test_a_clock_is_read_when_the_device_is_idle():
     log, waits = [], counts["sync"]
-    times = device.measure({"a": lambda: log.append("a"), "b": lambda: log.append("b")}, 3, Waiting(log))
-    assert counts["sync"] == waits and all(len(t.seconds) == 3 and min(t.seconds) >= 0 for t in times.values())
+    times = device.measure(
+        {"a": lambda: log.append("a"), "b": lambda: log.append("b")}, 3, Waiting(log)
+    )
+    assert counts["sync"] == waits and all(
+        len(t.seconds) == 3 and min(t.seconds) >= 0 for t in times.values()
+    )
     turns = re.findall("w(a+|b+)w", "".join(log))
     assert "".join(turns[:4]) == "aabb"[:4] and [turn[0] for turn in turns[4:]] == ["a", "b"] * 3
     assert len(set(map(len, turns[4::2]))) == 1  # as many in every round
@@ -192,7 +253,10 @@ def test_what_does_not_fit_is_left_out():
 
     times = device.measure({"stored": too_large, "reversible": int}, 1, xp)
     assert list(times) == ["reversible"]
-    with pytest.raises(GlowliteError, match="bench: stored does not fit the memory of the GPU; lower --batch or --width"):
+    with pytest.raises(
+        GlowliteError,
+        match="bench: stored does not fit the memory of the GPU; lower --batch or --width",
+    ):
         device.check_fits(times, ["stored"])
 
 
@@ -211,14 +275,19 @@ def test_the_high_water_of_the_pool_is_that_of_the_arrays():
 
 
 def test_memory_on_the_device_does_not_grow_with_depth():
-    """But for what a level's channel matrices and gradients take, and `stored` keeps its hidden maps."""
+    """But for what a level's channel matrices and gradients take, and `stored` keeps its hidden
+    maps.
+    """
     job = Job(GlowConfig((16, 16, 3), K=2, L=1, width=64), 32, 1, 4.0)
     deeper = Job(GlowConfig((16, 16, 3), K=8, L=1, width=64), 32, 1, 4.0)
     reversible = [device.step_memory(j, "reversible", xp) for j in (job, deeper)]
     stored = [device.step_memory(j, "stored", xp) for j in (job, deeper)]
     hidden = 2 * 32 * 64 * 64 * 4  # bytes of a step's two hidden maps
     parameters = [16 * len(j.model().store) for j in (job, deeper)]
-    assert abs(reversible[1]["step"] - reversible[0]["step"]) < hidden / 4 + parameters[1] - parameters[0]
+    assert (
+        abs(reversible[1]["step"] - reversible[0]["step"])
+        < hidden / 4 + parameters[1] - parameters[0]
+    )
     assert stored[1]["step"] - stored[0]["step"] > 6 * hidden
     for found, model_bytes in zip(reversible, parameters, strict=True):
         assert found["resident"] - found["step"] >= model_bytes
@@ -229,20 +298,33 @@ def test_the_report_of_a_gpu_is_made_on_the_stand_in():
     before = pool.used_bytes()
     sampled = Job(GlowConfig((16, 16, 3), K=2, L=2, width=8, coupling="additive"), 1, 1, 4.0)
     found = device.report(SMALL, ["reversible", "stored"], 2, [1, 2], sampled, xp, squares=(64, 96))
-    assert list(found["steps"]) == ["reversible", "stored"] and list(found["memory"]["stored"]) == ["1", "2"]
+    assert list(found["steps"]) == ["reversible", "stored"] and list(found["memory"]["stored"]) == [
+        "1",
+        "2",
+    ]
     assert sum(found["shares"].values()) == pytest.approx(1)
-    assert found["steps"]["stored"]["of_limit"] == pytest.approx(found["limit_s"] / found["steps"]["stored"]["median_s"])
+    assert found["steps"]["stored"]["of_limit"] == pytest.approx(
+        found["limit_s"] / found["steps"]["stored"]["median_s"]
+    )
     assert found["best_sgemm_gflops"] == max(found["sgemm_gflops"].values())
     assert found["latency"]["sample"]["median_s"] > 0 and found["latency"]["published_s"] == 0.130
     shown = device.table(found)
-    for text in ("by level: ", "of limit", "sampling 4 images", "of CuPy's pool in all", "latency of a sample, 16x16, K=2"):
+    for text in (
+        "by level: ",
+        "of limit",
+        "sampling 4 images",
+        "of CuPy's pool in all",
+        "latency of a sample, 16x16, K=2",
+    ):
         assert text in shown
     gc.collect()
     assert pool.used_bytes() - before < 2**16  # constants that are kept, and nothing else
 
 
 def test_the_products_of_the_levels_are_those_of_a_step():
-    flops = 4 * (work.forward_flops(SMALL.config, 4) - work.forward_flops(replace_width(SMALL, 0), 4))
+    flops = 4 * (
+        work.forward_flops(SMALL.config, 4) - work.forward_flops(replace_width(SMALL, 0), 4)
+    )
     assert SMALL.config.K * sum(device.level_flops(SMALL)) == flops
     counts.clear()
     for task in device.level_products(SMALL, xp).values():
@@ -252,7 +334,9 @@ def test_the_products_of_the_levels_are_those_of_a_step():
 
 
 def replace_width(job, width):
-    """The same config without its networks: what is left is the 1x1 convolutions and the priors of the splits."""
+    """The same config without its networks: what is left is the 1x1 convolutions and the priors of
+    the splits.
+    """
     config = GlowConfig(**job.config.to_dict())
     object.__setattr__(config, "width", width)
     return config
@@ -264,26 +348,58 @@ def test_the_policy_of_a_model_can_change_between_steps():
     for memory, kept in (("stored", 2), ("anchored:1", 2), ("reversible", 1)):
         device.follow(model, memory)
         _, _, trail = model.forward_with_cache(x)
-        assert sum(entry is not None for entry in trail.levels[0].entries) == kept  # the last step always is
+        # the last step always is
+        assert sum(entry is not None for entry in trail.levels[0].entries) == kept
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--json", "b.json"), ("--preset", "faces", "--K", "1", "--width", "8", "--batch", "4")]
+    "arguments",
+    [("--json", "b.json"), ("--preset", "faces", "--K", "1", "--width", "8", "--batch", "4")],
 )
 def test_the_command_on_the_stand_in(monkeypatch, tmp_path, capsys, arguments):
     monkeypatch.chdir(tmp_path)
     asked = []
     monkeypatch.setattr(command, "device_namespace", lambda *wanted: asked.append(wanted) or xp)
     monkeypatch.setattr(device, "SQUARES", (64,))
-    small = ["--side", "8", "--K", "1", "--L", "2", "--width", "8", "--batch", "4", "--rounds", "1", "--depths", "1"]
-    rest = ["--device", "gpu:0", "--tf32", "--gpu-memory", "2.5", "--no-latency", "--plots", "plots", "--memory", "stored"]
+    small = [
+        "--side",
+        "8",
+        "--K",
+        "1",
+        "--L",
+        "2",
+        "--width",
+        "8",
+        "--batch",
+        "4",
+        "--rounds",
+        "1",
+        "--depths",
+        "1",
+    ]
+    rest = [
+        "--device",
+        "gpu:0",
+        "--tf32",
+        "--gpu-memory",
+        "2.5",
+        "--no-latency",
+        "--plots",
+        "plots",
+        "--memory",
+        "stored",
+    ]
     monkeypatch.setattr(
-        sys, "argv", ["bench", *(small if arguments[0] == "--json" else ["--depths", "1"]), *rest, *arguments]
+        sys,
+        "argv",
+        ["bench", *(small if arguments[0] == "--json" else ["--depths", "1"]), *rest, *arguments],
     )
     command.main()
     assert asked == [("gpu:0", 0, True, 2.5)]
     assert (
-        "8x8x3" if arguments[0] == "--json" else "16x16x3, K=1, L=3, width 8, affine, batch 4, on a GPU"
+        "8x8x3"
+        if arguments[0] == "--json"
+        else "16x16x3, K=1, L=3, width 8, affine, batch 4, on a GPU"
     ) in capsys.readouterr().out
     assert (tmp_path / "plots" / "memory.png").exists()
     if arguments[0] == "--json":
@@ -294,7 +410,8 @@ def test_the_command_on_the_stand_in(monkeypatch, tmp_path, capsys, arguments):
 
 
 def test_without_cupy_the_command_is_one_line():
-    code = "import sys; sys.modules['cupy'] = None; import runpy; sys.argv = ['bench', '--device', 'gpu']"
+    code = "import sys; sys.modules['cupy'] = None; import runpy"
+    code += "; sys.argv = ['bench', '--device', 'gpu']"
     code += "; runpy.run_module('glowlite.bench', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
@@ -310,12 +427,17 @@ def test_the_commands_of_the_page_are_understood(line):
 
 
 def test_the_page_holds_what_the_plan_prints():
-    done = subprocess.run([sys.executable, "-m", "glowlite.bench.plan"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-m", "glowlite.bench.plan"], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout in GPU_PAGE, "docs/gpu.md is behind: put there what python -m glowlite.bench.plan prints"
+    assert done.stdout in GPU_PAGE, (
+        "docs/gpu.md is behind: put there what python -m glowlite.bench.plan prints"
+    )
     for assumed in (
         f"{plan.OF_RATE:g} of a card's published rate", f"{plan.OF_BANDWIDTH:g} of its bandwidth",
-        f"{plan.LAUNCHES} kernels, at {1e6 * plan.LAUNCH_S:g} us each", f"need {plan.CONTEXT / 1e9:g} GB",
+        f"{plan.LAUNCHES} kernels, at {1e6 * plan.LAUNCH_S:g} us"
+        " each", f"need {plan.CONTEXT / 1e9:g} GB",
     ):  # fmt: skip
         assert assumed in " ".join(GPU_PAGE.split())
 
@@ -337,13 +459,19 @@ def test_memory_of_a_step_is_as_planned(name):
     two are at their most at different moments, and it is above by up to 6%.
     """
     config, images = PLANNED[name]
-    taken = device.step_memory(Job(config, images, 1, 4.0), "reversible", xp)["step"] + 4 * config.dimensions * images
+    taken = (
+        device.step_memory(Job(config, images, 1, 4.0), "reversible", xp)["step"]
+        + 4 * config.dimensions * images
+    )
     planned = plan.step_bytes(config, images)
     above = 0.06 if config.width <= 64 else 0.03
     assert (1 - above) * planned <= taken <= 1.03 * planned
 
 
-@pytest.mark.parametrize("options", [{}, {"coupling": "additive", "L": 1}, {"permutation": "lu", "border": "none", "K": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"coupling": "additive", "L": 1}, {"permutation": "lu", "border": "none", "K": 1}],
+)
 def test_parameters_are_counted_without_the_model(options):
     config = GlowConfig((16, 16, 3), **{"K": 5, "L": 2, "width": 24, **options})
     assert plan.parameter_count(config) == Glow(config).parameter_count()
@@ -357,15 +485,23 @@ def test_the_largest_batch_fits_and_one_more_does_not():
 
 
 def test_what_bounds_a_step():
-    """A fast card waits for launches, one of slow products for these, one of slow memory for all the rest."""
+    """A fast card waits for launches, one of slow products for these, one of slow memory for all
+    the rest.
+    """
     config = GlowConfig.openai((32, 32, 3), K=4, L=2, width=256)
 
     def on(memory, rate, bandwidth):
-        return plan.expected(config, True, 64, plan.Card("", memory, rate, rate, bandwidth), tf32=False)
+        return plan.expected(
+            config, True, 64, plan.Card("", memory, rate, rate, bandwidth), tf32=False
+        )
 
     flops = 4 * work.forward_flops(config, 64)
-    assert on(80, 1e6, 1e9).bound_by == "launches" and on(80, 1e6, 1e9).seconds == pytest.approx(40 * 5e-6 * 4 * 2)
-    assert on(80, 1, 1e9).bound_by == "products" and on(80, 1, 1e9).products == pytest.approx(flops / 0.7e12)
+    assert on(80, 1e6, 1e9).bound_by == "launches" and on(80, 1e6, 1e9).seconds == pytest.approx(
+        40 * 5e-6 * 4 * 2
+    )
+    assert on(80, 1, 1e9).bound_by == "products" and on(80, 1, 1e9).products == pytest.approx(
+        flops / 0.7e12
+    )
     assert on(80, 1e6, 100).bound_by == "element-wise"
     assert on(80, 2, 200).seconds == pytest.approx(on(80, 1, 100).seconds / 2)
     small = on(0.7, 1, 100)  # the batch does not fit at once
@@ -373,25 +509,33 @@ def test_what_bounds_a_step():
 
 
 def test_celebahq_is_the_work_that_is_known():
-    """About 1.9 TFLOP an image; and the parameters that docs/performance.md has of the model when it was run."""
+    """About 1.9 TFLOP an image; and the parameters that docs/performance.md has of the model when
+    it was run.
+    """
     config, _ = preset_job("celebahq256")
     assert 4 * work.forward_flops(config, 1) == pytest.approx(1.93e12, rel=0.01)
     assert "| celebahq256 | 175,099,620 | 1.93 |" in GPU_PAGE
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.03214, "0.0321"), (999.4, "999"), (1234, "1,230"), (332640, "332,000")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.03214, "0.0321"), (999.4, "999"), (1234, "1,230"), (332640, "332,000")]
+)
 def test_numbers_have_three_digits(value, text):
     assert plan.number(value) == text
 
 
 def copy_weights(model, twin, torch):
-    """The weights of a glowlite model with `border="none"` into a TorchGlow: kernels turn, channels come first."""
+    """The weights of a glowlite model with `border="none"` into a TorchGlow: kernels turn, channels
+    come first.
+    """
 
     def put(target, value):
         target.data.copy_(torch.from_numpy(np.ascontiguousarray(value)).reshape(target.shape))
 
     def put_zero_conv(target, conv):
-        kernel = conv.weight.value.reshape(conv.in_channels, 3, 3, -1)[:, ::-1, ::-1].transpose(3, 0, 1, 2)
+        kernel = conv.weight.value.reshape(conv.in_channels, 3, 3, -1)[:, ::-1, ::-1].transpose(
+            3, 0, 1, 2
+        )
         put(target.conv.weight, kernel)
         put(target.conv.bias, conv.bias.value)
         put(target.logs, conv.logs.value)
@@ -404,19 +548,26 @@ def copy_weights(model, twin, torch):
             put(target.weight, layers["permutation"].weight.value)
             net = layers["coupling"].net
             width = net.width
-            put(target.conv1.weight, net.conv1.weight.value.reshape(3, 3, -1, width).transpose(3, 2, 0, 1))
+            put(
+                target.conv1.weight,
+                net.conv1.weight.value.reshape(3, 3, -1, width).transpose(3, 2, 0, 1),
+            )
             put(target.conv2.weight, net.conv2.weight.value.T)
             for norm, conv in ((target.norm1, net.conv1), (target.norm2, net.conv2)):
                 put(norm.bias, conv.bias.value)
                 put(norm.logs, conv.logs.value)
             put_zero_conv(target.conv3, net.conv3)
-    for split, target in zip([level.split for level in model.levels[:-1]], twin.splits, strict=True):
+    for split, target in zip(
+        [level.split for level in model.levels[:-1]], twin.splits, strict=True
+    ):
         put_zero_conv(target, split.prior.conv)
     top = model.top.prior.conv
     put(twin.top, top.bias.value * np.exp(3 * top.logs.value))
 
 
-@pytest.mark.parametrize("options", [{}, {"scale": "bounded"}, {"scale": "exp"}, {"coupling": "additive"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"scale": "bounded"}, {"scale": "exp"}, {"coupling": "additive"}]
+)
 def test_the_torch_glow_is_the_same_model(options):
     torch = pytest.importorskip("torch")
     pytest.importorskip("normflows")
@@ -429,7 +580,9 @@ def test_the_torch_glow_is_the_same_model(options):
     x = (rng.random((3, 16, 16, 3)) - 0.5).astype(np.float32)
     twin = TorchGlow(config)
     copy_weights(model, twin, torch)
-    log_prob = twin(torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))).detach().numpy()
+    log_prob = (
+        twin(torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))).detach().numpy()
+    )
     np.testing.assert_allclose(log_prob, model.log_prob(x), rtol=2e-5)
 
 

@@ -18,8 +18,14 @@ pytestmark = pytest.mark.bits
 
 def trained_alike(shape=(8, 8, 3), dtype="float32", threads=1, **options):
     """A small model whose couplings are not the identity."""
-    model = Glow(GlowConfig(shape, **{"K": 2, "L": 2, "width": 16, **options}), dtype=dtype, workers=Workers(threads))
-    model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(len(model.store)).astype(dtype)
+    model = Glow(
+        GlowConfig(shape, **{"K": 2, "L": 2, "width": 16, **options}),
+        dtype=dtype,
+        workers=Workers(threads),
+    )
+    model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(
+        len(model.store)
+    ).astype(dtype)
     model.initialized = True  # as a file of trained weights says
     return model
 
@@ -45,7 +51,14 @@ def test_a_sample_is_the_same_however_many_are_made(shape, dtype, monkeypatch):
     assert images.shape == (11, *shape) and len(np.unique(images[:, 0, 0, 0])) == 11
     for n in (1, 2, 3, 4, 5, 10):
         assert np.array_equal(two.sample(n, 0.7, seed=1), images[:n]), n
-    for rows in (slice(3, 4), slice(3, 9), slice(8, None), slice(5, 5), slice(1, 11, 3), slice(None, None, -2)):
+    for rows in (
+        slice(3, 4),
+        slice(3, 9),
+        slice(8, None),
+        slice(5, 5),
+        slice(1, 11, 3),
+        slice(None, None, -2),
+    ):
         assert np.array_equal(one.sample(11, 0.7, 1, rows), images[rows]), rows
 
 
@@ -55,14 +68,18 @@ def test_ranks_make_the_samples_that_one_process_makes(n):
     expected = sample_images(model, n, 0.7, 0)
     assert expected.shape == (n, 8, 8, 3) and model.sample_block == 32
     for size in (2, 3, 5):
-        assert np.array_equal(by_ranks(size, lambda rank: sample_images(model, n, 0.7, 0, rank)), expected), size
+        assert np.array_equal(
+            by_ranks(size, lambda rank: sample_images(model, n, 0.7, 0, rank)), expected
+        ), size
 
 
 def test_ranks_score_as_one_process_does():
     model, images = trained_alike(), dataset(60).train
     expected = scores(model, images, 5, 8, 0)
     for size in (2, 3, 5):
-        assert np.array_equal(by_ranks(size, lambda rank: scores(model, images, 5, 8, 0, ranks=rank)), expected), size
+        assert np.array_equal(
+            by_ranks(size, lambda rank: scores(model, images, 5, 8, 0, ranks=rank)), expected
+        ), size
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

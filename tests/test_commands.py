@@ -72,8 +72,14 @@ def main_of(program):
 
 def programs():
     """Every module that can be run, by what follows `python -m glowlite.`."""
-    named = {name for name, path in MODULES.items() if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")}
-    return {name.removeprefix("glowlite.").removesuffix(".__main__") for name in named} - {"__main__"}
+    named = {
+        name
+        for name, path in MODULES.items()
+        if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    }
+    return {name.removeprefix("glowlite.").removesuffix(".__main__") for name in named} - {
+        "__main__"
+    }
 
 
 # --- text in files ---
@@ -82,13 +88,21 @@ def programs():
 def without_encoding(tree):
     """Where a text is read or written in whatever encoding the system happens to have."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+        if not isinstance(node, ast.Call) or any(
+            keyword.arg == "encoding" for keyword in node.keywords
+        ):
             continue
-        called, name = ast.unparse(node.func), node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        called, name = (
+            ast.unparse(node.func),
+            node.func.attr if isinstance(node.func, ast.Attribute) else "",
+        )
         if name in ("read_text", "write_text"):
             yield node.lineno
         if called == "open":
-            modes = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+            modes = [
+                *node.args[1:2],
+                *(keyword.value for keyword in node.keywords if keyword.arg == "mode"),
+            ]
             if "b" not in "".join(map(ast.unparse, modes)) and len(node.args) < 4:
                 yield node.lineno
 
@@ -99,9 +113,8 @@ def test_text_in_files_is_of_a_named_encoding(name):
 
 
 def test_the_search_for_encodings_finds_those_that_are_missing():
-    code = (
-        "open(p)\nopen(p, 'w')\np.read_text()\np.write_text(t)\nopen(p, mode='a')\nopen(p, 'rb')\nopen(p, encoding='utf-8')"
-    )
+    code = "open(p)\nopen(p, 'w')\np.read_text()\np.write_text(t)\nopen(p, mode='a')\n"
+    code += "open(p, 'rb')\nopen(p, encoding='utf-8')"
     assert list(without_encoding(ast.parse(code))) == [1, 2, 3, 4, 5]
 
 
@@ -114,8 +127,16 @@ def own_words(tree):
     """Where a module writes to a stream by itself."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in WRITERS or ast.unparse(node.func) in ("tqdm.write", "sys.stdout.write", "sys.stderr.write"):
+            name = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else getattr(node.func, "id", "")
+            )
+            if name in WRITERS or ast.unparse(node.func) in (
+                "tqdm.write",
+                "sys.stdout.write",
+                "sys.stderr.write",
+            ):
                 yield node.lineno
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
@@ -129,7 +150,8 @@ def test_every_line_goes_through_the_one_door(name):
 
 
 def test_the_search_for_own_words_finds_them():
-    code = "print(1)\ntqdm.write('x')\nimport tqdm\nfrom tqdm.auto import tqdm\ntraceback.print_exc()\nsys.stderr.write('')"
+    code = "print(1)\ntqdm.write('x')\nimport tqdm\nfrom tqdm.auto import tqdm\n"
+    code += "traceback.print_exc()\nsys.stderr.write('')"
     assert sorted(own_words(ast.parse(code))) == [1, 2, 3, 4, 5, 6]
 
 
@@ -176,13 +198,19 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("program", "words"), [*MISTAKES.items(), *OTHERS])
-def test_a_mistake_with_a_nasty_name_is_one_short_printable_line(as_command, tmp_path, monkeypatch, capsys, program, words):
+def test_a_mistake_with_a_nasty_name_is_one_short_printable_line(
+    as_command, tmp_path, monkeypatch, capsys, program, words
+):
     """On streams that can say little, and refuse the rest."""
     assert set(MISTAKES) == programs()
     monkeypatch.chdir(tmp_path)
     assert as_command(main_of(program), program, words) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.startswith(f"python -m glowlite.{program}: error: ")
+    assert (
+        out == ""
+        and err.count("\n") == 1
+        and err.startswith(f"python -m glowlite.{program}: error: ")
+    )
     assert err.rstrip("\n").isprintable() and len(err) <= LONGEST
 
 
@@ -192,7 +220,9 @@ def test_one_error_is_one_line_though_it_has_several(as_command, capsys):
 
     assert as_command(main, "sample") == 2
     err = capsys.readouterr().err
-    assert err.startswith("python -m glowlite.sample: error: first\\nsecond xxx") and err.endswith("xxx the advice\n")
+    assert err.startswith("python -m glowlite.sample: error: first\\nsecond xxx") and err.endswith(
+        "xxx the advice\n"
+    )
     assert err.count("\n") == 1 and len(err) == LONGEST + 1
 
 
@@ -260,7 +290,9 @@ def test_the_package_lists_its_commands(as_command, capsys, monkeypatch):
         out = capsys.readouterr().out
         assert all(f"  {name} " in out for name in COMMANDS)
     assert as_command(main, "", ["trian"]) == 2
-    assert capsys.readouterr().err == "python -m glowlite: error: 'trian': no such command; train?\n"
+    assert (
+        capsys.readouterr().err == "python -m glowlite: error: 'trian': no such command; train?\n"
+    )
     monkeypatch.setattr(runpy, "run_module", lambda name, **options: say(f"{name} {sys.argv[1:]}"))
     assert as_command(main, "", ["train", "--K", "2"]) == 0
     assert capsys.readouterr().out == "glowlite.train ['--K', '2']\n"
@@ -276,12 +308,20 @@ def test_help_is_exit_code_0(as_command, capsys, program):
 # --- signals ---
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
-def test_a_signal_is_one_line_its_code_and_no_temporary_file(as_command, capfd, tmp_path, number, said):
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_a_signal_is_one_line_its_code_and_no_temporary_file(
+    as_command, capfd, tmp_path, number, said
+):
     """In the middle of a file, of a progress bar, and of threads."""
 
     def main():
-        with atomic_path(tmp_path / "file") as temporary, bar(total=3) as progress, ThreadPoolExecutor(2) as pool:
+        with (
+            atomic_path(tmp_path / "file") as temporary,
+            bar(total=3) as progress,
+            ThreadPoolExecutor(2) as pool,
+        ):
             temporary.write_text("half")
             progress.update()
             list(pool.map(lambda number: os.kill(os.getpid(), number), [number]))
@@ -310,11 +350,14 @@ def test_a_signal_that_was_ignored_stays_so(as_command):
     assert as_command(lambda: signal.raise_signal(signal.SIGHUP)) == 0
 
 
-@pytest.mark.parametrize(("program", "number"), [("train", signal.SIGINT), ("data", signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("program", "number"), [("train", signal.SIGINT), ("data", signal.SIGTERM)]
+)
 def test_a_signal_in_the_middle_of_the_imports(tmp_path, program, number):
     """A library that glowlite imports sends it, as it is imported."""
     (tmp_path / "threadpoolctl.py").write_text(
-        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\nexcept BaseException as error:\n    raise ImportError\n"
+        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\nexcept BaseException as"
+        " error:\n    raise ImportError\n"
     )
     path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
     done = subprocess.run(
@@ -381,20 +424,38 @@ def test_an_absurd_number_is_refused_at_once_and_the_range_is_named(program, opt
         assert ended.value.code == 2 and time.perf_counter() - started < 0.5
         err = capsys.readouterr().err
         assert err.count("\n") == 1 and len(err) < 260 and f"argument {option}" in err, err
-        assert re.search(r"at least [\d.,]+ and (at most|less than) [\d.,]+|from -?[\d,]+ to [\d,]+", err), err
+        assert re.search(
+            r"at least [\d.,]+ and (at most|less than) [\d.,]+|from -?[\d,]+ to [\d,]+", err
+        ), err
 
 
 def test_every_number_is_found():
     found = {option for program, option in numeric()}
-    assert {"--K", "--steps", "--seed", "--beta2", "--alpha", "--temperature-sweep", "--n-bits", "--crop"} <= found
-    for program, option in (("train", "--lr"), ("bench", "--rounds"), ("evaluate", "--threads"), ("data", "--resize")):
+    assert {
+        "--K",
+        "--steps",
+        "--seed",
+        "--beta2",
+        "--alpha",
+        "--temperature-sweep",
+        "--n-bits",
+        "--crop",
+    } <= found
+    for program, option in (
+        ("train", "--lr"),
+        ("bench", "--rounds"),
+        ("evaluate", "--threads"),
+        ("data", "--resize"),
+    ):
         assert (program, option) in set(numeric())
     numbers = re.compile(r"\bnumber|how many|how often|seconds|megabytes|gigabytes")
     # those that a parser does not read as numbers are names, or of the words that are not options
     for program in COMMANDS:
         for action in parser_of(program)._actions:
             if action.option_strings and action.type is None and action.nargs is None:
-                assert not numbers.search(action.help or "") and not isinstance(action.default, (int, float)), action
+                assert not numbers.search(action.help or "") and not isinstance(
+                    action.default, (int, float)
+                ), action
 
 
 @pytest.mark.parametrize(
@@ -447,14 +508,30 @@ def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monke
     the streams refuse what is not of 256 letters.
     """
     monkeypatch.chdir(tmp_path)
-    narrow = {name: io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict") for name in ("stdout", "stderr")}
+    narrow = {
+        name: io.TextIOWrapper(io.BytesIO(), encoding="cp1252", errors="strict")
+        for name in ("stdout", "stderr")
+    }
     for stream in narrow:
         monkeypatch.setattr(f"sys.{stream}", narrow[stream])
     name = os.fsdecode(b"fot\xf6s \xff") + " 写真"
     data, out, picture = f"{name}.npy", f"run {name}", f"{name}.png"
     np.save(data, images(12))
     Image.fromarray(images(1)[0]).save(picture)
-    tiny = ["--K", "1", "--L", "1", "--width", "4", "--batch", "4", "--evaluate-every", "2", "--threads", "1"]
+    tiny = [
+        "--K",
+        "1",
+        "--L",
+        "1",
+        "--width",
+        "4",
+        "--batch",
+        "4",
+        "--evaluate-every",
+        "2",
+        "--threads",
+        "1",
+    ]
     for program, words in {
         "data": [data, "--sheet", f"sheet {picture}", "--save", f"saved {data}"],
         "train": [*tiny, "--steps", "2", "--data", data, "--out", out],
@@ -466,7 +543,10 @@ def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monke
         "report": [out],
     }.items():
         assert as_command(main_of(program), program, words) == 0, narrow["stderr"].buffer.getvalue()
-    assert as_command(main_of("train"), "train", [*tiny, "--steps", "4", "--resume", "--out", out]) == 0
+    assert (
+        as_command(main_of("train"), "train", [*tiny, "--steps", "4", "--resume", "--out", out])
+        == 0
+    )
     assert as_command(main_of("evaluate"), "evaluate", [f"{name}.safetensors"]) == 0
     said = b"".join(stream.buffer.getvalue() for stream in narrow.values())
     assert b"fot\\xf6s" in said and b"Traceback" not in said
@@ -479,7 +559,9 @@ def messages(tree):
     """(line, characters that stand in the code) of the message of every error that is made."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error") and node.args:
-            parts = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+            parts = [
+                part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)
+            ]
             yield node.lineno, sum(len(part) for part in parts if isinstance(part, str))
 
 
@@ -502,7 +584,12 @@ def ordinary_mistakes(program):
             yield [f"{action.option_strings[-1]}=wrong"]
         if action.option_strings and action.nargs == 0:
             yield [f"{action.option_strings[-1]}=wrong"]
-    for option, value in (("--device", "gup"), ("--memory", "sorted"), ("--preset", "cifar"), ("--data", "fases")):
+    for option, value in (
+        ("--device", "gup"),
+        ("--memory", "sorted"),
+        ("--preset", "cifar"),
+        ("--data", "fases"),
+    ):
         if option in parser_of(program)._option_string_actions:
             yield [option, value]
 

@@ -29,7 +29,9 @@ from glowlite.training.settings import Settings, check_parts
 MPIRUN = Path(sys.executable).parent / "mpirun"
 HERE = Path(__file__).parent
 pytest.importorskip("mpi4py", reason="an MPI comes with pip install '.[test]'")
-pytestmark = pytest.mark.skipif(not MPIRUN.exists(), reason="an MPI comes with pip install '.[test]'")
+pytestmark = pytest.mark.skipif(
+    not MPIRUN.exists(), reason="an MPI comes with pip install '.[test]'"
+)
 
 
 def mpirun(n, *arguments, cwd=None, seconds=120, **more):
@@ -140,10 +142,14 @@ def losses(run):
 def test_mpirun_trains_as_one_process_and_rank_0_alone_writes_and_prints(home):
     done = mpirun(3, *RUN, "--out", "three", cwd=home)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("held-out bits/dim") == 1 and done.stderr.count("writing to three") == 1
+    assert (
+        done.stdout.count("held-out bits/dim") == 1 and done.stderr.count("writing to three") == 1
+    )
     assert "over 3 ranks with 1 threads each" in done.stderr
     np.testing.assert_allclose(losses(home / "three"), losses(home / "one"), rtol=1e-11)
-    assert (home / "three" / "samples-000040.png").exists() and len(checkpoints_of(home / "three")) == 2
+    assert (home / "three" / "samples-000040.png").exists() and len(
+        checkpoints_of(home / "three")
+    ) == 2
     evaluated = mpirun(2, "-m", "glowlite.evaluate", "three", cwd=home)
     alone = command(home, "three", program="evaluate")
     assert evaluated.returncode == 0 and evaluated.stdout == alone.stdout
@@ -154,11 +160,18 @@ def test_a_run_of_n_ranks_goes_on_with_m(home, before, after):
     out = f"from-{before}-to-{after}"
     first = mpirun(before, *RUN, "--steps", "20", "--out", out, cwd=home)
     assert first.returncode == 0, first.stderr
-    second = mpirun(after, "-m", "glowlite.train", "--resume", "--out", out, "--steps", "40", cwd=home)
+    second = mpirun(
+        after, "-m", "glowlite.train", "--resume", "--out", out, "--steps", "40", cwd=home
+    )
     assert second.returncode == 0 and "going on from" in second.stderr, second.stderr
     np.testing.assert_allclose(losses(home / out), losses(home / "one"), rtol=1e-10)
     theta, expected = (
-        np.concatenate([a.ravel() for name, a in sorted(read_arrays(checkpoints_of(home / run)[-1])[0].items())])
+        np.concatenate(
+            [
+                a.ravel()
+                for name, a in sorted(read_arrays(checkpoints_of(home / run)[-1])[0].items())
+            ]
+        )
         for run in (out, "one")
     )
     np.testing.assert_allclose(theta, expected, rtol=1e-6, atol=1e-8)
@@ -195,13 +208,17 @@ run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", out, cwd=home)
     assert time.monotonic() - began < 30 and done.returncode == code, done.stderr
     assert done.stderr.count(said) == 1 or not said, done.stderr
+    # and where it writes
     assert len(done.stderr.splitlines()) == 2 or fault not in ("a mistake", "out of memory"), (
         done.stderr
-    )  # and where it writes
+    )
     assert ("rank 1: " in done.stderr) == bool(said)
     assert "Traceback" not in done.stderr or fault == "an exception"
     assert not list((home / out).rglob("*.tmp"))
-    assert [p.name for p in checkpoints_of(home / out)] == ["step-00000005.safetensors", "step-00000010.safetensors"]
+    assert [p.name for p in checkpoints_of(home / out)] == [
+        "step-00000005.safetensors",
+        "step-00000010.safetensors",
+    ]
     resumed = mpirun(2, *RUN, "--out", out, "--resume", cwd=home)
     assert resumed.returncode == 0, resumed.stderr
     np.testing.assert_allclose(losses(home / out), losses(home / "one"), rtol=1e-10)
@@ -240,7 +257,9 @@ from glowlite.train import main
 run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", "unread", cwd=home, seconds=30)
     assert done.returncode == 2 and done.stderr.count("ramps.npz: may not be read") == 1
-    assert "error: rank 2: ramps.npz" in done.stderr and not (home / "unread" / "config.json").exists()
+    assert (
+        "error: rank 2: ramps.npz" in done.stderr and not (home / "unread" / "config.json").exists()
+    )
 
 
 def test_a_mistake_that_all_ranks_make_is_said_once(home):
@@ -250,7 +269,9 @@ def test_a_mistake_that_all_ranks_make_is_said_once(home):
         (["--batch", "2"], "leaves 0"),
     ):
         done = mpirun(3, *RUN, *arguments, "--out", "mistaken", cwd=home, seconds=30)
-        assert done.returncode == 2 and done.stderr.count("error: ") == 1 and said in done.stderr, done.stderr
+        assert done.returncode == 2 and done.stderr.count("error: ") == 1 and said in done.stderr, (
+            done.stderr
+        )
         assert "rank" not in done.stderr.splitlines()[0] or "over 3 ranks" in done.stderr
     helped = mpirun(3, "-m", "glowlite.train", "--help", cwd=home)
     assert helped.returncode == 0 and helped.stdout.count("usage:") == 1
@@ -271,7 +292,9 @@ from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     began = time.monotonic()
-    done = mpirun(3, "-c", program, *RUN[2:], "--out", "hangs", "--mpi-timeout", "2", cwd=home, seconds=60)
+    done = mpirun(
+        3, "-c", program, *RUN[2:], "--out", "hangs", "--mpi-timeout", "2", cwd=home, seconds=60
+    )
     assert done.returncode != 0 and time.monotonic() - began < 20
     assert done.stderr.count("step 8: waited 2 s for rank 2, which did not come") == 1, done.stderr
 
@@ -318,7 +341,9 @@ def test_a_stopped_rank_ends_all_and_is_named(stopped, place):
     code, stderr = stopped[place]
     said = [line for line in stderr.splitlines() if line.startswith("rank ")]
     assert code != 0 and len(said) == 1, stderr
-    assert said[0].startswith(f"rank 0: {STOPS[place]}: waited 1 s for rank 1 (stopped), which did not come"), said
+    assert said[0].startswith(
+        f"rank 0: {STOPS[place]}: waited 1 s for rank 1 (stopped), which did not come"
+    ), said
     assert "Traceback" not in stderr
 
 
@@ -331,7 +356,10 @@ def test_nobody_is_missed_where_all_come(stopped, place):
     ("what", "said"),
     [
         ("memory", "error: rank 1: out of memory: Unable to allocate 3 TiB"),
-        ("elsewhere", "error: the middle: a message of another kind came; do all ranks run the same command"),
+        (
+            "elsewhere",
+            "error: the middle: a message of another kind came; do all ranks run the same command",
+        ),
     ],
 )
 def test_a_rank_that_leaves_the_others_is_one_line(stopped, what, said):
@@ -357,7 +385,15 @@ def test_nothing_that_waits_is_without_a_limit():
         and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "self.world"
     }
-    assert called == {"Isend", "Irecv", "Iprobe", "Ibcast", "Iallreduce", "Iallgatherv", "Allreduce"}
+    assert called == {
+        "Isend",
+        "Irecv",
+        "Iprobe",
+        "Ibcast",
+        "Iallreduce",
+        "Iallgatherv",
+        "Allreduce",
+    }
 
 
 def test_patience_is_counted_while_this_process_runs(monkeypatch):
@@ -365,7 +401,14 @@ def test_patience_is_counted_while_this_process_runs(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     patience = Patience(5.0)
-    for seconds, over in ((0.5, False), (3600.0, False), (0.9, False), (0.9, False), (0.9, False), (0.9, True)):
+    for seconds, over in (
+        (0.5, False),
+        (3600.0, False),
+        (0.9, False),
+        (0.9, False),
+        (0.9, False),
+        (0.9, True),
+    ):
         now[0] += seconds
         assert patience.is_over() is over
 
@@ -388,14 +431,17 @@ run(main, 'train')"""
     last = json.loads((home / "skips" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["skipped"] == 1 and last["step"] == 40
     stops = mpirun(3, "-c", program, *RUN[2:], "--out", "stops", cwd=home)
-    assert stops.returncode == 2 and stops.stderr.count("step 4: the loss is nan") == 1, stops.stderr
+    assert stops.returncode == 2 and stops.stderr.count("step 4: the loss is nan") == 1, (
+        stops.stderr
+    )
 
 
 def test_what_an_exchange_costs_is_a_command():
     done = mpirun(2, "-m", "glowlite.bench.allreduce")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr
     assert all(
-        line.startswith("2 ranks, ") and " ms, an allgather of 3 numbers " in line for line in done.stdout.splitlines()
+        line.startswith("2 ranks, ") and " ms, an allgather of 3 numbers " in line
+        for line in done.stdout.splitlines()
     )
 
 
@@ -413,7 +459,10 @@ def test_a_launcher_of_another_mpi_is_refused(home):
             timeout=60,
             env={**environment(), size: "3", rank: number},
         )  # fmt: skip
-        assert done.returncode == 2 and done.stderr.count("started as one of 3 processes by Open MPI") == spoken
+        assert (
+            done.returncode == 2
+            and done.stderr.count("started as one of 3 processes by Open MPI") == spoken
+        )
         assert "sees 1; use the mpirun that belongs to it" in done.stderr or not spoken
     assert not (home / "mixed").exists()
 
@@ -421,7 +470,9 @@ def test_a_launcher_of_another_mpi_is_refused(home):
 def test_without_mpi4py_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
-    with pytest.raises(GlowliteError, match=r"one of 2 processes by Open MPI, but mpi4py is not installed.*\[mpi\]"):
+    with pytest.raises(
+        GlowliteError, match=r"one of 2 processes by Open MPI, but mpi4py is not installed.*\[mpi\]"
+    ):
         make_communicator()
 
 

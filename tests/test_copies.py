@@ -30,7 +30,10 @@ def used_model(threads=2, permutation="conv1x1"):
     """A model that was trained a little: its threads and everything
     that is kept between passes are there.
     """
-    model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=8, permutation=permutation), workers=Workers(threads, 1 / 256))
+    model = Glow(
+        GlowConfig((8, 8, 3), K=2, L=2, width=8, permutation=permutation),
+        workers=Workers(threads, 1 / 256),
+    )
     model.n_bits = 5
     x = batch_of(dtype="float32")
     model.initialize(x)
@@ -44,15 +47,23 @@ def test_a_copy_of_a_model_is_the_same_and_on_its_own(way, permutation):
     model, x = used_model(permutation=permutation), batch_of(dtype="float32")
     expected, theta, grad = model.sample(3), model.store.theta.copy(), model.store.grad.copy()
     twin = WAYS[way](model)
-    assert np.array_equal(twin.sample(3), expected) and np.array_equal(twin.store.grad, grad) and grad.any()
+    assert (
+        np.array_equal(twin.sample(3), expected)
+        and np.array_equal(twin.store.grad, grad)
+        and grad.any()
+    )
     assert (twin.config, twin.n_bits, twin.initialized, twin.xp) == (model.config, 5, True, np)
     assert twin.workers is not model.workers and twin.levels[0].steps.workers is twin.workers
     for name, p in twin.store.parameters.items():
-        assert np.shares_memory(p.value, twin.store.theta) and np.shares_memory(p.grad, twin.store.grad), name
+        assert np.shares_memory(p.value, twin.store.theta) and np.shares_memory(
+            p.grad, twin.store.grad
+        ), name
         assert twin.parameters()[name] is p
     training_step(twin, Adam(twin.store.theta), x, 5, lr=1e-3)
     assert np.array_equal(model.store.theta, theta) and np.array_equal(model.store.grad, grad)
-    assert np.array_equal(model.sample(3), expected) and not np.array_equal(twin.sample(3), expected)
+    assert np.array_equal(model.sample(3), expected) and not np.array_equal(
+        twin.sample(3), expected
+    )
     training_step(model, Adam(model.store.theta), x, 5, lr=1e-3)
     assert np.array_equal(model.store.theta, twin.store.theta)
 
@@ -88,7 +99,9 @@ def test_a_layer_and_a_parameter_are_copied_alone(way):
     assert np.array_equal(twin.forward(x)[0], steps.forward(x)[0])
     parameter = model.store.parameters["level1/step0/actnorm/bias"]
     other = WAYS[way](parameter)
-    assert np.array_equal(other.value, parameter.value) and np.array_equal(other.grad, parameter.grad)
+    assert np.array_equal(other.value, parameter.value) and np.array_equal(
+        other.grad, parameter.grad
+    )
     other.value[...] += 1
     assert not np.array_equal(other.value, parameter.value)
     assert copy.copy(parameter).value is parameter.value
@@ -105,7 +118,11 @@ def test_a_copy_of_workers_has_threads_of_its_own():
     workers = Workers(3, tile_mb=2.0)
     workers.map(lambda i: i, range(4))
     for copied in (copy.copy(workers), *(way(workers) for way in WAYS.values())):
-        assert (copied.threads, copied.tile_numbers, copied.blas) == (3, workers.tile_numbers, "numpy")
+        assert (copied.threads, copied.tile_numbers, copied.blas) == (
+            3,
+            workers.tile_numbers,
+            "numpy",
+        )
         assert copied.map(lambda i: i * i, range(4)) == [0, 1, 4, 9]
 
 
@@ -118,10 +135,15 @@ def test_a_copy_stays_on_its_device(way):
     before = model.log_prob(x).get()
     twin = WAYS[way](model)
     twin.store.theta[...] *= 1.5
-    assert np.array_equal(model.log_prob(x).get(), before) and not np.array_equal(twin.log_prob(x).get(), before)
+    assert np.array_equal(model.log_prob(x).get(), before) and not np.array_equal(
+        twin.log_prob(x).get(), before
+    )
     assert twin.xp is strict_device.xp and type(twin.store.theta) is strict_device.ndarray
     twin.store.theta[...] = 2
-    assert all((p.value.get() == 2).all() for p in twin.parameters().values()) and not (model.store.theta.get() == 2).any()
+    assert (
+        all((p.value.get() == 2).all() for p in twin.parameters().values())
+        and not (model.store.theta.get() == 2).any()
+    )
 
 
 def send_samples(model, pipe):

@@ -26,16 +26,29 @@ COLOUR = RNG.integers(0, 256, (30, 6, 5, 3), dtype=np.uint8)
 
 def together(data):
     """All images of a data set, in a fixed order."""
-    flat = np.concatenate((data.train[:], data.held_out[:])).reshape(len(data.train) + len(data.held_out), -1)
+    flat = np.concatenate((data.train[:], data.held_out[:])).reshape(
+        len(data.train) + len(data.held_out), -1
+    )
     return sorted(map(bytes, flat))
 
 
 def test_embedded_sets_have_their_sizes_and_a_notice():
     faces, fashion = load("faces"), load("fashion")
     assert faces.train[:].shape == (7200, 16, 16, 3) and faces.held_out[:].shape == (800, 16, 16, 3)
-    assert fashion.train[:].shape == (11000, 16, 16, 1) and fashion.held_out[:].shape == (1000, 16, 16, 1)
-    assert "smiling" in faces.attribute_names and faces.attributes.shape == (7200, len(faces.attribute_names))
-    assert faces.held_out_attributes.shape == (800, len(faces.attribute_names)) and fashion.attribute_names == ()
+    assert fashion.train[:].shape == (11000, 16, 16, 1) and fashion.held_out[:].shape == (
+        1000,
+        16,
+        16,
+        1,
+    )
+    assert "smiling" in faces.attribute_names and faces.attributes.shape == (
+        7200,
+        len(faces.attribute_names),
+    )
+    assert (
+        faces.held_out_attributes.shape == (800, len(faces.attribute_names))
+        and fashion.attribute_names == ()
+    )
     assert faces.image_shape == (16, 16, 3) and faces.name == "faces"
     from importlib import resources
 
@@ -43,7 +56,9 @@ def test_embedded_sets_have_their_sizes_and_a_notice():
     assert "CC0 1.0" in notice and "Zalando SE" in notice
 
 
-@pytest.mark.parametrize("images", [COLOUR, COLOUR[..., :1], COLOUR[..., 0]], ids=["colour", "grey", "no channel axis"])
+@pytest.mark.parametrize(
+    "images", [COLOUR, COLOUR[..., :1], COLOUR[..., 0]], ids=["colour", "grey", "no channel axis"]
+)
 @pytest.mark.parametrize("kind", ["npz", "npy"])
 def test_arrays_come_back_as_they_were_saved(tmp_path, images, kind):
     path = tmp_path / f"some.{kind}"
@@ -56,7 +71,9 @@ def test_arrays_come_back_as_they_were_saved(tmp_path, images, kind):
 def test_a_folder_is_read_recursively_in_any_format_and_mode(tmp_path):
     (tmp_path / "pictures" / "more").mkdir(parents=True)
     for i, image in enumerate(COLOUR[:10]):
-        Image.fromarray(image).save(tmp_path / "pictures" / ("more" if i % 2 else "") / f"{i}.{'bmp' if i % 3 else 'PNG'}")
+        Image.fromarray(image).save(
+            tmp_path / "pictures" / ("more" if i % 2 else "") / f"{i}.{'bmp' if i % 3 else 'PNG'}"
+        )
     Image.fromarray(COLOUR[10]).convert("RGBA").save(tmp_path / "pictures" / "alpha.png")
     Image.fromarray(COLOUR[11, ..., 0]).save(tmp_path / "pictures" / "grey.png")
     (tmp_path / "pictures" / "readme.txt").write_text("no image")
@@ -122,7 +139,9 @@ def write(path, kind):
     elif kind == "no image":
         np.savez(path / "x.npz", images=COLOUR[:0])
     elif kind == "attributes":
-        np.savez(path / "x.npz", images=COLOUR, attributes=np.ones((29, 2)), attribute_names=["a", "b"])
+        np.savez(
+            path / "x.npz", images=COLOUR, attributes=np.ones((29, 2)), attribute_names=["a", "b"]
+        )
     elif kind == "objects":
         np.savez(path / "x.npz", images=np.array([{}, []], dtype=object))
     elif kind == "npy as npz":
@@ -138,10 +157,19 @@ def write(path, kind):
         damaged = bytearray(whole)
         damaged[len(whole) // 2] ^= 0xFF
         (path / "x.npz").write_bytes(
-            {"truncated": whole[:-200], "garbage": b"garbage" * 50, "empty": b"", "flipped": bytes(damaged)}[kind]
+            {
+                "truncated": whole[:-200],
+                "garbage": b"garbage" * 50,
+                "empty": b"",
+                "flipped": bytes(damaged),
+            }[kind]
         )
     elif kind.startswith("npy"):
-        np.save(path / "x.npy", np.array([{}], dtype=object) if kind == "npy objects" else COLOUR, allow_pickle=True)
+        np.save(
+            path / "x.npy",
+            np.array([{}], dtype=object) if kind == "npy objects" else COLOUR,
+            allow_pickle=True,
+        )
         damage = {
             "npy truncated": (path / "x.npy").read_bytes()[:300], "npy empty": b"",
             "npy huge": npy_header(HUGE),
@@ -236,12 +264,18 @@ def test_no_permission_is_one_line_that_names_it(tmp_path, monkeypatch):
             load(str(tmp_path / "x.npy"))
     scandir = os.scandir
     with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", lambda path: refuse(path) if "closed" in str(path) else scandir(path))
-        with pytest.raises(DataError, match=r"closed: cannot be read: Permission denied; check its permissions$"):
+        patch.setattr(
+            os, "scandir", lambda path: refuse(path) if "closed" in str(path) else scandir(path)
+        )
+        with pytest.raises(
+            DataError, match=r"closed: cannot be read: Permission denied; check its permissions$"
+        ):
             load(str(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(type(tmp_path), "is_dir", refuse)
-        with pytest.raises(DataError, match=r"x\.npy: cannot be looked up: Permission denied; check the path"):
+        with pytest.raises(
+            DataError, match=r"x\.npy: cannot be looked up: Permission denied; check the path"
+        ):
             load(str(tmp_path / "x.npy"))
 
 
@@ -266,11 +300,16 @@ def test_pillow_is_imported_only_for_a_folder():
 
 def test_attributes_go_with_their_images(tmp_path):
     attributes = RNG.integers(0, 2, (30, 3))
-    np.savez(tmp_path / "x.npz", images=COLOUR, attributes=attributes, attribute_names=["a", "b", "c"])
+    np.savez(
+        tmp_path / "x.npz", images=COLOUR, attributes=attributes, attribute_names=["a", "b", "c"]
+    )
     data = load(str(tmp_path / "x.npz"))
     assert data.attribute_names == ("a", "b", "c")
     for images, rows in ((data.train, data.attributes), (data.held_out, data.held_out_attributes)):
-        where = [next(i for i, other in enumerate(COLOUR) if np.array_equal(image, other)) for image in images[:]]
+        where = [
+            next(i for i, other in enumerate(COLOUR) if np.array_equal(image, other))
+            for image in images[:]
+        ]
         assert len(rows) == len(images) and np.array_equal(rows, attributes[where] > 0)
 
 
@@ -319,7 +358,10 @@ def test_an_npz_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatc
     assert len(load(str(tmp_path / "x.npz")).train) == 900
     # it unpacks to 3.07 MB
     monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: 6e6)
-    with pytest.raises(DataError, match=r"x\.npz: unpacks to .* GiB, and this machine has .*; save the images as \.npy"):
+    with pytest.raises(
+        DataError,
+        match=r"x\.npz: unpacks to .* GiB, and this machine has .*; save the images as \.npy",
+    ):
         load(str(tmp_path / "x.npz"))
 
 
@@ -344,7 +386,11 @@ def test_crops_are_from_the_middle_or_from_anywhere():
     # places are for random crops alone
     assert np.array_equal(middle.read(rows, np.zeros((3, 2))), middle[:3])
     places = np.random.default_rng(0).random((3000, 2))
-    tops = prepared(np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None], (2, 6, 5, 1)), crop=2, random_crop=True)
+    tops = prepared(
+        np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None], (2, 6, 5, 1)),
+        crop=2,
+        random_crop=True,
+    )
     counts = np.bincount(tops.read(np.zeros(3000, int), places)[:, 0, 0, 0])
     assert len(counts) == 5 and abs(counts - 600).max() < 5 * np.sqrt(600)  # each place as likely
 
@@ -356,8 +402,13 @@ def test_resizing_sets_the_shorter_side_and_is_pillows(tmp_path):
     expected = np.asarray(Image.fromarray(big[0]).resize((12, 16), Image.Resampling.BICUBIC))
     assert np.array_equal(images[:1][0], expected)
     grey = prepared(big[..., 0], resize=12)
-    assert np.array_equal(grey[:1][0, ..., 0], np.asarray(Image.fromarray(big[0, ..., 0]).resize((12, 16), 3)))
-    assert prepared(np.full((2, 4, 4, 3), 77, np.uint8), resize=9)[:].tolist() == np.full((2, 9, 9, 3), 77).tolist()
+    assert np.array_equal(
+        grey[:1][0, ..., 0], np.asarray(Image.fromarray(big[0, ..., 0]).resize((12, 16), 3))
+    )
+    assert (
+        prepared(np.full((2, 4, 4, 3), 77, np.uint8), resize=9)[:].tolist()
+        == np.full((2, 9, 9, 3), 77).tolist()
+    )
     four = prepared(np.repeat(big[..., :1], 4, axis=3), resize=12)
     assert np.array_equal(four[:1][0], np.repeat(grey[:1][0], 4, axis=2))
 
@@ -418,7 +469,11 @@ def test_corrupt_images_are_left_out_and_counted(tmp_path):
         load(path)
     data = load(path, Preparation(skip_corrupt=True))
     sound = np.delete(COLOUR, (0, 7, 8), axis=0)
-    assert len(data.train) == 25 and len(data.held_out) == 2 and together(data) == sorted(map(bytes, sound.reshape(27, -1)))
+    assert (
+        len(data.train) == 25
+        and len(data.held_out) == 2
+        and together(data) == sorted(map(bytes, sound.reshape(27, -1)))
+    )
     assert [line.split(":")[0][-6:] for line in data.skipped] == ["00.png", "07.png", "08.png"]
 
 
@@ -434,7 +489,9 @@ def test_too_many_to_preload_have_a_sound_image_stand_in(tmp_path, monkeypatch):
 
 
 def test_nothing_but_corrupt_images_is_one_line(tmp_path):
-    with pytest.raises(DataError, match=r"none of the 3 pictures can be read; the first: .*00\.png"):
+    with pytest.raises(
+        DataError, match=r"none of the 3 pictures can be read; the first: .*00\.png"
+    ):
         load(folder_of(tmp_path, COLOUR[:3], damaged=range(3)), Preparation(skip_corrupt=True))
 
 
@@ -480,9 +537,14 @@ def test_pictures_are_turned_as_exif_says(tmp_path):
 
 def command(cwd, *arguments):
     root = str(Path(__file__).parent.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
+    }
     words = [sys.executable, "-m", "glowlite.data", *arguments]
-    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_the_command_says_what_there_is_and_shows_it(tmp_path):
@@ -490,7 +552,9 @@ def test_the_command_says_what_there_is_and_shows_it(tmp_path):
     images = np.full((80, 24, 16, 3), 8, np.uint8)
     images[:, :12] = 200
     folder_of(tmp_path / "p", images, damaged=(1, 2, 3, 4))
-    done = command(tmp_path, "p", "--skip-corrupt", "--resize", "8", "--sheet", "s.png", "--n-bits", "2")
+    done = command(
+        tmp_path, "p", "--skip-corrupt", "--resize", "8", "--sheet", "s.png", "--n-bits", "2"
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:3] == [
@@ -499,13 +563,22 @@ def test_the_command_says_what_there_is_and_shows_it(tmp_path):
         "shape: (12, 8, 3), height, width and channels; L can be up to 2",
     ]
     assert "over 69 training images" in lines[3] and lines[4].startswith("values: only ")
-    assert f"memory: {76 * 12 * 8 * 3 / 2**20:.1f} MiB if all are decoded" in lines and "attributes: none" in lines
+    assert (
+        f"memory: {76 * 12 * 8 * 3 / 2**20:.1f} MiB if all are decoded" in lines
+        and "attributes: none" in lines
+    )
     at = lines.index("damaged images: 4")
-    assert [line.split(":")[0] for line in lines[at + 1 : at + 5]] == [f"  p/0{i}.png" for i in (1, 2, 3, 4)]
+    assert [line.split(":")[0] for line in lines[at + 1 : at + 5]] == [
+        f"  p/0{i}.png" for i in (1, 2, 3, 4)
+    ]
     assert lines[at + 5 :] == ["64 training images are shown in s.png"] and done.stderr == ""
     sheet = np.asarray(Image.open(tmp_path / "s.png"))
     assert sheet.shape == (8 * 13 + 1, 8 * 9 + 1, 3)
-    assert sheet[0, 0].tolist() == [255] * 3 and sheet[2, 2].tolist() == [224] * 3 and sheet[11, 2].tolist() == [32] * 3
+    assert (
+        sheet[0, 0].tolist() == [255] * 3
+        and sheet[2, 2].tolist() == [224] * 3
+        and sheet[11, 2].tolist() == [32] * 3
+    )
     again = command(tmp_path, "p", "--skip-corrupt", "--sheet", "s.png")  # a PNG may be replaced
     assert again.returncode == 0 and Image.open(tmp_path / "s.png").size == (8 * 17 + 1, 8 * 25 + 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "s.png"]
@@ -514,13 +587,18 @@ def test_the_command_says_what_there_is_and_shows_it(tmp_path):
 def test_the_command_counts_attributes_and_the_values_of_many_images(tmp_path):
     rows = np.arange(12_000)
     images = (rows % 200).astype(np.uint8)[:, None, None] * np.ones((1, 3, 4), np.uint8)
-    np.savez(tmp_path / "x.npz", images=images, attributes=rows[:, None] % 2, attribute_names=["odd"])
+    np.savez(
+        tmp_path / "x.npz", images=images, attributes=rows[:, None] % 2, attribute_names=["odd"]
+    )
     done = command(tmp_path, "x.npz")
     assert done.returncode == 0, done.stderr
     data = load(str(tmp_path / "x.npz"))
     assert "images: 11000 for training, 1000 held out" in done.stdout and "no L fits" in done.stdout
     odd = data.attributes.sum(), data.held_out_attributes.sum()
-    assert sum(odd) == 6000 and f"attribute odd: {odd[0]} for training, {odd[1]} held out" in done.stdout
+    assert (
+        sum(odd) == 6000
+        and f"attribute odd: {odd[0]} for training, {odd[1]} held out" in done.stdout
+    )
     assert f"mean {data.train[::2].mean():.2f}, over 5500 training images" in done.stdout
     assert (tmp_path / "contact-sheet.png").exists()
 
@@ -530,7 +608,10 @@ def test_the_command_counts_attributes_and_the_values_of_many_images(tmp_path):
     [
         (["gone"], "data 'gone': no such name, file or folder"),
         (["cifar10:gone"], "gone: no such file or folder; expected CIFAR-10"),
-        (["bomb"], "none of the 1 pictures can be read; the first: bomb/1.png: more than 178956970 pixels"),
+        (
+            ["bomb"],
+            "none of the 1 pictures can be read; the first: bomb/1.png: more than 178956970 pixels",
+        ),
         (["p", "--skip-corrupt", "--crop", "99"], "too small for --crop 99; add --resize"),
         (["p", "--random-crop"], "random crops need a size"),
         (["p", "--crop", "0"], "must be at least 1"),
@@ -555,4 +636,7 @@ def test_the_command_answers_a_mistake_in_one_line_and_writes_nothing(tmp_path, 
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and said in last and done.stdout == "", done.stderr
     assert len([line for line in done.stderr.splitlines() if not line.startswith("usage:")]) == 1
-    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "notes.png").read_text() == "do not lose me"
+    assert (
+        sorted(tmp_path.rglob("*")) == before
+        and (tmp_path / "notes.png").read_text() == "do not lose me"
+    )

@@ -1,4 +1,6 @@
-"""Training, checkpoints, sampling and evaluation on the stand-in for a GPU: they follow those of the host."""
+"""Training, checkpoints, sampling and evaluation on the stand-in for a GPU: they follow those of
+the host.
+"""
 
 import ast
 import os
@@ -49,7 +51,9 @@ def make(config, module, dtype="float64", memory="reversible", **settings):
         else GlowConfig(image_shape, K=2, L=2, width=16, **options)
     )
     model = Glow(made, dtype=dtype, memory=Memory.parse(memory), workers=Workers(1), xp=module)
-    return Training(model, Settings(**{"steps": 6, "batch": 8, "log_every": 1, "evaluate_every": 3, **settings}))
+    return Training(
+        model, Settings(**{"steps": 6, "batch": 8, "log_every": 1, "evaluate_every": 3, **settings})
+    )
 
 
 def trained(*arguments, **options):
@@ -62,12 +66,17 @@ def trained(*arguments, **options):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_run_on_the_device_follows_one_on_the_host(config, memory):
     options = {
-        "memory": memory, "optimizer": "adamax" if memory == "stored" else "adam", "accumulate": 2, "clip": 3.0,
+        "memory": memory, "optimizer": "adamax" if memory == "stored" else "adam", "accumulate": 2,
+        "clip": 3.0,
         "average": 0.9, "augmentation": Augmentation(flip=True, shift=0.1),
     }  # fmt: skip
-    (host, host_seen), (device, device_seen) = (trained(config, module, **options) for module in (np, xp))
+    (host, host_seen), (device, device_seen) = (
+        trained(config, module, **options) for module in (np, xp)
+    )
     assert isinstance(device.model.store.theta, ndarray) and isinstance(device.optimizer.m, ndarray)
-    np.testing.assert_allclose(device.model.store.theta.get(), host.model.store.theta, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        device.model.store.theta.get(), host.model.store.theta, rtol=1e-7, atol=1e-9
+    )
     for one, other in zip(device_seen.metrics, host_seen.metrics, strict=True):
         assert one.train_bits_per_dim == pytest.approx(other.train_bits_per_dim, rel=1e-10)
         assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-6)
@@ -78,7 +87,12 @@ def test_a_run_on_the_device_follows_one_on_the_host(config, memory):
 
 def test_float32_stays_float32_on_the_device():
     training, _ = trained("default", xp, dtype="float32", average=0.9)
-    for vector in (training.model.store.theta, training.model.store.grad, training.optimizer.v, training.average.value()):
+    for vector in (
+        training.model.store.theta,
+        training.model.store.grad,
+        training.optimizer.v,
+        training.average.value(),
+    ):
         assert vector.dtype == np.float32
     latents, logdet = training.model.forward(xp.asarray(np.zeros((2, 8, 8, 3), np.float32)))
     assert {eps.dtype for eps in latents} == {np.dtype("float32")} and logdet.dtype == np.float64
@@ -97,7 +111,9 @@ def test_a_checkpoint_goes_from_one_to_the_other(tmp_path, begun_on, goes_on_wit
     theta = theta if goes_on_with is np else theta.get()
     np.testing.assert_allclose(theta, whole.model.store.theta, rtol=1e-7, atol=1e-9)
     loaded = Glow.load(tmp_path / "c.safetensors", xp=xp)
-    np.testing.assert_array_equal(loaded.store.theta.get(), Glow.load(tmp_path / "c.safetensors").store.theta)
+    np.testing.assert_array_equal(
+        loaded.store.theta.get(), Glow.load(tmp_path / "c.safetensors").store.theta
+    )
 
 
 def test_samples_and_scores_are_those_of_the_host():
@@ -122,10 +138,15 @@ def test_a_step_uploads_its_batch_once():
 def test_the_host_waits_only_where_a_line_is_due():
     training = make("default", xp, steps=9, average=0.9, clip=1.0, log_every=4, evaluate_every=1000)
     waits, seen = [], Record()
-    seen.on_step = lambda step, result: waits.append((counts.pop("sync", 0), counts.pop("download", 0)))
+    seen.on_step = lambda step, result: waits.append(
+        (counts.pop("sync", 0), counts.pop("download", 0))
+    )
     train(training, dataset(), [seen])
-    # what is seen at the end of a step was done in it, or in the line of metrics after the step before: 4 and 8
-    assert training.steps_between_looks > 9 and [step for step, (syncs, _) in enumerate(waits, 1) if syncs] == [1, 5, 9]
+    # what is seen at the end of a step was done in it, or in the line of metrics after the step
+    # before: 4 and 8
+    assert training.steps_between_looks > 9 and [
+        step for step, (syncs, _) in enumerate(waits, 1) if syncs
+    ] == [1, 5, 9]
 
 
 def test_a_place_for_batches_is_used_again_only_after_it_was_read():
@@ -141,9 +162,13 @@ def test_a_place_for_batches_is_used_again_only_after_it_was_read():
     assert log == ["used"] * 2 + ["the upload waits", "used"] * 3
 
 
-@pytest.mark.parametrize(("kind", "said"), [("loss", "the loss is nan"), ("drift", "rebuilt inputs are off by 1.0e")])
+@pytest.mark.parametrize(
+    ("kind", "said"), [("loss", "the loss is nan"), ("drift", "rebuilt inputs are off by 1.0e")]
+)
 def test_a_bad_step_that_is_looked_at_later_changes_nothing_and_is_named(monkeypatch, kind, said):
-    training, other = (make("default", xp, steps=6, log_every=6, evaluate_every=6, average=0.0) for _ in range(2))
+    training, other = (
+        make("default", xp, steps=6, log_every=6, evaluate_every=6, average=0.0) for _ in range(2)
+    )
     train(other, dataset(), [], stop=lambda: other.state.step == 2)
     forward, backward, seen = Glow.forward_with_cache, Glow.backward, []
 
@@ -179,14 +204,20 @@ def test_a_pass_of_the_model_never_waits_for_the_device():
         latents, logdet, kept = model.forward_with_cache(x)
         model.backward(latents, [eps * 0.1 for eps in latents], logdet * 0, kept)
         model.inverse(latents)
-        assert counts["sync"] == counts["download"] == counts["upload"] == 0 and counts["kernel"] > 100, counts
+        assert (
+            counts["sync"] == counts["download"] == counts["upload"] == 0 and counts["kernel"] > 100
+        ), counts
 
 
-@pytest.mark.parametrize("options", [{"scale": "bounded"}, {"scale": "sigmoid"}, {"coupling": "additive"}])
+@pytest.mark.parametrize(
+    "options", [{"scale": "bounded"}, {"scale": "sigmoid"}, {"coupling": "additive"}]
+)
 def test_a_flow_step_launches_as_many_kernels_as_the_docs_say(options):
     launched = {}
     for K in (2, 4):
-        model = Glow(GlowConfig((8, 8, 3), K=K, L=2, width=16, **options), workers=Workers(1), xp=xp)
+        model = Glow(
+            GlowConfig((8, 8, 3), K=K, L=2, width=16, **options), workers=Workers(1), xp=xp
+        )
         x = xp.asarray(np.random.default_rng(0).random((4, 8, 8, 3), np.float32))
         model.initialize(x)
         optimizer = Adam(model.store.theta)
@@ -196,7 +227,10 @@ def test_a_flow_step_launches_as_many_kernels_as_the_docs_say(options):
         assert counts["sync"] == counts["download"] == counts["upload"] == 0
     a_step = (launched[4] - launched[2]) / 4  # two levels of two steps more
     assert a_step <= 40
-    (said,) = re.findall(r"launches about (\d+) kernels a flow step", (PACKAGE.parent / "docs" / "gpu.md").read_text())
+    (said,) = re.findall(
+        r"launches about (\d+) kernels a flow step",
+        (PACKAGE.parent / "docs" / "gpu.md").read_text(),
+    )
     assert a_step == pytest.approx(int(said), abs=1)
 
 
@@ -211,16 +245,24 @@ def test_gradients_cross_to_the_host_in_chunks_and_come_back():
     vector = xp.asarray(np.arange(700_000, dtype=np.float32))
     counts.clear()
     StagedAllreduce(Three(), xp).sum_in_place(vector)
-    assert np.array_equal(vector.get(), 3 * np.arange(700_000, dtype=np.float32)) and counts["upload"] == 3
+    assert (
+        np.array_equal(vector.get(), 3 * np.arange(700_000, dtype=np.float32))
+        and counts["upload"] == 3
+    )
 
 
 def test_without_cupy_the_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(GlowliteError, match=r"device 'gpu:1': CuPy is not installed; run pip install '\.\[gpu-cuda12\]'"):
+    with pytest.raises(
+        GlowliteError,
+        match=r"device 'gpu:1': CuPy is not installed; run pip install '\.\[gpu-cuda12\]'",
+    ):
         device_namespace("gpu:1")
 
 
-@pytest.mark.parametrize(("device", "local_rank", "used"), [("gpu", 0, 0), ("gpu", 1, 1), ("gpu", 2, 0), ("gpu:1", 0, 1)])
+@pytest.mark.parametrize(
+    ("device", "local_rank", "used"), [("gpu", 0, 0), ("gpu", 1, 1), ("gpu", 2, 0), ("gpu:1", 0, 1)]
+)
 def test_a_rank_takes_its_gpu(monkeypatch, device, local_rank, used):
     """With two GPUs, and a CuPy of which only what is asked for is there."""
     log = []
@@ -229,11 +271,17 @@ def test_a_rank_takes_its_gpu(monkeypatch, device, local_rank, used):
             runtime=types.SimpleNamespace(getDeviceCount=lambda: 2, CUDARuntimeError=RuntimeError),
             Device=lambda number: types.SimpleNamespace(use=lambda: log.append(number)),
         ),
-        get_default_memory_pool=lambda: types.SimpleNamespace(set_limit=lambda size: log.append(size)),
+        get_default_memory_pool=lambda: types.SimpleNamespace(
+            set_limit=lambda size: log.append(size)
+        ),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.delenv("CUPY_TF32", raising=False)
-    assert device_namespace(device, local_rank) is cupy and log == [used] and "CUPY_TF32" not in os.environ
+    assert (
+        device_namespace(device, local_rank) is cupy
+        and log == [used]
+        and "CUPY_TF32" not in os.environ
+    )
     monkeypatch.setenv("CUPY_TF32", "0")
     device_namespace(device, local_rank, tf32=True, gigabytes=1.5)
     assert log == [used, used, 3 << 29] and os.environ["CUPY_TF32"] == "1"
@@ -245,7 +293,9 @@ def test_a_rank_takes_its_gpu(monkeypatch, device, local_rank, used):
 
 
 def names_used_on_xp():
-    """Every dotted name that the package uses on `xp`, where it stands, and the keywords it is called with."""
+    """Every dotted name that the package uses on `xp`, where it stands, and the keywords it is
+    called with.
+    """
     used = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -256,11 +306,17 @@ def names_used_on_xp():
                 parts.append(inner.attr)
                 inner = inner.value
             is_xp = (isinstance(inner, ast.Name) and inner.id == "xp") or (
-                isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "namespace"
+                isinstance(inner, ast.Call)
+                and isinstance(inner.func, ast.Name)
+                and inner.func.id == "namespace"
             )
-            if is_xp and parts and parts not in (["__name__"], ["nccl", "cuda"]):  # cuda.nccl is a module
+            if (
+                is_xp and parts and parts not in (["__name__"], ["nccl", "cuda"])
+            ):  # cuda.nccl is a module
                 keywords = {keyword.arg for keyword in call.keywords} if call else set()
-                used.setdefault((".".join(reversed(parts)), f"{path.name}:{target.lineno}"), set()).update(keywords)
+                used.setdefault(
+                    (".".join(reversed(parts)), f"{path.name}:{target.lineno}"), set()
+                ).update(keywords)
     return used
 
 
@@ -269,7 +325,9 @@ def test_every_name_and_keyword_on_xp_is_one_of_cupy():
     assert len({name for name, _ in used}) > 30  # the walk sees them
     for (name, where), keywords in used.items():
         assert name in API, f"{where}: CuPy has no {name}"
-        assert API[name] is None or keywords <= set(API[name]), f"{where}: cupy.{name} has no {keywords - set(API[name])}"
+        assert API[name] is None or keywords <= set(API[name]), (
+            f"{where}: cupy.{name} has no {keywords - set(API[name])}"
+        )
 
 
 # --- bugs that NumPy lets through, planted ---
@@ -299,11 +357,13 @@ PLANTED = {
     "ufunc where": ("return xp.add(x * s, b, where=x == x),", "TypeError"),
     "reduction initial": ("x.sum(initial=0.0); return x * s + b,", "TypeError"),
     "reduction where": ("x.max(where=x == x); return x * s + b,", "TypeError"),
-    "einsum out": ("xp.einsum('nhwc->c', x, out=xp.zeros(x.shape[3])); return x * s + b,", "TypeError"),
+    "einsum out": ("xp.einsum('nhwc->c', x, out=xp.zeros(x.shape[3])); return x * s +"
+                   " b,", "TypeError"),
     "clip min": ("return xp.clip(x * s + b, min=-1e9),", "TypeError"),
     "errstate": ("xp.errstate(over='ignore'); return x * s + b,", "AttributeError"),
     "nditer": ("xp.nditer(x); return x * s + b,", "AttributeError"),
-    "noise on the device": ("return x * s + b + 0 * xp.random.standard_normal(x.shape),", "AttributeError"),
+    "noise on the device": ("return x * s + b + 0 *"
+                            " xp.random.standard_normal(x.shape),", "AttributeError"),
     "writing to an index twice": ("y = x * s + b; y[[0, 0]] = y[0]; return y,", "IndexError"),
     "an index outside": ("return (x * s + b)[list(range(len(x) + 1))][: len(x)],", "IndexError"),
     "device[:] = host": ("y = x * s + b; y[:] = np.zeros(y.shape); return y,", "ValueError"),
@@ -327,5 +387,7 @@ def test_a_planted_bug_fails_on_the_device(monkeypatch, bug):
 
 
 def test_the_stand_in_is_not_part_of_the_package():
-    assert not re.search(r"strict_device", "".join(path.read_text() for path in PACKAGE.rglob("*.py")))
+    assert not re.search(
+        r"strict_device", "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    )
     assert strict_device.xp.__name__.startswith("strict_device")

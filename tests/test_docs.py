@@ -16,7 +16,11 @@ from small_runs import SMALL, command, environment
 from test_floors import FLOOR_OF
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "layers").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "layers").glob("*.md")),
+]
 PAGES += [*sorted((ROOT / "docs" / "api").glob("*.md")), *sorted((ROOT / "tutorials").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PARSERS = {"train": "glowlite.commands.option_sources", "bench": "glowlite.bench.__main__"}
@@ -28,7 +32,9 @@ def name(path):
 
 def python_of(page, needs):
     return "\n\n".join(
-        body for language, rest, body in BLOCK.findall(page.read_text()) if (language, rest) == ("python", needs)
+        body
+        for language, rest, body in BLOCK.findall(page.read_text())
+        if (language, rest) == ("python", needs)
     )
 
 
@@ -42,7 +48,9 @@ def trained(tmp_path_factory):
 
 
 def runs(code, folder):
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -56,7 +64,8 @@ def test_the_python_of_a_page_runs(page, tmp_path, trained):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page, "torch")], ids=name)
 @pytest.mark.skipif(
-    any(importlib.util.find_spec(needed) is None for needed in ("torch", "normflows")), reason="needs pip install '.[bench]'"
+    any(importlib.util.find_spec(needed) is None for needed in ("torch", "normflows")),
+    reason="needs pip install '.[bench]'",
 )
 def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path):
     runs(python_of(page, "torch"), tmp_path)
@@ -67,10 +76,14 @@ def commands():
     up to a comment or the end of a span of code.
     """
     for page in PAGES:
-        for program, line in re.findall(r"python -m glowlite\.([a-z_.]*[a-z])\b((?:\\\n|[^\n`#&|;])*)", page.read_text()):
+        for program, line in re.findall(
+            r"python -m glowlite\.([a-z_.]*[a-z])\b((?:\\\n|[^\n`#&|;])*)", page.read_text()
+        ):
             if program != "interop":  # its files are those of tests/test_interop.py
                 yield pytest.param(
-                    program, line.replace("\\\n", " ").strip(" .,:)"), id=f"{name(page)}: {program}{line}"[:90]
+                    program,
+                    line.replace("\\\n", " ").strip(" .,:)"),
+                    id=f"{name(page)}: {program}{line}"[:90],
                 )
 
 
@@ -82,10 +95,17 @@ def test_the_commands_are_understood(program, line):
     if hasattr(module, "parse_arguments"):
         words = shlex.split(line)
         options = vars(module.parse_arguments(words))  # or exits
-        named = {word.partition("=")[0].removeprefix("--").removeprefix("no-") for word in words if word.startswith("--")}
+        named = {
+            word.partition("=")[0].removeprefix("--").removeprefix("no-")
+            for word in words
+            if word.startswith("--")
+        }
         assert {name.replace("-", "_") for name in named} <= set(options)
         if words and not words[0].startswith("-"):  # an argument has its place
-            assert any(words[0] == value or (isinstance(value, list) and words[0] in value) for value in options.values())
+            assert any(
+                words[0] == value or (isinstance(value, list) and words[0] in value)
+                for value in options.values()
+            )
     else:
         assert not line  # a program without options
 
@@ -120,7 +140,9 @@ def test_the_map_in_the_readme_has_a_row_for_every_floor():
     since it imports nothing of the rest.
     """
     text = (ROOT / "README.md").read_text().partition("## Map of the code")[2]
-    rows = [re.findall(r"`(\w+)[/.]", row) for row in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)]
+    rows = [
+        re.findall(r"`(\w+)[/.]", row) for row in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)
+    ]
     *named, last = [name for row in rows for name in row]
     assert last == "testing" and sorted([*named, last]) == sorted(FLOOR_OF)
     assert [FLOOR_OF[name] for name in named] == sorted(FLOOR_OF[name] for name in named)
@@ -136,7 +158,9 @@ def test_the_drawing_of_the_floors_shows_every_one(monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_that_are_named_are_there(page):
-    """By their whole place, below `glowlite/`, or beside another that is named: then by the name alone."""
+    """By their whole place, below `glowlite/`, or beside another that is named: then by the name
+    alone.
+    """
     text = BLOCK.sub("", page.read_text())
     for path in re.findall(r"`([a-z0-9_/]+\.py)`", text):
         found = [*ROOT.glob(path), *ROOT.glob(f"glowlite/{path}")]

@@ -19,7 +19,17 @@ from glowlite.drawing.plots import figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, titled
 from glowlite.errors import PictureError
 
-ODD_NAMES = ["$x_{$", "$\\frac{", "_hidden", "100%", "a\nb", "写真", os.fsdecode(b"fot\xf6s"), "\x1b[31m", "n" * 300]
+ODD_NAMES = [
+    "$x_{$",
+    "$\\frac{",
+    "_hidden",
+    "100%",
+    "a\nb",
+    "写真",
+    os.fsdecode(b"fot\xf6s"),
+    "\x1b[31m",
+    "n" * 300,
+]
 
 
 @pytest.fixture
@@ -44,7 +54,9 @@ def texts(monkeypatch):
 def test_a_name_from_outside_is_drawn_as_it_is(name, tmp_path, texts):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pictures.save_histograms(tmp_path / "h.png", {name: np.arange(5.0), "own": np.arange(3.0)}, 5)
+        pictures.save_histograms(
+            tmp_path / "h.png", {name: np.arange(5.0), "own": np.arange(3.0)}, 5
+        )
     assert f"{shortened(name)}: 2.00 bits/dim" in [text for text, _ in texts]
     assert not any(mathematics for _, mathematics in texts)
 
@@ -53,7 +65,11 @@ def test_titles_of_a_sheet_are_on_one_line_and_leave_room_for_it():
     sheet = np.zeros((20, 30, 3), np.uint8)
     assert titled(dict.fromkeys(ODD_NAMES, sheet)).shape[0] == 20 * len(ODD_NAMES)
     assert titled({"n" * 5000: sheet}).shape[1] < 1000
-    assert shortened("n" * 5000).startswith("nnn") and len(shortened("n" * 5000)) == 40 and "..." in shortened("n" * 5000)
+    assert (
+        shortened("n" * 5000).startswith("nnn")
+        and len(shortened("n" * 5000)) == 40
+        and "..." in shortened("n" * 5000)
+    )
 
 
 def test_a_matplotlibrc_changes_nothing(tmp_path):
@@ -64,7 +80,9 @@ def test_a_matplotlibrc_changes_nothing(tmp_path):
         "held_out_raw_bits_per_dim": None}
                for i in range(1, 5)]  # fmt: skip
     pictures.save_learning_curve(tmp_path / "plain.png", metrics, 5)
-    with matplotlib.rc_context({"text.usetex": True, "lines.linewidth": 9, "axes.facecolor": "red", "savefig.dpi": 300}):
+    with matplotlib.rc_context(
+        {"text.usetex": True, "lines.linewidth": 9, "axes.facecolor": "red", "savefig.dpi": 300}
+    ):
         pictures.save_learning_curve(tmp_path / "changed.png", metrics, 5)
         assert matplotlib.rcParams["text.usetex"] is True
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "changed.png").read_bytes()
@@ -112,16 +130,30 @@ def test_a_checkpoint_is_there_before_its_pictures_are_drawn(tmp_path, monkeypat
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("glowlite.drawing.observers.save_pictures", spy)
-    words = [*SMALL, "--data", "ramps.npz", "--out", "run", "--picture-every", "2", "--checkpoint-every", "2"]
+    words = [
+        *SMALL,
+        "--data",
+        "ramps.npz",
+        "--out",
+        "run",
+        "--picture-every",
+        "2",
+        "--checkpoint-every",
+        "2",
+    ]
     monkeypatch.setattr("sys.argv", ["train", *words])
     assert train.main() == 0
     assert [names[-1] for names in seen] == [f"step-{step:08d}.safetensors" for step in (2, 4, 6)]
 
 
-@pytest.mark.parametrize("shape", [(16, 16, 3), (1024, 8, 1), (8, 1024, 1), (4096, 1, 1), (1, 4096, 3), (256, 256, 3)])
+@pytest.mark.parametrize(
+    "shape", [(16, 16, 3), (1024, 8, 1), (8, 1024, 1), (4096, 1, 1), (1, 4096, 3), (256, 256, 3)]
+)
 def test_a_sheet_of_samples_is_of_bounded_size(shape, tmp_path):
     grid = np.zeros((64, *shape), np.uint8)
-    pictures.save_sample_grids(tmp_path / "s.png", {"T = 0.5": grid, "T = 0.7": grid, "T = 0.9": grid})
+    pictures.save_sample_grids(
+        tmp_path / "s.png", {"T = 0.5": grid, "T = 0.7": grid, "T = 0.9": grid}
+    )
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.width <= 1900 and sheet.height <= 2000
     columns = columns_of(*grid.shape[:3])
@@ -188,7 +220,14 @@ def pictures_of(run):
 
 
 @pytest.mark.parametrize(
-    "where", [("data",), ("versions", "numpy"), ("options", "data"), ("options", MARKUP), ("versions", MARKUP)]
+    "where",
+    [
+        ("data",),
+        ("versions", "numpy"),
+        ("options", "data"),
+        ("options", MARKUP),
+        ("versions", MARKUP),
+    ],
 )
 def test_a_value_of_a_run_is_text_in_its_report(run, where):
     plain = parsed(run)
@@ -206,7 +245,11 @@ def test_a_value_of_a_run_is_text_in_its_report(run, where):
 
 
 def test_the_policy_of_a_report_forbids_scripts_and_the_network(run):
-    (policy,) = [a["content"] for tag, a in parsed(run).tags if a.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        a["content"]
+        for tag, a in parsed(run).tags
+        if a.get("http-equiv") == "Content-Security-Policy"
+    ]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:" and set(rules) == {
         "default-src", "img-src", "style-src"
@@ -215,7 +258,10 @@ def test_the_policy_of_a_report_forbids_scripts_and_the_network(run):
 
     text = page(run)
     style = text[text.index("<style>") + 7 : text.index("</style>")]
-    assert rules["style-src"] == f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+    assert (
+        rules["style-src"]
+        == f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+    )
 
 
 def test_a_report_takes_regular_png_files_of_the_run_alone(run, tmp_path):

@@ -42,7 +42,9 @@ def check_uncorrelated(vectors: dict[str, np.ndarray]) -> None:
     for one, other in pairs:
         count = min(vectors[one].size, vectors[other].size)
         r = np.corrcoef(vectors[one].ravel()[:count], vectors[other].ravel()[:count])[0, 1]
-        assert abs(r) < largest_correlation(count, len(pairs)), f"{one} and {other}: r = {r:.3f} over {count} draws"
+        assert abs(r) < largest_correlation(count, len(pairs)), (
+            f"{one} and {other}: r = {r:.3f} over {count} draws"
+        )
 
 
 def check_differ(rows: np.ndarray) -> None:
@@ -66,7 +68,9 @@ def black(count):
 
 
 def spy_on_noise(module, monkeypatch, name="dequantize"):
-    """The noise that a module gives to `dequantize`, or to a function of another name, from now on."""
+    """The noise that a module gives to `dequantize`, or to a function of another name,
+    from now on.
+    """
     seen, real = [], getattr(module, name)
 
     def dequantize(pictures, n_bits, noise, *rest):
@@ -86,7 +90,9 @@ def grey_model():
 
 def training_noise(seed, steps=4):
     """Of `steps` steps, two an epoch: (steps, MANY, 4, 4, 1)."""
-    return np.stack([batch.noise for batch in batches(black(2 * MANY), MANY, 0, steps, seed, "float64")])
+    return np.stack(
+        [batch.noise for batch in batches(black(2 * MANY), MANY, 0, steps, seed, "float64")]
+    )
 
 
 def evaluation_noise(seed, draws, monkeypatch):
@@ -108,8 +114,14 @@ def directions_noise(seed, monkeypatch):
 def test_noise_is_new_for_every_purpose_seed_epoch_step_draw_and_sample(monkeypatch):
     vectors = {}
     for seed in SEEDS:
-        vectors |= {f"training, seed {seed}, step {i}": noise for i, noise in enumerate(training_noise(seed))}
-        vectors |= {f"draw {i}, seed {seed}": noise for i, noise in enumerate(evaluation_noise(seed, 2, monkeypatch))}
+        vectors |= {
+            f"training, seed {seed}, step {i}": noise
+            for i, noise in enumerate(training_noise(seed))
+        }
+        vectors |= {
+            f"draw {i}, seed {seed}": noise
+            for i, noise in enumerate(evaluation_noise(seed, 2, monkeypatch))
+        }
         vectors[f"directions, seed {seed}"] = directions_noise(seed, monkeypatch)
     check_differ(np.concatenate(list(vectors.values())))
     check_uncorrelated(vectors)
@@ -129,7 +141,11 @@ def test_the_noise_of_pictures_is_new(monkeypatch, tmp_path):
 
 def test_images_that_are_equal_are_scored_with_noise_of_their_own():
     model = grey_model()
-    one = {(seed, draws): scores(model, black(MANY), 5, 64, seed, draws=draws) for seed in SEEDS for draws in (1, 2)}
+    one = {
+        (seed, draws): scores(model, black(MANY), 5, 64, seed, draws=draws)
+        for seed in SEEDS
+        for draws in (1, 2)
+    }
     for found in one.values():
         assert len(np.unique(found)) == MANY
     assert not np.isclose(one[0, 1], one[0, 2], rtol=1e-9).any()  # the second draw is another one
@@ -138,11 +154,17 @@ def test_images_that_are_equal_are_scored_with_noise_of_their_own():
 
 def test_every_epoch_and_seed_has_an_order_of_its_own():
     numbers = np.arange(600)
-    pictures = ArrayImages(np.stack([numbers // 256, numbers % 256], axis=1).astype(np.uint8)[:, None, :, None])
+    pictures = ArrayImages(
+        np.stack([numbers // 256, numbers % 256], axis=1).astype(np.uint8)[:, None, :, None]
+    )
     orders = {}
     for seed in SEEDS:
-        read = np.concatenate([batch.images for batch in batches(pictures, 100, 0, 18, seed, "float64")])
-        for epoch, order in enumerate(np.split(read[:, 0, 0, 0].astype(int) * 256 + read[:, 0, 1, 0], 3)):
+        read = np.concatenate(
+            [batch.images for batch in batches(pictures, 100, 0, 18, seed, "float64")]
+        )
+        for epoch, order in enumerate(
+            np.split(read[:, 0, 0, 0].astype(int) * 256 + read[:, 0, 1, 0], 3)
+        ):
             assert sorted(order) == numbers.tolist()
             orders[f"seed {seed}, epoch {epoch}"] = order
     orders["as they lie"] = numbers
@@ -161,7 +183,10 @@ def augmented(seed, preparation=None, **augmentation):
     if preparation is not None:
         pictures = Prepared(ArrayPictures(pictures, "places"), preparation)
     changes = Augmentation(**augmentation)
-    return [batch.images.astype(int) for batch in batches(pictures, PART, 0, 4, seed, "float32", changes)]
+    return [
+        batch.images.astype(int)
+        for batch in batches(pictures, PART, 0, 4, seed, "float32", changes)
+    ]
 
 
 def test_flips_shifts_and_crops_are_new_and_depend_on_nothing_else():
@@ -182,7 +207,9 @@ def test_flips_shifts_and_crops_are_new_and_depend_on_nothing_else():
             assert np.array_equal(both[step][:, middle, middle, 1], columns)
             named = {"flip": flips, "down": down, "right": right, "top": cropped[step][:, 0, 0, 0]}
             named["left"] = cropped[step][:, 0, 0, 1]
-            vectors |= {f"{name}, seed {seed}, step {step}": vector for name, vector in named.items()}
+            vectors |= {
+                f"{name}, seed {seed}, step {step}": vector for name, vector in named.items()
+            }
     for name, vector in vectors.items():
         values = {"flip": 2, "down": 15, "right": 15, "top": 13, "left": 13}[name.partition(",")[0]]
         # of 400 draws, one of 15 is missed with probability 1e-12
@@ -196,7 +223,10 @@ def test_ranks_draw_what_one_process_would(size):
     whole = list(batches(ArrayImages(images(16)), 8, 0, 4, 3, "float64", changes))
     for i, batch in enumerate(whole):
         shares = [slice(8 * rank // size, 8 * (rank + 1) // size) for rank in range(size)]
-        parts = [list(batches(ArrayImages(images(16)), 8, 0, 4, 3, "float64", changes, share))[i] for share in shares]
+        parts = [
+            list(batches(ArrayImages(images(16)), 8, 0, 4, 3, "float64", changes, share))[i]
+            for share in shares
+        ]
         assert np.array_equal(np.concatenate([part.images for part in parts]), batch.images)
         assert np.array_equal(np.concatenate([part.noise for part in parts]), batch.noise)
         check_differ(batch.noise)
@@ -215,7 +245,9 @@ def test_samples_are_new_at_every_level_and_seed_and_the_temperature_is_that_of_
             check_differ(z.round(9))
             # N(0, 1): the standard errors of mean and variance are sqrt(1 / n) and sqrt(2 / n)
             limit = -NormalDist().inv_cdf(BY_CHANCE)
-            assert abs(z.mean()) < limit * np.sqrt(1 / z.size) and abs(z.var() - 1) < limit * np.sqrt(2 / z.size)
+            assert abs(z.mean()) < limit * np.sqrt(1 / z.size) and abs(
+                z.var() - 1
+            ) < limit * np.sqrt(2 / z.size)
     check_uncorrelated(vectors)
     frozen = model.sample(2, 0.0, 0)
     assert np.array_equal(frozen[0], frozen[1]) and np.array_equal(frozen, model.sample(2, 0.0, 1))
@@ -246,4 +278,6 @@ def test_the_images_held_out_are_not_those_that_an_evaluation_takes():
     limit = -NormalDist().inv_cdf(BY_CHANCE)
     assert abs(len(held_out & evaluated) - 20) < limit * np.sqrt(200 * 0.1 * 0.9 * (1800 / 1999))
     for chosen in (held_out, evaluated):
-        assert len(chosen) == 200 and abs(np.mean(list(chosen)) - 1000) < limit * 2000 / np.sqrt(12 * 200)
+        assert len(chosen) == 200 and abs(np.mean(list(chosen)) - 1000) < limit * 2000 / np.sqrt(
+            12 * 200
+        )

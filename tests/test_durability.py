@@ -14,7 +14,9 @@ from test_run_place import SMALL, draw_nothing
 from glowlite.commands.train import main
 from glowlite.files.storage import write_text
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="paths of descriptors as Linux has them")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="paths of descriptors as Linux has them"
+)
 STEPS = (2, 4, 6, 8)
 
 
@@ -37,7 +39,9 @@ def events(tmp_path, monkeypatch):
         monkeypatch.setattr(os, function, recording)
 
     def short(path):
-        return os.path.relpath(os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path), tmp_path)
+        return os.path.relpath(
+            os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path), tmp_path
+        )
 
     sizes = {}
 
@@ -48,7 +52,9 @@ def events(tmp_path, monkeypatch):
 
     def replaced(old, new):
         if "checkpoints" in str(new):
-            assert sizes.get("run/metrics.jsonl") == os.path.getsize("run/metrics.jsonl"), "written after the flush"
+            assert sizes.get("run/metrics.jsonl") == os.path.getsize("run/metrics.jsonl"), (
+                "written after the flush"
+            )
         return "replace", short(old), short(new)
 
     record("fsync", flushed)
@@ -65,9 +71,13 @@ def check_replacements(events):
     for i, event in enumerate(events):
         if event[0] == "replace":
             _, temporary, place = event
-            was_flushed = ("flush", temporary) in events[:i] or any(e[0] == "link" and e[2] == temporary for e in events[:i])
+            was_flushed = ("flush", temporary) in events[:i] or any(
+                e[0] == "link" and e[2] == temporary for e in events[:i]
+            )
             assert was_flushed, f"{place} took its place before its content was on the disk"
-            assert events[i + 1] == ("flush", os.path.dirname(place) or "."), f"{place}: its name is not on the disk"
+            assert events[i + 1] == ("flush", os.path.dirname(place) or "."), (
+                f"{place}: its name is not on the disk"
+            )
 
 
 def test_a_text_is_on_the_disk_before_it_takes_its_place(events):
@@ -76,21 +86,44 @@ def test_a_text_is_on_the_disk_before_it_takes_its_place(events):
     check_replacements(events)
 
 
-def test_what_a_checkpoint_stands_for_is_on_the_disk_before_and_what_it_replaces_goes_after(events, monkeypatch):
+def test_what_a_checkpoint_stands_for_is_on_the_disk_before_and_what_it_replaces_goes_after(
+    events, monkeypatch
+):
     draw_nothing(monkeypatch)
     np.savez("ramps.npz", images=images(20))
-    assert main(["--data", "ramps.npz", *SMALL, "--steps", str(STEPS[-1]), "--out", "run", "--keep", "1"]) == 0
+    assert (
+        main(
+            [
+                "--data",
+                "ramps.npz",
+                *SMALL,
+                "--steps",
+                str(STEPS[-1]),
+                "--out",
+                "run",
+                "--keep",
+                "1",
+            ]
+        )
+        == 0
+    )
     check_replacements(events)
     # the folder has its name before what is in it
     assert events.index(("flush", ".")) < events.index(("flush", "run"))
 
     saved = [i for i, e in enumerate(events) if e[0] == "replace" and "checkpoints" in e[2]]
-    assert [events[i][2] for i in saved] == [f"run/checkpoints/step-{step:08d}.safetensors" for step in STEPS]
+    assert [events[i][2] for i in saved] == [
+        f"run/checkpoints/step-{step:08d}.safetensors" for step in STEPS
+    ]
     for start, stop in zip([0, *saved], saved, strict=False):  # its metrics before it
         for name in ("metrics.jsonl", "timing.jsonl"):
-            assert ("flush", f"run/{name}") in events[start:stop], f"{name} of a checkpoint is not on the disk before it"
+            assert ("flush", f"run/{name}") in events[start:stop], (
+                f"{name} of a checkpoint is not on the disk before it"
+            )
     for older, newer in pairwise(saved):  # the older one after it
-        assert events.index(("remove", events[older][2])) > newer + 1, "a checkpoint is removed before the next is there"
+        assert events.index(("remove", events[older][2])) > newer + 1, (
+            "a checkpoint is removed before the next is there"
+        )
     assert events.index(("replace", *_replacement_of(events, "run/config.json"))) < saved[0]
     for i, event in enumerate(events):
         if event[0] == "link":  # best.safetensors is a name for a checkpoint that has its own

@@ -22,24 +22,47 @@ def edit(*words):
 def test_a_strip_of_the_pretrained_faces(tmp_path, capsys):
     out = tmp_path / "e.png"
     edit(3, 17, "--attribute", "smiling", "--alpha", "-1..1", "--steps", 5, "--out", out)
-    assert "smiling of 3, 17 at alpha -1, -0.5, 0, 0.5, 1, by pretrained faces" in capsys.readouterr().out
+    assert (
+        "smiling of 3, 17 at alpha -1, -0.5, 0, 0.5, 1, by pretrained faces"
+        in capsys.readouterr().out
+    )
     sheet = np.asarray(Image.open(out))
     scale = sheet.shape[1] // (5 * 17 + 1)
     small = sheet[::scale, ::scale]
     assert small.shape == (2 * 17 + 1, 5 * 17 + 1, 3)
-    cells = [[small[17 * i + 1 : 17 * i + 17, 17 * j + 1 : 17 * j + 17] for j in range(5)] for i in range(2)]
+    cells = [
+        [small[17 * i + 1 : 17 * i + 17, 17 * j + 1 : 17 * j + 17] for j in range(5)]
+        for i in range(2)
+    ]
     held_out = load("faces").held_out
     for row, number in zip(cells, (3, 17), strict=True):
-        assert np.array_equal(quantize(row[2], 5), quantize(held_out.read(np.array([number]))[0], 5))  # alpha 0
+        # alpha 0
+        assert np.array_equal(
+            quantize(row[2], 5), quantize(held_out.read(np.array([number]))[0], 5)
+        )
         assert not np.array_equal(row[0], row[4])
 
 
 def test_several_attributes_and_a_picture_of_one_s_own(tmp_path, capsys):
     Image.fromarray(np.full((40, 30, 3), 128, np.uint8)).save(tmp_path / "me.png")
     out = tmp_path / "e.png"
-    edit(tmp_path / "me.png", "--attribute", "glasses,hat", "--attribute", "smiling", "--alpha", "1", "--out", out)
+    edit(
+        tmp_path / "me.png",
+        "--attribute",
+        "glasses,hat",
+        "--attribute",
+        "smiling",
+        "--alpha",
+        "1",
+        "--out",
+        out,
+    )
     printed = capsys.readouterr()
-    assert "glasses, hat, smiling" in printed.out and "at alpha 0, 1" in printed.out and "me.png" in printed.err
+    assert (
+        "glasses, hat, smiling" in printed.out
+        and "at alpha 0, 1" in printed.out
+        and "me.png" in printed.err
+    )
     assert Image.open(out).size[0] > 2 * 16
 
 
@@ -63,16 +86,37 @@ def test_the_directions_that_come_with_the_faces_are_of_these_weights():
 def test_directions_stay_with_the_run_until_its_weights_change(tmp_path):
     run = tmp_path / "run"
     for steps, said in ((6, ""), (6, ""), (8, "directions of other weights; taken again")):
-        words = ["--steps", str(steps), "--out", run.name, "--resume"] if run.exists() else [*SMALL, "--out", run.name]
+        words = (
+            ["--steps", str(steps), "--out", run.name, "--resume"]
+            if run.exists()
+            else [*SMALL, "--out", run.name]
+        )
         done = command(tmp_path, *words)
         assert done.returncode == 0, done.stderr
-        done = command(tmp_path, run.name, "0", "--attribute", "hat", "--out", "e.png", program="edit")
+        done = command(
+            tmp_path, run.name, "0", "--attribute", "hat", "--out", "e.png", program="edit"
+        )
         assert done.returncode == 0 and said in done.stderr, done.stderr
         assert (run / DIRECTIONS_NAME).is_file()
         before = (run / DIRECTIONS_NAME).stat().st_mtime_ns
     (run / DIRECTIONS_NAME).write_bytes(b"damaged")
-    done = command(tmp_path, run.name, "0", "--attribute", "hat", "--method", "mean", "--out", "e.png", program="edit")
-    assert done.returncode == 0 and "taken again" in done.stderr and (run / DIRECTIONS_NAME).stat().st_mtime_ns != before
+    done = command(
+        tmp_path,
+        run.name,
+        "0",
+        "--attribute",
+        "hat",
+        "--method",
+        "mean",
+        "--out",
+        "e.png",
+        program="edit",
+    )
+    assert (
+        done.returncode == 0
+        and "taken again" in done.stderr
+        and (run / DIRECTIONS_NAME).stat().st_mtime_ns != before
+    )
 
 
 def test_data_without_attributes_are_refused(tmp_path):
@@ -108,7 +152,11 @@ def test_an_alpha_that_is_none_is_refused(alpha, capsys):
 
 
 def test_alphas():
-    assert alpha_range("-1..1") == (-1.0, 1.0) and alpha_range("0.5") == (0.5,) and alpha_range("-2") == (-2.0,)
+    assert (
+        alpha_range("-1..1") == (-1.0, 1.0)
+        and alpha_range("0.5") == (0.5,)
+        and alpha_range("-2") == (-2.0,)
+    )
 
 
 def test_a_damaged_file_of_directions_is_refused(tmp_path):

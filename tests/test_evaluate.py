@@ -24,7 +24,9 @@ def home(tmp_path_factory):
     np.savez(home / "ramps.npz", images=images(60))
     np.savez(home / "others.npz", images=images(30, seed=5))
     np.savez(home / "larger.npz", images=images(30, h=12, w=16))
-    done = command(home, "--data", "ramps.npz", *SMALL, "--average", "0.5", "--out", "run", "--tensorboard")
+    done = command(
+        home, "--data", "ramps.npz", *SMALL, "--average", "0.5", "--out", "run", "--tensorboard"
+    )
     assert done.returncode == 0, done.stderr
     Glow.load(home / "run").save(home / "model.safetensors", n_bits=5)
     return home
@@ -55,19 +57,26 @@ def test_raw_weights_more_draws_other_data_and_the_training_set(home):
     averaged = figure(command(home, "run", program="evaluate").stdout)[0]
     raw = command(home, "run", "--weights", "raw", program="evaluate").stdout
     last = json.loads((home / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert figure(raw)[0] == pytest.approx(last["held_out_raw_bits_per_dim"], abs=1e-4) and "raw weights" in raw
+    assert (
+        figure(raw)[0] == pytest.approx(last["held_out_raw_bits_per_dim"], abs=1e-4)
+        and "raw weights" in raw
+    )
     tighter = command(home, "run", "--dequantisation-samples", "16", program="evaluate").stdout
     assert figure(tighter)[0] < averaged and "16 draws" in tighter
     others = command(home, "run", "--data", "others.npz", program="evaluate").stdout
     assert others.startswith("others: ") and "3 held-out images" in others
-    prepared = command(home, "run", "--data", "larger.npz", "--resize", "8", "--crop", "8", program="evaluate")
+    prepared = command(
+        home, "run", "--data", "larger.npz", "--resize", "8", "--crop", "8", program="evaluate"
+    )
     assert prepared.returncode == 0, prepared.stderr
     assert "54 training images" in command(home, "run", "--train-set", program="evaluate").stdout
     alone = command(home, "run/checkpoints/step-00000006.safetensors", program="evaluate").stdout
     assert figure(alone)[0] == averaged
     best = command(home, "run", "--checkpoint", "best", program="evaluate").stdout
     lines = [json.loads(line) for line in (home / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert figure(best)[0] == pytest.approx(min(line["held_out_bits_per_dim"] for line in lines), abs=1e-4)
+    assert figure(best)[0] == pytest.approx(
+        min(line["held_out_bits_per_dim"] for line in lines), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +130,10 @@ def test_the_report_is_one_page_with_everything_inside(home):
     words = " ".join(page.text)
     last = json.loads((home / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     figures = f"{last['held_out_bits_per_dim']:.4f}", "ramps.npz"
-    assert all(said in words for said in ("Learning curve", "Samples", "Latents", "Reconstruction", *figures))
+    assert all(
+        said in words
+        for said in ("Learning curve", "Samples", "Latents", "Reconstruction", *figures)
+    )
 
 
 def test_names_in_a_report_are_escaped(home, tmp_path):
@@ -129,12 +141,16 @@ def test_names_in_a_report_are_escaped(home, tmp_path):
     run.mkdir()
     for name in ("metrics.jsonl", "timing.jsonl"):
         (run / name).write_bytes((home / "run" / name).read_bytes())
-    (run / "config.json").write_text((home / "run" / "config.json").read_text().replace("ramps.npz", "<script>"))
+    (run / "config.json").write_text(
+        (home / "run" / "config.json").read_text().replace("ramps.npz", "<script>")
+    )
     text = page(run)
     assert "&lt;b&gt;&amp;run" in text and "&lt;script&gt;" in text and "<script" not in text
 
 
-@pytest.mark.parametrize(("run", "said"), [("nowhere", "no config.json here"), (".", "no config.json here")])
+@pytest.mark.parametrize(
+    ("run", "said"), [("nowhere", "no config.json here"), (".", "no config.json here")]
+)
 def test_a_report_of_nothing_is_one_line(home, run, said):
     done = command(home, run, program="report")
     assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
@@ -155,13 +171,21 @@ def test_tensorboard_has_every_number(home):
 
 def test_a_missing_tensorboard_is_said_before_anything_is_replaced(home):
     code = (
-        "import sys; sys.modules['tensorboardX'] = None; from glowlite.commands.program import run;"
-        "from glowlite.train import main; run(main, 'train')"
+        "import sys; sys.modules['tensorboardX'] = None; from glowlite.commands.program import"
+        " run;from glowlite.train import main; run(main, 'train')"
     )
     before = (home / "run" / "metrics.jsonl").read_bytes()
     arguments = ["--data", "ramps.npz", *SMALL, "--out", "run", "--overwrite", "--tensorboard"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=home, env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", code, *arguments],
+        cwd=home,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 2 and "[tensorboard]" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (
+        done.returncode == 2
+        and "[tensorboard]" in done.stderr
+        and len(done.stderr.splitlines()) == 1
+    )
     assert (home / "run" / "metrics.jsonl").read_bytes() == before

@@ -1,4 +1,6 @@
-"""What is fast equals what is plain: the law of every fast form, on a host and on the stand-in for a GPU."""
+"""What is fast equals what is plain: the law of every fast form, on a host and on the stand-in for
+a GPU.
+"""
 
 import re
 from pathlib import Path
@@ -33,11 +35,14 @@ from glowlite.objective import loss_gradients
 PACKAGE = Path(__file__).parent.parent / "glowlite"
 SEEDS = st.integers(0, 2**16)
 LIBRARIES = {"host": np, "device": strict_device.xp}
-TOLERANCE = 1e-10  # of the largest entry, in float64: sums in another order, and factors multiplied in another
+# of the largest entry, in float64: sums in another order, and factors multiplied in another
+TOLERANCE = 1e-10
 
 
 def results(layer, x, seed):
-    """Everything that a layer or a network gives at x, and the gradients that it adds to ones, on the host."""
+    """Everything that a layer or a network gives at x, and the gradients that it adds to ones, on
+    the host.
+    """
     xp, rng = np if isinstance(x, np.ndarray) else strict_device.xp, np.random.default_rng(seed)
 
     def like(a):
@@ -94,9 +99,14 @@ def test_the_fast_form_of_a_layer_equals_the_plain_one(name, library):
 @pytest.mark.parametrize("permutation", ["conv1x1", "lu", "shuffle"])
 @pytest.mark.parametrize("options", [{}, {"actnorm": "paper"}, {"coupling": "additive"}])
 def test_the_fast_form_of_a_level_equals_its_plain_steps(options, permutation, library):
-    """Tiles of one image with blocks of few pixels on a host; steps that share their small matrices on a GPU."""
+    """Tiles of one image with blocks of few pixels on a host.
+
+    Steps that share their small matrices on a GPU.
+    """
     rng, xp = np.random.default_rng(3), LIBRARIES[library]
-    steps = {f"step{k}": step((3, 4, 4, 6), rng, permutation=permutation, **options) for k in range(2)}
+    steps = {
+        f"step{k}": step((3, 4, 4, 6), rng, permutation=permutation, **options) for k in range(2)
+    }
     plain = UniformChain(steps)
     hold_equal(plain, fast_form(plain, xp), xp.asarray(rng.standard_normal((3, 4, 4, 6))), 5)
 
@@ -105,7 +115,9 @@ def test_the_fast_form_of_a_level_equals_its_plain_steps(options, permutation, l
 @pytest.mark.parametrize("permutation", ["conv1x1", "lu"])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_steps_that_do_not_lie_side_by_side_are_as_one_by_one(library, permutation, between):
-    """Steps of a level share their matrices where their parameters lie at equal distances, and only there."""
+    """Steps of a level share their matrices where their parameters lie at equal distances, and only
+    there.
+    """
     rng, xp = np.random.default_rng(3), LIBRARIES[library]
 
     def a_step(width=8):
@@ -118,7 +130,9 @@ def test_steps_that_do_not_lie_side_by_side_are_as_one_by_one(library, permutati
         "a step of its own store": a_step,
     }
     middle = makers[between]()
-    plain = UniformChain({"step0": a_step(), "step1": a_step(), "middle": middle, "step2": a_step()})
+    plain = UniformChain(
+        {"step0": a_step(), "step1": a_step(), "middle": middle, "step2": a_step()}
+    )
     for p in parameters_of(plain).values():
         p.value[...] += 0.05 * rng.standard_normal(p.value.shape)
     fast = fast_form(plain, xp)
@@ -163,7 +177,9 @@ def test_a_plain_model_has_no_fast_form_and_gives_the_same(name, library):
         arrays = [*latents, logdet, *rebuilt, model.store.grad, model.sample(3)]
         found.append([a.get() if hasattr(a, "get") else a for a in arrays])
     for expected, got in zip(*found, strict=True):
-        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * max(1.0, np.abs(expected).max()))
+        np.testing.assert_allclose(
+            got, expected, rtol=0, atol=1e-10 * max(1.0, np.abs(expected).max())
+        )
 
 
 def parts(model):
@@ -202,7 +218,9 @@ def test_a_subclass_is_never_replaced(library):
         store = ParameterStore(own, "float64", xp)
         assert accelerate(own, Workers(1), store) is own
     net = CouplingNetwork(2, 4, 8, rng)
-    plain = UniformChain([FlowStep(OwnActNorm(4), Invertible1x1Conv(4, rng), AffineCoupling(4, net))])
+    plain = UniformChain(
+        [FlowStep(OwnActNorm(4), Invertible1x1Conv(4, rng), AffineCoupling(4, net))]
+    )
     x = rng.standard_normal((2, 4, 4, 4))
     expected = plain.forward(x)[0]
     fast = fast_form(plain, xp)
@@ -230,7 +248,9 @@ def counting(kind, name, counted):
 
 
 def test_a_training_pass_runs_what_is_read(monkeypatch):
-    """On a CPU, with fast forms: `forward` and `backward` of the layers' own files run, on every tile of every step."""
+    """On a CPU, with fast forms: `forward` and `backward` of the layers' own files run, on every
+    tile of every step.
+    """
     model, counted = made(plain=False, scale="bounded"), {}
     for kind in (ActNorm, Invertible1x1Conv, AffineCoupling):
         for name in ("forward", "backward"):
@@ -240,7 +260,10 @@ def test_a_training_pass_runs_what_is_read(monkeypatch):
     model.backward(latents, *loss_gradients(latents, 6), cache)
     tiles = [len(model.workers.tiles(6, pixels, 8 if pixels == 16 else 48)) for pixels in (16, 4)]
     for kind in ("ActNorm", "Invertible1x1Conv", "AffineCoupling"):
-        for name in ("forward", "backward"):  # the last step of a level keeps what a backward needs, by another method
+        for name in (
+            "forward",
+            "backward",
+        ):  # the last step of a level keeps what a backward needs, by another method
             steps = 1 if (kind, name) == ("AffineCoupling", "forward") else 2
             assert counted[kind, name] >= steps * sum(tiles), (kind, name)
 
@@ -267,7 +290,11 @@ LAYERS_OF_THE_HOUSE = ("bijectors", "conditioners", "objective.py")
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_the_files_of_layers_are_plain(what):
-    files = [path for name in LAYERS_OF_THE_HOUSE for path in [PACKAGE / name, *(PACKAGE / name).rglob("*.py")]]
+    files = [
+        path
+        for name in LAYERS_OF_THE_HOUSE
+        for path in [PACKAGE / name, *(PACKAGE / name).rglob("*.py")]
+    ]
     files = [path for path in files if path.is_file()]
     assert len(files) > 15
     found = [

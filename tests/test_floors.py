@@ -1,4 +1,6 @@
-"""Imports go strictly down: the floors of the library, its two optional libraries, and the time an import takes."""
+"""Imports go strictly down: the floors of the library, its two optional libraries, and the time an
+import takes.
+"""
 
 import ast
 import os
@@ -12,8 +14,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "glowlite"
 
-# One row a floor, from the ground up: a folder of glowlite/, or a file that stands beside them. A module imports from its
-# own folder, or from a floor below: what stands side by side does not know of each other.
+# One row a floor, from the ground up: a folder of glowlite/, or a file that stands beside them. A
+# module imports from its own folder, or from a floor below: what stands side by side does not know
+# of each other.
 FLOORS = (
     ("errors", "terminal", "testing"),
     ("arrays",),
@@ -28,7 +31,11 @@ FLOORS = (
     ("commands", "bench", "interop"),
 )
 FLOOR_OF = {name: number for number, row in enumerate(FLOORS) for name in row}
-TOP = len(FLOORS)  # of what is typed, `glowlite/train.py` and the like, and of the package, which collects public names
+TOP = len(
+    FLOORS
+    # of what is typed, `glowlite/train.py` and the like, and of the package, which collects public
+    # names
+)
 ONLY_IN = {"cupy": "arrays/backend.py", "mpi4py": "distributed/mpi.py"}
 LONGEST_CHAIN = 12  # modules, each of which imports the next; a door is not counted
 IMPORT_SECONDS = 0.4
@@ -44,39 +51,54 @@ def modules() -> dict[str, Path]:
 
 
 def imports(tree: ast.AST, package: str = "") -> set[str]:
-    """The dotted names that the code imports, at its top or inside a function; `from a import b` gives a and a.b.
+    """The dotted names that the code imports, at its top or inside a function.
 
-    `package`: the one that relative imports start from. `importlib.import_module("a")` and `__import__("a")` count, too.
+    `from a import b` gives a and a.b. `package`: the one that relative imports start from.
+    `importlib.import_module("a")` and `__import__("a")` count, too.
     """
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            parents = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             base = ".".join([*parents, *([node.module] if node.module else [])])
             names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            called = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else getattr(node.func, "id", "")
+            )
             if called in ("import_module", "__import__"):
                 names.add(str(node.args[0].value))
     return names
 
 
-def imports_of(name: str, path: Path, seen: Callable[[ast.AST], ast.AST] = lambda tree: tree) -> set[str]:
-    """The names that a module imports. `seen`: what of its code to look at, for a start all of it."""
+def imports_of(
+    name: str, path: Path, seen: Callable[[ast.AST], ast.AST] = lambda tree: tree
+) -> set[str]:
+    """The names that a module imports.
+
+    `seen`: what of its code to look at, for a start all of it.
+    """
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     return imports(seen(ast.parse(path.read_text(), str(path))), package)
 
 
 def room(name: str) -> str:
-    """The folder of a module of glowlite, or itself if it stands beside the folders; "" for what is typed.
+    """The folder of a module of glowlite, or itself if it stands beside the folders.
 
-    That is the package itself, which collects public names, every `__main__`, and the doors: `glowlite/train.py` and so on.
+    "" for what is typed. That is the package itself, which collects public names, every `__main__`,
+    and the doors: `glowlite/train.py` and so on.
     """
     parts = name.split(".")
     is_door = (
-        len(parts) == 2 and (PACKAGE / f"{parts[1]}.py").exists() and (PACKAGE / "commands" / f"{parts[1]}.py").exists()
+        len(parts) == 2
+        and (PACKAGE / f"{parts[1]}.py").exists()
+        and (PACKAGE / "commands" / f"{parts[1]}.py").exists()
     )
     if len(parts) == 1 or parts[-1] == "__main__" or is_door:
         return ""
@@ -87,7 +109,9 @@ def floor(name: str) -> int:
     """The floor of a module."""
     if room(name) == "":
         return TOP
-    assert room(name) in FLOOR_OF, f"{name} has no floor yet: add its folder to FLOORS, as low as its imports allow"
+    assert room(name) in FLOOR_OF, (
+        f"{name} has no floor yet: add its folder to FLOORS, as low as its imports allow"
+    )
     return FLOOR_OF[room(name)]
 
 
@@ -112,11 +136,18 @@ class WithoutTypes(ast.NodeTransformer):
     """Takes out what stands under `if TYPE_CHECKING:`, which is never run."""
 
     def visit_If(self, node: ast.If) -> ast.AST:
-        return ast.Pass() if ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse else self.generic_visit(node)
+        return (
+            ast.Pass()
+            if ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
+            else self.generic_visit(node)
+        )
 
 
 def graph() -> dict[str, set[str]]:
-    """What each module imports when it runs; the package itself, which every import of a part of it runs, is left out."""
+    """What each module imports when it runs.
+
+    The package itself, which every import of a part of it runs, is left out.
+    """
     return {
         name: imports_of(name, path, WithoutTypes().visit) & set(MODULES) - {name, "glowlite"}
         for name, path in MODULES.items()
@@ -124,7 +155,10 @@ def graph() -> dict[str, set[str]]:
 
 
 def in_order(needs: dict[str, set[str]]) -> list[str]:
-    """The names, each after those that it needs; an AssertionError shows those that need each other."""
+    """The names, each after those that it needs.
+
+    An AssertionError shows those that need each other.
+    """
     order: list[str] = []
     while len(order) < len(needs):
         ready = sorted(name for name in needs if name not in order and needs[name] <= set(order))
@@ -149,7 +183,10 @@ def test_no_chain_of_imports_is_long():
     longest: dict[str, list[str]] = {}
     needs = graph()
     for name in in_order(needs):
-        longest[name] = [name, *max((longest[target] for target in needs[name]), key=len, default=[])]
+        longest[name] = [
+            name,
+            *max((longest[target] for target in needs[name]), key=len, default=[]),
+        ]
     chain = max((longest[name] for name in longest if room(name)), key=len)
     assert len(chain) <= LONGEST_CHAIN, f"{len(chain)} modules: {' > '.join(chain)}"
 
@@ -172,40 +209,64 @@ def test_an_optional_library_is_imported_in_one_file(library):
         ("from glowlite import Glow", ["glowlite"]),
         ("from .. import training", ["glowlite", "glowlite.training"]),
         ("from ..models import glow", ["glowlite.models", "glowlite.models.glow"]),
-        ("import importlib\nimportlib.import_module('glowlite.training.checkpoint')", ["glowlite.training.checkpoint"]),
-        ("from glowlite.arrays.parameters import Parameter\nfrom .base import Bijector\nimport numpy", []),
+        (
+            "import importlib\nimportlib.import_module('glowlite.training.checkpoint')",
+            ["glowlite.training.checkpoint"],
+        ),
+        (
+            "from glowlite.arrays.parameters import Parameter\nfrom .base import Bijector\nimport"
+            " numpy",
+            [],
+        ),
     ],
 )
 def test_the_walk_sees_every_way_of_importing(code, expected):
-    assert upward("glowlite.bijectors.new", imports(ast.parse(code), "glowlite.bijectors"), set(MODULES)) == expected
+    assert (
+        upward(
+            "glowlite.bijectors.new", imports(ast.parse(code), "glowlite.bijectors"), set(MODULES)
+        )
+        == expected
+    )
 
 
 def test_the_walk_sees_a_library_imported_by_name():
-    code = "import importlib\ndef f():\n    importlib.import_module('cupy')\n    from mpi4py import MPI"
+    code = "import importlib\ndef f():\n    importlib.import_module('cupy')\n"
+    code += "    from mpi4py import MPI"
     assert {"cupy", "mpi4py"} <= imports(ast.parse(code))
 
 
 def test_an_import_for_its_type_is_in_no_chain_and_is_held_by_the_floors():
     code = "if TYPE_CHECKING:\n    from glowlite.training import loop\nif True:\n    import numpy"
     tree = ast.parse(code)
-    assert upward("glowlite.bijectors.new", imports(tree), set(MODULES)) == ["glowlite.training", "glowlite.training.loop"]
+    assert upward("glowlite.bijectors.new", imports(tree), set(MODULES)) == [
+        "glowlite.training",
+        "glowlite.training.loop",
+    ]
     assert imports(WithoutTypes().visit(tree)) == {"numpy"}
 
 
 def in_a_new_process(code: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_import_glowlite_brings_in_no_heavy_library():
     heavy = {"matplotlib", "PIL", "mpi4py", "cupy", "torch", "safetensors", "tqdm", "h5py", "lmdb"}
-    loaded = in_a_new_process("import sys, glowlite; print(*{name.partition('.')[0] for name in sys.modules})").split()
+    loaded = in_a_new_process(
+        "import sys, glowlite; print(*{name.partition('.')[0] for name in sys.modules})"
+    ).split()
     assert "numpy" in loaded and heavy.isdisjoint(loaded)
 
 
 def test_import_glowlite_takes_less_than_four_tenths_of_a_second():
     """The best of five: other work on the machine can only add to it."""
-    code = "import time; start = time.perf_counter(); import glowlite; print(time.perf_counter() - start)"
+    code = "import time; start = time.perf_counter(); import glowlite"
+    code += "; print(time.perf_counter() - start)"
     assert min(float(in_a_new_process(code)) for _ in range(5)) <= IMPORT_SECONDS

@@ -1,4 +1,6 @@
-"""A flow of one's own: its density, samples, files, and its training, with checkpoints and resume."""
+"""A flow of one's own: its density, samples, files, and its training, with checkpoints
+and resume.
+"""
 
 import json
 import math
@@ -42,12 +44,16 @@ SHORT = {
 @pytest.fixture(scope="module")
 def trained():
     flow = moons_flow(6)
-    lines = fit(flow, two_moons(2000), steps=400, batch=128, lr=5e-3, log_every=50, evaluate_every=200)
+    lines = fit(
+        flow, two_moons(2000), steps=400, batch=128, lr=5e-3, log_every=50, evaluate_every=200
+    )
     return flow, lines
 
 
 def integral(flow, low=-4.0, high=5.0, count=601):
-    """Of the density over a square: a sum over a grid, which for smooth functions is all but exact."""
+    """Of the density over a square: a sum over a grid, which for smooth functions is
+    all but exact.
+    """
     axis = np.linspace(low, high, count, dtype=flow.dtype)
     points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     return float(np.exp(flow.log_prob(points)).sum()) * float(axis[1] - axis[0]) ** 2
@@ -94,11 +100,15 @@ def test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero(hidden):
     net = MLP(3, 5, hidden)
     x = np.random.default_rng(0).standard_normal((6, 3))
     assert not net.forward(x)[0].any()
-    assert list(net.parameters())[: len(hidden) + 1] == [f"weights/{i}" for i in range(len(hidden) + 1)]
+    assert list(net.parameters())[: len(hidden) + 1] == [
+        f"weights/{i}" for i in range(len(hidden) + 1)
+    ]
     for p in net.parameters().values():
         p.value[...] += 0.3 * np.random.default_rng(1).standard_normal(p.value.shape)
     check_conditioner(net, x)
-    with pytest.raises(GlowliteError, match=r"MLP.forward: expected vectors \(N, 3\), got \(6, 4\)"):
+    with pytest.raises(
+        GlowliteError, match=r"MLP.forward: expected vectors \(N, 3\), got \(6, 4\)"
+    ):
         net.forward(np.zeros((6, 4)))
 
 
@@ -106,7 +116,9 @@ def test_samples_and_latents(trained):
     flow, _ = trained
     samples = flow.sample(1500, seed=1)
     assert np.array_equal(flow.sample(3, seed=1), samples[:3])
-    assert np.array_equal(flow.sample(1500, seed=1, rows=slice(1100, 1400, 7)), samples[1100:1400:7])
+    assert np.array_equal(
+        flow.sample(1500, seed=1, rows=slice(1100, 1400, 7)), samples[1100:1400:7]
+    )
     near = np.linalg.norm(samples[:300, None] - two_moons(2000)[None], axis=2).min(axis=1)
     assert np.median(near) < 0.1  # where the data are
     (z,) = flow.encode(X)
@@ -120,11 +132,15 @@ def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_
     flow, _ = trained
     flow.save(tmp_path / "moons.safetensors", note="hello")
     twin = Flow.load(tmp_path / "moons.safetensors", moons_chain(6))
-    assert np.array_equal(twin.log_prob(X), flow.log_prob(X)) and np.array_equal(twin.sample(3), flow.sample(3))
+    assert np.array_equal(twin.log_prob(X), flow.log_prob(X)) and np.array_equal(
+        twin.sample(3), flow.sample(3)
+    )
     assert twin.facts == {"note": "hello"} and twin.initialized
     mistakes = {
         "arrays are missing, surplus": lambda path: Flow.load(path, moons_chain(5)),
-        "its base is Normal, not Logistic": lambda path: Flow.load(path, moons_chain(6), Logistic()),
+        "its base is Normal, not Logistic": lambda path: Flow.load(
+            path, moons_chain(6), Logistic()
+        ),
         "is no Glow, but a flow of one's own; load it with Flow.load": Glow.load,
     }
     for said, load in mistakes.items():
@@ -144,14 +160,19 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
         fit(second, X, steps=50, folder=tmp_path / "broken", **SHORT)
     fit(second, X, steps=50, folder=tmp_path / "broken", resume=True, **SHORT)
     assert second.store.theta.tobytes() == whole.store.theta.tobytes()
-    raw, averaged = (Flow.load(tmp_path / "broken", moons_chain(3), weights=which) for which in ("raw", "averaged"))
+    raw, averaged = (
+        Flow.load(tmp_path / "broken", moons_chain(3), weights=which)
+        for which in ("raw", "averaged")
+    )
     assert averaged.store.theta.tobytes() == whole.store.theta.tobytes()
     assert not np.array_equal(raw.store.theta, averaged.store.theta)
     lines = [
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("whole", "broken")
     ]
-    assert [line["step"] for line in lines[1]] == [10, 20, 30, 40, 50] and lines[0][-1] == lines[1][-1]
+    assert [line["step"] for line in lines[1]] == [10, 20, 30, 40, 50] and lines[0][-1] == lines[1][
+        -1
+    ]
     with pytest.raises(GlowliteError, match="is of another model: its parameters"):
         fit(moons_flow(2), X, steps=60, folder=tmp_path / "broken", resume=True, **SHORT)
 
@@ -176,7 +197,9 @@ def test_a_glow_is_fitted_to_images():
 def test_a_bad_step_names_the_layer():
     flow = moons_flow(2)
     flow.store.parameters["1/net/b"].value[3] = np.nan
-    with pytest.raises(GlowliteError, match=r"step 1: the loss is nan, first at 1/net/b; lower --lr"):
+    with pytest.raises(
+        GlowliteError, match=r"step 1: the loss is nan, first at 1/net/b; lower --lr"
+    ):
         fit(flow, X, steps=2)
     flow = moons_flow(2)
     layer = flow.bijector.layers["1"]
@@ -229,7 +252,9 @@ def test_a_glow_of_ones_own_steps_trains_on_threads_and_goes_on_to_the_same_bits
     loaded = Glow.load(tmp_path / "run", step=my_step)
     assert np.array_equal(loaded.sample(2), again.sample(2)) and loaded.store.theta.any()
     assert "level1/step1/2/p/W" in loaded.store.parameters
-    with pytest.raises(GlowliteError, match=r"its flow step is my_step; make or load the model with it"):
+    with pytest.raises(
+        GlowliteError, match=r"its flow step is my_step; make or load the model with it"
+    ):
         Glow.load(tmp_path / "run")
 
 

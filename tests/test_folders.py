@@ -68,9 +68,14 @@ def test_only_what_is_named_train_trains(tmp_path, names, held_out, left_alone, 
     (root / "notes").mkdir()
     data = load(str(tmp_path / "data"))
     at = names.split().index(held_out)
-    assert red(data.train) == list(range(5)) and red(data.held_out) == list(range(20 * at, 20 * at + 5))
+    assert red(data.train) == list(range(5)) and red(data.held_out) == list(
+        range(20 * at, 20 * at + 5)
+    )
     (note,) = data.notes
-    assert f"{names.split()[0]} trains, {held_out} is held out" in note and "1 picture beside them" in note
+    assert (
+        f"{names.split()[0]} trains, {held_out} is held out" in note
+        and "1 picture beside them" in note
+    )
     assert all(f"{name} (5 pictures)" in note for name in left_alone.split(", ") if name)
 
 
@@ -97,7 +102,11 @@ def test_without_a_split_of_its_own_a_tenth_is_held_out(tmp_path):
     put(tmp_path / "alone" / "train", range(5))
     (tmp_path / "alone" / "labels").mkdir()
     alone = load(str(tmp_path / "alone"))
-    assert len(both(alone)) == 5 and len(alone.held_out) == 1 and "a tenth of it is held out" in alone.notes[0]
+    assert (
+        len(both(alone)) == 5
+        and len(alone.held_out) == 1
+        and "a tenth of it is held out" in alone.notes[0]
+    )
     put(tmp_path / "kinds" / "cats", range(5))
     put(tmp_path / "kinds" / "valleys", range(5, 10))
     kinds = load(str(tmp_path / "kinds"))
@@ -119,12 +128,17 @@ def test_links_to_folders_are_followed_and_each_folder_counts_once(tmp_path):
     (tmp_path / "p" / "file.png").symlink_to(put(tmp_path / "more", [99]) / "099.png")
     data = load(str(tmp_path / "p"))
     assert sorted(both(data)) == [*range(9), 99]
-    assert data.notes == ["passed over: folders that were read before (2), links that lead nowhere (2)"]
+    assert data.notes == [
+        "passed over: folders that were read before (2), links that lead nowhere (2)"
+    ]
     (tmp_path / "links").mkdir()
     # nothing else, but for what its loop leads to
     (tmp_path / "links" / "a").symlink_to("../real/a")
     (tmp_path / "whole").symlink_to("p")
-    assert len(both(load(str(tmp_path / "links")))) == 10 and len(both(load(str(tmp_path / "whole")))) == 10
+    assert (
+        len(both(load(str(tmp_path / "links")))) == 10
+        and len(both(load(str(tmp_path / "whole")))) == 10
+    )
 
 
 def test_a_folder_comes_before_the_links_to_it(tmp_path):
@@ -148,12 +162,21 @@ def test_links_in_a_split_leak_nothing(tmp_path):
     assert red(data.train) == list(range(5)) and red(data.held_out) == [10, 11, 12]
 
 
-# ------------------------------------------------------------------------------- what is not a picture
+# ------------------------------------------------------------------------------- what is not a
+# picture
 
 
 def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path):
     put(tmp_path, range(20))
-    left = [".ipynb_checkpoints", "__MACOSX", "@eaDir", ".thumbnails", ".Trash-1000", "#recycle", "deep/.cache/more"]
+    left = [
+        ".ipynb_checkpoints",
+        "__MACOSX",
+        "@eaDir",
+        ".thumbnails",
+        ".Trash-1000",
+        "#recycle",
+        "deep/.cache/more",
+    ]
     for i, name in enumerate(left):
         put(tmp_path / name, [100 + i, 150 + i])
     (tmp_path / "._003.png").write_bytes(b"\x00\x05\x16\x07" + bytes(100))
@@ -167,7 +190,20 @@ def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path
 
 
 def test_suffixes_that_pillow_reads_are_read_and_the_others_counted(tmp_path):
-    common = {".png", ".jpg", ".jfif", ".jpe", ".tga", ".pnm", ".pbm", ".apng", ".webp", ".tiff", ".bmp", ".gif"}
+    common = {
+        ".png",
+        ".jpg",
+        ".jfif",
+        ".jpe",
+        ".tga",
+        ".pnm",
+        ".pbm",
+        ".apng",
+        ".webp",
+        ".tiff",
+        ".bmp",
+        ".gif",
+    }
     assert common <= extensions()
     # no pictures, or of other programs
     assert not {".h5", ".hdf", ".eps", ".ps", ".pdf", ".mpg", ".wmf"} & extensions()
@@ -180,7 +216,9 @@ def test_suffixes_that_pillow_reads_are_read_and_the_others_counted(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     data = load(str(tmp_path))
     assert len(both(data)) == 10
-    assert data.notes == ["passed over: .heic (2), files without suffix (2), .txt (1), pipes and devices (1)"]
+    assert data.notes == [
+        "passed over: .heic (2), files without suffix (2), .txt (1), pipes and devices (1)"
+    ]
 
 
 def test_a_folder_without_pictures_says_what_is_there(tmp_path):
@@ -201,7 +239,9 @@ def test_what_is_no_regular_file_is_never_waited_for(tmp_path, kind):
 
 def test_a_picture_of_another_program_is_not_handed_to_it(tmp_path, monkeypatch):
     """By its content, Pillow would have Ghostscript run a file of PostScript, whatever its name."""
-    (tmp_path / "x.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    (tmp_path / "x.png").write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    )
     assert "EPS" not in formats()
     with pytest.raises(DataError, match="it is not an image"):
         own_image(tmp_path / "x.png", (4, 4, 3))
@@ -229,9 +269,15 @@ def see_through(path, kind):
     elif kind == "L.png":
         picture, saved = Image.fromarray(grey), {"transparency": 70}
     elif kind == "L of 4 bits.png":
-        picture, saved = Image.fromarray((grey // 8 * 17).astype(np.uint8)), {"bits": 4, "transparency": 8}
+        picture, saved = (
+            Image.fromarray((grey // 8 * 17).astype(np.uint8)),
+            {"bits": 4, "transparency": 8},
+        )
     elif kind == "RGB.png":
-        picture, saved = Image.fromarray(np.ascontiguousarray(rgba[..., :3])), {"transparency": (255, 0, 255)}
+        picture, saved = (
+            Image.fromarray(np.ascontiguousarray(rgba[..., :3])),
+            {"transparency": (255, 0, 255)},
+        )
     elif kind == "16 bits.png":
         picture, saved = Image.fromarray(grey.astype(np.uint16) * 257), {"transparency": 70 * 257}
     elif kind.endswith("webp"):
@@ -247,12 +293,23 @@ def masked_bmp(path, rgba):
     as Windows has had them since version 4 of the header.
     """
     height, width = rgba.shape[:2]
-    header = b"BM" + (122 + 4 * height * width).to_bytes(4, "little") + bytes(4) + (122).to_bytes(4, "little")
+    header = (
+        b"BM"
+        + (122 + 4 * height * width).to_bytes(4, "little")
+        + bytes(4)
+        + (122).to_bytes(4, "little")
+    )
     numbers = [108, width, height]
-    fields = b"".join(n.to_bytes(4, "little") for n in numbers) + (1).to_bytes(2, "little") + (32).to_bytes(2, "little")
+    fields = (
+        b"".join(n.to_bytes(4, "little") for n in numbers)
+        + (1).to_bytes(2, "little")
+        + (32).to_bytes(2, "little")
+    )
     fields += b"".join(n.to_bytes(4, "little") for n in (3, 4 * height * width, 2835, 2835, 0, 0))
     fields += b"".join(n.to_bytes(4, "little") for n in (0xFF0000, 0xFF00, 0xFF, 0xFF000000))
-    path.write_bytes(header + fields + bytes(122 - 14 - len(fields)) + rgba[::-1][..., [2, 1, 0, 3]].tobytes())
+    path.write_bytes(
+        header + fields + bytes(122 - 14 - len(fields)) + rgba[::-1][..., [2, 1, 0, 3]].tobytes()
+    )
     return path
 
 
@@ -271,7 +328,11 @@ def test_what_is_transparent_is_white_in_training_as_in_use(tmp_path, kind):
     used, notes = own_image(tmp_path / f"0 {kind}", data.image_shape)
     assert np.array_equal(used, data.train[:][0]) and "what is transparent laid on white" in notes
     assert used.shape[2] == (1 if kind[:2] in ("L.", "LA", "L ", "16") else 3)
-    assert (used[:2] == 255).all() and (used[:, 6:] == 255).all() and abs(used[2:6, 2:6].astype(int) - 10).max() <= 7
+    assert (
+        (used[:2] == 255).all()
+        and (used[:, 6:] == 255).all()
+        and abs(used[2:6, 2:6].astype(int) - 10).max() <= 7
+    )
     assert "what is transparent laid on white: 3 pictures" in data.notes
     fitted, _, done = load_fitted(str(tmp_path), data.image_shape)
     assert np.array_equal(fitted[:][0], used) and "what is transparent laid on white" in done
@@ -284,19 +345,29 @@ def test_a_bmp_whose_fourth_bytes_are_empty_is_opaque(tmp_path):
     assert (read_picture(tmp_path / "a.bmp")[0] == 50).all()
 
 
-@pytest.mark.parametrize(("model", "kind"), [(4, "RGBA.png"), (2, "LA.png"), (4, "LA.png"), (2, "RGBA.png"), (4, "P.gif")])
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [(4, "RGBA.png"), (2, "LA.png"), (4, "LA.png"), (2, "RGBA.png"), (4, "P.gif")],
+)
 def test_a_model_with_transparency_is_given_it(tmp_path, model, kind):
     path = see_through(tmp_path / kind, kind)
     image, notes = own_image(path, (8, 8, model))
     alpha = np.zeros((8, 8), np.uint8)
     alpha[2:6, 2:6] = 255
-    assert image.shape == (8, 8, model) and np.array_equal(image[..., -1], alpha) and not any("white" in n for n in notes)
+    assert (
+        image.shape == (8, 8, model)
+        and np.array_equal(image[..., -1], alpha)
+        and not any("white" in n for n in notes)
+    )
     assert (image[2:6, 2:6, :-1] == 10).all()
     fitted, _, _ = load_fitted(str(tmp_path), (8, 8, model))
     assert np.array_equal(fitted[:][0], image)
 
 
-@pytest.mark.parametrize(("kind", "model", "has"), [("RGB", 4, 3), ("RGBA", 5, 4), ("LA", 5, 2), ("L", 4, 1), ("RGB", 2, 3)])
+@pytest.mark.parametrize(
+    ("kind", "model", "has"),
+    [("RGB", 4, 3), ("RGBA", 5, 4), ("LA", 5, 2), ("L", 4, 1), ("RGB", 2, 3)],
+)
 def test_the_number_of_channels_that_a_file_has_is_said(tmp_path, kind, model, has):
     Image.new(kind, (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=rf"a\.png: has {has} channels and the model {model}"):
@@ -305,7 +376,10 @@ def test_the_number_of_channels_that_a_file_has_is_said(tmp_path, kind, model, h
 
 def test_four_channels_of_ink_are_said_to_be_that(tmp_path):
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match=r"a\.jpg \(4 channels of ink turned to colours\): has 3 channels and the model 4"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.jpg \(4 channels of ink turned to colours\): has 3 channels and the model 4",
+    ):
         own_image(tmp_path / "a.jpg", (8, 8, 4))
     assert own_image(tmp_path / "a.jpg", (8, 8, 3))[1] == ["4 channels of ink turned to colours"]
 
@@ -315,7 +389,9 @@ def test_greys_of_16_bits_are_rounded_in_training_as_in_use(tmp_path):
     for i, image in enumerate(values):
         Image.fromarray(image).save(tmp_path / f"{i}.{'tif' if i % 2 else 'png'}")
     data = load(str(tmp_path))
-    assert data.image_shape == (8, 8, 1) and data.notes == ["16 bits per value, rounded to 8: 5 pictures"]
+    assert data.image_shape == (8, 8, 1) and data.notes == [
+        "16 bits per value, rounded to 8: 5 pictures"
+    ]
     images = np.concatenate((data.train[:], data.held_out[:]))[..., 0]
     assert sorted(map(bytes, images)) == sorted(map(bytes, np.rint(values / 257).astype(np.uint8)))
 
@@ -343,7 +419,9 @@ BROKEN_EXIF = {
 @pytest.mark.parametrize("kind", BROKEN_EXIF)
 def test_damaged_exif_leaves_the_pixels(tmp_path, suffix, kind):
     pixels = np.full((8, 16, 3), 200, np.uint8)
-    options = {"lossless": True} if suffix == "webp" else {"quality": 100} if suffix == "jpg" else {}
+    options = (
+        {"lossless": True} if suffix == "webp" else {"quality": 100} if suffix == "jpg" else {}
+    )
     if suffix == "tif":
         plain = tmp_path / "x.tif"
         Image.fromarray(pixels).save(plain, tiffinfo={0x0112: 99, 0x8769: 123_456_789, 0x0110: "x"})
@@ -373,7 +451,9 @@ data = load(sys.argv[1])
 print(len(data.train) + len(data.held_out))
 """
     words = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
-    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout == "3\n" and done.stderr == "", done.stderr
 
 
@@ -383,11 +463,15 @@ def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatc
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
     assert read_picture(tmp_path / "a.png")[0].shape == (20, 30, 1)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 299)
-    with pytest.raises(DataError, match=r"a\.png: more than 598 pixels, which Pillow refuses; make it smaller"):
+    with pytest.raises(
+        DataError, match=r"a\.png: more than 598 pixels, which Pillow refuses; make it smaller"
+    ):
         read_picture(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     monkeypatch.setattr("glowlite.data.readers.pillow.available_bytes", lambda: 600 * 16)
-    with pytest.raises(DataError, match=r"a\.png: takes 0\.0 GiB while it is decoded, and this machine has"):
+    with pytest.raises(
+        DataError, match=r"a\.png: takes 0\.0 GiB while it is decoded, and this machine has"
+    ):
         read_picture(tmp_path / "a.png")
 
 
@@ -402,34 +486,55 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
     for arguments in (["--data", "faces"], ["--config", "c.yaml"]):
         with pytest.raises(DataError, match=r"^faces: .* say embedded:faces or \./faces$"):
             parse_arguments(arguments)
-    for program, arguments in ((evaluate, ["--data", "faces"]), (evaluate, ["--ood", "faces"]), (data_command, ["faces"])):
+    for program, arguments in (
+        (evaluate, ["--data", "faces"]),
+        (evaluate, ["--ood", "faces"]),
+        (data_command, ["faces"]),
+    ):
         monkeypatch.setattr(sys, "argv", ["glowlite", *arguments])
         with pytest.raises(DataError, match=r"say embedded:faces or \./faces$"):
             program()
     # which nobody typed
     assert parse_arguments([]).data == parse_arguments(["--preset", "faces"]).data == "faces"
-    assert load("faces").notes == ["the embedded images are meant; the faces that is here is ./faces"]
+    assert load("faces").notes == [
+        "the embedded images are meant; the faces that is here is ./faces"
+    ]
     assert len(load("embedded:faces").train) == 7200 and load("embedded:faces").notes == []
-    assert load("embedded:faces").name == "faces" and len(load_fitted("embedded:faces", (16, 16, 3))[0]) == 8000
+    assert (
+        load("embedded:faces").name == "faces"
+        and len(load_fitted("embedded:faces", (16, 16, 3))[0]) == 8000
+    )
     assert len(both(load("./faces"))) == 5
-    with pytest.raises(DataError, match="embedded:fishes: no such embedded data set; expected faces or fashion"):
+    with pytest.raises(
+        DataError, match="embedded:fishes: no such embedded data set; expected faces or fashion"
+    ):
         load("embedded:fishes")
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("faces", "fashion", "openai", "paper")])
-def test_a_preset_of_images_that_are_not_embedded_asks_for_them(tmp_path, monkeypatch, capsys, name):
+@pytest.mark.parametrize(
+    "name", [name for name in PRESETS if name not in ("faces", "fashion", "openai", "paper")]
+)
+def test_a_preset_of_images_that_are_not_embedded_asks_for_them(
+    tmp_path, monkeypatch, capsys, name
+):
     monkeypatch.chdir(tmp_path)
-    assert parse_arguments(["--preset", name]).data == "" and parse_arguments(["--preset", f"fashion,{name}"]).data == ""
+    assert (
+        parse_arguments(["--preset", name]).data == ""
+        and parse_arguments(["--preset", f"fashion,{name}"]).data == ""
+    )
     assert parse_arguments(["--preset", name, "--data", "faces"]).data == "faces"
     assert parse_arguments(["--preset", f"{name},fashion"]).data == "fashion"
     monkeypatch.setattr(sys, "argv", ["train", "--preset", name])
-    with pytest.raises(GlowliteError, match=f"give --data: the images of --preset {name} are not part of glowlite"):
+    with pytest.raises(
+        GlowliteError, match=f"give --data: the images of --preset {name} are not part of glowlite"
+    ):
         train()
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "name", ["loop", "loop.npy", "loop_lmdb", "loop.tar.gz", "folder:loop", "npy:loop.npy", "in/loop.npy"]
+    "name",
+    ["loop", "loop.npy", "loop_lmdb", "loop.tar.gz", "folder:loop", "npy:loop.npy", "in/loop.npy"],
 )
 def test_a_link_to_itself_is_one_line(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
@@ -438,7 +543,9 @@ def test_a_link_to_itself_is_one_line(tmp_path, monkeypatch, name):
         (tmp_path / "in").symlink_to("in")
     else:
         (tmp_path / path).symlink_to(path)
-    with pytest.raises(DataError, match=r"leads nowhere, or to itself|Too many levels of symbolic links"):
+    with pytest.raises(
+        DataError, match=r"leads nowhere, or to itself|Too many levels of symbolic links"
+    ):
         load(name)
 
 
@@ -454,7 +561,9 @@ def test_the_command_lists_every_damaged_picture_and_fails(tmp_path):
     done = command(tmp_path, "p", "--sheet", "s.png", "--save", "p.npy", program="data")
     lines = done.stdout.splitlines()
     at = lines.index("damaged images: 36")
-    assert [line.strip().split(":")[0] for line in lines[at + 1 : at + 21]] == [f"p/{name}" for name in damaged[:20]]
+    assert [line.strip().split(":")[0] for line in lines[at + 1 : at + 21]] == [
+        f"p/{name}" for name in damaged[:20]
+    ]
     assert lines[at + 21] == "  and 16 more" and "passed over: hidden or of the system (1)" in lines
     (said,) = done.stderr.splitlines()
     assert done.returncode == 2 and "36 images cannot be read" in said and "--skip-corrupt" in said
@@ -466,7 +575,22 @@ def test_training_says_what_was_decided_about_its_pictures(tmp_path):
         put(tmp_path / "p" / name, numbers)
     see_through(tmp_path / "p" / "train" / "x.png", "RGBA.png")
     put(tmp_path / "p" / "train" / ".cache", [1])
-    small = ["--K", "1", "--L", "1", "--width", "8", "--batch", "4", "--steps", "1", "--crop", "4", "--threads", "1"]
+    small = [
+        "--K",
+        "1",
+        "--L",
+        "1",
+        "--width",
+        "8",
+        "--batch",
+        "4",
+        "--steps",
+        "1",
+        "--crop",
+        "4",
+        "--threads",
+        "1",
+    ]
     done = command(tmp_path, "--data", "p", "--out", "r", *small)
     assert done.returncode == 0, done.stderr
     assert "p: split: train trains, val is held out; left alone: test (3 pictures)" in done.stderr

@@ -72,7 +72,9 @@ NAMES = ("x.npy", "x.npz", "x.h5", "x.tar.gz", "x-idx3-ubyte", "x-idx3-ubyte.gz"
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["a named pipe", "a device"])
 def test_a_pipe_or_a_device_is_refused_and_never_waited_for(tmp_path, name, kind):
-    os.mkfifo(tmp_path / name) if kind == "a named pipe" else (tmp_path / name).symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / name) if kind == "a named pipe" else (tmp_path / name).symlink_to(
+        "/dev/zero"
+    )
     assert refused(tmp_path / name) == f"{tmp_path / name}: is {kind}; name a regular file"
 
 
@@ -85,7 +87,11 @@ def test_a_device_is_refused_by_the_name_of_a_reader_too(reader, path):
 
 @pytest.mark.parametrize(
     ("names", "folder"),
-    [(["data_batch_1.bin", "test_batch.bin"], "c"), (["train-images-idx3-ubyte"], "m"), (["data.mdb"], "x_train_lmdb")],
+    [
+        (["data_batch_1.bin", "test_batch.bin"], "c"),
+        (["train-images-idx3-ubyte"], "m"),
+        (["data.mdb"], "x_train_lmdb"),
+    ],
 )
 def test_a_pipe_in_the_folder_of_a_data_set_is_not_waited_for(tmp_path, names, folder):
     (tmp_path / folder).mkdir()
@@ -116,7 +122,9 @@ def archive(path, members):
     {
         "links": [("data_batch_2.bin", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"})],
         "pipe": [("data_batch_2.bin", b"", {"type": tarfile.FIFOTYPE})],
-        "device": [("data_batch_2.bin", b"", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5})],
+        "device": [
+            ("data_batch_2.bin", b"", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5})
+        ],
         "folder": [("data_batch_2.bin", b"", {"type": tarfile.DIRTYPE})],
         "sparse": [("data_batch_2.bin", bytes(512), {"type": tarfile.GNUTYPE_SPARSE})],
     }.items(),
@@ -131,9 +139,14 @@ def test_what_is_no_regular_file_of_an_archive_is_passed_over(tmp_path, members)
 @pytest.mark.parametrize(
     "members",
     {
-        "names of names of names": [("long", b"x" * 200 + b"\0", {"type": tarfile.GNUTYPE_LONGNAME})] * 3000,
+        "names of names of names": [
+            ("long", b"x" * 200 + b"\0", {"type": tarfile.GNUTYPE_LONGNAME})
+        ]
+        * 3000,
         "digits": [("pax", b"9" * 300_000, {"type": tarfile.XHDTYPE})],
-        "a number of digits": [("pax", b"27 size=" + b"9" * 5000 + b"\n", {"type": tarfile.XHDTYPE})],
+        "a number of digits": [
+            ("pax", b"27 size=" + b"9" * 5000 + b"\n", {"type": tarfile.XHDTYPE})
+        ],
     }.items(),
     ids=lambda item: item[0],
 )
@@ -246,7 +259,11 @@ def test_the_values_of_a_large_array_are_looked_at_in_part(tmp_path):
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_channels_first_are_told_from_rows(tmp_path, suffix, channels, dtype):
     images = RNG.integers(0, 256, (20, 16, 12, channels), dtype=np.uint8)
-    x = images.transpose(0, 3, 1, 2) if dtype == "uint8" else (images / 255).astype(dtype).transpose(0, 3, 1, 2)
+    x = (
+        images.transpose(0, 3, 1, 2)
+        if dtype == "uint8"
+        else (images / 255).astype(dtype).transpose(0, 3, 1, 2)
+    )
     message = refused(save(tmp_path / f"x{suffix}", x))
     assert "channels come last: use x.transpose(0, 2, 3, 1)" in message
     assert np.array_equal(followed(message, x), images)
@@ -292,17 +309,29 @@ def test_what_wants_uint8_or_floats_gives_the_same_advice():
         assert np.array_equal(followed(str(caught.value), x), COLOUR), kind
     model = Glow(GlowConfig((32, 32, 3), K=1, L=1, width=8))
     model.initialize(dequantize(COLOUR, 8, UNITS.astype(np.float32)))
-    with pytest.raises(ShapeError, match=r"use x\.astype\('uint8'\); then convert .* after .*\.dequantize"):
+    with pytest.raises(
+        ShapeError, match=r"use x\.astype\('uint8'\); then convert .* after .*\.dequantize"
+    ):
         model.encode(COLOUR.astype(np.int64))
 
 
 # ------------------------------------------------------------------------------------ .npy and .npz
 
 
-def npy(header=b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 3), }", version=1, content=None):
+def npy(
+    header=b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 3), }",
+    version=1,
+    content=None,
+):
     """An .npy file with a header of one's own."""
     length = len(header).to_bytes(2 if version == 1 else 4, "little")
-    return b"\x93NUMPY" + bytes([version, 0]) + length + header + (COLOUR.tobytes() if content is None else content)
+    return (
+        b"\x93NUMPY"
+        + bytes([version, 0])
+        + length
+        + header
+        + (COLOUR.tobytes() if content is None else content)
+    )
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -317,7 +346,9 @@ def npy(header=b"{'descr': '|u1', 'fortran_order': False, 'shape': (12, 32, 32, 
 def test_an_npy_of_any_version_and_writer_is_read(tmp_path, version, header):
     (tmp_path / "x.npy").write_bytes(npy(header, version))
     data = load(str(tmp_path / "x.npy"))
-    assert sorted(map(bytes, np.concatenate([data.train[:], data.held_out[:]]))) == sorted(map(bytes, COLOUR))
+    assert sorted(map(bytes, np.concatenate([data.train[:], data.held_out[:]]))) == sorted(
+        map(bytes, COLOUR)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
@@ -326,7 +357,9 @@ def test_the_order_of_axes_in_memory_does_not_matter(tmp_path, suffix, monkeypat
     rows = np.array([5, 6, 7, 0, 11, 11, 2])
     assert np.array_equal(READERS[suffix[1:]].read(path).train.read(rows), COLOUR[rows])
     if suffix == ".npy":
-        monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: COLOUR.nbytes * 1.5)
+        monkeypatch.setattr(
+            glowlite.data.readers.arrays, "available_bytes", lambda: COLOUR.nbytes * 1.5
+        )
         assert "np.ascontiguousarray(x)" in refused(path)
 
 
@@ -357,7 +390,8 @@ def test_rows_of_an_npy_are_those_of_the_array_in_any_order(tmp_path):
         (b"{'descr': '|u1', 'fortran_order': False, 'shape': (" + b"1," * 4000 + b")}",
             "with 4000 axes"),
         (b"{'descr': '|u1', 'fortran_order': False, 'shape': ()}", "stack the images"),
-        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999, 9999999999, 9999999999, 3)}",
+        (b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999, 9999999999, 9999999999,"
+         b" 3)}",
             "is truncated"),
         (b"{'descr': '|O', 'fortran_order': False, 'shape': (12,)}", "pickled objects"),
         (b"{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (12,)}",
@@ -407,9 +441,15 @@ def test_an_npy_that_is_replaced_while_it_is_read_stays_what_it_was(tmp_path):
 
 def forged_npz(path, kind):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2 if kind == "bzip2" else zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(
+        buffer, "w", zipfile.ZIP_BZIP2 if kind == "bzip2" else zipfile.ZIP_DEFLATED
+    ) as archive:
         content = b"no array" if kind == "no array" else npy()
-        content = {"more": content + b"\x00", "fewer": content[:-1], "pickle": b"\x80\x04K\x01."}.get(kind, content)
+        content = {
+            "more": content + b"\x00",
+            "fewer": content[:-1],
+            "pickle": b"\x80\x04K\x01.",
+        }.get(kind, content)
         archive.writestr("images" if kind == "no array" else "images.npy", content)
         if kind == "two":
             with pytest.warns(UserWarning, match="Duplicate name"):
@@ -418,10 +458,12 @@ def forged_npz(path, kind):
             archive.writestr("images", content)
         if kind == "text for numbers":
             archive.writestr(
-                "attributes.npy", npy(b"{'descr': '<U1', 'fortran_order': False, 'shape': (12, 1)}", 1, bytes(48))
+                "attributes.npy",
+                npy(b"{'descr': '<U1', 'fortran_order': False, 'shape': (12, 1)}", 1, bytes(48)),
             )
             archive.writestr(
-                "attribute_names.npy", npy(b"{'descr': '<U1', 'fortran_order': False, 'shape': (1,)}", 1, bytes(4))
+                "attribute_names.npy",
+                npy(b"{'descr': '<U1', 'fortran_order': False, 'shape': (1,)}", 1, bytes(4)),
             )
     whole = bytearray(buffer.getvalue())
     entry = whole.index(b"PK\x01\x02")
@@ -431,7 +473,13 @@ def forged_npz(path, kind):
         packed = zlib.compress(npy() + bytes(1 << 26), 1)[2:-4]
         name = b"images.npy"
         sizes = struct.pack("<III", zlib.crc32(npy()), len(packed), len(npy()))
-        local = struct.pack("<IHHHHH", 0x04034B50, 20, 0, 8, 0, 0) + sizes + struct.pack("<HH", len(name), 0) + name + packed
+        local = (
+            struct.pack("<IHHHHH", 0x04034B50, 20, 0, 8, 0, 0)
+            + sizes
+            + struct.pack("<HH", len(name), 0)
+            + name
+            + packed
+        )
         directory = struct.pack("<IHHHHHH", 0x02014B50, 20, 20, 0, 8, 0, 0) + sizes
         directory += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, 0) + name
         end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(directory), len(local), 0)
@@ -510,7 +558,9 @@ def forged_hdf5(path, kind):
             file["images"], file["attribute_names"] = COLOUR, ["a"]
             file.create_virtual_dataset("attributes", h5py.VirtualLayout((12, 1), "u1"))
         elif kind == "external storage":
-            file.create_dataset("images", COLOUR.shape, "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+            file.create_dataset(
+                "images", COLOUR.shape, "u1", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)]
+            )
         elif kind == "link to another file":
             file["images"] = h5py.ExternalLink("x.h5", "images")
         elif kind == "link to a device":
@@ -544,7 +594,13 @@ def forged_hdf5(path, kind):
         elif kind == "records":
             file["images"] = np.zeros((12, 8, 8), [("r", "u1"), ("g", "u1")])
         elif kind == "floats in large chunks":
-            file.create_dataset("images", (1000, 1 << 14, 1 << 10), "f8", chunks=(1, 1 << 14, 1 << 10), compression="gzip")
+            file.create_dataset(
+                "images",
+                (1000, 1 << 14, 1 << 10),
+                "f8",
+                chunks=(1, 1 << 14, 1 << 10),
+                compression="gzip",
+            )
         elif kind == "long name":
             file["images"], file["attributes"] = COLOUR, np.ones((12, 1))
             file["attribute_names"] = np.array([b"x" * 5000])
@@ -599,7 +655,10 @@ def test_a_forged_hdf5_is_one_line(tmp_path, kind, said):
 def test_an_hdf5_with_links_within_it_is_read(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["train/pixels"] = COLOUR
-        file["images"], file["train/others"] = h5py.SoftLink("/train/others/"), h5py.SoftLink("./pixels")
+        file["images"], file["train/others"] = (
+            h5py.SoftLink("/train/others/"),
+            h5py.SoftLink("./pixels"),
+        )
     assert np.array_equal(READERS["hdf5"].read(tmp_path / "x.h5").train[:], COLOUR)
     with h5py.File(tmp_path / "y.h5", "w") as file:
         file["train/pixels"] = COLOUR
@@ -613,7 +672,8 @@ def test_an_hdf5_with_links_within_it_is_read(tmp_path):
     [
         (
             errno.EAGAIN,
-            "another process has it open for writing; wait until that has closed it, or, if none has, set HDF5_USE_F",
+            "another process has it open for writing; wait until that has closed it, or, if none"
+            " has, set HDF5_USE_F",
         ),
         (errno.ENOLCK, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
         (errno.ENOSYS, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
@@ -643,7 +703,10 @@ def test_an_hdf5_that_another_process_writes_is_said_to_be_open(tmp_path):
 
 def write_lmdb(path, values):
     path.mkdir(parents=True)
-    with lmdb.open(str(path), map_size=1 << 26) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(str(path), map_size=1 << 26) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         for key, value in values.items():
             transaction.put(key, value)
     return path
@@ -774,7 +837,9 @@ def damaged(content, draw):
     return bytes(content)
 
 
-@pytest.mark.parametrize("kind", ["npy", "npy of floats", "npz", "packed npz", "idx", "idx.gz", "tar", "tar.gz", "lmdb"])
+@pytest.mark.parametrize(
+    "kind", ["npy", "npy of floats", "npz", "packed npz", "idx", "idx.gz", "tar", "tar.gz", "lmdb"]
+)
 def test_damage_of_any_kind_leaves_one_line_or_images(tmp_path, kind):
     small, pack = COLOUR[:, :8, :8], bytes
     if kind in ("npy", "npy of floats"):
@@ -795,7 +860,9 @@ def test_damage_of_any_kind_leaves_one_line_or_images(tmp_path, kind):
             file.write_bytes(gzip.decompress(file.read_bytes()))
             pack = functools.partial(gzip.compress, compresslevel=1)
     else:
-        path = write_lmdb(tmp_path / "x_lmdb", {f"{i}".encode(): png(small[i % 12, :2, :2]) for i in range(80)})
+        path = write_lmdb(
+            tmp_path / "x_lmdb", {f"{i}".encode(): png(small[i % 12, :2, :2]) for i in range(80)}
+        )
         file = path / "data.mdb"
     content, draw, read = file.read_bytes(), random.Random(kind), 0
     with at_most(60):

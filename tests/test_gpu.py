@@ -41,7 +41,8 @@ def cupy():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in LAYERS if name.startswith(("affine-", "additive", "conv1x1", "lu", "act"))]
+    "name",
+    [name for name in LAYERS if name.startswith(("affine-", "additive", "conv1x1", "lu", "act"))],
 )
 def test_a_layer_gives_what_it_gives_on_the_host(cupy, name):
     shape = (2, 6, 4, 6)
@@ -49,12 +50,18 @@ def test_a_layer_gives_what_it_gives_on_the_host(cupy, name):
     ParameterStore(host, "float64")
     ParameterStore(device, "float64", cupy)
     rng = np.random.default_rng(1)
-    x, dy, dlogdet = rng.standard_normal(shape), rng.standard_normal(shape), rng.standard_normal(shape[0])
+    x, dy, dlogdet = (
+        rng.standard_normal(shape),
+        rng.standard_normal(shape),
+        rng.standard_normal(shape[0]),
+    )
     y, logdet = host.forward(x)
     device_y, device_logdet = device.forward(cupy.asarray(x))
     pairs = [(device_y, y), (device_logdet, logdet), (device.inverse(device_y), x)]
     pairs += zip(
-        device.backward(device_y, cupy.asarray(dy), cupy.asarray(dlogdet)), host.backward(y, dy, dlogdet), strict=True
+        device.backward(device_y, cupy.asarray(dy), cupy.asarray(dlogdet)),
+        host.backward(y, dy, dlogdet),
+        strict=True,
     )
     pairs += [(device.parameters()[key].grad, p.grad) for key, p in host.parameters().items()]
     for got, expected in pairs:
@@ -65,7 +72,8 @@ def test_a_layer_gives_what_it_gives_on_the_host(cupy, name):
 def test_kernels_are_their_twins(cupy, dtype):
     x = np.random.default_rng(0).standard_normal((3, 7, 5, 4)).astype(dtype)
     assert np.array_equal(
-        columns.gather_columns(cupy.asarray(x), True, True).get(), host_columns.gather_columns(x, True, True)
+        columns.gather_columns(cupy.asarray(x), True, True).get(),
+        host_columns.gather_columns(x, True, True),
     )
     sent = np.random.default_rng(1).standard_normal((36, 105)).astype(dtype)
     got = columns.scatter_columns(cupy.asarray(sent), x.shape).get()
@@ -77,9 +85,17 @@ def test_kernels_are_their_twins(cupy, dtype):
 def test_couplings_are_their_twins(cupy, name, changed):
     rng, coupling = np.random.default_rng(0), COUPLINGS[name](changed)
     x, dy = rng.standard_normal((2, 3, 4, 5, 6))
-    raw, dlogdet = rng.standard_normal((3, 4, 5, 3 if name == "additive" else 6)), rng.standard_normal(3)
+    raw, dlogdet = (
+        rng.standard_normal((3, 4, 5, 3 if name == "additive" else 6)),
+        rng.standard_normal(3),
+    )
     expected = three_passes(coupling, x, raw, dy, dlogdet)
-    fast = retyped(coupling, {AdditiveCoupling: CudaAdditiveCoupling, AffineCoupling: CudaAffineCoupling}[type(coupling)])
+    fast = retyped(
+        coupling,
+        {AdditiveCoupling: CudaAdditiveCoupling, AffineCoupling: CudaAffineCoupling}[
+            type(coupling)
+        ],
+    )
     got = three_passes(fast, *(cupy.asarray(a) for a in (x, raw, dy, dlogdet)))
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_allclose(one.get(), other, rtol=1e-10, atol=1e-12)
@@ -99,7 +115,10 @@ def test_optimisers_are_their_twins(cupy, kind):
 def test_batches_arrive_whole_and_in_turn(cupy):
     staging, rng = Staging(cupy), np.random.default_rng(0)
     for _ in range(20):
-        images, noise = rng.integers(0, 256, (64, 32, 32, 3)).astype(np.uint8), rng.random((64, 32, 32, 3), np.float32)
+        images, noise = (
+            rng.integers(0, 256, (64, 32, 32, 3)).astype(np.uint8),
+            rng.random((64, 32, 32, 3), np.float32),
+        )
         on_device = staging.upload(noise, images)
         x = dequantize(on_device[1], 5, on_device[0])
         staging.release()
@@ -109,9 +128,15 @@ def test_batches_arrive_whole_and_in_turn(cupy):
 def test_a_run_follows_one_on_the_host(cupy):
     losses = []
     for xp in (np, cupy):
-        model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=xp)
+        model = Glow(
+            GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=xp
+        )
         seen = Record()
-        train(Training(model, Settings(steps=8, batch=8, log_every=1, evaluate_every=4)), dataset(), [seen])
+        train(
+            Training(model, Settings(steps=8, batch=8, log_every=1, evaluate_every=4)),
+            dataset(),
+            [seen],
+        )
         losses.append([m.train_bits_per_dim for m in seen.metrics])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-8)
 

@@ -34,7 +34,11 @@ def trained(tmp_path_factory):
     """A sound checkpoint: its arrays and its header."""
     path, run = tmp_path_factory.mktemp("sound") / "step.safetensors", training()
     train(run, dataset(), [])
-    source = {"options": {"data": "faces", "n_bits": 5, "steps": 2}, "data": "made here", "images": [32, 8]}
+    source = {
+        "options": {"data": "faces", "n_bits": 5, "steps": 2},
+        "data": "made here",
+        "images": [32, 8],
+    }
     checkpoint.save(run, path, 4, run=source)
     return read_arrays(path)
 
@@ -139,7 +143,19 @@ def test_what_only_a_run_needs_is_missed_by_a_run(trained, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "null", "3", '"x"', "{", "NaN", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10**5, "1" * 5000]
+    "text",
+    [
+        "[]",
+        "null",
+        "3",
+        '"x"',
+        "{",
+        "NaN",
+        '{"a": NaN}',
+        '{"a": 1, "a": 2}',
+        "[" * 10**5,
+        "1" * 5000,
+    ],
 )
 def test_a_header_that_is_no_object_of_json_is_one_line(trained, tmp_path, text, monkeypatch):
     monkeypatch.setattr("glowlite.files.storage.json.dumps", lambda header: text)
@@ -174,20 +190,30 @@ WEIGHT = "level0/step0/coupling/net/conv2/weight"
 )
 def test_a_forged_array_of_the_model_is_named(trained, tmp_path, name, array, said):
     arrays, header = trained
-    for error in errors_of(tmp_path / "forged.safetensors", arrays_with(arrays, name, array), header).values():
+    for error in errors_of(
+        tmp_path / "forged.safetensors", arrays_with(arrays, name, array), header
+    ).values():
         assert (
-            pytest.raises(GlowliteError, match=said) and error is not None and any(part in error for part in said.split("|"))
+            pytest.raises(GlowliteError, match=said)
+            and error is not None
+            and any(part in error for part in said.split("|"))
         )
 
 
 @pytest.mark.parametrize("name", [AVERAGE, STATE + "optimizer_m", STATE + "optimizer_v"])
 @pytest.mark.parametrize(
-    "array", [None, np.zeros(3, np.float32), "float64", "nan"], ids=["missing", "short", "double", "nan"]
+    "array",
+    [None, np.zeros(3, np.float32), "float64", "nan"],
+    ids=["missing", "short", "double", "nan"],
 )
 def test_a_forged_vector_of_a_run_is_named(trained, tmp_path, name, array):
     arrays, header = trained
     if isinstance(array, str):
-        array = arrays[name].astype("float64") if array == "float64" else arrays[name] * np.float32("nan")
+        array = (
+            arrays[name].astype("float64")
+            if array == "float64"
+            else arrays[name] * np.float32("nan")
+        )
     said = errors_of(tmp_path / "forged.safetensors", arrays_with(arrays, name, array), header)
     assert name in said["restore"] and (name in (said["load"] or "")) == (name == AVERAGE)
 
@@ -212,7 +238,11 @@ def test_the_form_of_a_state_is_that_of_its_class():
     checked(TRAINING_STATE, fields, "state")
     for name in fields:
         with pytest.raises(GlowliteError, match=f"{name} is missing"):
-            checked(TRAINING_STATE, {key: value for key, value in fields.items() if key != name}, "state")
+            checked(
+                TRAINING_STATE,
+                {key: value for key, value in fields.items() if key != name},
+                "state",
+            )
     assert "state" in KNOWN
 
 
@@ -249,4 +279,6 @@ def test_a_model_that_was_never_initialised_says_so(tmp_path):
         with pytest.raises(GlowliteError, match=r"never initialised.*initialize"):
             call()
     model.initialize(x)
-    assert model.sample(1).shape == (1, 8, 8, 3) and np.isfinite(model.decode(model.encode(x))).all()
+    assert (
+        model.sample(1).shape == (1, 8, 8, 3) and np.isfinite(model.decode(model.encode(x))).all()
+    )

@@ -30,7 +30,9 @@ def contents(stem):
 
 
 def weights(stem, prefixes=("param/", "buffer/")):
-    return {name.partition("/")[2]: t for name, t in contents(stem).items() if name.startswith(prefixes)}
+    return {
+        name.partition("/")[2]: t for name, t in contents(stem).items() if name.startswith(prefixes)
+    }
 
 
 def images(stem, name):
@@ -39,7 +41,9 @@ def images(stem, name):
 
 
 def imported(stem, **options):
-    return from_weights(weights(stem), stem[0], images(stem, "x").shape[1:3], **{"dtype": "float64", **options})
+    return from_weights(
+        weights(stem), stem[0], images(stem, "x").shape[1:3], **{"dtype": "float64", **options}
+    )
 
 
 def assert_close(ours, theirs, limit, what):
@@ -50,7 +54,11 @@ def assert_close(ours, theirs, limit, what):
 @pytest.mark.parametrize("memory", ["reversible", "stored"])
 @pytest.mark.parametrize("stem", FILES)
 def test_an_imported_model_computes_what_the_other_code_did(stem, memory):
-    golden, x, model = contents(stem), images(stem, "x"), imported(stem, memory=Memory.parse(memory))
+    golden, x, model = (
+        contents(stem),
+        images(stem, "x"),
+        imported(stem, memory=Memory.parse(memory)),
+    )
     assert model.initialized
     values, gradients = (1e-5, 1e-4) if stem.startswith("c") else (1e-10, 1e-8)
     latents, _, kept = model.forward_with_cache(x)
@@ -65,7 +73,8 @@ def test_an_imported_model_computes_what_the_other_code_did(stem, memory):
     dlatents, dlogdet = loss_gradients(latents, len(x))
     _, dx = model.backward(latents, dlatents, dlogdet, kept)
     assert_close(dx, images(stem, "grad_x"), gradients, "grad_x")
-    # code B rounds log|det W| of its plain 1x1 convolution to float32: the one thing a model here does not imitate
+    # code B rounds log|det W| of its plain 1x1 convolution to float32: the one thing a model here
+    # does not imitate
     rounding = round_log_dets(model, dlogdet.sum()) if stem == "b_additive_invconv" else 0.0
     assert_close(model.log_prob(x) + rounding, golden["log_prob"], values, "log_prob")
     mapped = their_gradients(model, weights(stem), stem[0])
@@ -84,20 +93,33 @@ def test_actnorm_is_initialised_as_in_the_original(stem):
 
 
 def test_only_rounding_is_compared_on_the_scale_one():
-    # tensors that are exactly 0 but for rounding: the second ActNorm of a level, behind a coupling that is the identity
+    # tensors that are exactly 0 but for rounding: the second ActNorm of a level, behind a coupling
+    # that is the identity
     for stem, count in [("c_additive_shuffle", 6), ("c_affine_1x1", 2)]:
         tiny = [name for name, t in weights(stem, "ddi/").items() if abs(t).max() < 1e-4]
         assert len(tiny) == count and all("/1/actnorm" in name for name in tiny)
     big, off = np.array([1e-2]), np.array([1e-2 + 1e-6])
     assert relative_error("", off, big, least_scale=1e-6) == pytest.approx(1e-4)
-    assert relative_error("", np.array([2e-7]), np.array([1e-7]), least_scale=1e-6) == pytest.approx(1e-7)
+    assert relative_error(
+        "", np.array([2e-7]), np.array([1e-7]), least_scale=1e-6
+    ) == pytest.approx(1e-7)
     assert relative_error("", np.zeros(2), np.zeros(2)) == 0
-    assert relative_error("", np.ones(2), np.zeros(2)) == relative_error("", big * np.nan, big) == np.inf
+    assert (
+        relative_error("", np.ones(2), np.zeros(2))
+        == relative_error("", big * np.nan, big)
+        == np.inf
+    )
 
 
 def test_the_tolerances_are_those_that_were_agreed():
     in_float64 = {"log_prob": 1e-10, "latents": 1e-10, "gradients": 1e-8, "grad_x": 1e-8}
-    in_float32 = {"log_prob": 1e-5, "latents": 1e-5, "gradients": 1e-4, "grad_x": 1e-4, "initialisation": 1e-5}
+    in_float32 = {
+        "log_prob": 1e-5,
+        "latents": 1e-5,
+        "gradients": 1e-4,
+        "grad_x": 1e-4,
+        "initialisation": 1e-5,
+    }
     assert {"A": in_float64, "B": in_float64, "C": in_float32} == LIMITS
 
 
@@ -116,11 +138,20 @@ def test_every_rule_is_a_linear_map_with_its_adjoint():
 
 @pytest.fixture(scope="module")
 def reversed_channels(tmp_path_factory):
-    """A golden file of a model that reverses its channels, in the names and layouts of code C: no tensor tells of that."""
+    """A golden file of a model that reverses its channels, in the names and layouts of code C: no
+    tensor tells of that.
+    """
     golden = contents("c_additive_shuffle")
-    golden = {name: t for name, t in golden.items() if "shuffle" not in name and not name.startswith(("ddi/", "init/"))}
+    golden = {
+        name: t
+        for name, t in golden.items()
+        if "shuffle" not in name and not name.startswith(("ddi/", "init/"))
+    }
     del golden["x_init"]
-    x, tensors = golden["x"].astype(np.float64), {name[6:]: t for name, t in golden.items() if name.startswith("param/")}
+    x, tensors = (
+        golden["x"].astype(np.float64),
+        {name[6:]: t for name, t in golden.items() if name.startswith("param/")},
+    )
     model = from_weights(tensors, "C", x.shape[1:3], dtype="float64", permutation="reverse")
     latents, _ = model.forward(x)
     _, golden["grad_x"] = model.backward(latents, *loss_gradients(latents, len(x)))
@@ -131,7 +162,9 @@ def reversed_channels(tmp_path_factory):
     return {name: np.ascontiguousarray(t) for name, t in golden.items()}
 
 
-@pytest.mark.parametrize("said", [{"flow_permutation": "0"}, {"permutation": "reverse"}, {"permutation": " Reverse "}])
+@pytest.mark.parametrize(
+    "said", [{"flow_permutation": "0"}, {"permutation": "reverse"}, {"permutation": " Reverse "}]
+)
 def test_a_reversal_is_read_from_the_metadata(reversed_channels, tmp_path, said, capsys):
     save_file(reversed_channels, tmp_path / "golden.safetensors", said)
     assert main(["check", str(tmp_path / "golden.safetensors")]) == 0
@@ -139,14 +172,21 @@ def test_a_reversal_is_read_from_the_metadata(reversed_channels, tmp_path, said,
 
 
 @pytest.mark.parametrize("said", [None, {"flow_permutation": "2"}, {"permutation": "shuffle"}])
-def test_a_reversal_that_no_metadata_tell_of_is_an_option(reversed_channels, tmp_path, said, capsys):
+def test_a_reversal_that_no_metadata_tell_of_is_an_option(
+    reversed_channels, tmp_path, said, capsys
+):
     path = tmp_path / "golden.safetensors"
     save_file(reversed_channels, path, said)
-    with pytest.raises(GlowliteError, match=r"golden.safetensors: .*no tensor says the permutation"):
+    with pytest.raises(
+        GlowliteError, match=r"golden.safetensors: .*no tensor says the permutation"
+    ):
         main(["check", str(path)])
     for permutation in ("reverse", "reverse,reverse,reverse"):
         assert main(["check", str(path), "--permutation", permutation]) == 0
-    for permutation, expected in [("shuffle", "shuffle/indices, .* is missing"), ("turn", "permutation must be one of")]:
+    for permutation, expected in [
+        ("shuffle", "shuffle/indices, .* is missing"),
+        ("turn", "permutation must be one of"),
+    ]:
         with pytest.raises(GlowliteError, match=expected):
             main(["check", str(path), "--permutation", permutation])
 
@@ -173,7 +213,8 @@ CONV2 = "param/flow.layers.1.block.2.conv.weight"
         ({"x": np.zeros((2, 3, 8, 8), int)}, "expected float64"),
         ({"x": np.zeros((1, 3, 1 << 17, 8), np.float16)}, "image_shape must be"),
         ({"z": np.zeros(3)}, "z must have four axes"),
-        (dict.fromkeys(["z", "z_top", *(f"{kind}/{i}" for kind in ("eps", "z") for i in range(3))]), "no latents"),
+        (dict.fromkeys(["z", "z_top", *(f"{kind}/{i}" for kind in ("eps", "z") for i in range(3))]),
+            "no latents"),
         ({GRADIENT_OF_A: None}, "is missing or surplus"),
         ({"grad/more": np.zeros(3)}, "grad/more is missing or surplus"),
         ({CONV2: np.zeros((1, 1))}, "must have shape"),
@@ -198,10 +239,17 @@ def test_no_pipe_is_a_golden_file(tmp_path):
 def test_huge_values_are_said_by_the_result_alone(tmp_path):
     golden = golden_with({})
     golden["x"] = golden["x"] * 1e200
-    golden["param/flow.layers.1.actnorm.logs"] = np.full_like(golden["param/flow.layers.1.actnorm.logs"], 300.0)
+    golden["param/flow.layers.1.actnorm.logs"] = np.full_like(
+        golden["param/flow.layers.1.actnorm.logs"], 300.0
+    )
     save_file(golden, tmp_path / "huge.safetensors")
     done = command(tmp_path / "huge.safetensors")
-    assert done.returncode == 1 and not done.stderr and "inf of" in done.stdout and "ABOVE" in done.stdout
+    assert (
+        done.returncode == 1
+        and not done.stderr
+        and "inf of" in done.stdout
+        and "ABOVE" in done.stdout
+    )
 
 
 # the command
@@ -220,7 +268,11 @@ def command(*arguments):
 
 def test_the_command_checks_all_files():
     done = command(*GOLDEN.glob("*.safetensors"))
-    assert done.returncode == 0 and done.stdout.count("gradients") == 7 and done.stdout.count("initialisation") == 2
+    assert (
+        done.returncode == 0
+        and done.stdout.count("gradients") == 7
+        and done.stdout.count("initialisation") == 2
+    )
     assert "all within tolerance" in done.stdout and "ABOVE" not in done.stdout
 
 
@@ -248,14 +300,22 @@ def test_the_command_exits_with_1_for_a_number_that_is_off(tmp_path, name, facto
         (lambda golden: golden | {"x": golden["x"][0].copy()}, "four axes"),
         (lambda golden: golden | {"grad_x": np.zeros((3, 8, 8, 4))}, "grad_x must have shape"),
         (lambda golden: {name: t for name, t in golden.items() if "param/" not in name}, "param/"),
-        (lambda golden: {name.replace("flow.", "glow."): t for name, t in golden.items()}, "no kind"),
+        (
+            lambda golden: {name.replace("flow.", "glow."): t for name, t in golden.items()},
+            "no kind",
+        ),
     ],
 )
 def test_the_command_answers_bad_contents_in_one_line(tmp_path, change, said):
     path = tmp_path / "bad.safetensors"
     save_file(change(contents("a_affine_lu")), path)
     done = command(path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr and str(path) in done.stderr
+    assert (
+        done.returncode == 2
+        and done.stderr.count("\n") == 1
+        and said in done.stderr
+        and str(path) in done.stderr
+    )
 
 
 def test_the_command_answers_what_is_no_file_of_tensors_in_one_line(tmp_path):
@@ -275,12 +335,18 @@ def without(tensors, name):
 
 
 @pytest.mark.parametrize(
-    ("stem", "alias"), [("a_affine_lu", "y0ast"), ("b_affine_lu", "Rosinality"), ("c_affine_1x1", "openai")]
+    ("stem", "alias"),
+    [("a_affine_lu", "y0ast"), ("b_affine_lu", "Rosinality"), ("c_affine_1x1", "openai")],
 )
 def test_float32_is_the_default_and_works(stem, alias):
     model = from_weights(weights(stem), alias, (8, 8))
     assert model.dtype == np.float32 and model.initialized
-    assert_close(model.log_prob(images(stem, "x").astype(np.float32)), contents(stem)["log_prob"], 1e-5, "log_prob")
+    assert_close(
+        model.log_prob(images(stem, "x").astype(np.float32)),
+        contents(stem)["log_prob"],
+        1e-5,
+        "log_prob",
+    )
     latents = model.encode(images(stem, "x").astype(np.float32))
     assert abs(model.decode(latents) - images(stem, "x")).max() < 1e-4
 
@@ -288,16 +354,35 @@ def test_float32_is_the_default_and_works(stem, alias):
 def test_the_configuration_is_read_off():
     config = imported("b_additive_invconv").config
     assert (config.image_shape, config.K, config.L, config.width) == ((16, 16, 1), 2, 3, 16)
-    assert (config.coupling, config.permutation, config.border) == ("additive", "conv1x1,conv1x1,lu", "last")
-    config = from_weights(weights("a_additive_shuffle"), "A").config  # A stores the size of the images
-    assert (config.image_shape, config.K, config.L, config.permutation) == ((16, 8, 1), 3, 3, "shuffle")
-    assert (config.coupling, config.top_prior, imported("a_affine_lu").config.top_prior) == ("additive", "unit", "learned")
+    assert (config.coupling, config.permutation, config.border) == (
+        "additive",
+        "conv1x1,conv1x1,lu",
+        "last",
+    )
+    config = from_weights(
+        weights("a_additive_shuffle"), "A"
+    ).config  # A stores the size of the images
+    assert (config.image_shape, config.K, config.L, config.permutation) == (
+        (16, 8, 1),
+        3,
+        3,
+        "shuffle",
+    )
+    assert (config.coupling, config.top_prior, imported("a_affine_lu").config.top_prior) == (
+        "additive",
+        "unit",
+        "learned",
+    )
     assert imported("c_additive_shuffle").config.top_prior == "unit"
 
 
 def test_a_fixed_permutation_that_was_not_saved_is_asked_for():
-    tensors = {name: t for name, t in weights("a_additive_shuffle").items() if "indices" not in name}
-    with pytest.raises(GlowliteError, match=r"flow\.layers\.1\.shuffle\.indices.*permutation='reverse'"):
+    tensors = {
+        name: t for name, t in weights("a_additive_shuffle").items() if "indices" not in name
+    }
+    with pytest.raises(
+        GlowliteError, match=r"flow\.layers\.1\.shuffle\.indices.*permutation='reverse'"
+    ):
         from_weights(tensors, "A")
     model = from_weights(tensors, "A", permutation="reverse")
     assert model.store.constants["level0/step0/permutation/indices"].value.tolist() == [3, 2, 1, 0]
@@ -307,7 +392,9 @@ def test_a_fixed_permutation_that_was_not_saved_is_asked_for():
 
 def test_a_shuffle_of_the_original_is_asked_for_too():
     # its indices are variables, but not trained ones
-    tensors = {name: t for name, t in weights("c_additive_shuffle").items() if "indices" not in name}
+    tensors = {
+        name: t for name, t in weights("c_additive_shuffle").items() if "indices" not in name
+    }
     with pytest.raises(GlowliteError, match="model/0/0/shuffle/indices"):
         from_weights(tensors, "C", (16, 16))
 
@@ -326,15 +413,27 @@ NAME = "flow.layers.2.block.4.conv.bias"
     ("change", "said"),
     [
         (lambda t: without(t, NAME), f"{NAME}, .* is missing"),
-        (lambda t: without(t, "flow.layers.1.actnorm.bias"), "flow.layers.1.actnorm.bias, .* is missing"),
+        (
+            lambda t: without(t, "flow.layers.1.actnorm.bias"),
+            "flow.layers.1.actnorm.bias, .* is missing",
+        ),
         (lambda t: without(t, "flow.layers.3.conv.logs"), "flow.layers.3.conv.logs, .* is missing"),
         (lambda t: without(t, "flow.layers.5.invconv.p"), "flow.layers.5.invconv.p, .* is missing"),
-        (lambda t: t | {"flow.layers.2.extra": np.zeros(3)}, "no place for the tensor flow.layers.2.extra"),
+        (
+            lambda t: t | {"flow.layers.2.extra": np.zeros(3)},
+            "no place for the tensor flow.layers.2.extra",
+        ),
         (lambda t: t | {NAME: np.zeros(5)}, rf"{NAME} must have shape \(12,\), got \(5,\)"),
         (lambda t: t | {NAME: np.zeros((1, 12))}, f"{NAME} must have shape"),
-        (lambda t: t | {"flow.layers.1.actnorm.bias": np.zeros(())}, "flow.layers.1.actnorm.bias must have shape"),
+        (
+            lambda t: t | {"flow.layers.1.actnorm.bias": np.zeros(())},
+            "flow.layers.1.actnorm.bias must have shape",
+        ),
         (lambda t: t | {NAME: np.full(12, np.nan)}, f"{NAME} must hold finite"),
-        (lambda t: t | {"flow.layers.5.invconv.p": np.zeros((24, 24))}, "flow.layers.5.invconv.p must be a permutation"),
+        (
+            lambda t: t | {"flow.layers.5.invconv.p": np.zeros((24, 24))},
+            "flow.layers.5.invconv.p must be a permutation",
+        ),
         (lambda t: t | {"prior_h": np.ones((1, 48, 2, 2))}, "prior_h must be"),
         (lambda t: {}, "no tensor with a name like flow.layers.1.actnorm.bias"),
     ],

@@ -33,25 +33,35 @@ SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.i
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("border", "ones"), [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("border", "ones"), [(False, False), (True, False), (False, True), (True, True)]
+)
 @given(SHAPES, st.integers(0, 1000))
 def test_gather(dtype, border, ones, shape, seed):
     x = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     counts.clear()
     got = device.gather_columns(xp.asarray(x), border, ones)
-    assert counts["kernel"] <= 2 and got.dtype == dtype  # one of them where the pixels have to be put in order first
+    # one of them where the pixels have to be put in order first
+    assert counts["kernel"] <= 2 and got.dtype == dtype
     assert np.array_equal(got.get(), host.gather_columns(x, border, ones))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(SHAPES, st.integers(0, 1000))
 def test_scatter(dtype, shape, seed):
-    sent = np.random.default_rng(seed).standard_normal((9 * shape[3], shape[0] * shape[1] * shape[2])).astype(dtype)
+    sent = (
+        np.random.default_rng(seed)
+        .standard_normal((9 * shape[3], shape[0] * shape[1] * shape[2]))
+        .astype(dtype)
+    )
     counts.clear()
     got = device.scatter_columns(xp.asarray(sent), shape)
     assert counts["kernel"] == 1 and got.dtype == dtype
     np.testing.assert_allclose(
-        got.get(), host.scatter_columns(sent.copy(), shape), rtol=0, atol=1e-5 if dtype == np.float32 else 1e-14
+        got.get(),
+        host.scatter_columns(sent.copy(), shape),
+        rtol=0,
+        atol=1e-5 if dtype == np.float32 else 1e-14,
     )
 
 
@@ -73,7 +83,10 @@ def test_relu(dtype, rows, columns, seed):
     bias = rng.standard_normal(rows).astype(dtype)
     got, expected = device.relu(xp.asarray(h), xp.asarray(bias)), host.relu(h.copy(), bias)
     np.testing.assert_array_equal(got.get(), expected)
-    got_dh, expected_dh = device.relu_backward(xp.asarray(dh), got), host.relu_backward(dh.copy(), expected)
+    got_dh, expected_dh = (
+        device.relu_backward(xp.asarray(dh), got),
+        host.relu_backward(dh.copy(), expected),
+    )
     np.testing.assert_array_equal(got_dh.get(), expected_dh)
 
 
@@ -81,7 +94,9 @@ NET = CouplingNetwork(3, 6, 4, np.random.default_rng(0))  # which is not run
 COUPLINGS = {
     "additive": lambda changed: AdditiveCoupling(6, NET, changed),
     **{
-        f"{scale}, {shift}": lambda changed, scale=scale, shift=shift: AffineCoupling(6, NET, changed, scale, shift, 1.5)
+        f"{scale}, {shift}": lambda changed, scale=scale, shift=shift: AffineCoupling(
+            6, NET, changed, scale, shift, 1.5
+        )
         for scale in LOG_SCALE
         for shift in SHIFT
     },
@@ -100,13 +115,20 @@ def test_couplings(name, changed, dtype, seed):
     raw = 2 * rng.standard_normal((*shape[:3], 3 if name == "additive" else 6)).astype(dtype)
     dlogdet = rng.standard_normal(2)
     expected = three_passes(coupling, x, raw, dy, dlogdet)
-    fast = retyped(coupling, {AdditiveCoupling: CudaAdditiveCoupling, AffineCoupling: CudaAffineCoupling}[type(coupling)])
+    fast = retyped(
+        coupling,
+        {AdditiveCoupling: CudaAdditiveCoupling, AffineCoupling: CudaAffineCoupling}[
+            type(coupling)
+        ],
+    )
     d = [xp.asarray(a) for a in (x, raw, dy, dlogdet)]
     counts.clear()
     got = three_passes(fast, *d)
     for one, other in zip(got, expected, strict=True):
         assert one.dtype == other.dtype
-        np.testing.assert_allclose(one.get(), other, rtol=tolerance, atol=tolerance * np.abs(other).max())
+        np.testing.assert_allclose(
+            one.get(), other, rtol=tolerance, atol=tolerance * np.abs(other).max()
+        )
     given_x = fast.transform_backward(got[0], d[1], d[2], d[3], d[0])
     assert given_x[0] is d[0] and np.array_equal(given_x[2].get(), got[5].get())
 
@@ -139,16 +161,24 @@ def test_optimisers(kind, dtype):
         (device.v, host.v),
         (averages[1].sum, averages[0].sum),
     ):
-        np.testing.assert_allclose(one.get(), other, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-7)
+        np.testing.assert_allclose(
+            one.get(), other, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-7
+        )
     before = [a.get() for a in (device.theta, device.m, device.v)]
     device.step(on_device, 1e-2, xp.full(1, np.nan))
-    assert all(np.array_equal(a.get(), b) for a, b in zip((device.theta, device.m, device.v), before, strict=True))
+    assert all(
+        np.array_equal(a.get(), b)
+        for a, b in zip((device.theta, device.m, device.v), before, strict=True)
+    )
 
 
 @pytest.mark.parametrize("n_bits", [1, 5, 8])
 def test_dequantise_to_the_last_bit(n_bits):
     rng = np.random.default_rng(0)
-    images, noise = rng.integers(0, 256, (4, 5, 6, 3)).astype(np.uint8), rng.random((4, 5, 6, 3), np.float32)
+    images, noise = (
+        rng.integers(0, 256, (4, 5, 6, 3)).astype(np.uint8),
+        rng.random((4, 5, 6, 3), np.float32),
+    )
     noise[0], images[0, :2] = np.nextafter(np.float32(1), np.float32(0)), 255
     got = dequantize_on_device(xp.asarray(images), n_bits, xp.asarray(noise))
     assert got.dtype == np.float32 and np.array_equal(got.get(), dequantize(images, n_bits, noise))
@@ -161,7 +191,9 @@ def test_a_kernel_of_too_many_elements_is_refused():
 
 @pytest.fixture(scope="module")
 def launched():
-    """The source of every kernel that training, evaluation and sampling launch, under any option."""
+    """The source of every kernel that training, evaluation and sampling launch, under
+    any option.
+    """
     found = {}
 
     def compiled(xp, text, name):
@@ -172,10 +204,19 @@ def launched():
         patch.setattr(kernels, "compiled", functools.update_wrapper(compiled, kernels.compiled))
         for dtype in ("float32", "float64"):
             for options in (
-                *({"scale": scale, "shift": shift, "permutation": "shuffle"} for scale in LOG_SCALE for shift in SHIFT),
+                *(
+                    {"scale": scale, "shift": shift, "permutation": "shuffle"}
+                    for scale in LOG_SCALE
+                    for shift in SHIFT
+                ),
                 {"coupling": "additive"},
             ):
-                model = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=4, **options), dtype=dtype, workers=Workers(1), xp=xp)
+                model = Glow(
+                    GlowConfig((8, 8, 3), K=1, L=1, width=4, **options),
+                    dtype=dtype,
+                    workers=Workers(1),
+                    xp=xp,
+                )
                 kind = "adamax" if options.get("shift") == "after" else "adam"
                 training = Training(model, Settings(steps=1, batch=8, average=0.9, optimizer=kind))
                 train(training, dataset(), [])
@@ -185,8 +226,13 @@ def launched():
 
 PASSES = ("forward", "inverse", "backward")
 ALL = [
-    "gather", "scatter", "bias_relu", "relu_backward", "scale_and_shift", "additive", "adam", "adamax", "average",
-    "dequantise", *(f"affine_{scale}_{shift}_{which}" for scale in LOG_SCALE for shift in SHIFT for which in PASSES),
+    "gather", "scatter", "bias_relu", "relu_backward", "scale_and_shift", "additive", "adam",
+    "adamax", "average",
+    "dequantise",
+    *(
+        f"affine_{scale}_{shift}_{which}"
+        for scale in LOG_SCALE for shift in SHIFT for which in PASSES
+    ),
 ]  # fmt: skip
 
 
@@ -199,7 +245,9 @@ def test_these_are_all_kernels(launched):
 @pytest.mark.parametrize("name", ALL)
 def test_nvrtc_compiles_it(launched, name, kind, architecture):
     """The real compiler, which needs no GPU: pip install cupy-cuda12x nvidia-cuda-nvrtc-cu12."""
-    compiler = pytest.importorskip("cupy.cuda.compiler", reason="needs CuPy and NVRTC, though no GPU")
+    compiler = pytest.importorskip(
+        "cupy.cuda.compiler", reason="needs CuPy and NVRTC, though no GPU"
+    )
     program = compiler._NVRTCProgram(launched[name, kind], f"{name}.cu", method="cubin")
     binary, _ = program.compile(("--std=c++17", f"-arch={architecture}"))
     assert len(binary) > 1000

@@ -19,13 +19,21 @@ COUNT = 30
 BITS = 3  # labels of picture i: the bits of i, so that neighbours differ
 LABELS = np.arange(COUNT)[:, None] >> np.arange(BITS) & 1
 IMAGES = np.arange(COUNT, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-VALUES = {"0 and 1": LABELS, "-1 and 1": 2 * LABELS - 1, "floats": (2.0 * LABELS - 1) / 3, "bools": LABELS > 0}
+VALUES = {
+    "0 and 1": LABELS,
+    "-1 and 1": 2 * LABELS - 1,
+    "floats": (2.0 * LABELS - 1) / 3,
+    "bools": LABELS > 0,
+}
 
 
 def check(data, numbers):
     """Every image of `numbers` is there once, and beside each stand the labels of its number."""
     seen = []
-    for images, attributes in ((data.train, data.attributes), (data.held_out, data.held_out_attributes)):
+    for images, attributes in (
+        (data.train, data.attributes),
+        (data.held_out, data.held_out_attributes),
+    ):
         red = images[:][:, 0, 0, 0].astype(int)
         assert attributes.dtype == bool and np.array_equal(attributes, LABELS[red] > 0)
         seen += red.tolist()
@@ -41,7 +49,11 @@ def test_labels_of_arrays_follow(tmp_path, kind, values, cropped):
         np.savez(path, images=IMAGES, attributes=VALUES[values], attribute_names=names)
     else:
         with h5py.File(path, "w") as file:
-            for name, array in (("images", IMAGES), ("attributes", VALUES[values]), ("attribute_names", names)):
+            for name, array in (
+                ("images", IMAGES),
+                ("attributes", VALUES[values]),
+                ("attribute_names", names),
+            ):
                 file.create_dataset(name, data=array)
     check(load(str(path), Preparation(crop=2) if cropped else None), range(COUNT))
 
@@ -56,7 +68,9 @@ def celeba(folder, damaged, partition, values):
         buffer = io.BytesIO()
         Image.fromarray(IMAGES[i]).save(buffer, format="png")
         whole = buffer.getvalue()
-        (folder / "img_align_celeba" / f"{i:06}.png").write_bytes(whole[:40] if i in damaged else whole)
+        (folder / "img_align_celeba" / f"{i:06}.png").write_bytes(
+            whole[:40] if i in damaged else whole
+        )
         lines.append(f"{i:06}.jpg " + " ".join(str(v) for v in VALUES[values][i]))
         parts.append(f"{i:06}.jpg {i % 3}")
     (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
@@ -84,7 +98,11 @@ def test_labels_of_pictures_follow_where_damaged_ones_are_passed_over(
 def test_labels_of_a_split_of_its_own_follow():
     train, held_out = slice(0, 20), slice(20, None)
     reading = Reading(
-        ArrayImages(IMAGES[train]), ArrayImages(IMAGES[held_out]), ("a", "b", "c"), LABELS[train] > 0, LABELS[held_out] > 0
+        ArrayImages(IMAGES[train]),
+        ArrayImages(IMAGES[held_out]),
+        ("a", "b", "c"),
+        LABELS[train] > 0,
+        LABELS[held_out] > 0,
     )
     for preparation in (None, Preparation(crop=2)):
         check(make_dataset("x", reading, "here", preparation), range(COUNT))
@@ -99,7 +117,9 @@ def test_labels_of_classes_follow(tmp_path, kind):
             header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (len(rows), 4, 4))
             images = gzip.compress(header + IMAGES[list(rows), :, :, 0].tobytes())
             (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(images)
-            labels = bytes([0, 0, 8, 1]) + len(rows).to_bytes(4, "big") + classes[list(rows)].tobytes()
+            labels = (
+                bytes([0, 0, 8, 1]) + len(rows).to_bytes(4, "big") + classes[list(rows)].tobytes()
+            )
             (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(labels)
     else:
         names = {"train": "data_batch_1.bin", "test": "test_batch.bin"} if kind == "cifar10" else {}
@@ -116,4 +136,6 @@ def test_labels_of_classes_follow(tmp_path, kind):
         assert images[:][:, 0, 0, 0].tolist() == list(rows)
         assert np.array_equal(attributes[:, fine], classes[list(rows), None] == np.arange(10))
         if kind == "cifar100":
-            assert (attributes[:, :20] == (np.arange(20) == 7)).all() and not attributes[:, 30:].any()
+            assert (attributes[:, :20] == (np.arange(20) == 7)).all() and not attributes[
+                :, 30:
+            ].any()

@@ -35,7 +35,9 @@ def test_a_walk_begins_and_ends_at_its_ends_to_the_last_bit(dtype, spherical):
     a, b = latents(0, dtype=dtype), latents(1, dtype=dtype)
     a[0][0, 0, 0], b[0][0, 0, 0] = -0.0, 1.0  # -0.0 + 0.0 is 0.0
     found = interpolate(a, b, 5, spherical)
-    assert [z.shape for z in found] == [(15, *shape) for shape in SHAPES] and {z.dtype.name for z in found} == {dtype}
+    assert [z.shape for z in found] == [(15, *shape) for shape in SHAPES] and {
+        z.dtype.name for z in found
+    } == {dtype}
     for k, end in ((0, a), (4, b)):
         assert all(z.tobytes() == e.tobytes() for z, e in zip(at(found, 3, 5, k), end))
 
@@ -44,7 +46,9 @@ def test_a_linear_walk_is_a_straight_line():
     a, b = latents(0), latents(1)
     found = interpolate(a, b, 5)
     for k in range(5):
-        np.testing.assert_allclose(flatten(at(found, 3, 5, k)), (1 - k / 4) * flatten(a) + k / 4 * flatten(b), atol=1e-15)
+        np.testing.assert_allclose(
+            flatten(at(found, 3, 5, k)), (1 - k / 4) * flatten(a) + k / 4 * flatten(b), atol=1e-15
+        )
 
 
 def test_a_spherical_walk_turns_by_equal_angles_and_keeps_the_length_of_equal_ends():
@@ -54,7 +58,9 @@ def test_a_spherical_walk_turns_by_equal_angles_and_keeps_the_length_of_equal_en
     way = [flatten(at(found, 3, 7, k)) for k in range(7)]
     np.testing.assert_allclose([np.linalg.norm(v, axis=1) for v in way], 3, rtol=1e-12)
     angles = [np.arccos((one * other).sum(axis=1) / 9) for one, other in pairwise(way)]
-    np.testing.assert_allclose(angles, np.broadcast_to(np.arccos((a * b).sum(axis=1) / 9) / 6, (6, 3)), rtol=1e-9)
+    np.testing.assert_allclose(
+        angles, np.broadcast_to(np.arccos((a * b).sum(axis=1) / 9) / 6, (6, 3)), rtol=1e-9
+    )
 
 
 def test_a_spherical_walk_on_one_line_is_linear():
@@ -63,7 +69,10 @@ def test_a_spherical_walk_on_one_line_is_linear():
         for found, expected in zip(interpolate(a, b, 4, spherical=True), interpolate(a, b, 4)):
             np.testing.assert_allclose(found, expected, atol=1e-6)
     zero = [0 * z for z in a]
-    assert all(np.isfinite(z).all() for z in interpolate(zero, a, 4, spherical=True) + interpolate(zero, zero, 4, True))
+    assert all(
+        np.isfinite(z).all()
+        for z in interpolate(zero, a, 4, spherical=True) + interpolate(zero, zero, 4, True)
+    )
 
 
 @pytest.mark.parametrize("spherical", [False, True])
@@ -73,7 +82,9 @@ def test_a_sheet_has_its_corners_and_walks_along_its_sides(spherical):
     for (row, column), corner in {(0, 0): a, (0, 4): b, (2, 0): c, (2, 4): d}.items():
         assert all(np.array_equal(z[:, row, column], e) for z, e in zip(sheet, corner))
     for side, walk in ((0, interpolate(a, b, 5, spherical)), (2, interpolate(c, d, 5, spherical))):
-        assert all(np.allclose(z[:, side].reshape(w.shape), w, atol=1e-12) for z, w in zip(sheet, walk))
+        assert all(
+            np.allclose(z[:, side].reshape(w.shape), w, atol=1e-12) for z, w in zip(sheet, walk)
+        )
     left = interpolate(a, c, 3, spherical)
     assert all(np.allclose(z[:, :, 0].reshape(w.shape), w, atol=1e-12) for z, w in zip(sheet, left))
     assert four_corners(a, b, c, d, 3)[0].shape == (2 * 9, *SHAPES[0])
@@ -97,7 +108,11 @@ def test_on_a_device_the_same_comes_out_and_nothing_is_waited_for(spherical):
     found = four_corners(*on_device, 3, 4, spherical)
     vectors = flatten(found)
     whole = finite(vectors)
-    assert counts["sync"] == counts["download"] == 0 and isinstance(vectors, ndarray) and isinstance(whole, ndarray)
+    assert (
+        counts["sync"] == counts["download"] == 0
+        and isinstance(vectors, ndarray)
+        and isinstance(whole, ndarray)
+    )
     for z, expected in zip(unflatten(vectors, SHAPES), four_corners(*ends, 3, 4, spherical)):
         np.testing.assert_allclose(z.get(), expected, atol=1e-12)
     assert whole.get().all()
@@ -129,7 +144,9 @@ def test_what_cannot_be_walked_is_one_line(change, message):
 @pytest.mark.parametrize("module", [np, strict_device.xp], ids=["host", "device"])
 @pytest.mark.parametrize("n_bits", [1, 5, 8])
 def test_uint8_images_are_encoded_in_the_middle_of_their_levels(n_bits, module):
-    model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module)
+    model = Glow(
+        GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module
+    )
     pictures = images(6)
     half = dequantize(pictures, n_bits, np.full(pictures.shape, 0.5), module)
     model.initialize(half)
@@ -158,5 +175,7 @@ def test_middles_are_exact_and_in_the_middle():
 def test_a_small_model_walks_in_float32():
     model = small_model()
     model.initialize(dequantize_midpoint(images(8, seed=2), 5, "float32"))
-    ends = [model.encode(dequantize_midpoint(images(2, seed=seed), 5, "float32")) for seed in (0, 1)]
+    ends = [
+        model.encode(dequantize_midpoint(images(2, seed=seed), 5, "float32")) for seed in (0, 1)
+    ]
     assert model.decode(interpolate(*ends, 4)).shape == (8, 8, 8, 3)

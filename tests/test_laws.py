@@ -22,7 +22,8 @@ SEEDS = st.integers(0, 2**16)
 QUICK = 50  # examples: profiles of fewer leave out what takes long
 
 
-# where the arrays live: the part of the examples, the module, and how a layer of the host comes there
+# where the arrays live: the part of the examples, the module, and how a layer of the host comes
+# there
 BACKENDS = {"host": (1, np, lambda layer: layer), "device": (5, strict_device.xp, on_device)}
 
 
@@ -49,7 +50,9 @@ def test_layer(name, backend):
 
 @pytest.mark.parametrize("name", GLOWS)
 def test_glow(name, backend):
-    """On the device one model in the quick profile: there, `test_fast` holds every other to the same on the host."""
+    """On the device one model in the quick profile: there, `test_fast` holds every other to the
+    same on the host.
+    """
     share, xp, place = backend
     if xp is not np and name != "openai" and settings().max_examples < QUICK:
         pytest.skip("in the thorough profile")
@@ -92,14 +95,18 @@ def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
     x, v = rng.standard_normal(shape), rng.standard_normal((9 * shape[3], x_pixels(shape)))
     taps = slow_gather(x).reshape(-1, 9 * shape[3]).T
     assert np.array_equal(gather(x), taps)
-    assert (gather(x) * v).sum() == pytest.approx((x * scatter(v, shape)).sum(), rel=1e-12, abs=1e-12)
+    assert (gather(x) * v).sum() == pytest.approx(
+        (x * scatter(v, shape)).sum(), rel=1e-12, abs=1e-12
+    )
     outside = 1 - slow_gather(np.ones((*shape[:3], 1))).reshape(-1, 9).T
     with_border = gather(x, border=True).reshape(9, shape[3] + 1, -1)
     assert np.array_equal(with_border[:, :-1], taps.reshape(9, shape[3], -1))
     assert np.array_equal(with_border[:, -1], outside)
     columns = gather_columns(x, border=True, ones=True)
     assert np.array_equal(columns, np.concatenate((taps, outside, np.ones((1, x_pixels(shape))))))
-    assert np.array_equal(gather_columns(x, ones=True), np.concatenate((taps, np.ones((1, x_pixels(shape))))))
+    assert np.array_equal(
+        gather_columns(x, ones=True), np.concatenate((taps, np.ones((1, x_pixels(shape)))))
+    )
     assert np.array_equal(gather_columns(x), taps)
 
 
@@ -116,7 +123,9 @@ def test_a_zero_conv_is_a_convolution_of_the_padded_image(shape, seed):
     x = rng.standard_normal(shape)
     expected = slow_scatter_conv(x, conv.conv.weight.value, True)
     expected = (expected + conv.conv.bias.value) * np.exp(3 * conv.conv.logs.value)
-    np.testing.assert_allclose(conv.forward(x)[0], expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        conv.forward(x)[0], expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize("options", NETS)
@@ -148,14 +157,18 @@ def test_a_coupling_network_is_the_network_of_the_paper(options):
 
 
 def slow_scatter_conv(h, weight, border):
-    """A 3x3 convolution of an image padded with zeros and, with a border, one more channel of ones outside."""
+    """A 3x3 convolution of an image padded with zeros and, with a border, one more channel of ones
+    outside.
+    """
     n, height, width, c = h.shape
     padded = np.zeros((n, height + 2, width + 2, c + border))
     padded[..., c:] = 1
     padded[:, 1:-1, 1:-1, c:] = 0
     padded[:, 1:-1, 1:-1, :c] = h
     kernel = weight.reshape(c + border, 3, 3, -1)[:, ::-1, ::-1]
-    return sum(padded[:, y : y + height, x : x + width] @ kernel[:, y, x] for y, x in np.ndindex(3, 3))
+    return sum(
+        padded[:, y : y + height, x : x + width] @ kernel[:, y, x] for y, x in np.ndindex(3, 3)
+    )
 
 
 @given(EVEN, SEEDS)
@@ -166,7 +179,9 @@ def test_the_order_of_memory_does_not_matter(shape, seed):
     (y, logdet), (y_planes, logdet_planes) = layer.forward(x), layer.forward(planes)
     np.testing.assert_allclose(y_planes, y, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(logdet_planes, logdet, rtol=1e-12, atol=1e-12)
-    for a, b in zip(layer.backward(y, x, dlogdet), layer.backward(y_planes, planes, dlogdet), strict=True):
+    for a, b in zip(
+        layer.backward(y, x, dlogdet), layer.backward(y_planes, planes, dlogdet), strict=True
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
 
 
@@ -287,7 +302,9 @@ def test_an_alias_of_a_parameter_breaks_a_law():
         check_layer(layer, np.random.default_rng(1).standard_normal((1, 1, 4, 4)))
 
 
-@pytest.mark.parametrize("path", ["net", "log scale slope", "border", "bias", "scale", "relu", "gather"])
+@pytest.mark.parametrize(
+    "path", ["net", "log scale slope", "border", "bias", "scale", "relu", "gather"]
+)
 def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
     rng = np.random.default_rng(2)
     shape = (2, 4, 4, 6)
@@ -296,16 +313,26 @@ def test_a_bug_planted_in_a_coupling_breaks_a_law(path, monkeypatch):
     conv = scaled_linear.ScatterConv
     if path == "net":  # x1 acts through the network as well
         backward = CouplingNetwork.backward
-        monkeypatch.setattr(CouplingNetwork, "backward", lambda self, dh, cache: 0 * backward(self, dh, cache))
+        monkeypatch.setattr(
+            CouplingNetwork, "backward", lambda self, dh, cache: 0 * backward(self, dh, cache)
+        )
     elif path == "log scale slope":
         monkeypatch.setattr(AffineCoupling, "log_scale_slope", lambda self, h, log_s: np.exp(log_s))
     elif path == "border":  # its gradient is that of another tap
         senders, backward = conv._senders, conv.convolve_backward
-        monkeypatch.setattr(conv, "convolve_backward", with_senders(backward, lambda self, y: senders(self, y)[::-1]))
+        monkeypatch.setattr(
+            conv,
+            "convolve_backward",
+            with_senders(backward, lambda self, y: senders(self, y)[::-1]),
+        )
     elif path == "bias":
-        monkeypatch.setattr(scaled_linear.ScaledLinear, "forward", lambda self, x: self.weight.value.T @ x)
+        monkeypatch.setattr(
+            scaled_linear.ScaledLinear, "forward", lambda self, x: self.weight.value.T @ x
+        )
     elif path == "scale":
-        monkeypatch.setattr(scaled_linear.ScaledLinear, "add_scale_gradient", lambda self, dlog_e: None)
+        monkeypatch.setattr(
+            scaled_linear.ScaledLinear, "add_scale_gradient", lambda self, dlog_e: None
+        )
     elif path == "relu":
         monkeypatch.setattr(coupling_network, "relu", lambda h: np.maximum(h, 0.01 * h))
     else:

@@ -85,7 +85,9 @@ TREES = {
 def test_the_smallest_limit_on_the_way_to_the_root_holds(tmp_path, name):
     (mounts, groups, files), most_bytes, cores = TREES[name]
     (tmp_path / "proc" / "self").mkdir(parents=True)
-    (tmp_path / "proc" / "self" / "mountinfo").write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + mounts)
+    (tmp_path / "proc" / "self" / "mountinfo").write_text(
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + mounts
+    )
     (tmp_path / "proc" / "self" / "cgroup").write_text(groups)
     for path, text in files.items():
         place = tmp_path / "sys" / "fs" / "cgroup" / path
@@ -99,7 +101,9 @@ def test_a_system_without_control_groups_has_no_limit(tmp_path):
 
 
 def test_the_limit_of_the_process_counts_as_well(tmp_path, monkeypatch):
-    monkeypatch.setattr(resource, "getrlimit", lambda kind: (12345, -1) if kind == resource.RLIMIT_AS else (-1, -1))
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda kind: (12345, -1) if kind == resource.RLIMIT_AS else (-1, -1)
+    )
     assert memory_limit(tmp_path) == 12345 and available_bytes() == 12345
 
 
@@ -125,4 +129,6 @@ def test_a_step_beyond_the_limit_is_refused_in_a_line(tmp_path):
         [sys.executable, "-c", code, "--K", "2", "--memory", "stored"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "this machine has" in done.stderr, done.stderr
+    assert (
+        done.returncode == 2 and done.stderr.count("\n") == 1 and "this machine has" in done.stderr
+    ), done.stderr

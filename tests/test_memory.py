@@ -1,4 +1,6 @@
-"""What the memory policies promise: the same gradients, drift that is measured, and memory that depth does not touch."""
+"""What the memory policies promise: the same gradients, drift that is measured, and memory that
+depth does not touch.
+"""
 
 import tracemalloc
 
@@ -16,10 +18,11 @@ BATCH = 32  # of the memory measurements
 
 
 def gradients(policy, dtype, initialize_last=True, **options):
-    """Model, x, x rebuilt, dx and what was kept of one training step at K=8, L=3; last layers are random of scale 0.05.
+    """Model, x, x rebuilt, dx and what was kept of one training step at K=8, L=3.
 
-    `initialize_last`: ActNorm sees the data after that, so that every layer works on numbers of order one, as in a trained
-    model. In the other order nothing holds the numbers down, and 24 steps of a scale that can exceed 1 overflow.
+    Last layers are random of scale 0.05. `initialize_last`: ActNorm sees the data after that, so
+    that every layer works on numbers of order one, as in a trained model. In the other order
+    nothing holds the numbers down, and 24 steps of a scale that can exceed 1 overflow.
     """
     config = GlowConfig((16, 16, 3), **{"K": K, "L": L, "width": 16, **options})
     model = Glow(config, 0, dtype, Memory.parse(policy), Workers(2))
@@ -47,7 +50,13 @@ OPTIONS = [
     {"initialize_last": False, "scale": "sigmoid"},
     {"permutation": "lu", "scale": "sigmoid"},
     {"coupling": "additive"},
-    {"scale": "exp", "shift": "after", "actnorm": "paper", "changed": "first", "hidden_actnorm": False},
+    {
+        "scale": "exp",
+        "shift": "after",
+        "actnorm": "paper",
+        "changed": "first",
+        "hidden_actnorm": False,
+    },
 ]
 
 
@@ -77,7 +86,9 @@ def test_anchors_report_how_far_each_rebuilt_input_was_off(dtype):
 
 
 def test_an_anchor_replaces_the_rebuilt_input():
-    """A step whose inverse is wrong is noticed at its anchor, by name, and does no harm below it."""
+    """A step whose inverse is wrong is noticed at its anchor, by name, and does no harm
+    below it.
+    """
     config = GlowConfig((8, 8, 3), K=4, L=1, width=4, permutation="shuffle")
     model = Glow(config, 0, "float64", Memory.parse("anchored:1"), Workers(1))
     rng = np.random.default_rng(0)
@@ -91,7 +102,9 @@ def test_an_anchor_replaces_the_rebuilt_input():
     drift = {name: float(d) for name, d in kept.drift.items()}
     assert drift.pop("level0/step2") == pytest.approx(0.5, rel=1e-6)
     # the last one rebuilds nothing
-    assert set(drift) == {"level0/step0", "level0/step1", "level0/end"} and max(drift.values()) < 1e-12
+    assert (
+        set(drift) == {"level0/step0", "level0/step1", "level0/end"} and max(drift.values()) < 1e-12
+    )
     np.testing.assert_allclose(rebuilt, x, atol=1e-12)
 
 
@@ -111,10 +124,12 @@ def test_what_the_last_step_of_a_level_keeps_changes_nothing_but_rounding(monkey
 
 
 def peak_bytes(policy, depth):
-    """The most that a training step holds beyond the parameters and gradients, by all that NumPy allocates.
+    """The most that a training step holds beyond the parameters and gradients, by all that NumPy
+    allocates.
 
-    The third step is measured: the first makes what is made once. One thread, so that no two tiles overlap by chance.
-    The batch is large enough for its arrays to outweigh Python's own small objects, some 200 bytes a layer.
+    The third step is measured: the first makes what is made once. One thread, so that no two tiles
+    overlap by chance. The batch is large enough for its arrays to outweigh Python's own small
+    objects, some 200 bytes a layer.
     """
     config = GlowConfig((16, 16, 3), K=depth, L=2, width=32)
     model = Glow(config, memory=Memory.parse(policy), workers=Workers(1))
@@ -134,7 +149,8 @@ def peak_bytes(policy, depth):
 
 def test_memory_does_not_grow_with_depth_unless_everything_is_stored():
     shallow, deep = (peak_bytes("reversible", depth) for depth in (4, 64))
-    # what a step adds is its 12x12 matrix, folded and inverted, and the Python objects around it: no image is in it
+    # what a step adds is its 12x12 matrix, folded and inverted, and the Python objects around it:
+    # no image is in it
     assert deep - shallow < 60 * 8000, f"reversible: {shallow} bytes at K=4, {deep} at K=64"
     assert BATCH * 16 * 16 * 3 * 4 > 10 * 8000  # bytes of the batch
     # the same measure sees what `stored` keeps: 16 times as many steps, each with its hidden maps
@@ -144,7 +160,8 @@ def test_memory_does_not_grow_with_depth_unless_everything_is_stored():
 
 def test_anchors_grow_by_one_thin_input_each():
     reversible, anchored = peak_bytes("reversible", 16), peak_bytes("anchored:4", 16)
-    thin = BATCH * 16 * 16 * 3 * 4  # bytes of the batch, as wide at the first level's steps; half of it at the second's
+    # bytes of the batch, as wide at the first level's steps; half of it at the second's
+    thin = BATCH * 16 * 16 * 3 * 4
     expected = 4 * thin + 4 * thin // 2
     assert 0.9 * expected < anchored - reversible < 1.1 * expected + 0.02 * reversible
 
@@ -154,7 +171,10 @@ def test_a_policy_is_read_and_written_alike(text):
     assert str(Memory.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "all", "anchored", "anchored:", "anchored:0", "anchored:-1", "anchored:x", "stored:2"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "all", "anchored", "anchored:", "anchored:0", "anchored:-1", "anchored:x", "stored:2"],
+)
 def test_an_unknown_policy_is_refused(text):
     with pytest.raises(GlowliteError, match="expected reversible, stored or anchored:k"):
         Memory.parse(text)

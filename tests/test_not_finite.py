@@ -1,4 +1,6 @@
-"""NaN and infinity, wherever they come up in training, change no weight and are said: on the host, a device, over ranks."""
+"""NaN and infinity, wherever they come up in training, change no weight and are said: on the host,
+a device, over ranks.
+"""
 
 import json
 import math
@@ -25,16 +27,37 @@ from glowlite.training.settings import Settings
 from glowlite.training.step import training_step
 
 NAN, INF = math.nan, math.inf
-BAD = [("loss", NAN), ("loss", INF), ("loss", -INF), ("gradient", NAN), ("gradient", INF), ("drift", NAN), ("drift", INF)]
-SAID = {"loss": "the loss is", "gradient": "the norm of the gradient is", "drift": "rebuilt inputs are off by"}
+BAD = [
+    ("loss", NAN),
+    ("loss", INF),
+    ("loss", -INF),
+    ("gradient", NAN),
+    ("gradient", INF),
+    ("drift", NAN),
+    ("drift", INF),
+]
+SAID = {
+    "loss": "the loss is",
+    "gradient": "the norm of the gradient is",
+    "drift": "rebuilt inputs are off by",
+}
 BACKENDS = {"host": np, "device": strict_device.xp}
 quiet = pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
 
 
 def made(xp=np, dtype="float32", ranks=None, **settings):
     model = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=4), dtype=dtype, workers=Workers(1), xp=xp)
-    defaults = {"steps": 5, "batch": 8, "average": 0.9, "log_every": 5, "evaluate_every": 100, "evaluate_images": 4}
-    return Training(model, Settings(**{**defaults, **settings}), None if ranks is None else Allreduce(ranks))
+    defaults = {
+        "steps": 5,
+        "batch": 8,
+        "average": 0.9,
+        "log_every": 5,
+        "evaluate_every": 100,
+        "evaluate_images": 4,
+    }
+    return Training(
+        model, Settings(**{**defaults, **settings}), None if ranks is None else Allreduce(ranks)
+    )
 
 
 def everything(training):
@@ -45,14 +68,20 @@ def everything(training):
 
 
 class Broken:
-    """Spoils loss, gradient or drift of a training's steps of these numbers, from 1, by a value that is not finite."""
+    """Spoils loss, gradient or drift of a training's steps of these numbers, from 1, by a value
+    that is not finite.
+    """
 
     def __init__(self, monkeypatch, training, kind, value, steps):
         self.kind, self.value, self.steps, self.training = kind, value, steps, training
         self.batches = {}  # a batch that is done again, to be named, is spoiled again
         self.forward, self.backward = Glow.forward_with_cache, Glow.backward
-        monkeypatch.setattr(Glow, "forward_with_cache", lambda model, x: self.spoiled_forward(model, x))
-        monkeypatch.setattr(Glow, "backward", lambda model, *given: self.spoiled_backward(model, *given))
+        monkeypatch.setattr(
+            Glow, "forward_with_cache", lambda model, x: self.spoiled_forward(model, x)
+        )
+        monkeypatch.setattr(
+            Glow, "backward", lambda model, *given: self.spoiled_backward(model, *given)
+        )
 
     def spoiled_forward(self, model, x):
         key = (x._host if hasattr(x, "_host") else x).tobytes()
@@ -71,13 +100,16 @@ class Broken:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("kind", "value"), BAD)
-def test_a_step_that_is_not_finite_changes_nothing_and_is_said(monkeypatch, kind, value, backend, dtype):
+def test_a_step_that_is_not_finite_changes_nothing_and_is_said(
+    monkeypatch, kind, value, backend, dtype
+):
     training, before = (made(BACKENDS[backend], dtype) for _ in range(2))
     train(before, dataset(), [], stop=lambda: before.state.step == 2)
     Broken(monkeypatch, training, kind, value, {3})
     with pytest.raises(GlowliteError, match=f"^step 3: {SAID[kind]} -?(nan|inf)"):
         train(training, dataset(), [])
-    # on a device the host looks later: no weight, and neither vector of the optimiser, may have moved since step 2
+    # on a device the host looks later: no weight, and neither vector of the optimiser, may have
+    # moved since step 2
     for after, then in zip(everything(training)[:3], everything(before)[:3], strict=True):
         np.testing.assert_array_equal(after, then)
 
@@ -99,7 +131,10 @@ def test_a_skipped_step_leaves_no_trace(monkeypatch, kind, value, backend):
         np.testing.assert_array_equal(at_2, at_3)
         assert np.isfinite(at_4).all() and not np.array_equal(at_3, at_4)
     assert (training.state.skipped, training.state.skipped_in_a_row) == (1, 0)
-    assert training.optimizer.steps == training.average.updates == 4 and len(training.state.losses) == 0
+    assert (
+        training.optimizer.steps == training.average.updates == 4
+        and len(training.state.losses) == 0
+    )
 
 
 @quiet
@@ -113,7 +148,9 @@ def test_bad_steps_that_are_not_in_a_row_never_end_a_run(monkeypatch):
 
 
 class OneOfTwo(OneProcess):
-    """Rank 0 of two, the other of which answers at once: with a table of its own, and a vector that it adds."""
+    """Rank 0 of two, the other of which answers at once: with a table of its own, and a vector that
+    it adds.
+    """
 
     size = 2
 
@@ -121,7 +158,9 @@ class OneOfTwo(OneProcess):
         self.table, self.added, self.problem = list(table), added, problem
 
     def allgather_numbers(self, values, place):
-        return np.stack([values, np.where(np.isnan(self.table), values, self.table) if self.table else values])
+        return np.stack(
+            [values, np.where(np.isnan(self.table), values, self.table) if self.table else values]
+        )
 
     def broadcast(self, value, root=0):
         return value if root == 0 else self.problem
@@ -176,7 +215,9 @@ def test_every_guard_knows_what_is_not_finite(value):
         assert not is_good(*map(np.float64, table))
         shares = np.array([[[table[0]], [table[2]]]])
         with pytest.raises(BadStep, match=f"{said} -?(nan|inf)"):
-            check_step(model, x, [slice(0, 4)], StepResult(np.array(table), np.array(False), shares))
+            check_step(
+                model, x, [slice(0, 4)], StepResult(np.array(table), np.array(False), shares)
+            )
     for best in (None, 5.0):
         with pytest.raises(GlowliteError, match=r"held-out bits/dim are -?(nan|inf)"):
             check_held_out(value, best)

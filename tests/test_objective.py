@@ -47,7 +47,9 @@ def test_dequantised_pixels_lie_in_their_bin_even_with_the_worst_noise(n_bits, d
         assert x.min() >= -0.5 and x.max() < 0.5
         # level + u is rounded to the dtype, at most half a unit in the last place of 256 levels
         assert (x >= left).all() and (x <= left + width + 256 * np.finfo(dtype).eps).all()
-    np.testing.assert_array_equal(dequantize(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape, dtype)), left)
+    np.testing.assert_array_equal(
+        dequantize(ALL_PIXELS, n_bits, np.zeros(ALL_PIXELS.shape, dtype)), left
+    )
 
 
 @given(N_BITS, DTYPES, st.integers(0, 2**16))
@@ -78,9 +80,13 @@ def test_bits_per_dim_of_a_case_worked_out_by_hand():
     # so 5 bits a dimension
     assert bits_per_dim(np.zeros(2), 12, 5) == pytest.approx([5.0, 5.0], rel=1e-15)
     # one e-fold of density on the whole image saves 1/ln 2 bits of it
-    assert bits_per_dim(np.array([1.0]), 12, 5) == pytest.approx([5 - 1 / (12 * math.log(2))], rel=1e-15)
+    assert bits_per_dim(np.array([1.0]), 12, 5) == pytest.approx(
+        [5 - 1 / (12 * math.log(2))], rel=1e-15
+    )
     # 3 nats below the uniform density on each of 4 axes, 8 bits: 8 + 3 log2(e)
-    assert bits_per_dim(np.array([-12.0]), 4, 8) == pytest.approx([8 + 3 * 1.4426950408889634], rel=1e-15)
+    assert bits_per_dim(np.array([-12.0]), 4, 8) == pytest.approx(
+        [8 + 3 * 1.4426950408889634], rel=1e-15
+    )
 
 
 @given(N_BITS)

@@ -12,7 +12,14 @@ import glowlite.fast.threads
 from glowlite import GlowliteError
 from glowlite.arrays.slices import CHUNK
 from glowlite.fast.threads import Workers
-from glowlite.training.optimizers import Adam, Adamax, AveragedWeights, clip_factor, gradient_norm, learning_rate
+from glowlite.training.optimizers import (
+    Adam,
+    Adamax,
+    AveragedWeights,
+    clip_factor,
+    gradient_norm,
+    learning_rate,
+)
 
 STEPS = 50
 
@@ -32,7 +39,9 @@ def plain_adamax(theta, m, v, g, t, lr, b1, b2, eps):
 
 
 @pytest.mark.parametrize(("optimizer", "plain"), [(Adam, plain_adam), (Adamax, plain_adamax)])
-@pytest.mark.parametrize(("beta1", "beta2", "eps"), [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-3), (0.0, 0.0, 1e-8)])
+@pytest.mark.parametrize(
+    ("beta1", "beta2", "eps"), [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-3), (0.0, 0.0, 1e-8)]
+)
 def test_fifty_steps_are_those_of_a_plain_loop(optimizer, plain, beta1, beta2, eps):
     rng = np.random.default_rng(0)
     theta = rng.standard_normal(7)
@@ -43,10 +52,15 @@ def test_fifty_steps_are_those_of_a_plain_loop(optimizer, plain, beta1, beta2, e
         lr, scale, handed = 0.1 / t, 0.5 + 0.01 * t, g.copy()
         optimiser.step(handed, lr, scale)
         np.testing.assert_array_equal(handed, g)  # the gradient is read and not changed
-        expected = [plain(*state, scale * g_i, t, lr, beta1, beta2, eps) for state, g_i in zip(expected, g, strict=True)]
+        expected = [
+            plain(*state, scale * g_i, t, lr, beta1, beta2, eps)
+            for state, g_i in zip(expected, g, strict=True)
+        ]
         # 50 steps of a dozen roundings each, of numbers of order one
         np.testing.assert_allclose(theta, [state[0] for state in expected], rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(optimiser.m, [state[1] for state in expected], rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(
+        optimiser.m, [state[1] for state in expected], rtol=1e-12, atol=1e-16
+    )
     np.testing.assert_allclose(optimiser.v, [state[2] for state in expected], rtol=1e-12)
     assert optimiser.steps == STEPS
 
@@ -75,7 +89,10 @@ def test_the_first_step_has_the_length_of_the_learning_rate(optimizer):
     np.testing.assert_allclose(theta, [-0.01, 0.01, -0.01, 0.01], rtol=2e-5)
 
 
-@pytest.mark.parametrize("arguments", [(1.0, 0.9, 1e-8), (-0.1, 0.9, 1e-8), (0.9, 1.0, 1e-8), (0.9, 0.9, 0.0), (0.9, -1, 1)])
+@pytest.mark.parametrize(
+    "arguments",
+    [(1.0, 0.9, 1e-8), (-0.1, 0.9, 1e-8), (0.9, 1.0, 1e-8), (0.9, 0.9, 0.0), (0.9, -1, 1)],
+)
 @pytest.mark.parametrize("optimizer", [Adam, Adamax])
 def test_impossible_settings_are_refused(optimizer, arguments):
     with pytest.raises(GlowliteError, match="need 0 <= beta < 1 and eps > 0"):
@@ -91,7 +108,9 @@ def test_averaged_weights_are_the_weighted_mean_of_what_was_seen(decay):
     for theta in history:
         average.update(theta)
     weights = decay ** np.arange(5, -1, -1.0)  # the newest counts most
-    np.testing.assert_allclose(average.value(), weights @ history / weights.sum(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        average.value(), weights @ history / weights.sum(), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_the_average_of_one_theta_is_that_theta_and_owns_its_memory():
@@ -138,7 +157,8 @@ def test_an_update_without_workers_looks_for_no_libraries(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("norm", "limit", "factor"), [(5.0, 0.0, 1.0), (5.0, 10.0, 1.0), (5.0, 5.0, 1.0), (5.0, 1.0, 0.2), (0.0, 1.0, 1.0)]
+    ("norm", "limit", "factor"),
+    [(5.0, 0.0, 1.0), (5.0, 10.0, 1.0), (5.0, 5.0, 1.0), (5.0, 1.0, 0.2), (0.0, 1.0, 1.0)],
 )
 def test_clipping_shortens_what_is_too_long_and_leaves_the_rest(norm, limit, factor):
     assert clip_factor(np.float64(norm), limit) == factor
@@ -148,7 +168,9 @@ def test_warm_up_is_linear_and_the_cosine_falls_from_lr_to_zero():
     rates = [learning_rate(step, 110, 0.4, 10) for step in range(110)]
     np.testing.assert_allclose(rates[:10], 0.4 * np.arange(1, 11) / 10, rtol=1e-15)
     assert rates[10] == 0.4 == max(rates)
-    np.testing.assert_allclose(rates[10:], 0.2 * (1 + np.cos(np.pi * np.arange(100) / 100)), rtol=1e-12)
+    np.testing.assert_allclose(
+        rates[10:], 0.2 * (1 + np.cos(np.pi * np.arange(100) / 100)), rtol=1e-12
+    )
     assert rates[60] == pytest.approx(0.2) and 0 < rates[-1] < 1e-3 * 0.4
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
 

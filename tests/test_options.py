@@ -33,17 +33,31 @@ PUBLISHED = {  # K, L, image side, bits, coupling: section 6 of the paper, and i
 def test_presets_are_the_published_settings(name):
     options = parse_arguments(["--preset", name])
     K, L, side, n_bits, coupling = PUBLISHED[name]
-    assert (options.K, options.L, options.n_bits, options.coupling, options.width) == (K, L, n_bits, coupling, 512)
+    assert (options.K, options.L, options.n_bits, options.coupling, options.width) == (
+        K,
+        L,
+        n_bits,
+        coupling,
+        512,
+    )
     config = config_of(options, (side, side, 3))
     assert config == GlowConfig.openai((side, side, 3), K=K, L=L, coupling=coupling)
     settings = settings_of(options, 1000)
-    assert (settings.optimizer, settings.lr, settings.warmup, settings.decay) == ("adamax", 1e-3, 10000, "constant")
+    assert (settings.optimizer, settings.lr, settings.warmup, settings.decay) == (
+        "adamax",
+        1e-3,
+        10000,
+        "constant",
+    )
     assert settings.beta2 == settings.average == 0.999
     assert options.crop in (None, side)
 
 
 def test_the_cifar10_preset_has_the_parameters_of_the_original():
-    assert len(Glow(config_of(parse_arguments(["--preset", "cifar10"]), (32, 32, 3))).store) == 44_603_604
+    assert (
+        len(Glow(config_of(parse_arguments(["--preset", "cifar10"]), (32, 32, 3))).store)
+        == 44_603_604
+    )
 
 
 def test_the_paper_preset_is_that_of_the_config():
@@ -52,7 +66,10 @@ def test_the_paper_preset_is_that_of_the_config():
 
 
 def test_faces_is_the_default_and_every_preset_is_allowed():
-    assert parse_arguments(["--preset", "faces"]).__dict__ == {**parse_arguments([]).__dict__, "preset": "faces"}
+    assert parse_arguments(["--preset", "faces"]).__dict__ == {
+        **parse_arguments([]).__dict__,
+        "preset": "faces",
+    }
     for name in PRESETS:
         settings_of(parse_arguments(["--preset", name]), 100)
 
@@ -62,9 +79,19 @@ def test_defaults_are_those_of_the_settings():
 
 
 def test_typed_options_win_over_the_file_and_the_file_over_the_preset(tmp_path):
-    (tmp_path / "mine.yaml").write_text("preset: cifar10\nK: 4\nlr: 1e-2\nflip: false\nrandom-crop: true\ncrop: 16\nclip:\n")
-    options = parse_arguments(["--config", str(tmp_path / "mine.yaml"), "--lr", "0.5", "--no-random-crop"])
-    assert (options.L, options.K, options.lr, options.flip, options.random_crop) == (3, 4, 0.5, False, False)
+    (tmp_path / "mine.yaml").write_text(
+        "preset: cifar10\nK: 4\nlr: 1e-2\nflip: false\nrandom-crop: true\ncrop: 16\nclip:\n"
+    )
+    options = parse_arguments(
+        ["--config", str(tmp_path / "mine.yaml"), "--lr", "0.5", "--no-random-crop"]
+    )
+    assert (options.L, options.K, options.lr, options.flip, options.random_crop) == (
+        3,
+        4,
+        0.5,
+        False,
+        False,
+    )
     assert options.n_bits == 8 and options.clip == 0
     again = parse_arguments(["--config", str(tmp_path / "mine.yaml"), "--preset", "mnist"])
     assert (again.L, again.K, again.width) == (2, 4, 128)
@@ -72,11 +99,18 @@ def test_typed_options_win_over_the_file_and_the_file_over_the_preset(tmp_path):
 
 @pytest.mark.parametrize("kind", ["yaml", "json"])
 def test_what_is_printed_can_be_read_back(tmp_path, kind):
-    options = parse_arguments(["--preset", "lsun64", "--threads", "3", "--permutation", "lu", "--K", "5"])
+    options = parse_arguments(
+        ["--preset", "lsun64", "--threads", "3", "--permutation", "lu", "--K", "5"]
+    )
     path = tmp_path / f"printed.{kind}"
-    path.write_text(as_yaml(options) if kind == "yaml" else json.dumps(yaml.safe_load(as_yaml(options))))
+    path.write_text(
+        as_yaml(options) if kind == "yaml" else json.dumps(yaml.safe_load(as_yaml(options)))
+    )
     again = parse_arguments(["--config", str(path)])
-    one, other = ({k: v for k, v in vars(o).items() if k not in ("preset", "config")} for o in (again, options))
+    one, other = (
+        {k: v for k, v in vars(o).items() if k not in ("preset", "config")}
+        for o in (again, options)
+    )
     assert one == other
 
 
@@ -92,7 +126,10 @@ def test_what_is_printed_can_be_read_back(tmp_path, kind):
         ("K: {a: {b: c}}", "K: expected a number or a text, got a list, a mapping"),
         ("K: 4\nK: 5", "K comes twice"),
         ("random-crop: yes\nrandom_crop: no", "random_crop comes twice"),
-        ("data: 2020-99-99", "data: expected a number or a text, got 2020-99-99, a timestamp; put it in quotes"),
+        (
+            "data: 2020-99-99",
+            "data: expected a number or a text, got 2020-99-99, a timestamp; put it in quotes",
+        ),
         ("data: 2020-01-01", "got 2020-01-01, a timestamp; put it in quotes"),
         ("data: !!binary aGk=", "got aGk=, a binary"),
         ("data: !!set {a, b}", "got a list, a mapping"),
@@ -124,7 +161,9 @@ def test_a_mistake_in_a_file_is_named(tmp_path, text, said):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(GlowliteError) as caught:
         parse_arguments(["--config", str(tmp_path / "c.yaml")])
-    assert said in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert (
+        said in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    )
     assert "c.yaml" in str(caught.value) or "preset" in text
 
 
@@ -157,7 +196,11 @@ def test_a_value_that_is_not_allowed_names_the_file(tmp_path, text, said):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     (tmp_path / "half.json").write_text('{"K": ')
-    reasons = {"none.yaml": "No such file", "binary.yaml": "it is not text", "half.json": "is not valid JSON"}
+    reasons = {
+        "none.yaml": "No such file",
+        "binary.yaml": "it is not text",
+        "half.json": "is not valid JSON",
+    }
     for name, said in reasons.items():
         with pytest.raises(GlowliteError, match=f"{name}: .*{said}"):
             parse_arguments(["--config", str(tmp_path / name)])
@@ -170,7 +213,8 @@ def test_a_bomb_of_aliases_is_refused_at_once(tmp_path):
     (tmp_path / "bomb.yaml").write_text("\n".join(lines))
     started = time.perf_counter()
     with pytest.raises(
-        GlowliteError, match=r"bomb.yaml: a: expected a number or a text, got a list, a mapping or an alias$"
+        GlowliteError,
+        match=r"bomb.yaml: a: expected a number or a text, got a list, a mapping or an alias$",
     ):
         parse_arguments(["--config", str(tmp_path / "bomb.yaml")])
     assert time.perf_counter() - started < 2
@@ -197,12 +241,20 @@ def test_a_mistake_in_a_json_file_is_named(tmp_path, text, said):
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(GlowliteError) as caught:
         parse_arguments(["--config", str(tmp_path / "c.json")])
-    assert "c.json: " in str(caught.value) and said in str(caught.value) and len(str(caught.value)) < 300
+    assert (
+        "c.json: " in str(caught.value)
+        and said in str(caught.value)
+        and len(str(caught.value)) < 300
+    )
 
 
 def test_a_configuration_is_a_regular_file_or_standard_input(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
-    for path, said in ((tmp_path / "pipe", "a named pipe"), ("/dev/zero", "a device"), ("/dev/urandom", "a device")):
+    for path, said in (
+        (tmp_path / "pipe", "a named pipe"),
+        ("/dev/zero", "a device"),
+        ("/dev/urandom", "a device"),
+    ):
         with pytest.raises(GlowliteError, match=f"is {said}"):
             parse_arguments(["--config", str(path)])
     with pytest.raises(GlowliteError, match="Is a directory"):
@@ -225,7 +277,10 @@ def test_a_mark_of_the_order_of_bytes_is_passed_over_and_utf_16_is_refused(tmp_p
 def test_a_name_that_is_not_utf_8_is_kept(tmp_path):
     name = os.fsdecode(b"fot\xf6s")
     options = parse_arguments(["--data", name])
-    for path, text in ((tmp_path / "c.yaml", as_yaml(options)), (tmp_path / "c.json", json.dumps({"data": name}))):
+    for path, text in (
+        (tmp_path / "c.yaml", as_yaml(options)),
+        (tmp_path / "c.json", json.dumps({"data": name})),
+    ):
         path.write_text(text, encoding="utf-8")
         assert parse_arguments(["--config", str(path)]).data == name
 
@@ -256,4 +311,8 @@ def test_every_option_has_a_help_text_and_a_name_that_a_file_can_hold():
 
 def test_print_config_prints_and_trains_nothing(tmp_path):
     done = command(tmp_path, "--preset", "mnist", "--print-config")
-    assert done.returncode == 0 and yaml.safe_load(done.stdout)["L"] == 2 and not list(tmp_path.iterdir())
+    assert (
+        done.returncode == 0
+        and yaml.safe_load(done.stdout)["L"] == 2
+        and not list(tmp_path.iterdir())
+    )

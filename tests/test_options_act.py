@@ -1,7 +1,9 @@
-"""Every option acts: for each option of each command there are two values that make something different.
+"""Every option acts: for each option of each command there are two values that make something
+different.
 
-ROWS has, for every option, what is looked at and two sets of words. An option that has no row here makes a test fail: add
-one, of something that only this option can have changed. What is printed is looked at only where printing is the effect.
+ROWS has, for every option, what is looked at and two sets of words. An option that has no row here
+makes a test fail: add one, of something that only this option can have changed. What is printed is
+looked at only where printing is the effect.
 """
 
 import contextlib
@@ -41,14 +43,18 @@ from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of, read_arrays
 from glowlite.training.run import Training
 
-TINY = "--data {here}/ramps.npz --K 1 --L 1 --width 4 --batch 8 --steps 3 --log-every 1 --warmup 2 --threads 1 --seed 7"
+TINY = (
+    "--data {here}/ramps.npz --K 1 --L 1 --width 4 --batch 8 --steps 3 --log-every 1 --warmup 2"
+    " --threads 1 --seed 7"
+)
 
 
 @dataclass(frozen=True)
 class Row:
     """`one` and `other`: words of the command line. They must make a difference in `sees`.
 
-    The words of BASE come before them; of those, only options where the row has positional arguments; after `alone:` none.
+    The words of BASE come before them; of those, only options where the row has positional
+    arguments; after `alone:` none.
     """
 
     sees: str
@@ -65,9 +71,13 @@ def model_options(sees: str = "files") -> dict[str, list[Row]]:
     }
 
 
-MOVED = {"--data": [Row("refused", "--data {here}/others.npz", "--data {here}/ramps.npz")]}  # others are not its own
+# others are not its own
+MOVED = {"--data": [Row("refused", "--data {here}/others.npz", "--data {here}/ramps.npz")]}
 
-COUPLINGS, UNIT = ("--coupling affine", "--coupling additive"), "--split-prior unit --top-prior unit"
+COUPLINGS, UNIT = (
+    ("--coupling affine", "--coupling additive"),
+    "--split-prior unit --top-prior unit",
+)
 GOLDEN = f"{ROOT}/tests/golden"
 
 # the words that every row of a command begins with
@@ -93,8 +103,14 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--config": [Row("weights", "--config {here}/one.yaml", "--config {here}/other.yaml")],
         "--print-config": [Row("written", "--out a --print-config", "--out a")],
         "--resume": [
-            Row("trained", "--out {fresh} --steps 5 --resume", "--out {fresh} --steps 5 --overwrite"),
-            Row("trained", "alone: --out {fresh} --steps 5 --resume", "alone: --out {fresh} --steps 6 --resume"),
+            Row(
+                "trained", "--out {fresh} --steps 5 --resume", "--out {fresh} --steps 5 --overwrite"
+            ),
+            Row(
+                "trained",
+                "alone: --out {fresh} --steps 5 --resume",
+                "alone: --out {fresh} --steps 6 --resume",
+            ),
         ],
         "--overwrite": [Row("refused", "--out {fresh} --overwrite", "--out {fresh}")],
         "--data": [Row("images", "--data {here}/others.npz")],
@@ -102,13 +118,18 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--resize": [Row("images", "--resize 4")],
         "--crop": [Row("images", "--crop 4", "--crop 6")],
         "--random-crop": [Row("images", "--crop 4 --random-crop", "--crop 4")],
-        "--skip-corrupt": [Row("refused", "--data {here}/damaged --skip-corrupt", "--data {here}/damaged")],
+        "--skip-corrupt": [
+            Row("refused", "--data {here}/damaged --skip-corrupt", "--data {here}/damaged")
+        ],
         "--flip": [Row("images", "--flip", "--no-flip")],
         "--augment-shift": [
             Row("images", "--augment-shift 0.3"),
             Row("images", "--augment-shift 0.5", "--augment-shift 0.3"),
         ],
-        "--n-bits": [Row("weights", "--n-bits 8", "--n-bits 3"), Row("held out", "--n-bits 8 --lr 0", "--n-bits 3 --lr 0")],
+        "--n-bits": [
+            Row("weights", "--n-bits 8", "--n-bits 3"),
+            Row("held out", "--n-bits 8 --lr 0", "--n-bits 3 --lr 0"),
+        ],
         "--K": [Row("weights", "--K 2")],
         "--L": [Row("weights", "--L 2")],
         "--width": [Row("weights", "--width 5")],
@@ -117,10 +138,16 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--permutation lu", "--permutation conv1x1"),
             Row("weights", "--L 2 --permutation lu,conv1x1", "--L 2 --permutation conv1x1,lu"),
         ],
-        "--scale": [Row("weights", "--scale exp", "--scale sigmoid"), Row("weights", "--scale exp", "--scale bounded")],
+        "--scale": [
+            Row("weights", "--scale exp", "--scale sigmoid"),
+            Row("weights", "--scale exp", "--scale bounded"),
+        ],
         "--bound": [Row("weights", "--bound 1", "--bound 3")],
         "--shift": [Row("weights", "--shift before", "--shift after")],
-        "--changed": [Row("weights", *(f"{kind} --changed {half}" for half in ("first", "second"))) for kind in COUPLINGS],
+        "--changed": [
+            Row("weights", *(f"{kind} --changed {half}" for half in ("first", "second")))
+            for kind in COUPLINGS
+        ],
         "--actnorm": [Row("weights", "--actnorm paper", "--actnorm openai")],
         "--hidden-actnorm": [Row("weights", "--hidden-actnorm", "--no-hidden-actnorm")],
         "--output-scale": [
@@ -132,7 +159,9 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--border last", "--border none"),
             Row("priors", "--border all", "--border none"),
         ],
-        "--split-prior": [Row("weights", "--L 2 --split-prior learned", "--L 2 --split-prior unit")],
+        "--split-prior": [
+            Row("weights", "--L 2 --split-prior learned", "--L 2 --split-prior unit")
+        ],
         "--top-prior": [Row("weights", "--top-prior learned", "--top-prior unit")],
         "--steps": [
             Row("trained", "--steps 2", "--steps 1ep"),
@@ -149,19 +178,39 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--optimizer": [Row("weights", "--optimizer adam", "--optimizer adamax")],
         "--lr": [Row("weights", "--lr 1e-3", "--lr 2e-3")],
         "--beta1": [Row("weights", "--beta1 0.8", "--beta1 0.7")],
-        "--beta2": [Row("weights", "--beta2 0.8", "--beta2 0.7"), Row("weights", "--beta2 0.7", "--beta2 epoch")],
-        "--warmup": [Row("weights", "--warmup 0", "--warmup 3"), Row("weights", "--warmup 3", "--warmup 2ep")],
+        "--beta2": [
+            Row("weights", "--beta2 0.8", "--beta2 0.7"),
+            Row("weights", "--beta2 0.7", "--beta2 epoch"),
+        ],
+        "--warmup": [
+            Row("weights", "--warmup 0", "--warmup 3"),
+            Row("weights", "--warmup 3", "--warmup 2ep"),
+        ],
         "--decay": [
-            Row("weights", "--warmup 0 --decay constant", f"--warmup 0 --decay {decay}") for decay in ("linear", "cosine")
+            Row("weights", "--warmup 0 --decay constant", f"--warmup 0 --decay {decay}")
+            for decay in ("linear", "cosine")
         ],
         "--clip": [Row("weights", "--clip 1e-3", "--clip 0")],
-        "--average": [Row("held out", "--average 0.9", "--average 0.5"), Row("raw", "--average 0.9", "--average 0")],
+        "--average": [
+            Row("held out", "--average 0.9", "--average 0.5"),
+            Row("raw", "--average 0.9", "--average 0"),
+        ],
         "--seed": [
             Row("first weights", "--seed 1", "--seed 2"),
             Row("images", "--seed 1", "--seed 2"),
             Row("noise", "--seed 1", "--seed 2"),
-            Row("images", "--data {here}/same.npz --flip --seed 1", "--data {here}/same.npz --flip --seed 2"),
-            Row("images", *(f"--data {{here}}/same.npz --crop 4 --random-crop --seed {seed}" for seed in (1, 2))),
+            Row(
+                "images",
+                "--data {here}/same.npz --flip --seed 1",
+                "--data {here}/same.npz --flip --seed 2",
+            ),
+            Row(
+                "images",
+                *(
+                    f"--data {{here}}/same.npz --crop 4 --random-crop --seed {seed}"
+                    for seed in (1, 2)
+                ),
+            ),
             Row("noise of evaluation", "--seed 1", "--seed 2"),
             Row("noise of samples", "--out a --seed 1", "--out a --seed 2"),
         ],
@@ -169,11 +218,24 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--log-every": [Row("logged", "--log-every 2", "--log-every 1ep")],
         "--evaluate-every": [Row("evaluated", "--evaluate-every 2", "--evaluate-every 1")],
         "--evaluate-images": [Row("held out", "--evaluate-images 2", "--evaluate-images 3")],
-        "--checkpoint-every": [Row("checkpoints", "--steps 4 --checkpoint-every 1", "--steps 4 --checkpoint-every 3")],
-        "--keep": [Row("written", "--out a --checkpoint-every 1 --keep 1", "--out a --checkpoint-every 1 --keep 3")],
-        "--picture-every": [Row("pictures", "--out a --picture-every 2", "--out a --picture-every 1ep")],
+        "--checkpoint-every": [
+            Row("checkpoints", "--steps 4 --checkpoint-every 1", "--steps 4 --checkpoint-every 3")
+        ],
+        "--keep": [
+            Row(
+                "written",
+                "--out a --checkpoint-every 1 --keep 1",
+                "--out a --checkpoint-every 1 --keep 3",
+            )
+        ],
+        "--picture-every": [
+            Row("pictures", "--out a --picture-every 2", "--out a --picture-every 1ep")
+        ],
         "--tensorboard": [Row("written", "--out a --tensorboard", "--out a --no-tensorboard")],
-        "--memory": [Row("memory", "--memory stored", "--memory reversible"), Row("memory", *("--memory anchored:2", ""))],
+        "--memory": [
+            Row("memory", "--memory stored", "--memory reversible"),
+            Row("memory", *("--memory anchored:2", "")),
+        ],
         "--device": [Row("device", "--device cpu", "--device gpu:1")],
         "--tf32": [Row("device", "--tf32", "--no-tf32")],
         "--gpu-memory": [Row("device", "--gpu-memory 2", "--gpu-memory 3")],
@@ -189,14 +251,26 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "run": [Row("files", "{run}", "{deeper}")],
         "--data": [Row("files", "--data {here}/others.npz")],
         "--grey": [Row("refused", "--data {here}/ramps.npz --grey", "--data {here}/ramps.npz")],
-        "--resize": [Row("refused", "--data {here}/ramps.npz --resize 4", "--data {here}/ramps.npz")],
+        "--resize": [
+            Row("refused", "--data {here}/ramps.npz --resize 4", "--data {here}/ramps.npz")
+        ],
         "--crop": [Row("refused", "--data {here}/ramps.npz --crop 4", "--data {here}/ramps.npz")],
-        "--random-crop": [Row("refused", "--data {here}/ramps.npz --random-crop", "--data {here}/ramps.npz")],
-        "--skip-corrupt": [Row("refused", "--data {here}/damaged --skip-corrupt", "--data {here}/damaged")],
+        "--random-crop": [
+            Row("refused", "--data {here}/ramps.npz --random-crop", "--data {here}/ramps.npz")
+        ],
+        "--skip-corrupt": [
+            Row("refused", "--data {here}/damaged --skip-corrupt", "--data {here}/damaged")
+        ],
         "--train-set": [Row("files", "--train-set")],
         "--dequantisation-samples": [
             Row("files", "--dequantisation-samples 2", "--dequantisation-samples 3"),
-            Row("others", *(f"--ood {{here}}/others.npz --dequantisation-samples {draws}" for draws in (2, 3))),
+            Row(
+                "others",
+                *(
+                    f"--ood {{here}}/others.npz --dequantisation-samples {draws}"
+                    for draws in (2, 3)
+                ),
+            ),
         ],
         "--seed": [
             Row("files", "--seed 1", "--seed 2"),
@@ -204,33 +278,53 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         ],
         "--batch": [
             Row("passes", "--batch 2", "--batch 3"),
-            Row("others in passes", "--ood {here}/others.npz --batch 2", "--ood {here}/others.npz --batch 3"),
+            Row(
+                "others in passes",
+                "--ood {here}/others.npz --batch 2",
+                "--ood {here}/others.npz --batch 3",
+            ),
         ],
         "--csv": [Row("files", "--csv a.csv", "--csv b.csv")],
         "--ood": [Row("others", "--ood {here}/others.npz", "--ood {here}/same.npz")],
         "--mpi-timeout": [Row("patience", "--mpi-timeout 50", "--mpi-timeout 60")],
-        "--histogram": [Row("files", *(f"--ood {{here}}/others.npz --histogram {name}.png" for name in "ab"))],
+        "--histogram": [
+            Row("files", *(f"--ood {{here}}/others.npz --histogram {name}.png" for name in "ab"))
+        ],
         **model_options(),
-        "--weights": [Row(sees, "--weights raw", "--weights averaged") for sees in ("files", "weights said")],
+        "--weights": [
+            Row(sees, "--weights raw", "--weights averaged") for sees in ("files", "weights said")
+        ],
     },
     "sample": {
         "run": [Row("files", "{run}", "{deeper}")],
         "--temperature": [Row("files", "--temperature 0.5", "--temperature 0.9")],
         "--temperature-sweep": [Row("files", "--temperature-sweep 0.5,0.9", "--temperature-sweep")],
-        "--n": [Row("files", "--n 3", "--n 5"), Row("files", *(f"--temperature-sweep 0.5 --n {n}" for n in (3, 5)))],
+        "--n": [
+            Row("files", "--n 3", "--n 5"),
+            Row("files", *(f"--temperature-sweep 0.5 --n {n}" for n in (3, 5))),
+        ],
         "--seed": [
             Row("files", "--seed 1", "--seed 2"),
             Row("files", "--temperature-sweep 0.5 --seed 1", "--temperature-sweep 0.5 --seed 2"),
         ],
         "--grid": [Row("files", "--grid", "--no-grid")],
-        "--out": [Row("files", "--out a.png", "--out b.png"), Row("files", "--no-grid --out a", "--no-grid --out b")],
+        "--out": [
+            Row("files", "--out a.png", "--out b.png"),
+            Row("files", "--no-grid --out a", "--no-grid --out b"),
+        ],
         **model_options(),
     },
     "interpolate": {
-        "words": [Row("files", "{run} 1 2", "{run} 0 1 2 3"), Row("files", "{run} 1 2", "{deeper} 1 2")],
+        "words": [
+            Row("files", "{run} 1 2", "{run} 0 1 2 3"),
+            Row("files", "{run} 1 2", "{deeper} 1 2"),
+        ],
         "--steps": [Row("files", "--steps 4", "--steps 5")],
         "--spherical": [Row("files", "--spherical")],
-        "--out": [Row("files", *(f"--out {name}" for name in names)) for names in (("a.png", "b.png"), ("a.gif", "b.gif"))],
+        "--out": [
+            Row("files", *(f"--out {name}" for name in names))
+            for names in (("a.png", "b.png"), ("a.gif", "b.gif"))
+        ],
         **MOVED,
         **model_options(),
     },
@@ -265,7 +359,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("samples.png", "--temperature 0.5", "--temperature 0.9"),
             Row("depth.png", "--temperature 0.5", "--temperature 0.9"),
         ],
-        "--seed": [Row(f"{name}.png", "--seed 1", "--seed 2") for name in ("samples", "temperature", "depth")],
+        "--seed": [
+            Row(f"{name}.png", "--seed 1", "--seed 2")
+            for name in ("samples", "temperature", "depth")
+        ],
         **MOVED,
         **model_options("interpolation.png"),
     },
@@ -286,7 +383,9 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--grey": [Row("files", "--grey", "--no-grey")],
         "--resize": [Row("files", "--resize 4", "--resize 6")],
         "--crop": [Row("files", "--crop 4", "--crop 6")],
-        "--random-crop": [Row("refused", "--crop 4 --save a.npy --random-crop", "--crop 4 --save a.npy")],
+        "--random-crop": [
+            Row("refused", "--crop 4 --save a.npy --random-crop", "--crop 4 --save a.npy")
+        ],
         "--skip-corrupt": [Row("refused", "{here}/damaged --skip-corrupt", "{here}/damaged")],
         "--sheet": [Row("files", "--sheet a.png", "--sheet b.png")],
         "--save": [Row("files", "--save a.npy", "--save b.npy")],
@@ -299,7 +398,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--K": [Row("asked", "--K 2", "--K 3")],
         "--L": [Row("asked", "--L 1", "--L 2")],
         "--width": [Row("asked", "--width 8", "--width 9")],
-        "--batch": [Row("asked", f"{device} --batch 2", f"{device} --batch 3") for device in ("", "--device gpu")],
+        "--batch": [
+            Row("asked", f"{device} --batch 2", f"{device} --batch 3")
+            for device in ("", "--device gpu")
+        ],
         "--coupling": [Row("asked", "--coupling affine", "--coupling additive")],
         "--scale": [Row("asked", "--scale exp", "--scale sigmoid")],
         "--memory": [Row("asked", "--memory stored", "--memory anchored:2")],
@@ -307,7 +409,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
         "--plain": [Row("asked", "--plain", "--no-plain")],
-        "--rounds": [Row("asked", f"{device} --rounds 2", f"{device} --rounds 3") for device in ("", "--device gpu")],
+        "--rounds": [
+            Row("asked", f"{device} --rounds 2", f"{device} --rounds 3")
+            for device in ("", "--device gpu")
+        ],
         "--depths": [Row("asked", "--depths 2,3", "--depths none")],
         "--against": [Row("asked", "--against torch")],
         "--json": [Row("files", "--json a.json", "--json b.json")],
@@ -320,9 +425,16 @@ ROWS: dict[str, dict[str, list[Row]]] = {
     "bench.allreduce": {},
     "bench.plan": {},
     "interop": {
-        "files": [Row("printed", f"{GOLDEN}/a_affine_lu.safetensors", f"{GOLDEN}/c_affine_1x1.safetensors")],
+        "files": [
+            Row(
+                "printed", f"{GOLDEN}/a_affine_lu.safetensors", f"{GOLDEN}/c_affine_1x1.safetensors"
+            )
+        ],
         "--permutation": [
-            Row("printed", *(f"{GOLDEN}/a_affine_lu.safetensors --permutation {p}" for p in ("reverse", "lu")))
+            Row(
+                "printed",
+                *(f"{GOLDEN}/a_affine_lu.safetensors --permutation {p}" for p in ("reverse", "lu")),
+            )
         ],
     },
 }
@@ -336,7 +448,9 @@ class Seen(dict):
     """What was seen by name. Arrays are kept as their bytes."""
 
     def note(self, name, value):
-        self.setdefault(name, []).append(value.tobytes() if isinstance(value, np.ndarray) else value)
+        self.setdefault(name, []).append(
+            value.tobytes() if isinstance(value, np.ndarray) else value
+        )
 
 
 @contextlib.contextmanager
@@ -349,13 +463,22 @@ def watched():
             real = getattr(where, name)
 
             def called(*arguments, **named):
-                result = real(*arguments, **named) if replacement is None else replacement(*arguments, **named)
+                result = (
+                    real(*arguments, **named)
+                    if replacement is None
+                    else replacement(*arguments, **named)
+                )
                 note(result, *arguments, **named)
                 return result
 
             patch.setattr(where, name, called)
 
-        spy(glowlite.fast.threads, "matmul_of", lambda _, blas: seen.note("products", blas), lambda blas: np.matmul)
+        spy(
+            glowlite.fast.threads,
+            "matmul_of",
+            lambda _, blas: seen.note("products", blas),
+            lambda blas: np.matmul,
+        )
         workers = glowlite.fast.threads.Workers.__init__
 
         def made(self, *arguments, **named):
@@ -395,7 +518,11 @@ def watch_training(words, with_a_bad_step=False):
         seen.note("parts", len(x))
 
     with watched() as (seen, patch, spy):
-        spy(glowlite.commands.train, "make_allreduce", lambda _, kind, *__: seen.note("exchange", kind))
+        spy(
+            glowlite.commands.train,
+            "make_allreduce",
+            lambda _, kind, *__: seen.note("exchange", kind),
+        )
         spy(glowlite.models.glow.Glow, "gradients", lambda _, model, x, *__, **___: taken(x))
         noise = glowlite.training.scoring.dequantization_noise
         spy(
@@ -425,11 +552,17 @@ def watch_training(words, with_a_bad_step=False):
             patch.setattr(glowlite.training.step, "gradient_norm", norm_of)
         seen["refused"] = None
         try:
-            training, data = glowlite.commands.train.make_training(parse_arguments(words), OneProcess())
+            training, data = glowlite.commands.train.make_training(
+                parse_arguments(words), OneProcess()
+            )
             theta = training.model.store.theta
             seen.note("first weights", theta.copy())
-            shapes = {name: value.shape for name, value in training.model.store.named_values().items()}
-            seen.note("priors", {name: shape for name, shape in shapes.items() if "/step" not in name})
+            shapes = {
+                name: value.shape for name, value in training.model.store.named_values().items()
+            }
+            seen.note(
+                "priors", {name: shape for name, shape in shapes.items() if "/step" not in name}
+            )
             seen.note("memory", str(training.model.levels[0].steps.memory))
             glowlite.commands.train.train(training, data, [Watcher(seen)])
             seen.note("weights", theta.copy())
@@ -472,11 +605,24 @@ def watch_command(command, words, capsys):
     with watched() as (seen, patch, spy):
         for name in ("sample", "figures", "interpolate", "reconstruct", "edit"):
             drawing = getattr(glowlite.commands, name)
-            patch.setattr(drawing, "enlarged", lambda sheet: sheet)  # as many pixels as there are: that is faster
-        for name, small in {"GRID": 4, "ROW": 2, "SWEEP": (0.5, 1.0), "WALKS": 1, "STEPS": 3, "EDITS": 2}.items():
+            # as many pixels as there are: that is faster
+            patch.setattr(drawing, "enlarged", lambda sheet: sheet)
+        for name, small in {
+            "GRID": 4,
+            "ROW": 2,
+            "SWEEP": (0.5, 1.0),
+            "WALKS": 1,
+            "STEPS": 3,
+            "EDITS": 2,
+        }.items():
             patch.setattr(glowlite.commands.figures, name, small)
         for alone in (glowlite.commands.train, glowlite.commands.evaluate):
-            spy(alone, "make_communicator", lambda _, patience: seen.note("patience", patience), lambda _: OneProcess())
+            spy(
+                alone,
+                "make_communicator",
+                lambda _, patience: seen.note("patience", patience),
+                lambda _: OneProcess(),
+            )
         if command == "train":
             watch_folder(seen, patch, spy)
         elif command == "bench":
@@ -492,7 +638,9 @@ def watch_command(command, words, capsys):
             seen["refused"] = str(error)
         seen["printed"] = capsys.readouterr().out
     seen["weights said"] = re.findall(r"\w+ weights", seen["printed"])
-    seen["files"] = {str(path): content(path) for path in sorted(Path().rglob("*")) if path.is_file()}
+    seen["files"] = {
+        str(path): content(path) for path in sorted(Path().rglob("*")) if path.is_file()
+    }
     seen["written"] = [re.sub(r"events\..*", "events", name) for name in seen["files"]]
     for path in Path().glob("figures/*.png"):
         seen[path.name] = path.read_bytes()
@@ -500,7 +648,10 @@ def watch_command(command, words, capsys):
 
 
 def content(path):
-    """What is in a file, as bytes; of a model the arrays and the header, since their order in the file is by chance."""
+    """What is in a file, as bytes.
+
+    Of a model the arrays and the header, since their order in the file is by chance.
+    """
     if path.suffix != ".safetensors":
         return path.read_bytes()
     arrays, header = read_arrays(path)
@@ -510,11 +661,21 @@ def content(path):
 def watch_folder(seen, patch, spy):
     """A training with its folder, but without drawing."""
     patch.setattr(glowlite.drawing.observers, "save_learning_curve", lambda *_: None)
-    patch.setattr(glowlite.drawing.observers, "save_pictures", lambda *arguments: seen.note("pictures", arguments[-1]))
+    patch.setattr(
+        glowlite.drawing.observers,
+        "save_pictures",
+        lambda *arguments: seen.note("pictures", arguments[-1]),
+    )
     normal = glowlite.objective.normal
-    spy(glowlite.objective, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal)
+    spy(
+        glowlite.objective, "normal", lambda drawn, *_: seen.note("noise of samples", drawn), normal
+    )
     step = Training.step
-    patch.setattr(Training, "step", lambda self, batch: [seen.note("trained", batch.step), step(self, batch)][1])
+    patch.setattr(
+        Training,
+        "step",
+        lambda self, batch: [seen.note("trained", batch.step), step(self, batch)][1],
+    )
 
 
 def watch_comparison(seen, patch, spy):
@@ -558,12 +719,19 @@ def labelled(path, pictures):
     flat = pictures.reshape(len(pictures), -1).astype(float)
     numbers = flat.mean(axis=1), flat[:, 0] + flat[:, 50], flat[:, 30] - flat[:, 90]
     attributes = np.stack([number > np.median(number) for number in numbers], axis=1)
-    np.savez(path, images=pictures, attributes=attributes, attribute_names=np.array(["bright", "wide", "high"]))
+    np.savez(
+        path,
+        images=pictures,
+        attributes=attributes,
+        attribute_names=np.array(["bright", "wide", "high"]),
+    )
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A folder with data and two runs: each with weights that differ, raw from averaged, and the last from the best."""
+    """A folder with data and two runs: each with weights that differ, raw from averaged, and the
+    last from the best.
+    """
     here = tmp_path_factory.mktemp("options")
     labelled(here / "ramps.npz", images(60))
     labelled(here / "others.npz", images(60, seed=1))
@@ -577,10 +745,13 @@ def here(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         watch_folder(Seen(), patch, lambda *_: None)
         for name, depth in (("run", 1), ("deeper", 2)):
-            words = f"{TINY} --K {depth} --average 0.9 --checkpoint-every 1 --keep 9 --lr 0.02 --out {here}/{name}"
+            words = f"{TINY} --K {depth} --average 0.9 --checkpoint-every 1 --keep 9 --lr 0.02"
+            words += f" --out {here}/{name}"
             patch.setattr(sys, "argv", ["train", *shlex.split(words.format(here=here))])
             glowlite.commands.train.main()
-            options = SimpleNamespace(device="cpu", checkpoint="last", weights="averaged", threads=1)
+            options = SimpleNamespace(
+                device="cpu", checkpoint="last", weights="averaged", threads=1
+            )
             glowlite.commands.loaded_model.load_model(str(here / name), options).directions()
             (here / name / "best.safetensors").unlink()
             (here / name / "best.safetensors").hardlink_to(checkpoints_of(here / name)[0])
@@ -598,7 +769,9 @@ def observe(here, tmp_path, monkeypatch, capsys):
         bad_step = sees == "with a bad step"
         key = command, row_words, bad_step
         if again or key not in KNOWN:
-            KNOWN[key] = see(command, row_words, bad_step, tmp_path / str(len(list(tmp_path.iterdir()))))
+            KNOWN[key] = see(
+                command, row_words, bad_step, tmp_path / str(len(list(tmp_path.iterdir())))
+            )
         if command == "train" and sees not in ("refused", "with a bad step"):
             assert not KNOWN[key]["refused"], KNOWN[key]["refused"]
         return KNOWN[key][sees]
@@ -613,14 +786,20 @@ def observe(here, tmp_path, monkeypatch, capsys):
             text = " ".join([row_words, *re.findall("--.*", BASE[command])])
         if "{fresh}" in text:
             shutil.copytree(here / "run", folder / "fresh")
-        places = {"here": here, "run": here / "run", "deeper": here / "deeper", "fresh": folder / "fresh"}
+        places = {
+            "here": here,
+            "run": here / "run",
+            "deeper": here / "deeper",
+            "fresh": folder / "fresh",
+        }
         words = shlex.split(text.format(**places))
         if command != "train" or "--out" in words:
             seen = watch_command(command, words, capsys)
         else:
             seen = watch_training(words, bad_step)
         for name in ("refused", "printed", "with a bad step"):
-            seen[name] = (seen.get(name) or "").replace(str(folder), "")  # the same, wherever it is said
+            # the same, wherever it is said
+            seen[name] = (seen.get(name) or "").replace(str(folder), "")
         return seen
 
     return look
@@ -632,17 +811,26 @@ def observe(here, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_row(command):
     actions = [action for action in parser_of(command)._actions if action.dest != "help"]
-    names = {action.option_strings[0] if action.option_strings else action.dest: action for action in actions}
+    names = {
+        action.option_strings[0] if action.option_strings else action.dest: action
+        for action in actions
+    }
     alone = {name for name in names if (command, name) in ONE_VALUE}
     assert all(len(names[name].choices) == 1 for name in alone)
-    assert set(names) - alone == set(ROWS.get(command, {})), "add a row to ROWS that shows what this option does"
+    assert set(names) - alone == set(ROWS.get(command, {})), (
+        "add a row to ROWS that shows what this option does"
+    )
     for name, rows in ROWS.get(command, {}).items():
         assert all(name in f"{row.one} {row.other}" or "-" not in name for row in rows), name
 
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    [pytest.param(command, option, id=f"{command} {option}") for command, rows in ROWS.items() for option in rows],
+    [
+        pytest.param(command, option, id=f"{command} {option}")
+        for command, rows in ROWS.items()
+        for option in rows
+    ],
 )
 def test_an_option_acts(command, option, observe):
     for row in ROWS[command][option]:
@@ -655,7 +843,10 @@ TWICE["train"] |= {"--out a --tensorboard", "--out a"}
 TWICE["evaluate"] |= {"--ood {here}/others.npz"}
 
 
-@pytest.mark.parametrize(("command", "words"), [(command, words) for command in TWICE for words in sorted(TWICE[command])])
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(command, words) for command in TWICE for words in sorted(TWICE[command])],
+)
 def test_what_is_seen_depends_on_the_words_alone(command, words, observe):
     """Or a difference would show nothing."""
     looked_at = {row.sees for rows in ROWS[command].values() for row in rows}

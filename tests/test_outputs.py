@@ -1,4 +1,6 @@
-"""Files that commands write: what is there already, and where writing cannot go, is found before any work."""
+"""Files that commands write: what is there already, and where writing cannot go, is found before
+any work.
+"""
 
 import io
 import json
@@ -16,7 +18,17 @@ from small_runs import images, small_model
 
 from glowlite import GlowliteError
 from glowlite.bench import __main__ as bench
-from glowlite.commands import data, edit, evaluate, export, figures, interpolate, reconstruct, report, sample
+from glowlite.commands import (
+    data,
+    edit,
+    evaluate,
+    export,
+    figures,
+    interpolate,
+    reconstruct,
+    report,
+    sample,
+)
 from glowlite.errors import OutputError
 from glowlite.files.outputs import (
     BENCHMARK,
@@ -34,7 +46,15 @@ from glowlite.files.outputs import (
 )
 from glowlite.files.storage import atomic_path, write_arrays
 
-KINDS = {"png": PNG, "gif": GIF, "csv": CSV, "html": HTML, "json": BENCHMARK, "npy": NPY, "safetensors": MODEL}
+KINDS = {
+    "png": PNG,
+    "gif": GIF,
+    "csv": CSV,
+    "html": HTML,
+    "json": BENCHMARK,
+    "npy": NPY,
+    "safetensors": MODEL,
+}
 
 
 def png():
@@ -64,13 +84,19 @@ def here(tmp_path, monkeypatch):
 
 def everything(folder: Path) -> dict[str, bytes]:
     return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and not p.is_symlink()
     }
 
 
 @pytest.mark.parametrize("kind", OURS)
 def test_a_file_is_replaced_by_its_kind_alone(here, kind):
-    for there, content in {**OURS, "text": b"mine", "config": b'{"options": {}, "data": "faces"}'}.items():
+    for there, content in {
+        **OURS,
+        "text": b"mine",
+        "config": b'{"options": {}, "data": "faces"}',
+    }.items():
         place = here / f"{there}.{kind}"
         place.write_bytes(content)
         if there == kind:
@@ -78,7 +104,9 @@ def test_a_file_is_replaced_by_its_kind_alone(here, kind):
                 file.write(b"new")
             assert place.read_bytes() == b"new"
         else:
-            with pytest.raises(OutputError, match=rf"--out .*{there}\.{kind}: exists and is not a .*left alone"):
+            with pytest.raises(
+                OutputError, match=rf"--out .*{there}\.{kind}: exists and is not a .*left alone"
+            ):
                 check_output("--out", place, KINDS[kind])
             with pytest.raises(OutputError), output("--out", place, KINDS[kind]) as file:
                 file.write(b"new")
@@ -99,8 +127,14 @@ def test_a_model_file_is_replaced_only_by_its_kind(here):
     model = small_model()
     model.save("exported.safetensors", held_out={}, command="")
     model.save("plain.safetensors")
-    model.save("checkpoint.safetensors", held_out={}, command="", optimizer={"name": "adam", "steps": 1})
-    write_arrays(here / "directions.safetensors", {"a": np.zeros(2)}, {"names": [], "images": 3, "weights": ""})
+    model.save(
+        "checkpoint.safetensors", held_out={}, command="", optimizer={"name": "adam", "steps": 1}
+    )
+    write_arrays(
+        here / "directions.safetensors",
+        {"a": np.zeros(2)},
+        {"names": [], "images": 3, "weights": ""},
+    )
     allowed = {MODEL: "exported", DIRECTIONS: "directions"}
     for kind, own in allowed.items():
         for name in ("exported", "plain", "checkpoint", "directions"):
@@ -116,12 +150,19 @@ def test_a_link_is_followed_and_stays(here):
     (here / "far").mkdir()
     (here / "far" / "old.csv").write_bytes(OURS["csv"])
     (here / "far" / "photo.png").write_bytes(OURS["png"])
-    for name, target in {"old": "far/old.csv", "dangling": "far/new.csv", "twice": "old", "photo": "far/photo.png"}.items():
+    for name, target in {
+        "old": "far/old.csv",
+        "dangling": "far/new.csv",
+        "twice": "old",
+        "photo": "far/photo.png",
+    }.items():
         (here / name).symlink_to(target)
     for name in ("old", "twice", "dangling"):
         with output("--csv", here / name, CSV) as file:
             file.write(OURS["csv"] + name.encode())
-        assert (here / name).is_symlink() and (here / name).read_bytes() == OURS["csv"] + name.encode()
+        assert (here / name).is_symlink() and (here / name).read_bytes() == OURS[
+            "csv"
+        ] + name.encode()
     assert (here / "far" / "new.csv").exists() and not (here / "far" / "new.csv").is_symlink()
     with pytest.raises(OutputError, match="photo: exists and is not a table"):
         check_output("--csv", here / "photo", CSV)
@@ -137,10 +178,18 @@ def test_devices_and_pipes_are_written_into_and_stay(here, capfd):
     for place in ("/dev/null", "pipe", f"/dev/fd/{own_write}", "/dev/stdout"):
         with output("--csv", Path(place), CSV) as file:
             file.write(b"into it")
-    assert os.read(reader, 100) == os.read(own_read, 100) == b"into it" == capfd.readouterr().out.encode()
+    assert (
+        os.read(reader, 100)
+        == os.read(own_read, 100)
+        == b"into it"
+        == capfd.readouterr().out.encode()
+    )
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode) and stat.S_ISFIFO(os.lstat("pipe").st_mode)
     os.close(reader)
-    with pytest.raises(OutputError, match=r"--csv pipe: cannot be written: "), output("--csv", Path("pipe"), CSV) as file:
+    with (
+        pytest.raises(OutputError, match=r"--csv pipe: cannot be written: "),
+        output("--csv", Path("pipe"), CSV) as file,
+    ):
         file.write(b"nobody reads this")  # and nobody is waited for
     with (
         pytest.raises(OutputError, match="full: cannot be written: No space"),
@@ -199,11 +248,19 @@ def test_a_link_that_was_planted_under_the_temporary_name_is_not_followed(here, 
 @pytest.mark.parametrize("there", ["link", "folder", "pipe"])
 def test_the_low_door_replaces_regular_files_alone(here, there):
     (here / "victim").write_text("mine")
-    make = {"link": lambda p: p.symlink_to("victim"), "folder": lambda p: p.mkdir(), "pipe": lambda p: os.mkfifo(p)}
+    make = {
+        "link": lambda p: p.symlink_to("victim"),
+        "folder": lambda p: p.mkdir(),
+        "pipe": lambda p: os.mkfifo(p),
+    }
     make[there](here / "a.safetensors")
-    with pytest.raises(GlowliteError, match=r"cannot write .*a\.safetensors: is (a symbolic link|no regular file)"):
+    with pytest.raises(
+        GlowliteError, match=r"cannot write .*a\.safetensors: is (a symbolic link|no regular file)"
+    ):
         small_model().save(here / "a.safetensors")
-    assert ((here / "victim").read_text() == "mine" and not (here / "a.safetensors").is_file()) or there == "link"
+    assert (
+        (here / "victim").read_text() == "mine" and not (here / "a.safetensors").is_file()
+    ) or there == "link"
     assert (here / "a.safetensors").is_symlink() == (there == "link")
 
 
@@ -223,24 +280,33 @@ def home(tmp_path_factory):
     """A folder with data and an exported model of them."""
     home = tmp_path_factory.mktemp("outputs")
     np.savez(
-        home / "ramps.npz", images=images(), attributes=np.arange(80).reshape(40, 2) % 3 > 0, attribute_names=["a", "b"]
+        home / "ramps.npz",
+        images=images(),
+        attributes=np.arange(80).reshape(40, 2) % 3 > 0,
+        attribute_names=["a", "b"],
     )
     np.save(home / "ramps.npy", images(400))
     model = small_model()
     model.initialize(images()[:8].astype(np.float32) / 256 - 0.5)
     options = {"data": str(home / "ramps.npz")}
-    model.save(home / "model.safetensors", n_bits=5, run={"options": options}, held_out={}, command="")
+    model.save(
+        home / "model.safetensors", n_bits=5, run={"options": options}, held_out={}, command=""
+    )
     return home
 
 
-# command, arguments before the place, suffix of the place, whether a result is printed that a failure must not take along
+# command, arguments before the place, suffix of the place, whether a result is printed that a
+# failure must not take along
 COMMANDS = {
     "evaluate --csv": (evaluate.main, ["model.safetensors", "--csv"], ".csv", True),
-    "evaluate --histogram": (evaluate.main, ["model.safetensors", "--ood", "ramps.npz", "--histogram"], ".png", True),
+    "evaluate --histogram": (evaluate.main,
+        ["model.safetensors", "--ood", "ramps.npz", "--histogram"], ".png", True),
     "sample --out": (sample.main, ["model.safetensors", "--n", "2", "--out"], ".png", False),
-    "interpolate --out": (interpolate.main, ["model.safetensors", "0", "1", "--out"], ".gif", False),
+    "interpolate --out": (interpolate.main, ["model.safetensors", "0", "1", "--out"], ".gif",
+        False),
     "reconstruct --out": (reconstruct.main, ["model.safetensors", "0", "--out"], ".png", True),
-    "edit --out": (edit.main, ["model.safetensors", "0", "--attribute", "a", "--method", "mean", "--out"], ".png", False),
+    "edit --out": (edit.main, ["model.safetensors", "0", "--attribute", "a", "--method", "mean",
+        "--out"], ".png", False),
     "edit --save": (edit.main, ["model.safetensors", "--save"], ".safetensors", False),
     "export": (export.main, ["model.safetensors"], ".safetensors", True),
     "data --save": (data.main, ["ramps.npy", "--sheet", "new-sheet.png", "--save"], ".npy", True),
@@ -269,13 +335,18 @@ def test_a_place_that_cannot_be_is_found_before_any_work(at_home, command, place
     (at_home / f"theirs{suffix}").write_text("mine")
     (at_home / f"locked{suffix}").write_bytes(b"")
     before = everything(at_home)
-    monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path))  # the superuser may write anything
+    # the superuser may write anything
+    monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path))
     for module in (evaluate, sample, interpolate, reconstruct, edit, export):
         monkeypatch.setattr(module, "load_model", no_work)
     monkeypatch.setattr(data, "load", no_work)
     with pytest.raises(OutputError) as caught:
         main([*words, f"{place}{suffix}"])
-    assert f"{place}{suffix}" in str(caught.value) and ".tmp" not in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        f"{place}{suffix}" in str(caught.value)
+        and ".tmp" not in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
     assert everything(at_home) == before
 
 
@@ -290,7 +361,9 @@ def test_a_read_only_folder_is_found_before_any_work(at_home, command, monkeypat
         return open_(path, flags, *more, **options)
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(OutputError, match=rf"new{suffix}: cannot be written: Read-only file system$"):
+    with pytest.raises(
+        OutputError, match=rf"new{suffix}: cannot be written: Read-only file system$"
+    ):
         main([*words, f"new{suffix}"])
 
 
@@ -301,20 +374,32 @@ def test_a_full_disk_is_one_line_after_the_result_and_loses_nothing(at_home, com
     size = 40_000 if command == "data --save" else 50
     with files_of_at_most(size), pytest.raises(OutputError) as caught:
         main([*words, f"new{suffix}"])
-    assert f"new{suffix}" in str(caught.value) and ".tmp" not in str(caught.value) and "\n" not in str(caught.value)
+    assert (
+        f"new{suffix}" in str(caught.value)
+        and ".tmp" not in str(caught.value)
+        and "\n" not in str(caught.value)
+    )
     assert bool(capsys.readouterr().out) == prints
-    assert set(everything(at_home)) - set(before) <= {"new-sheet.png"} and not list(at_home.glob(".*"))
+    assert set(everything(at_home)) - set(before) <= {"new-sheet.png"} and not list(
+        at_home.glob(".*")
+    )
 
 
-@pytest.mark.parametrize(("main", "words", "name"), [(sample.main, ["--no-grid", "--n", "2"], "sample-0001.png"),
-                                                     (figures.main, [], "samples.png")])  # fmt: skip
+@pytest.mark.parametrize(("main", "words", "name"),
+    [(sample.main, ["--no-grid", "--n", "2"], "sample-0001.png"),
+                                                     (figures.main, [],
+                                                         "samples.png")])  # fmt: skip
 def test_a_folder_of_pictures_is_looked_at_before_any_work(at_home, main, words, name, monkeypatch):
     for module in (sample, figures):
         monkeypatch.setattr(module, "load_model", no_work)
     (at_home / "out").mkdir()
     (at_home / "out" / name).write_text("mine")
     (at_home / "a-file").write_text("mine")
-    reasons = {"out": rf"out/{name}: exists and is not a PNG", "a-file": "is a file", "a-file/x": "not a folder"}
+    reasons = {
+        "out": rf"out/{name}: exists and is not a PNG",
+        "a-file": "is a file",
+        "a-file/x": "not a folder",
+    }
     for place, said in reasons.items():
         with pytest.raises(OutputError, match=said):
             main(["model.safetensors", *words, "--out", place])

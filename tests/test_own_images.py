@@ -19,9 +19,9 @@ def picture(height=16, width=16, channels=3, seed=0):
 
 
 def saved(path, array, mode=None, **options):
-    Image.fromarray(array.squeeze()).convert(mode).save(path, **options) if mode else Image.fromarray(array.squeeze()).save(
+    Image.fromarray(array.squeeze()).convert(mode).save(
         path, **options
-    )
+    ) if mode else Image.fromarray(array.squeeze()).save(path, **options)
     return path
 
 
@@ -46,7 +46,9 @@ def test_another_size_is_cut_to_the_aspect_in_the_middle_and_resized(tmp_path):
 def test_resizing_is_lanczos(tmp_path):
     array = picture(50, 40)
     image, _ = own_image(saved(tmp_path / "a.png", array), SHAPE)
-    expected = Image.fromarray(array).crop((0, 5, 40, 45)).resize((16, 16), Image.Resampling.LANCZOS)
+    expected = (
+        Image.fromarray(array).crop((0, 5, 40, 45)).resize((16, 16), Image.Resampling.LANCZOS)
+    )
     assert np.array_equal(image, np.asarray(expected))
 
 
@@ -86,26 +88,39 @@ def test_greys_and_colours_become_what_the_model_has(tmp_path):
     image, notes = own_image(saved(tmp_path / "grey.png", grey), SHAPE)
     assert np.array_equal(image, grey.repeat(3, axis=2)) and notes == ["grey in every channel"]
     image, notes = own_image(saved(tmp_path / "red.png", np.broadcast_to(RED, SHAPE)), (16, 16, 1))
-    assert (image == round(0.299 * 200 + 0.587 * 10 + 0.114 * 30)).all() and notes == ["colours turned grey"]
+    assert (image == round(0.299 * 200 + 0.587 * 10 + 0.114 * 30)).all() and notes == [
+        "colours turned grey"
+    ]
     with pytest.raises(DataError, match="has 3 channels and the model 4"):
         own_image(tmp_path / "red.png", (16, 16, 4))
 
 
 def test_sixteen_bits_are_rounded_to_eight(tmp_path):
     values = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
-    for name, array in (("exact", values), ("near", values.clip(128, 65407) - 100), ("wide", values.astype(np.int32))):
-        Image.fromarray(array).save(tmp_path / f"{name}.png" if name != "wide" else tmp_path / "wide.tif")
-        image, notes = own_image(tmp_path / ("wide.tif" if name == "wide" else f"{name}.png"), (16, 16, 1))
+    for name, array in (
+        ("exact", values),
+        ("near", values.clip(128, 65407) - 100),
+        ("wide", values.astype(np.int32)),
+    ):
+        Image.fromarray(array).save(
+            tmp_path / f"{name}.png" if name != "wide" else tmp_path / "wide.tif"
+        )
+        image, notes = own_image(
+            tmp_path / ("wide.tif" if name == "wide" else f"{name}.png"), (16, 16, 1)
+        )
         assert notes == ["16 bits per value, rounded to 8"]
         assert np.array_equal(image[..., 0], np.rint(array / 257).astype(np.uint8))
 
 
 @pytest.mark.parametrize(
-    "array", [np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16), np.full((16, 16), 70_000, np.int32)]
+    "array",
+    [np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16), np.full((16, 16), 70_000, np.int32)],
 )
 def test_numbers_of_no_known_range_are_refused(tmp_path, array):
     Image.fromarray(array).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif: expected greys of 8 or 16 bits, got (float32|int32) up to"):
+    with pytest.raises(
+        DataError, match=r"a\.tif: expected greys of 8 or 16 bits, got (float32|int32) up to"
+    ):
         own_image(tmp_path / "a.tif", (16, 16, 1))
 
 
@@ -142,7 +157,8 @@ def refused(tmp_path):
     return {
         "half.png": "cannot be read: .*truncated", "folder.png": "this is a folder",
         "none.png": "no such image",
-        "text.png": "cannot be read: it is not an image", "empty.jpg": "cannot be read: it is not an image",
+        "text.png": "cannot be read: it is not an"
+                    " image", "empty.jpg": "cannot be read: it is not an image",
     }  # fmt: skip
 
 
@@ -158,7 +174,10 @@ def test_whole_data_sets_are_fitted(tmp_path):
     np.savez(tmp_path / "a.npz", images=images(6, h=20, w=30))
     found, source, notes = load_fitted(str(tmp_path / "a.npz"), (8, 8, 1))
     assert found[:].shape == (6, 8, 8, 1) and source.endswith("a.npz")
-    assert notes == ["colours turned grey", "30x20 pixels cut to 20x20 in the middle and resized to 8x8"]
+    assert notes == [
+        "colours turned grey",
+        "30x20 pixels cut to 20x20 in the middle and resized to 8x8",
+    ]
     folder = tmp_path / "folder"
     folder.mkdir()
     for i, (h, w) in enumerate([(20, 30), (8, 9), (16, 16)]):  # of different sizes
@@ -175,5 +194,7 @@ def test_whole_data_sets_are_fitted(tmp_path):
 def test_a_command_ends_with_one_line_and_code_2(tmp_path, name):
     refused(tmp_path)
     done = command(tmp_path, "3", name, program="reconstruct")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and name in done.stderr, done.stderr
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and name in done.stderr, (
+        done.stderr
+    )
     assert not (tmp_path / "reconstruction.png").exists()

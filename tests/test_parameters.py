@@ -7,7 +7,13 @@ import pytest
 from layers import CONDITIONERS, LAYERS
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.arrays.parameters import Parameter, Parameterized, ParameterStore, parameters_of, replica
+from glowlite.arrays.parameters import (
+    Parameter,
+    Parameterized,
+    ParameterStore,
+    parameters_of,
+    replica,
+)
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.chain import Chain, UniformChain
 from glowlite.bijectors.invertible_conv import Invertible1x1ConvLU
@@ -48,7 +54,8 @@ def test_every_view_is_its_slice_of_the_flat_vectors():
         assert np.shares_memory(p.value, store.theta) and np.shares_memory(p.grad, store.grad)
         np.testing.assert_array_equal(p.value.ravel(), np.arange(where.start, where.stop))
         p.grad[...] += p.value + 1
-    np.testing.assert_array_equal(store.grad, store.theta + 1)  # so every element belongs to just one parameter
+    # so every element belongs to just one parameter
+    np.testing.assert_array_equal(store.grad, store.theta + 1)
 
 
 def test_the_store_keeps_the_values_and_casts_floats_but_not_indices():
@@ -65,7 +72,11 @@ def test_the_store_keeps_the_values_and_casts_floats_but_not_indices():
 
 
 def test_names_are_paths_in_the_order_of_the_forward_pass():
-    net = [f"coupling/net/{conv}/{part}" for conv in ("conv1", "conv2", "conv3") for part in ("weight", "bias", "logs")]
+    net = [
+        f"coupling/net/{conv}/{part}"
+        for conv in ("conv1", "conv2", "conv3")
+        for part in ("weight", "bias", "logs")
+    ]
     step = ["actnorm/bias", "actnorm/logs", "permutation/weight", *net]
     prior = ["conv/weight", "conv/bias", "conv/logs"]
     expected = [f"level0/step{k}/{name}" for k in range(2) for name in step]
@@ -131,13 +142,20 @@ def test_a_replica_shares_values_and_adds_its_gradients_elsewhere():
 
 def test_a_replica_of_a_chain_keeps_names_order_and_constants():
     rng = np.random.default_rng(2)
-    chain = Chain({"actnorm": ActNorm(4), "permutation": Permutation.shuffle(4, rng), "lu": Invertible1x1ConvLU(4, rng)})
+    chain = Chain(
+        {
+            "actnorm": ActNorm(4),
+            "permutation": Permutation.shuffle(4, rng),
+            "lu": Invertible1x1ConvLU(4, rng),
+        }
+    )
     ParameterStore(chain, "float64")
     twin, _ = replica(chain, np.zeros(chain.parameter_count()))
     assert list(twin.parameters()) == list(chain.parameters())
-    assert [c.value is d.value for c, d in zip(twin.constants().values(), chain.constants().values(), strict=True)] == [
-        True
-    ] * 3
+    assert [
+        c.value is d.value
+        for c, d in zip(twin.constants().values(), chain.constants().values(), strict=True)
+    ] == [True] * 3
     for name, p in chain.parameters().items():
         assert np.shares_memory(twin.parameters()[name].value, p.value)
         assert not np.shares_memory(twin.parameters()[name].grad, p.grad)
@@ -147,7 +165,10 @@ def test_a_replica_of_a_chain_keeps_names_order_and_constants():
 
 
 class Affine:
-    """y = e^a x + b, a layer of the protocol and of no class of glowlite; `keep` says where its Parameters are."""
+    """y = e^a x + b, a layer of the protocol and of no class of glowlite.
+
+    `keep` says where its Parameters are.
+    """
 
     def __init__(self, keep):
         self.kept = keep(Parameter(np.zeros(1)), Parameter(np.zeros(1)))
@@ -232,7 +253,11 @@ def test_on_tiles_one_and_two_threads_agree_to_the_last_bit(kept):
         store = ParameterStore(chain, "float64")
         store.theta[...] = 0.1 * rng.standard_normal(len(store))
         tiles = accelerate(chain, Workers(threads, 64 / 2**18), store)
-        x, dy, dlogdet = rng.standard_normal((7, 4, 4, 4)), rng.standard_normal((7, 4, 4, 4)), rng.standard_normal(7)
+        x, dy, dlogdet = (
+            rng.standard_normal((7, 4, 4, 4)),
+            rng.standard_normal((7, 4, 4, 4)),
+            rng.standard_normal(7),
+        )
         y, logdet = tiles.forward(x)
         results.append([y, logdet, *tiles.backward(y, dy, dlogdet), store.grad.copy()])
     assert results[0][-1].all()
@@ -250,7 +275,9 @@ def test_the_store_finds_what_parameters_names(name):
     layer = getattr(layer, "split", layer)
     named = layer.parameters()
     store = ParameterStore(layer, "float64")
-    assert list(store.parameters.items()) == list(named.items()) == list(parameters_of(layer).items())
+    assert (
+        list(store.parameters.items()) == list(named.items()) == list(parameters_of(layer).items())
+    )
     twin, pairs = replica(layer, np.zeros(len(store)))
     assert [id(p) for p, _ in pairs] == [id(p) for p in named.values()]
     assert list(parameters_of(twin)) == list(named)

@@ -1,4 +1,5 @@
-"""A picture shows what its title says: its pixels, bars and lines against arrays that are computed here, by definition.
+"""A picture shows what its title says: its pixels, bars and lines against arrays that are computed
+here, by definition.
 
 What matplotlib is given is read from its figures; sheets are read pixel by pixel.
 """
@@ -53,7 +54,9 @@ def levels(x):
 
 
 def as_shown(x):
-    """Floating images (N, H, W, C) as a picture has them, uint8 (N, H, W, 3): the middle of each level; colours, or grey."""
+    """Floating images (N, H, W, C) as a picture has them, uint8 (N, H, W, 3): the middle of each
+    level; colours, or grey.
+    """
     return in_colours((8 * levels(x) + 4).astype(np.uint8))
 
 
@@ -65,14 +68,20 @@ def in_colours(pixels):
 
 
 def cells(sheet, scale=1, sides=SIDES):
-    """The images of a sheet, (rows, columns, H, W, 3): white lines, 1 pixel wide, around each; every pixel a square."""
+    """The images of a sheet, (rows, columns, H, W, 3): white lines, 1 pixel wide, around each.
+
+    Every pixel a square.
+    """
     small = sheet[::scale, ::scale]
     assert np.array_equal(small.repeat(scale, axis=0).repeat(scale, axis=1), sheet)
     (h, w), (height, width) = sides, small.shape[:2]
     assert (height - 1) % (h + 1) == 0 and (width - 1) % (w + 1) == 0
     assert (small[:: h + 1] == 255).all() and (small[:, :: w + 1] == 255).all()
     rows, columns = (height - 1) // (h + 1), (width - 1) // (w + 1)
-    parts = [[small[y * (h + 1) + 1 :, x * (w + 1) + 1 :][:h, :w] for x in range(columns)] for y in range(rows)]
+    parts = [
+        [small[y * (h + 1) + 1 :, x * (w + 1) + 1 :][:h, :w] for x in range(columns)]
+        for y in range(rows)
+    ]
     return np.array(parts)
 
 
@@ -107,7 +116,11 @@ def drawing():
     with pytest.MonkeyPatch.context() as patch:
         for module in (glowlite.drawing.run_pictures, glowlite.bench.plots):
             patch.setattr(module, "figure_at", figure_at)
-        patch.setattr(Figure, "savefig", lambda figure, path, **_: Image.new("RGB", (1, 1)).save(path, format="png"))
+        patch.setattr(
+            Figure,
+            "savefig",
+            lambda figure, path, **_: Image.new("RGB", (1, 1)).save(path, format="png"),
+        )
         yield figures
 
 
@@ -139,7 +152,8 @@ def titled_sheets(page, titles, rows, columns):
 
 
 class Runs(dict):
-    """By the number of channels: the folder of a run, its data, model, and figures of its last step; made when asked for.
+    """By the number of channels: the folder of a run, its data, model, and figures of its last
+    step; made when asked for.
 
     Their pictures have two attributes, which are read from them.
     """
@@ -151,14 +165,26 @@ class Runs(dict):
     def __missing__(self, channels):
         pictures = images(60, *SIDES, channels)
         flat = pictures.reshape(60, -1).astype(float)
-        attributes = np.stack([n > np.median(n) for n in (flat.mean(axis=1), flat[:, 0] - flat[:, -1])], axis=1)
+        attributes = np.stack(
+            [n > np.median(n) for n in (flat.mean(axis=1), flat[:, 0] - flat[:, -1])], axis=1
+        )
         data, run = self.folder / f"ramps{channels}.npz", self.folder / f"run{channels}"
-        np.savez(data, images=pictures, attributes=attributes, attribute_names=np.array(["bright", "falling"]))
-        words = f"--data {data} --out {run} --K 1 --L 2 --width 8 --batch 8 --steps 8 --average 0.5 --lr 0.01 --seed 3"
+        np.savez(
+            data,
+            images=pictures,
+            attributes=attributes,
+            attribute_names=np.array(["bright", "falling"]),
+        )
+        words = f"--data {data} --out {run} --K 1 --L 2 --width 8 --batch 8 --steps 8"
+        words += " --average 0.5 --lr 0.01 --seed 3"
         with drawing() as figures, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["train", *words.split(), "--evaluate-every", "4", "--log-every", "1"])
+            patch.setattr(
+                sys, "argv", ["train", *words.split(), "--evaluate-every", "4", "--log-every", "1"]
+            )
             glowlite.commands.train.main()
-        self[channels] = SimpleNamespace(path=run, data=load(str(data)), figures=figures, model=Glow.load(run))
+        self[channels] = SimpleNamespace(
+            path=run, data=load(str(data)), figures=figures, model=Glow.load(run)
+        )
         return self[channels]
 
 
@@ -189,7 +215,9 @@ def test_the_samples_of_a_training_are_of_averaged_weights_at_the_temperatures_o
 def test_the_latents_of_a_training_are_those_of_held_out_images(run):
     axes = run.figures["latents.png"].axes
     shown = run.data.held_out[:]
-    noise = glowlite.drawing.run_pictures.dequantization_noise(0, "pictures", 0, 0, shown.shape, "float32")
+    noise = glowlite.drawing.run_pictures.dequantization_noise(
+        0, "pictures", 0, 0, shown.shape, "float32"
+    )
     x = ((shown // 8 + noise) / 32 - 0.5).astype(np.float32)
     latents = run.model.encode(x)
     assert len(axes) == len(latents) == 2
@@ -199,9 +227,13 @@ def test_the_latents_of_a_training_are_those_of_held_out_images(run):
         heights, _ = np.histogram(np.clip(eps, edges[0], edges[-1]), edges)
         area = heights / heights.sum() / np.diff(edges)
         assert edges[0] == -5 and edges[-1] == 5
-        np.testing.assert_allclose([bar.get_height() for bar in bars], area, rtol=1e-6, atol=2 / eps.size)
+        np.testing.assert_allclose(
+            [bar.get_height() for bar in bars], area, rtol=1e-6, atol=2 / eps.size
+        )
         (line,) = a.lines
-        np.testing.assert_allclose(line.get_ydata(), [NormalDist().pdf(x) for x in line.get_xdata()], rtol=1e-12)
+        np.testing.assert_allclose(
+            line.get_ydata(), [NormalDist().pdf(x) for x in line.get_xdata()], rtol=1e-12
+        )
         named = {text.get_text(): handle for text, handle in zip(*legend_of(a), strict=True)}
         assert set(named) == {f"level {level}", "N(0, 1)"}
         assert named["N(0, 1)"].get_color() == line.get_color()
@@ -221,7 +253,9 @@ def test_a_reconstruction_has_its_rows_under_their_titles(channels, tmp_path):
     x, y = rng.random((2, 5, *SIDES, channels)) - 0.5
     with drawing() as figures:
         glowlite.drawing.run_pictures.save_reconstruction(tmp_path / "r.png", x, y, N_BITS)
-    rows = {a.get_title(): cells(np.asarray(a.images[0].get_array())) for a in figures["r.png"].axes}
+    rows = {
+        a.get_title(): cells(np.asarray(a.images[0].get_array())) for a in figures["r.png"].axes
+    }
     error = abs(x - y)
     difference = f"difference; white: {256 * error.max():.1e} grey levels"
     assert list(rows) == ["held-out images", "decode(encode(x))", difference]
@@ -246,7 +280,9 @@ def test_the_curves_of_a_training_are_those_of_its_metrics(run):
         assert np.array_equal(np.array(line.get_data()).T, points) and len(points) == (
             8 if line.get_label() == "training" else 2
         )
-    drawn_in_legend = {text.get_text(): handle for text, handle in zip(*legend_of(axes), strict=True)}
+    drawn_in_legend = {
+        text.get_text(): handle for text, handle in zip(*legend_of(axes), strict=True)
+    }
     for line in axes.lines:
         assert drawn_in_legend[line.get_label()].get_color() == line.get_color()
     assert axes.get_xlabel() == "step" and axes.get_ylabel() == "bits/dim at 5 bits"
@@ -283,10 +319,14 @@ def test_histograms_are_of_the_data_that_their_legend_names(tmp_path):
 def test_a_comparison_draws_its_own_data_and_the_others(runs, tmp_path, monkeypatch, capsys):
     run, seen = runs[3], []
     monkeypatch.setattr(
-        glowlite.commands.evaluate, "save_histograms", lambda path, results, n_bits: seen.append((results, n_bits))
+        glowlite.commands.evaluate,
+        "save_histograms",
+        lambda path, results, n_bits: seen.append((results, n_bits)),
     )
     data = runs[1].data.source
-    glowlite.commands.evaluate.main([str(run.path), "--ood", str(data), "--histogram", str(tmp_path / "h.png")])
+    glowlite.commands.evaluate.main(
+        [str(run.path), "--ood", str(data), "--histogram", str(tmp_path / "h.png")]
+    )
     ((results, n_bits),) = seen
     (own, ours), (other, theirs) = results.items()
     assert "held-out" in own and str(data) in str(other) and n_bits == N_BITS
@@ -314,23 +354,33 @@ def test_drawn_images_are_theirs_and_a_lost_one_is_lost_alone(channels):
     broken = x.copy()
     broken[1, 2, 3, channels - 1] = np.nan
     found = glowlite.drawing.sheets.to_rgb(broken, N_BITS)
-    assert np.array_equal(found[[0, 2]], as_shown(x[[0, 2]])) and not np.array_equal(found[1], as_shown(x)[1])
+    assert np.array_equal(found[[0, 2]], as_shown(x[[0, 2]])) and not np.array_equal(
+        found[1], as_shown(x)[1]
+    )
 
 
 def test_a_grid_of_samples_is_the_samples_in_their_order(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    glowlite.commands.sample.main([str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2"])
+    glowlite.commands.sample.main(
+        [str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2"]
+    )
     expected = as_shown(run.model.sample(7, 0.8, 2))
     check_cells(cells(read("samples.png"), scale_of(3, 3)), expected)
-    glowlite.commands.sample.main([str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2", "--no-grid"])
+    glowlite.commands.sample.main(
+        [str(run.path), "--n", "7", "--temperature", "0.8", "--seed", "2", "--no-grid"]
+    )
     for i, image in enumerate(expected):
         assert np.array_equal(read(f"samples/sample-{i:04}.png"), image)
 
 
-def test_a_sweep_has_the_same_noise_at_the_temperature_of_each_title(run, tmp_path, monkeypatch, capsys):
+def test_a_sweep_has_the_same_noise_at_the_temperature_of_each_title(
+    run, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     with writing() as titles:
-        glowlite.commands.sample.main([str(run.path), "--temperature-sweep", "0.9,0.2,0.5", "--n", "4", "--seed", "2"])
+        glowlite.commands.sample.main(
+            [str(run.path), "--temperature-sweep", "0.9,0.2,0.5", "--n", "4", "--seed", "2"]
+        )
     rows = titled_sheets(read("samples.png"), titles, 1, 4)
     assert list(rows) == ["T = 0.9", "T = 0.2", "T = 0.5"]
     for title, found in rows.items():
@@ -350,7 +400,9 @@ def between(model, ends, weights):
 
 
 def check_close(found, x):
-    """Pixels of floating images that were computed another way: a rounding may bring a value to the level beside it."""
+    """Pixels of floating images that were computed another way: a rounding may bring a value to the
+    level beside it.
+    """
     off = abs(found.reshape(-1, *found.shape[-3:]).astype(int) - as_shown(x))
     assert off.max() <= 8 and (off > 0).mean() < 0.01
 
@@ -365,15 +417,23 @@ def test_a_walk_goes_from_the_first_image_to_the_second(run, tmp_path, monkeypat
     check_close(strip, between(run.model, ends[[1, 4]], np.stack([1 - t, t], axis=1)))
     glowlite.commands.interpolate.main([str(run.path), "1", "4", "2", "5", "--steps", "3"])
     sheet = cells(read("interpolation.png"), scale_of(3, 3))
-    weights = [[(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u] for v in (0, 0.5, 1) for u in (0, 0.5, 1)]
+    weights = [
+        [(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u]
+        for v in (0, 0.5, 1)
+        for u in (0, 0.5, 1)
+    ]
     assert sheet.shape[:2] == (3, 3)
     check_close(sheet, between(run.model, ends[[1, 4, 2, 5]], weights))
 
 
-def test_an_animation_has_the_frames_of_the_walk_there_and_back(runs, tmp_path, monkeypatch, capsys):
+def test_an_animation_has_the_frames_of_the_walk_there_and_back(
+    runs, tmp_path, monkeypatch, capsys
+):
     run = runs[1]  # grey images have few enough colours for a GIF to keep all of them
     monkeypatch.chdir(tmp_path)
-    glowlite.commands.interpolate.main([str(run.path), "1", "4", "--steps", "4", "--out", "walk.gif"])
+    glowlite.commands.interpolate.main(
+        [str(run.path), "1", "4", "--steps", "4", "--out", "walk.gif"]
+    )
     t = np.array([0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3])
     with Image.open("walk.gif") as gif:
         assert gif.n_frames == 6
@@ -381,18 +441,29 @@ def test_an_animation_has_the_frames_of_the_walk_there_and_back(runs, tmp_path, 
         for i in range(gif.n_frames):
             gif.seek(i)
             frames.append(np.asarray(gif.convert("RGB"))[::8, ::8])
-    check_close(np.array(frames), between(run.model, run.data.held_out[:][[1, 4]], np.stack([1 - t, t], axis=1)))
+    check_close(
+        np.array(frames),
+        between(run.model, run.data.held_out[:][[1, 4]], np.stack([1 - t, t], axis=1)),
+    )
 
 
-def test_a_page_of_reconstructions_has_its_rows_beside_their_titles(run, tmp_path, monkeypatch, capsys):
+def test_a_page_of_reconstructions_has_its_rows_beside_their_titles(
+    run, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     x = middle(run.data.held_out[:])[[3, 0, 5]]
     y = x[::-1].copy() + np.float32(0.01)  # of other images, so that no row looks like another
-    monkeypatch.setattr(glowlite.commands.reconstruct, "rebuilt", lambda model, pixels, n_bits: (middle(pixels), y))
+    monkeypatch.setattr(
+        glowlite.commands.reconstruct, "rebuilt", lambda model, pixels, n_bits: (middle(pixels), y)
+    )
     with writing() as titles:
         glowlite.commands.reconstruct.main([str(run.path), "3", "0", "5"])
     rows = titled_sheets(read("reconstruction.png"), titles, 1, 3)
-    assert list(rows) == ["original", "decode(encode(x))", f"difference; white: {256 * abs(x - y).max():.1e}"]
+    assert list(rows) == [
+        "original",
+        "decode(encode(x))",
+        f"difference; white: {256 * abs(x - y).max():.1e}",
+    ]
     original, again, difference = rows.values()
     check_cells(original, as_shown(x))
     check_cells(again, as_shown(y))
@@ -403,20 +474,31 @@ def test_a_page_of_reconstructions_has_its_rows_beside_their_titles(run, tmp_pat
 def test_what_is_rebuilt_is_the_image_through_the_model_and_back(run):
     pixels = run.data.held_out[:4]
     x, y = glowlite.commands.reconstruct.rebuilt(run.model, pixels, N_BITS)
-    assert np.array_equal(x, middle(pixels)) and np.array_equal(y, run.model.decode(run.model.encode(x)))
+    assert np.array_equal(x, middle(pixels)) and np.array_equal(
+        y, run.model.decode(run.model.encode(x))
+    )
 
 
 def changed(run, image, column, alphas):
     """Images (H, W, C) along the paper's direction of an attribute, at each of alphas."""
     data = run.data
-    directions = Directions.from_images(run.model, data.train[:], data.attributes, data.attribute_names)
+    directions = Directions.from_images(
+        run.model, data.train[:], data.attributes, data.attribute_names
+    )
     latents = run.model.encode(middle(image[None]))
     sizes = np.cumsum([z.size for z in latents])[:-1]
-    parts = [d.reshape(z.shape) for d, z in zip(np.split(directions.mean[column], sizes), latents, strict=True)]
-    return np.concatenate([run.model.decode([z + np.float32(a) * d for z, d in zip(latents, parts)]) for a in alphas])
+    parts = [
+        d.reshape(z.shape)
+        for d, z in zip(np.split(directions.mean[column], sizes), latents, strict=True)
+    ]
+    return np.concatenate(
+        [run.model.decode([z + np.float32(a) * d for z, d in zip(latents, parts)]) for a in alphas]
+    )
 
 
-def test_a_strip_of_edits_goes_from_the_least_to_the_most_in_a_row_for_each_image(run, tmp_path, monkeypatch, capsys):
+def test_a_strip_of_edits_goes_from_the_least_to_the_most_in_a_row_for_each_image(
+    run, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     words = ["--attribute", "falling", "--alpha", "-1..2", "--steps", "4", "--method", "mean"]
     glowlite.commands.edit.main([str(run.path), "2", "0", *words])
@@ -427,7 +509,9 @@ def test_a_strip_of_edits_goes_from_the_least_to_the_most_in_a_row_for_each_imag
 
 
 @pytest.mark.parametrize("n_bits", [8, 3])
-def test_a_contact_sheet_has_training_images_from_the_first_to_the_last(run, n_bits, tmp_path, monkeypatch, capsys):
+def test_a_contact_sheet_has_training_images_from_the_first_to_the_last(
+    run, n_bits, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(glowlite.commands.data, "SHOWN", 10)
     monkeypatch.setattr(sys, "argv", ["data", run.data.source, "--n-bits", str(n_bits)])
@@ -450,7 +534,10 @@ def task_of(runs, channels, others=()):
 def test_the_figures_of_the_paper_show_what_they_are_called(runs):
     run, task = runs[3], task_of(runs, 3)
     held_out = run.data.held_out[:]
-    check_cells(cells(glowlite.commands.figures.samples(task), scale_of(8, 8)), as_shown(run.model.sample(64, 0.6, 4)))
+    check_cells(
+        cells(glowlite.commands.figures.samples(task), scale_of(8, 8)),
+        as_shown(run.model.sample(64, 0.6, 4)),
+    )
     strips = cells(glowlite.commands.figures.interpolation(task), scale_of(5, 9))
     t = np.linspace(0, 1, 9)
     assert strips.shape[:2] == (5, 9)
@@ -458,7 +545,9 @@ def test_the_figures_of_the_paper_show_what_they_are_called(runs):
         ends = held_out[[2 * i % len(held_out), (2 * i + 1) % len(held_out)]]
         check_close(strip, between(run.model, ends, np.stack([1 - t, t], axis=1)))
     sheet = cells(glowlite.commands.figures.corners(task), scale_of(9, 9))
-    for image, end in zip((sheet[0, 0], sheet[0, -1], sheet[-1, 0], sheet[-1, -1]), held_out[:4], strict=True):
+    for image, end in zip(
+        (sheet[0, 0], sheet[0, -1], sheet[-1, 0], sheet[-1, -1]), held_out[:4], strict=True
+    ):
         check_close(image, middle(end)[None])
 
 
@@ -477,7 +566,9 @@ def test_the_figures_with_titles_have_each_beside_its_own(runs):
     for j, (name, found) in enumerate(rows.items()):
         image = run.data.held_out[:][j : j + 1]
         expected = [
-            run.model.decode(directions.edit(run.model.encode(image), directions.states(image), {name: alpha}))
+            run.model.decode(
+                directions.edit(run.model.encode(image), directions.states(image), {name: alpha})
+            )
             for alpha in np.linspace(-1, 1, 7)
         ]
         check_close(found, np.concatenate(expected))
@@ -489,7 +580,9 @@ def test_the_figure_of_depth_has_each_model_beside_its_depth(runs):
     deeper.initialize(middle(runs[3].data.train[:8]))
     other = SimpleNamespace(model=deeper, n_bits=N_BITS, name="deeper")
     with writing() as titles:
-        page = glowlite.commands.figures.depth(glowlite.commands.figures.Task(other, [task.loaded], 4, 0.6))
+        page = glowlite.commands.figures.depth(
+            glowlite.commands.figures.Task(other, [task.loaded], 4, 0.6)
+        )
     rows = titled_sheets(page, titles, 1, 8)
     assert list(rows) == ["K = 1, L = 2", "K = 2, L = 2"]
     check_cells(rows["K = 1, L = 2"], as_shown(task.loaded.model.sample(8, 0.6, 4)))
@@ -500,14 +593,19 @@ def test_the_figure_of_depth_has_each_model_beside_its_depth(runs):
 
 
 def test_a_report_has_each_picture_under_its_heading(runs, tmp_path):
-    folder, places = tmp_path / "run", {"Learning curve": "learning-curve", "Samples": "samples-000008"}
+    folder, places = (
+        tmp_path / "run",
+        {"Learning curve": "learning-curve", "Samples": "samples-000008"},
+    )
     places |= {"Latents": "latents", "Reconstruction": "reconstruction"}
     folder.mkdir()
     for name in ("config.json", "metrics.jsonl", "timing.jsonl"):
         (folder / name).write_bytes((runs[3].path / name).read_bytes())
     for name in (*places.values(), "samples-000004"):
         (folder / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
-    parts = (part.partition("</h2>") for part in glowlite.commands.report.page(folder).split("<h2>"))
+    parts = (
+        part.partition("</h2>") for part in glowlite.commands.report.page(folder).split("<h2>")
+    )
     sections = {title: content for title, _, content in parts}
     for title, name in places.items():
         content = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
@@ -523,23 +621,35 @@ def test_the_plots_of_a_benchmark_have_each_number_at_its_name(tmp_path):
         "rivals": ["torch"],
         "limit_s": 1.5,
         "shares": {"products": 0.6, "optimiser": 0.1, "the rest": 0.3},
-        "steps": {name: dict(zip(("median_s", "min_s", "max_s"), times)) for name, times in steps.items()},
+        "steps": {
+            name: dict(zip(("median_s", "min_s", "max_s"), times)) for name, times in steps.items()
+        },
         "memory": memory,
     }
     with drawing() as figures:
         glowlite.bench.plots.draw(found, tmp_path)
     (axes,) = figures["step-times.png"].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert {name: bar.get_width() for name, bar in zip(names, axes.patches)} == {n: times[0] for n, times in steps.items()}
+    assert {name: bar.get_width() for name, bar in zip(names, axes.patches)} == {
+        n: times[0] for n, times in steps.items()
+    }
     (spread,) = axes.collections
     ends = {name: tuple(segment[:, 0]) for name, segment in zip(names, spread.get_segments())}
     assert ends == {name: times[1:] for name, times in steps.items()}
     assert {axes.lines[-1].get_xdata()[0], *axes.lines[0].get_xdata()} >= {1.5}
     (axes,) = figures["shares.png"].axes
     texts, handles = legend_of(axes)
-    assert [text.get_text() for text in texts] == ["products 60.0%", "optimiser 10.0%", "the rest 30.0%"]
-    np.testing.assert_allclose([(bar.get_x(), bar.get_width()) for bar in axes.patches], [(0, 0.6), (0.6, 0.1), (0.7, 0.3)])
-    assert [handle.get_facecolor() for handle in handles] == [bar.get_facecolor() for bar in axes.patches]
+    assert [text.get_text() for text in texts] == [
+        "products 60.0%",
+        "optimiser 10.0%",
+        "the rest 30.0%",
+    ]
+    np.testing.assert_allclose(
+        [(bar.get_x(), bar.get_width()) for bar in axes.patches], [(0, 0.6), (0.6, 0.1), (0.7, 0.3)]
+    )
+    assert [handle.get_facecolor() for handle in handles] == [
+        bar.get_facecolor() for bar in axes.patches
+    ]
     (axes,) = figures["memory.png"].axes
     lines = {line.get_label(): np.array(line.get_data()).T.tolist() for line in axes.lines}
     assert lines == {"reversible": [[4, 1], [16, 2]], "stored": [[4, 4], [16, 16]]}

@@ -1,4 +1,7 @@
-"""The table of planted bugs holds to the source: no row of it may rot. Planting them is `python -m tests.planted`."""
+"""The table of planted bugs holds to the source: no row of it may rot.
+
+Planting them is `python -m tests.planted`.
+"""
 
 import ast
 import functools
@@ -14,7 +17,11 @@ TABLES = planted.tables()
 @functools.cache
 def named_tests(file: str) -> dict[str, bool]:
     """The tests of a file by name, and whether each takes parameters."""
-    functions = [node for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node
+        for node in ast.parse((ROOT / file).read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    ]
     return {node.name: bool(node.args.args) for node in functions if node.name.startswith("test_")}
 
 
@@ -35,7 +42,9 @@ def test_every_law_has_bugs_that_differ(name):
 def test_every_bug_can_be_planted(name):
     for bug in TABLES[name]:
         source = (ROOT / "glowlite" / bug.file).read_text()
-        assert source.count(bug.old) == 1, f"{bug.file}: {source.count(bug.old)} times, for {bug.what!r}:\n{bug.old}"
+        assert source.count(bug.old) == 1, (
+            f"{bug.file}: {source.count(bug.old)} times, for {bug.what!r}:\n{bug.old}"
+        )
         assert meaning(source.replace(bug.old, bug.new)) != meaning(source), bug.what
 
 
@@ -47,13 +56,17 @@ def test_every_test_that_is_named_exists(name):
             file, _, rest = test.partition("::")
             function, bracket, _ = rest.partition("[")
             assert function in named_tests(file), f"{bug.what}: no {test}"
-            assert not bracket or named_tests(file)[function], f"{bug.what}: {function} takes no parameters"
+            assert not bracket or named_tests(file)[function], (
+                f"{bug.what}: {function} takes no parameters"
+            )
 
 
 def test_what_the_table_of_options_leaves_out_is_still_there():
     for file, name, beginning in planted.options.NO_DIFFERENCE:
         lines = [line.strip() for line in (ROOT / "glowlite" / file).read_text().splitlines()]
-        assert any(line.startswith(beginning) and name in line for line in lines), f"{file}: {beginning}"
+        assert any(line.startswith(beginning) and name in line for line in lines), (
+            f"{file}: {beginning}"
+        )
 
 
 def test_the_overview_in_the_docs_is_that_of_the_tables():

@@ -35,8 +35,13 @@ def test_the_file_is_small_and_its_header_says_what_it_is(faces):
     assert faces.dtype == np.float32 and faces.store.theta.dtype == np.float32 and faces.initialized
     assert header["n_bits"] == faces.n_bits == 5 and header["weights"] == "averaged"
     documented = (ROOT / "docs" / "using_a_flow.md").read_text()
-    assert header["command"].startswith("python -m glowlite.train --steps") and f"    {header['command']}\n" in documented
-    assert header["config"]["image_shape"] == [16, 16, 3] and faces.facts["held_out"]["images"] == 800
+    assert (
+        header["command"].startswith("python -m glowlite.train --steps")
+        and f"    {header['command']}\n" in documented
+    )
+    assert (
+        header["config"]["image_shape"] == [16, 16, 3] and faces.facts["held_out"]["images"] == 800
+    )
     for name, value in faces.store.named_values().items():
         assert np.array_equal(value, arrays[name].astype(np.float32))
 
@@ -44,8 +49,12 @@ def test_the_file_is_small_and_its_header_says_what_it_is(faces):
 def test_bits_per_dim_are_those_of_the_header(faces):
     said = faces.facts["held_out"]
     found = scores(faces, load("faces").held_out, faces.n_bits, 64, said["seed"])
-    assert len(found) == said["images"] and found.mean() == pytest.approx(said["bits_per_dim"], abs=2e-4)
-    assert found.std(ddof=1) / np.sqrt(len(found)) == pytest.approx(said["standard_error"], abs=1e-4)
+    assert len(found) == said["images"] and found.mean() == pytest.approx(
+        said["bits_per_dim"], abs=2e-4
+    )
+    assert found.std(ddof=1) / np.sqrt(len(found)) == pytest.approx(
+        said["standard_error"], abs=1e-4
+    )
 
 
 def test_the_training_command_of_the_header_is_one(faces):
@@ -62,8 +71,12 @@ def test_decoding_gives_every_pixel_of_held_out_faces_back(faces, capsys):
     wrong = (quantize(to_pixels(back, 5), 5) != quantize(pictures, 5)).sum()
     largest = 256 * abs(back - dequantize_midpoint(pictures, 5, "float32")).max()
     with capsys.disabled():
-        print(f"\n{FACES} held-out faces, decode(encode(x)): largest error {largest:.1e} grey levels, {wrong} values differ")
-    assert wrong == 0 and largest < 0.05  # a level of 5 bits is 8 grey levels wide: 4 would change a pixel
+        print(
+            f"\n{FACES} held-out faces, decode(encode(x)): largest error {largest:.1e} grey levels,"
+            f" {wrong} values differ"
+        )
+    # a level of 5 bits is 8 grey levels wide: 4 would change a pixel
+    assert wrong == 0 and largest < 0.05
 
 
 def test_samples_at_low_temperatures_are_finite_and_in_range(faces):
@@ -72,7 +85,10 @@ def test_samples_at_low_temperatures_are_finite_and_in_range(faces):
     assert np.std(samples, axis=0).mean() > 0.05  # and are not all one image
 
 
-@pytest.mark.parametrize(("name", "said"), [("face", r"did you mean faces\?"), ("", "there are: faces"), ("../x", "faces")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("face", r"did you mean faces\?"), ("", "there are: faces"), ("../x", "faces")],
+)
 def test_an_unknown_name_lists_the_known_ones(name, said):
     with pytest.raises(GlowliteError, match=said) as caught:
         Glow.pretrained(name)
@@ -85,7 +101,11 @@ def test_float16_comes_back_rounded_as_float32_and_keeps_n_bits(tmp_path):
     model.save(tmp_path / "half.safetensors", dtype="float16", note="kept")
     model.save(tmp_path / "whole.safetensors")
     half, whole = (Glow.load(tmp_path / f"{name}.safetensors") for name in ("half", "whole"))
-    assert half.n_bits == whole.n_bits == 3 and half.facts == {"note": "kept"} and half.dtype == np.float32
+    assert (
+        half.n_bits == whole.n_bits == 3
+        and half.facts == {"note": "kept"}
+        and half.dtype == np.float32
+    )
     assert np.array_equal(whole.store.theta, model.store.theta)
     assert np.array_equal(half.store.theta, model.store.theta.astype(np.float16).astype(np.float32))
     assert not np.array_equal(half.store.theta, model.store.theta)
@@ -105,7 +125,18 @@ def test_weights_too_large_for_float16_are_refused_and_nothing_is_written(tmp_pa
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("export")
     np.savez(home / "my ramps.npz", images=images(60))
-    arguments = ["--data", "my ramps.npz", *SMALL, "--average", "0.5", "--n-bits", "4", "--flip", "--out", "run"]
+    arguments = [
+        "--data",
+        "my ramps.npz",
+        *SMALL,
+        "--average",
+        "0.5",
+        "--n-bits",
+        "4",
+        "--flip",
+        "--out",
+        "run",
+    ]
     done = command(home, *arguments)
     assert done.returncode == 0, done.stderr
     return home
@@ -123,17 +154,32 @@ def test_export_writes_averaged_rounded_weights_and_measures_those(home, monkeyp
     assert model.facts["held_out"]["images"] == len(bits) == 6
     assert "my ramps.npz'" in model.facts["command"] and "--flip" in model.facts["command"]
     said = capsys.readouterr().out
-    assert f"held-out bits/dim {bits.mean():.4f} at 4 bits over 6 images" in said and "float16" in said
+    assert (
+        f"held-out bits/dim {bits.mean():.4f} at 4 bits over 6 images" in said and "float16" in said
+    )
     export(["run", "raw.safetensors", "--weights", "raw", "--dtype", "float32"])
     raw = Glow.load("raw.safetensors")
-    assert raw.facts["weights"] == "raw" and np.array_equal(raw.store.theta, Glow.load("run", weights="raw").store.theta)
+    assert raw.facts["weights"] == "raw" and np.array_equal(
+        raw.store.theta, Glow.load("run", weights="raw").store.theta
+    )
     again = command(home, "small.safetensors", program="evaluate")  # finds its data by its header
-    assert again.returncode == 0 and f"{bits.mean():.4f}" in again.stdout and "averaged weights of step 6" in again.stdout
+    assert (
+        again.returncode == 0
+        and f"{bits.mean():.4f}" in again.stdout
+        and "averaged weights of step 6" in again.stdout
+    )
 
 
 def test_the_training_command_leaves_defaults_out():
-    options = vars(parse_arguments(["--steps", "7", "--no-hidden-actnorm", "--flip", "--data", "a b"]))
-    words = training_command({name: options[name] for name in ("steps", "hidden_actnorm", "flip", "data", "K", "threads")})
+    options = vars(
+        parse_arguments(["--steps", "7", "--no-hidden-actnorm", "--flip", "--data", "a b"])
+    )
+    words = training_command(
+        {
+            name: options[name]
+            for name in ("steps", "hidden_actnorm", "flip", "data", "K", "threads")
+        }
+    )
     assert words == "python -m glowlite.train --steps 7 --no-hidden-actnorm --flip --data 'a b'"
 
 
@@ -167,5 +213,8 @@ def test_thousands_of_samples_are_finite_and_lie_where_images_lie(faces, tempera
         finite.append(np.isfinite(x).all())
         inside.append((abs(x) <= 0.75).all(axis=(1, 2, 3)).mean())
         pixels.append((abs(x) <= 0.75).mean())
-    print(f"\nT = {temperature}: inside {np.mean(pixels):.4%} of pixels, with every pixel {np.mean(inside):.2%} of samples")
+    print(
+        f"\nT = {temperature}: inside {np.mean(pixels):.4%} of pixels, with every pixel"
+        f" {np.mean(inside):.2%} of samples"
+    )
     assert all(finite) and np.mean(pixels) >= 0.99

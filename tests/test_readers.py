@@ -32,7 +32,10 @@ ONE_HOT = LABELS[:, None] == np.arange(10)
 
 def records(images, labels):
     """CIFAR-10's: a label, then the planes of red, green and blue, row by row."""
-    return b"".join(bytes([y]) + b"".join(bytes(x[..., c].ravel()) for c in range(3)) for x, y in zip(images, labels))
+    return b"".join(
+        bytes([y]) + b"".join(bytes(x[..., c].ravel()) for c in range(3))
+        for x, y in zip(images, labels)
+    )
 
 
 CIFAR10 = {
@@ -88,16 +91,24 @@ def png(image):
 
 ATTRIBUTES = RNG.integers(0, 2, (6, 3)).astype(bool)
 LIST = "6\nSmiling Hat Young\n" + "".join(
-    f"{i + 1:06}.jpg " + "  ".join("1" if a else "-1" for a in row) + "\n" for i, row in enumerate(ATTRIBUTES)
+    f"{i + 1:06}.jpg " + "  ".join("1" if a else "-1" for a in row) + "\n"
+    for i, row in enumerate(ATTRIBUTES)
 )
 PARTITION = "".join(f"{i + 1:06}.jpg {part}\n" for i, part in enumerate("001201"))
 PICTURES = {f"img_align_celeba/{i + 1:06}.png": png(COLOUR[i]) for i in range(6)}
-CELEBA = {"list_attr_celeba.txt": LIST.encode(), "list_eval_partition.txt": PARTITION.encode(), **PICTURES}
+CELEBA = {
+    "list_attr_celeba.txt": LIST.encode(),
+    "list_eval_partition.txt": PARTITION.encode(),
+    **PICTURES,
+}
 
 
 def write_lmdb(path, values):
     path.mkdir(parents=True)
-    with lmdb.open(str(path), map_size=1 << 26) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(str(path), map_size=1 << 26) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         for key, value in values.items():
             transaction.put(key, value)
     return path
@@ -142,14 +153,20 @@ def test_cifar10(tmp_path, kind):
     data = load(str(path))
     assert same(data.train, COLOUR[:8]) and same(data.held_out, COLOUR[8:])
     assert data.attribute_names == tuple(META.decode().split())
-    assert np.array_equal(data.attributes, ONE_HOT[:8]) and np.array_equal(data.held_out_attributes, ONE_HOT[8:])
+    assert np.array_equal(data.attributes, ONE_HOT[:8]) and np.array_equal(
+        data.held_out_attributes, ONE_HOT[8:]
+    )
     assert sorted(tmp_path.rglob("*")) == before
     assert same(load(f"cifar10:{path}").train, COLOUR[:8])
 
 
 def test_cifar10_has_its_own_names_of_the_classes(tmp_path):
     data = load(str(write_files(tmp_path, CIFAR10)))
-    assert data.attribute_names[0] == "airplane" and data.attribute_names[9] == "truck" and len(data.attribute_names) == 10
+    assert (
+        data.attribute_names[0] == "airplane"
+        and data.attribute_names[9] == "truck"
+        and len(data.attribute_names) == 10
+    )
 
 
 COARSE = RNG.integers(0, 20, 12).astype(np.uint8)
@@ -164,7 +181,10 @@ CIFAR100 = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["cifar-100-binary", "above it", "cifar-100-binary.tar.gz", "renamed.tgz", "cifar10:x.tgz"])
+@pytest.mark.parametrize(
+    "kind",
+    ["cifar-100-binary", "above it", "cifar-100-binary.tar.gz", "renamed.tgz", "cifar10:x.tgz"],
+)
 def test_cifar100(tmp_path, kind):
     name = kind.partition(":")[2] or kind
     if name.endswith("gz"):
@@ -176,8 +196,12 @@ def test_cifar100(tmp_path, kind):
     data = load(f"cifar10:{path}" if ":" in kind else str(path))
     assert same(data.train, COLOUR[:8]) and same(data.held_out, COLOUR[8:])
     assert data.attribute_names == (*(f"c{i}" for i in range(20)), *(f"f{i}" for i in range(100)))
-    labels = np.concatenate((COARSE[:, None] == np.arange(20), FINE[:, None] == np.arange(100)), axis=1)
-    assert np.array_equal(data.attributes, labels[:8]) and np.array_equal(data.held_out_attributes, labels[8:])
+    labels = np.concatenate(
+        (COARSE[:, None] == np.arange(20), FINE[:, None] == np.arange(100)), axis=1
+    )
+    assert np.array_equal(data.attributes, labels[:8]) and np.array_equal(
+        data.held_out_attributes, labels[8:]
+    )
     assert data.notes == ["CIFAR-100's images, of 20 and 100 classes"]
 
 
@@ -192,7 +216,10 @@ def test_cifar100(tmp_path, kind):
             ["train", "test", "meta", "file.txt~"],
             "CIFAR-100, but the Python edition, which is pickled; get .*cifar-100-binary",
         ),
-        (["data_batch_1", "test_batch", "batches.meta"], "CIFAR-10, but the Python edition, .*cifar-10-binary"),
+        (
+            ["data_batch_1", "test_batch", "batches.meta"],
+            "CIFAR-10, but the Python edition, .*cifar-10-binary",
+        ),
         (["train.bin"], "no test.bin, as CIFAR-100's binary edition has"),
     ],
 )
@@ -211,7 +238,10 @@ def test_an_archive_of_something_else_is_said_to_be_that(tmp_path, names, said, 
 
 
 def test_a_file_of_cifar100_among_pictures_is_no_data_set(tmp_path):
-    path = write_files(tmp_path / "p", {f"{i}.png": png(COLOUR[i]) for i in range(4)} | {"train.bin": b"x", "test": b"x"})
+    path = write_files(
+        tmp_path / "p",
+        {f"{i}.png": png(COLOUR[i]) for i in range(4)} | {"train.bin": b"x", "test": b"x"},
+    )
     assert load(str(path)).notes == ["passed over: .bin (1), files without suffix (1)"]
 
 
@@ -220,29 +250,52 @@ EMNIST = {name.replace("t10k", "test"): content for name, content in MNIST.items
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("where", [".", "raw", "EMNIST/raw"])
-def test_emnist_is_turned_upright_and_has_as_many_classes_as_its_labels_say(tmp_path, where, packed):
+def test_emnist_is_turned_upright_and_has_as_many_classes_as_its_labels_say(
+    tmp_path, where, packed
+):
     labels = np.arange(15, 27, dtype=np.uint8)  # letters are 1 to 26
-    files = EMNIST | {"train-labels-idx1-ubyte": idx(labels[:8]), "test-labels-idx1-ubyte": idx(labels[8:])}
+    files = EMNIST | {
+        "train-labels-idx1-ubyte": idx(labels[:8]),
+        "test-labels-idx1-ubyte": idx(labels[8:]),
+    }
     pack, suffix = (gzip.compress, ".gz") if packed else (bytes, "")
-    write_files(tmp_path / where, {f"emnist-letters-{name}{suffix}": pack(content) for name, content in files.items()})
+    write_files(
+        tmp_path / where,
+        {f"emnist-letters-{name}{suffix}": pack(content) for name, content in files.items()},
+    )
     data = load(str(tmp_path))
     upright = GREY.transpose(0, 2, 1)[..., None]
     assert same(data.train, upright[:8]) and same(data.held_out, upright[8:])
-    assert data.attribute_names == tuple(map(str, range(27))) and "transposed, and were turned" in data.notes[0]
+    assert (
+        data.attribute_names == tuple(map(str, range(27)))
+        and "transposed, and were turned" in data.notes[0]
+    )
     assert np.array_equal(data.attributes, labels[:8, None] == np.arange(27))
     assert np.array_equal(data.held_out_attributes, labels[8:, None] == np.arange(27))
     file = tmp_path / where / f"emnist-letters-train-images-idx3-ubyte{suffix}"
     assert load(str(file)).image_shape == (5, 7, 1)
-    (tmp_path / where / f"emnist-digits-train-images-idx3-ubyte{suffix}").write_bytes(pack(MNIST["train-images-idx3-ubyte"]))
-    with pytest.raises(DataError, match=r"has several sets, .*emnist-digits-\*.*; move one into a folder of its own"):
+    (tmp_path / where / f"emnist-digits-train-images-idx3-ubyte{suffix}").write_bytes(
+        pack(MNIST["train-images-idx3-ubyte"])
+    )
+    with pytest.raises(
+        DataError,
+        match=r"has several sets, .*emnist-digits-\*.*; move one into a folder of its own",
+    ):
         load(str(tmp_path))
 
 
 @pytest.mark.parametrize("where", ["raw", "FashionMNIST/raw"])
 def test_torchvisions_folders_of_mnist(tmp_path, where):
-    write_files(tmp_path / where, MNIST | {"._train-images-idx3-ubyte": b"x", "train-images-idx3-ubyte.gz": b"x"})
+    write_files(
+        tmp_path / where,
+        MNIST | {"._train-images-idx3-ubyte": b"x", "train-images-idx3-ubyte.gz": b"x"},
+    )
     data = load(str(tmp_path))
-    assert same(data.train, GREY[:8, ..., None]) and same(data.held_out, GREY[8:, ..., None]) and data.notes == []
+    assert (
+        same(data.train, GREY[:8, ..., None])
+        and same(data.held_out, GREY[8:, ..., None])
+        and data.notes == []
+    )
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
@@ -250,11 +303,15 @@ def test_torchvisions_folders_of_mnist(tmp_path, where):
 def test_mnist(tmp_path, packed, mark):
     pack = gzip.compress if packed else bytes
     for name, content in MNIST.items():
-        (tmp_path / (name.replace("-idx", f"{mark}idx") + (".gz" if packed else ""))).write_bytes(pack(content))
+        (tmp_path / (name.replace("-idx", f"{mark}idx") + (".gz" if packed else ""))).write_bytes(
+            pack(content)
+        )
     data = load(str(tmp_path))
     assert same(data.train, GREY[:8, ..., None]) and same(data.held_out, GREY[8:, ..., None])
     assert data.attribute_names == tuple("0123456789")
-    assert np.array_equal(data.attributes, ONE_HOT[:8]) and np.array_equal(data.held_out_attributes, ONE_HOT[8:])
+    assert np.array_equal(data.attributes, ONE_HOT[:8]) and np.array_equal(
+        data.held_out_attributes, ONE_HOT[8:]
+    )
 
 
 def test_mnist_without_labels_and_as_one_file(tmp_path):
@@ -270,8 +327,13 @@ def test_mnist_without_labels_and_as_one_file(tmp_path):
 
 @pytest.mark.parametrize("deep", [False, True], ids=["flat", "Anno and Eval"])
 def test_celeba(tmp_path, deep):
-    names = {"list_attr_celeba.txt": "Anno/list_attr_celeba.txt", "list_eval_partition.txt": "Eval/list_eval_partition.txt"}
-    data = load(str(write_files(tmp_path, {names.get(n, n) if deep else n: x for n, x in CELEBA.items()})))
+    names = {
+        "list_attr_celeba.txt": "Anno/list_attr_celeba.txt",
+        "list_eval_partition.txt": "Eval/list_eval_partition.txt",
+    }
+    data = load(
+        str(write_files(tmp_path, {names.get(n, n) if deep else n: x for n, x in CELEBA.items()}))
+    )
     train, held_out = [0, 1, 4], [2, 5]  # and picture 3 is of the test set
     assert same(data.train, COLOUR[train]) and same(data.held_out, COLOUR[held_out])
     assert data.attribute_names == ("Smiling", "Hat", "Young")
@@ -291,13 +353,21 @@ KAGGLE = {
 @pytest.mark.parametrize("deep", [False, True], ids=["img_align_celeba", "twice"])
 @pytest.mark.parametrize("lists", ["both", "zeros", "split alone", "marked"])
 def test_celeba_as_kaggle_packs_it(tmp_path, lists, deep):
-    files = {name: content.encode("utf-8-sig" if lists == "marked" else "ascii") for name, content in KAGGLE.items()}
+    files = {
+        name: content.encode("utf-8-sig" if lists == "marked" else "ascii")
+        for name, content in KAGGLE.items()
+    }
     if lists == "zeros":
         files["list_attr_celeba.csv"] = files["list_attr_celeba.csv"].replace(b"-1", b"0")
     if lists == "split alone":
         del files["list_attr_celeba.csv"]
-    pictures = {(f"img_align_celeba/{name}" if deep else name): content for name, content in PICTURES.items()}
-    data = load(str(write_files(tmp_path, files | pictures | {"img_align_celeba/._000001.jpg": b"x"})))
+    pictures = {
+        (f"img_align_celeba/{name}" if deep else name): content
+        for name, content in PICTURES.items()
+    }
+    data = load(
+        str(write_files(tmp_path, files | pictures | {"img_align_celeba/._000001.jpg": b"x"}))
+    )
     train, held_out = [0, 1, 4], [2, 5]
     assert same(data.train, COLOUR[train]) and same(data.held_out, COLOUR[held_out])
     assert data.notes == ["split: CelebA's own; its test images are left alone (1)"]
@@ -312,15 +382,30 @@ def test_celeba_as_kaggle_packs_it(tmp_path, lists, deep):
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [
-        ("list_attr_celeba.csv", "000003.jpg,", "000003.jpg,1,", "csv, line 4: expected the name of a picture"),
-        ("list_attr_celeba.csv", "image_id,Smiling,Hat,Young", "", "csv, line 1: expected a column of pictures"),
+        (
+            "list_attr_celeba.csv",
+            "000003.jpg,",
+            "000003.jpg,1,",
+            "csv, line 4: expected the name of a picture",
+        ),
+        (
+            "list_attr_celeba.csv",
+            "image_id,Smiling,Hat,Young",
+            "",
+            "csv, line 1: expected a column of pictures",
+        ),
         (
             "list_eval_partition.csv",
             "000004.jpg,2",
             "000004.jpg,3",
             "csv, line 5: expected the name of a picture and its part",
         ),
-        ("list_eval_partition.csv", "000004.jpg,2\n", "", "list_attr_celeba.csv, line 5: 000004.jpg is not listed"),
+        (
+            "list_eval_partition.csv",
+            "000004.jpg,2\n",
+            "",
+            "list_attr_celeba.csv, line 5: 000004.jpg is not listed",
+        ),
     ],
 )
 def test_a_damaged_list_of_kaggles_is_one_line(tmp_path, name, old, new, said):
@@ -333,7 +418,9 @@ def test_a_damaged_list_of_kaggles_is_one_line(tmp_path, name, old, new, said):
 
 def test_a_count_of_thousands_of_digits_is_one_line(tmp_path):
     files = CELEBA | {"list_attr_celeba.txt": LIST.replace("6\n", "9" * 5000 + "\n", 1).encode()}
-    with pytest.raises(DataError, match=r"line 1: says 99999999999999999999 pictures, but 6 follow"):
+    with pytest.raises(
+        DataError, match=r"line 1: says 99999999999999999999 pictures, but 6 follow"
+    ):
         load(str(write_files(tmp_path, files)))
 
 
@@ -352,7 +439,10 @@ def test_celeba_without_a_partition_is_parted_and_keeps_attributes_with_pictures
         jpeg[f"{i + 1:06}.jpg"] = buffer.getvalue()
     data = load(str(write_files(tmp_path, {"list_attr_celeba.txt": LIST.encode(), **jpeg})))
     assert len(data.train) == 5 and len(data.held_out) == 1 and data.image_shape == (16, 16, 3)
-    for images, attributes in ((data.train, data.attributes), (data.held_out, data.held_out_attributes)):
+    for images, attributes in (
+        (data.train, data.attributes),
+        (data.held_out, data.held_out_attributes),
+    ):
         assert np.array_equal(attributes, ATTRIBUTES[images[:][:, 0, 0, 0] // 40])
 
 
@@ -373,12 +463,16 @@ def test_lsun_is_read_from_many_threads(tmp_path, monkeypatch):
     monkeypatch.setattr("glowlite.data.preparation.available_cores", lambda: 8)
     images = RNG.integers(0, 256, (400, 4, 4, 3), dtype=np.uint8)
     data = load(str(write_lmdb(tmp_path / "many", keyed(images))))
-    assert sorted(map(bytes, np.concatenate([data.train[:], data.held_out[:]]))) == sorted(map(bytes, images))
+    assert sorted(map(bytes, np.concatenate([data.train[:], data.held_out[:]]))) == sorted(
+        map(bytes, images)
+    )
 
 
 def test_lsun_names_the_key_of_a_damaged_picture(tmp_path):
     path = write_lmdb(tmp_path / "x", {**keyed(COLOUR), b"\x00\x00\x05\x00": b"no picture"})
-    with pytest.raises(DataError, match=r"key b'\\x00\\x00\\x05\\x00': cannot be read: it is not an image"):
+    with pytest.raises(
+        DataError, match=r"key b'\\x00\\x00\\x05\\x00': cannot be read: it is not an image"
+    ):
         load(str(path))
     from glowlite.data import Preparation
 
@@ -401,15 +495,23 @@ def test_hdf5(tmp_path, name):
     assert np.array_equal(reading.train.read(rows), COLOUR[rows])
     assert reading.train.read(rows[:0]).shape == (0, 32, 32, 3)
     data = load(str(path))
-    for images, attributes in ((data.train, data.attributes), (data.held_out, data.held_out_attributes)):
-        where = [next(i for i, other in enumerate(COLOUR) if np.array_equal(image, other)) for image in images[:]]
+    for images, attributes in (
+        (data.train, data.attributes),
+        (data.held_out, data.held_out_attributes),
+    ):
+        where = [
+            next(i for i, other in enumerate(COLOUR) if np.array_equal(image, other))
+            for image in images[:]
+        ]
         assert np.array_equal(attributes, ONE_HOT[where])
 
 
 def test_hdf5_of_grey_images_larger_than_memory_is_read_by_rows(tmp_path):
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         # 93 GiB, of zeros
-        images = file.create_dataset("images", (100_000, 1000, 1000), np.uint8, chunks=(1, 1000, 1000))
+        images = file.create_dataset(
+            "images", (100_000, 1000, 1000), np.uint8, chunks=(1, 1000, 1000)
+        )
         images[99_999, 1, 2] = 7
     train = READERS["hdf5"].read(tmp_path / "x.hdf5").train
     last = train.read(np.array([99_999, 3]))
@@ -425,7 +527,9 @@ def test_no_heavy_library_before_it_is_needed():
 def test_a_missing_library_is_one_line_that_says_how_to_get_it(tmp_path, monkeypatch):
     path = write_hdf5(tmp_path / "x.h5", images=COLOUR)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(DataError, match=rf"{path}: .*needs the library h5py: pip install '\.\[data\]'$"):
+    with pytest.raises(
+        DataError, match=rf"{path}: .*needs the library h5py: pip install '\.\[data\]'$"
+    ):
         load(str(path))
 
 
@@ -449,13 +553,19 @@ def bomb(what):
 
 def bad_cifar10(path, kind):
     files, whole = dict(CIFAR10), tgz(CIFAR10)
-    python = {"data_batch_1": b"\x80\x02}q", "test_batch": b"\x80\x02}q", "batches.meta": b"\x80\x02}q"}
+    python = {
+        "data_batch_1": b"\x80\x02}q",
+        "test_batch": b"\x80\x02}q",
+        "batches.meta": b"\x80\x02}q",
+    }
     damage = {
         "no held-out": lambda: files.pop("test_batch.bin"),
         "gap": lambda: files.update({"data_batch_3.bin": files.pop("data_batch_2.bin")}),
         "truncated": lambda: files.update({"data_batch_2.bin": files["data_batch_2.bin"][:-1]}),
         "empty": lambda: files.update({"data_batch_1.bin": b""}),
-        "label": lambda: files.update({"data_batch_1.bin": b"\x0a" + files["data_batch_1.bin"][1:]}),
+        "label": lambda: files.update(
+            {"data_batch_1.bin": b"\x0a" + files["data_batch_1.bin"][1:]}
+        ),
         "meta": lambda: files.update({"batches.meta.txt": b"cat dog"}),
         "long meta": lambda: files.update({"batches.meta.txt": b"cat " * 5000}),
         "python": lambda: (files.clear(), files.update(python)),
@@ -510,7 +620,9 @@ def bad_mnist(path, kind):
         "no held-out": {"t10k-images-idx3-ubyte": None},
     }  # fmt: skip
     files.update(damage[kind])
-    return write_files(path, {name: content for name, content in files.items() if content is not None})
+    return write_files(
+        path, {name: content for name, content in files.items() if content is not None}
+    )
 
 
 def bad_celeba(path, kind):
@@ -529,7 +641,9 @@ def bad_celeba(path, kind):
     if kind in lists:
         files["list_attr_celeba.txt"] = lists[kind].encode()
         if kind == "escape":
-            files["list_eval_partition.txt"] = PARTITION.replace("000002.jpg", "../../x.jpg").encode()
+            files["list_eval_partition.txt"] = PARTITION.replace(
+                "000002.jpg", "../../x.jpg"
+            ).encode()
     elif kind == "no text":
         files["list_attr_celeba.txt"] = bytes(range(256))
     elif kind == "missing picture":
@@ -557,7 +671,11 @@ def bad_lsun(path, kind):
     if kind == "no data":
         (path / "church_train_lmdb").mkdir()
         return path
-    values = {b"1": webp(COLOUR[0]), b"2": webp(COLOUR[1, :20])} if kind == "mixed sizes" else keyed(COLOUR)
+    values = (
+        {b"1": webp(COLOUR[0]), b"2": webp(COLOUR[1, :20])}
+        if kind == "mixed sizes"
+        else keyed(COLOUR)
+    )
     path = write_lmdb(path / "x_lmdb", {} if kind == "nothing in it" else values)
     whole = (path / "data.mdb").read_bytes()
     damage = {
@@ -573,7 +691,8 @@ def bad_lsun(path, kind):
         "root": whole[: 4096 + 128] + b"\xff\x00" + whole[4096 + 130 :],
         "root of another kind": whole[: 4096 + 128] + b"\x03\x00" + whole[4096 + 130 :],
         "pointers": whole[:8192] + b"".join(
-            whole[at : at + 16] + b"\xff" * 16 + whole[at + 32 : at + 4096] for at in range(8192, len(whole), 4096)
+            whole[at : at + 16] + b"\xff" * 16 + whole[at + 32 : at + 4096] for at in range(8192,
+                len(whole), 4096)
         ),
         "page size": whole[:40] + b"\xff\xff\xff\xff" + whole[44:],
         "last page": whole[: 4096 + 136] + b"\xff" * 8 + whole[4096 + 144 :],
@@ -605,10 +724,14 @@ def bad_hdf5(path, kind):
             "row bomb": ((1 << 50, 2, 2), (1, 2, 2)),
         }
         with h5py.File(path, "w") as file:
-            file.create_dataset("images", shapes[kind][0], np.uint8, chunks=shapes[kind][1], compression="gzip")
+            file.create_dataset(
+                "images", shapes[kind][0], np.uint8, chunks=shapes[kind][1], compression="gzip"
+            )
     elif kind == "flipped":
         with h5py.File(path, "w") as file:
-            file.create_dataset("images", data=COLOUR, chunks=(2, 32, 32, 3), compression="gzip", fletcher32=True)
+            file.create_dataset(
+                "images", data=COLOUR, chunks=(2, 32, 32, 3), compression="gzip", fletcher32=True
+            )
         whole = bytearray(path.read_bytes())
         whole[len(whole) // 2] ^= 255
         path.write_bytes(whole)
@@ -618,14 +741,25 @@ def bad_hdf5(path, kind):
     elif kind in ("truncated", "garbage", "empty", "magic"):
         whole = path.read_bytes()
         path.write_bytes(
-            {"truncated": whole[:9000], "garbage": b"garbage" * 99, "empty": b"", "magic": b"1234" + whole[4:]}[kind]
+            {
+                "truncated": whole[:9000],
+                "garbage": b"garbage" * 99,
+                "empty": b"",
+                "magic": b"1234" + whole[4:],
+            }[kind]
         )
     elif kind == "missing":
         path.unlink()
     return path
 
 
-BAD = {"cifar10": bad_cifar10, "mnist": bad_mnist, "celeba": bad_celeba, "lsun": bad_lsun, "hdf5": bad_hdf5}
+BAD = {
+    "cifar10": bad_cifar10,
+    "mnist": bad_mnist,
+    "celeba": bad_celeba,
+    "lsun": bad_lsun,
+    "hdf5": bad_hdf5,
+}
 
 
 @pytest.mark.parametrize(
@@ -813,7 +947,9 @@ for i in range(60):
     except DataError as error:
         assert chr(10) not in str(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -826,18 +962,32 @@ def test_the_damage_table_is_of_true_formats():
 
 def test_pictures_saved_as_an_npy_are_the_same_data_set(tmp_path):
     (tmp_path / "photos").mkdir()
-    for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (25, 12, 9, 3), dtype=np.uint8)):
+    for i, image in enumerate(
+        np.random.default_rng(0).integers(0, 256, (25, 12, 9, 3), dtype=np.uint8)
+    ):
         Image.fromarray(image).save(tmp_path / "photos" / f"{i:02d}.png")
     prepare = ["--resize", "8", "--crop", "8"]
     done = command(tmp_path, "photos", *prepare, "--save", "photos.npy", program="data")
     assert done.returncode == 0 and "25 images are saved in photos.npy" in done.stdout, done.stderr
-    saved, read = load(str(tmp_path / "photos.npy")), load(str(tmp_path / "photos"), Preparation(resize=8, crop=8))
-    assert np.array_equal(saved.train[:], read.train[:]) and np.array_equal(saved.held_out[:], read.held_out[:])
+    saved, read = (
+        load(str(tmp_path / "photos.npy")),
+        load(str(tmp_path / "photos"), Preparation(resize=8, crop=8)),
+    )
+    assert np.array_equal(saved.train[:], read.train[:]) and np.array_equal(
+        saved.held_out[:], read.held_out[:]
+    )
     for arguments, said in (
         (["photos", *prepare, "--save", "photos.npy"], "exists"),
         (["photos", *prepare, "--save", "photos.npz"], "must end in .npy"),
-        (["photos", *prepare, "--random-crop", "--save", "more.npy"], "random crops are drawn in training"),
+        (
+            ["photos", *prepare, "--random-crop", "--save", "more.npy"],
+            "random crops are drawn in training",
+        ),
     ):
         refused = command(tmp_path, *arguments, program="data")
-        assert refused.returncode == 2 and said in refused.stderr and len(refused.stderr.splitlines()) == 1
+        assert (
+            refused.returncode == 2
+            and said in refused.stderr
+            and len(refused.stderr.splitlines()) == 1
+        )
     assert not (tmp_path / "more.npy").exists()

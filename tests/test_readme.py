@@ -27,7 +27,11 @@ assert samples.shape == (16, 16, 16, 3) and abs(model.inverse(latents) - x).max(
 assert (Glow.load("glow.safetensors").store.theta == model.store.theta).all()
 """
     done = subprocess.run(
-        [sys.executable, "-c", example + check], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", example + check],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -41,7 +45,11 @@ away = np.linalg.norm(points[:, None] - moons[None], axis=2).min(axis=1)
 assert np.median(away) < 0.1
 """
     done = subprocess.run(
-        [sys.executable, "-c", layers + lines + check], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", layers + lines + check],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -54,7 +62,9 @@ assert abs(model.facts["held_out"]["bits_per_dim"] - BITS) < 0.005
 """
     (bits,) = re.findall(r"(\d\.\d\d) bits/dim on the 800 held-out faces", USING)
     code = example + check.replace("BITS", bits)
-    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -85,8 +95,12 @@ def test_the_table_of_paper_and_code_names_every_option():
     for row in table.splitlines():
         for name, values in re.findall(r"`(\w+)` = ((?:`\w+`(?:, )?)+)", row):
             values = re.findall(r"`(\w+)`", values)
-            assert {paper[name], openai[name]} <= {*values, "conv1x1"} and set(values) <= {*CHOICES.get(name, PERMUTATIONS)}
+            assert {paper[name], openai[name]} <= {*values, "conv1x1"} and set(values) <= {
+                *CHOICES.get(name, PERMUTATIONS)
+            }
             differ.discard(name)
     assert all(f"`{name}`" in table for name in differ)
     for option in re.findall(r"`(--[a-z0-9-]+)", table.split("## Training")[1]):
-        assert option == "--temperature" or option.strip("-").replace("-", "_") in vars(parse_arguments([]))
+        assert option == "--temperature" or option.strip("-").replace("-", "_") in vars(
+            parse_arguments([])
+        )

@@ -50,7 +50,10 @@ def assert_same_run(run, whole):
     """Metrics, weights, optimiser and average are equal to the last bit; only times may differ."""
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
     for name in (f"checkpoints/step-{STEPS:08d}.safetensors", "best.safetensors"):
-        (arrays, header), (expected, expected_header) = read_arrays(run / name), read_arrays(whole / name)
+        (arrays, header), (expected, expected_header) = (
+            read_arrays(run / name),
+            read_arrays(whole / name),
+        )
         assert set(arrays) == set(expected) and len(arrays) > 10
         for key in expected:
             assert arrays[key].tobytes() == expected[key].tobytes(), key
@@ -169,7 +172,9 @@ def test_a_kill_at_the_worst_moments_changes_nothing(home, where):
         + "\nfrom glowlite.train import main\nmain()"
     )
     arguments = [sys.executable, "-c", code, *RUN, "--out", out]
-    killed = subprocess.run(arguments, cwd=home, env=environment(), capture_output=True, text=True, timeout=120)
+    killed = subprocess.run(
+        arguments, cwd=home, env=environment(), capture_output=True, text=True, timeout=120
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     done = command(home, *RUN, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
@@ -184,7 +189,11 @@ def test_a_signal_finishes_the_step_saves_and_exits(home, number, code):
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == code and stdout == ""
-    assert "finishing this step" in stderr and f"--resume --out {out}" in stderr and "Traceback" not in stderr
+    assert (
+        "finishing this step" in stderr
+        and f"--resume --out {out}" in stderr
+        and "Traceback" not in stderr
+    )
     step = int(stderr.split("stopped after step ")[1].split(",")[0])
     assert step >= 23 and checkpoints_of(home / out)[-1].name == f"step-{step:08d}.safetensors"
     done = command(home, "--resume", "--out", out)  # the rest of the options are those of the run
@@ -206,7 +215,11 @@ def test_a_second_signal_stops_at_once(home):
     process.send_signal(signal.SIGTERM)
     os.kill(process.pid, signal.SIGCONT)
     _, stderr = process.communicate(timeout=20)
-    assert process.returncode in (130, 143) and "stopped at once" in stderr and "Traceback" not in stderr
+    assert (
+        process.returncode in (130, 143)
+        and "stopped at once" in stderr
+        and "Traceback" not in stderr
+    )
 
 
 def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home):
@@ -217,7 +230,10 @@ def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home):
     assert again.returncode == 0 and again.stdout == begun.stdout
     assert before == {path: path.read_bytes() for path in (home / "new").rglob("*.safetensors")}
     longer = command(home, "--out", "new", "--resume", "--steps", "12")
-    assert longer.returncode == 0 and json.loads((home / "new" / "config.json").read_text())["options"]["steps"] == 12
+    assert (
+        longer.returncode == 0
+        and json.loads((home / "new" / "config.json").read_text())["options"]["steps"] == 12
+    )
 
 
 @pytest.mark.parametrize(
@@ -242,7 +258,10 @@ def test_data_that_changed_since_are_refused(home, tmp_path):
     assert command(tmp_path, *RUN, "--steps", "5", "--out", "run").returncode == 0
     np.savez(tmp_path / "ramps.npz", images=images(61))
     done = command(tmp_path, "--resume", "--steps", "10", "--out", "run")
-    assert done.returncode == 2 and "has 55 training and 6 held-out images, but run began with 54 and 6" in done.stderr
+    assert (
+        done.returncode == 2
+        and "has 55 training and 6 held-out images, but run began with 54 and 6" in done.stderr
+    )
     assert json.loads((tmp_path / "run" / "config.json").read_text())["options"]["steps"] == 5
 
 
@@ -256,7 +275,11 @@ def test_a_checkpoint_that_was_damaged_on_the_disk_is_passed_over(home):
     whole[-100] ^= 1
     newest.write_bytes(whole)
     done = command(home, *RUN, "--out", "damaged", "--resume")
-    assert done.returncode == 0 and f"{newest.name} is damaged" in done.stderr and "the one before" in done.stderr
+    assert (
+        done.returncode == 0
+        and f"{newest.name} is damaged" in done.stderr
+        and "the one before" in done.stderr
+    )
     assert_same_run_without_names(home / "damaged", home / "whole")
 
 
@@ -287,7 +310,9 @@ from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     arguments = [sys.executable, "-c", code, *RUN, "--out", "full"]
-    done = subprocess.run(arguments, cwd=home, env=environment(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        arguments, cwd=home, env=environment(), capture_output=True, text=True, timeout=120
+    )
     message = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "step-00000020.safetensors: " in message and "No space left on device" in message
@@ -315,7 +340,10 @@ WAYS = {
 
 
 def make(settings, threads):
-    model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16, permutation="conv1x1,lu"), workers=Workers(threads))
+    model = Glow(
+        GlowConfig((8, 8, 3), K=2, L=2, width=16, permutation="conv1x1,lu"),
+        workers=Workers(threads),
+    )
     return Training(model, settings)
 
 
@@ -324,7 +352,9 @@ def make(settings, threads):
 @pytest.mark.parametrize("way", WAYS)
 def test_resumed_equals_uninterrupted(tmp_path, way, stopped_at):
     """Across threads: what was begun with one thread goes on with two."""
-    settings = Settings(steps=14, batch=12, log_every=3, evaluate_every=5, checkpoint_every=100, **WAYS[way])
+    settings = Settings(
+        steps=14, batch=12, log_every=3, evaluate_every=5, checkpoint_every=100, **WAYS[way]
+    )
     data, whole, seen = dataset(), make(settings, 1), Record()
     train(whole, data, [seen])
 
@@ -353,10 +383,15 @@ def test_a_checkpoint_says_what_it_holds_and_loads_averaged_or_raw(tmp_path):
     assert (header["step"], header["epoch"], header["position"], header["n_bits"]) == (5, 1, 1, 5)
     assert header["optimizer"] == {"name": "adam", "steps": 5} and header["seed"] == 0
     assert {"python", "numpy", "safetensors"} <= set(header["versions"])
-    raw, averaged = (Glow.load(tmp_path / "c.safetensors", weights) for weights in ("raw", "averaged"))
+    raw, averaged = (
+        Glow.load(tmp_path / "c.safetensors", weights) for weights in ("raw", "averaged")
+    )
     assert raw.store.theta.tobytes() == training.model.store.theta.tobytes()
     assert averaged.store.theta.tobytes() == training.average.value().tobytes()
-    assert Glow.load(tmp_path / "c.safetensors").store.theta.tobytes() == averaged.store.theta.tobytes()
+    assert (
+        Glow.load(tmp_path / "c.safetensors").store.theta.tobytes()
+        == averaged.store.theta.tobytes()
+    )
     with pytest.raises(GlowliteError, match="weights must be 'raw' or 'averaged', got 'best'"):
         Glow.load(tmp_path / "c.safetensors", "best")
 

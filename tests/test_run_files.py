@@ -117,7 +117,9 @@ def test_a_field_of_the_configuration_is_named_by_every_command(run, field, valu
         ("options.crop", 1e308, "argument --crop"),
     ],
 )
-def test_an_option_that_training_would_refuse_is_refused_by_what_prepares_its_data(run, field, value, said):
+def test_an_option_that_training_would_refuse_is_refused_by_what_prepares_its_data(
+    run, field, value, said
+):
     config = changed(json.loads((run / "config.json").read_text()), field, value)
     (run / "config.json").write_text(json.dumps(config))
     found = errors(("evaluate", "resume"))
@@ -137,8 +139,12 @@ def test_a_configuration_that_is_none_is_one_line(run, content):
     assert all(error is not None and "config.json" in error for error in errors().values())
 
 
-@pytest.mark.parametrize("content", [*WHOLE_TEXTS[1:], b"{}\n"], ids=lambda content: repr(content)[:16])
-def test_a_damaged_line_of_metrics_is_named_and_a_last_one_that_breaks_off_is_left_out(run, content):
+@pytest.mark.parametrize(
+    "content", [*WHOLE_TEXTS[1:], b"{}\n"], ids=lambda content: repr(content)[:16]
+)
+def test_a_damaged_line_of_metrics_is_named_and_a_last_one_that_breaks_off_is_left_out(
+    run, content
+):
     sound = (run / "metrics.jsonl").read_bytes()
     (run / "metrics.jsonl").write_bytes(content.strip() + b"\n" + sound)
     go_on = ["--resume", "--out", "r", "--threads", "1", "--steps", "6"]
@@ -162,7 +168,9 @@ def test_every_field_of_a_line_is_needed_and_a_number(run, kind):
             with pytest.raises(GlowliteError, match=rf"{name}, line 1: {field}"):
                 read_lines(run / name, kind)
         for value in ("NaN", "Infinity", "1e999"):
-            (run / name).write_text(json.dumps(line | {field: 0}).replace(f'"{field}": 0', f'"{field}": {value}') + "\n")
+            (run / name).write_text(
+                json.dumps(line | {field: 0}).replace(f'"{field}": 0', f'"{field}": {value}') + "\n"
+            )
             with pytest.raises(GlowliteError, match=rf"{name}, line 1: is not valid JSON"):
                 read_lines(run / name, kind)
     (run / name).write_text(json.dumps({**line, "of_a_newer_version": 1.5}) + "\n")
@@ -184,7 +192,9 @@ def test_lines_that_are_missing_are_none_and_what_is_no_file_is_refused(run):
 def test_fields_of_a_newer_version_are_kept_and_names_that_are_no_utf_8_are_read(run):
     config = json.loads((run / "config.json").read_text())
     name = os.fsdecode(b"fot\xf6s.npz")
-    (run / "config.json").write_text(json.dumps({**config, "data": name, "newer": {"a": [1, None, "b"]}}))
+    (run / "config.json").write_text(
+        json.dumps({**config, "data": name, "newer": {"a": [1, None, "b"]}})
+    )
     assert read_config(run)["data"] == name and read_config(run)["newer"] == {"a": [1, None, "b"]}
     page(run).encode()  # a page is UTF-8, whatever the names in it
 
@@ -196,7 +206,9 @@ def test_bytes_that_changed_at_random_end_in_one_line_or_in_nothing(run, home):
         content = bytearray(home[1][name])
         for _ in range(rng.choice((1, 3, 10))):
             place = rng.randrange(len(content))
-            content[place : place + rng.randrange(2)] = bytes([rng.randrange(256)]) * rng.randrange(2)
+            content[place : place + rng.randrange(2)] = bytes([rng.randrange(256)]) * rng.randrange(
+                2
+            )
         (run / name).write_bytes(content)
         try:
             page(run).encode()

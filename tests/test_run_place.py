@@ -33,7 +33,8 @@ from glowlite.training.run_place import alone_in, check_run_folder, make_run_fol
 from glowlite.training.settings import Settings
 
 SMALL = [
-    "--K", "1", "--L", "1", "--width", "8", "--batch", "4", "--threads", "1", "--steps", "4", "--evaluate-every", "2",
+    "--K", "1", "--L", "1", "--width", "8", "--batch", "4", "--threads", "1", "--steps", "4",
+    "--evaluate-every", "2",
     "--checkpoint-every", "2", "--evaluate-images", "4",
 ]  # fmt: skip
 
@@ -79,7 +80,9 @@ def contents(folder: Path) -> dict[str, bytes | str]:
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         if path.name != ".lock" and not path.is_dir():
-            found[str(path.relative_to(folder))] = os.readlink(path) if path.is_symlink() else path.read_bytes()
+            found[str(path.relative_to(folder))] = (
+                os.readlink(path) if path.is_symlink() else path.read_bytes()
+            )
     return found
 
 
@@ -109,14 +112,18 @@ LOSSES = {
     "no permission to look": lambda patch: refuse(patch, "listdir", "checkpoints"),
     "no folder": lambda patch: shutil.rmtree("run/checkpoints"),
     "an empty folder": lambda patch: [path.unlink() for path in checkpoints_of(Path("run"))],
-    "a link to nothing": lambda patch: (shutil.rmtree("run/checkpoints"), os.symlink("/gone", "run/checkpoints")),
+    "a link to nothing": lambda patch: (shutil.rmtree("run/checkpoints"),
+        os.symlink("/gone", "run/checkpoints")),
     "damaged": lambda patch: [flip_a_byte(path) for path in checkpoints_of(Path("run"))],
     "cut short": lambda patch: [os.truncate(path, 100) for path in checkpoints_of(Path("run"))],
     "of no bytes": lambda patch: [os.truncate(path, 0) for path in checkpoints_of(Path("run"))],
-    "only the configuration": lambda patch: (shutil.rmtree("run/checkpoints"), os.unlink("run/best.safetensors")),
+    "only the configuration": lambda patch: (shutil.rmtree("run/checkpoints"),
+        os.unlink("run/best.safetensors")),
     "no configuration": lambda patch: os.unlink("run/config.json"),
     "a damaged configuration": lambda patch: os.truncate("run/config.json", 50),
-    "another's configuration": lambda patch: Path("run/config.json").write_text('{"model_type": "bert"}'),
+    "another's configuration": lambda patch: Path("run/config.json").write_text(
+        '{"model_type": "bert"}'
+    ),
     "a link in place of metrics": lambda patch: (
         os.unlink("run/metrics.jsonl"), os.symlink("../ramps.npz", "run/metrics.jsonl"),
     ),
@@ -160,12 +167,15 @@ def test_a_refusal_is_told_from_damage_by_its_type(tmp_path, name):
     glowlite.training.checkpoint.save(other, run / "checkpoints" / "step-00000003.safetensors", 2)
     before = contents(run)
     with pytest.raises(GlowliteError, match="is of another model"):
-        restore_newest(Training(Glow(GlowConfig((8, 8, 3), K=1, L=1, width=8)), Settings(batch=4)), run)
+        restore_newest(
+            Training(Glow(GlowConfig((8, 8, 3), K=1, L=1, width=8)), Settings(batch=4)), run
+        )
     assert contents(run) == before
 
 
 MINE = [
-    "report.html", "samples-cats.png", "metrics.jsonl", "learning-curve.png", "best.safetensors", "samples-000001.png",
+    "report.html", "samples-cats.png", "metrics.jsonl", "learning-curve.png", "best.safetensors",
+    "samples-000001.png",
     "tensorboard/events.mine", "checkpoints/step-00000001.safetensors", ".hidden",
 ]  # fmt: skip
 
@@ -176,7 +186,9 @@ def test_a_folder_of_somebody_else_is_refused_whatever_is_in_it(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     Path("mine", name).parent.mkdir(parents=True)
     Path("mine", name).write_text('{"mine": 1}')
-    monkeypatch.setattr(glowlite.commands.train, "load", lambda *arguments: pytest.fail("data were loaded first"))
+    monkeypatch.setattr(
+        glowlite.commands.train, "load", lambda *arguments: pytest.fail("data were loaded first")
+    )
     with pytest.raises(GlowliteError, match="mine"):
         main([*SMALL, "--out", "mine", *more])
     assert contents(tmp_path / "mine") == {name: b'{"mine": 1}'}
@@ -199,7 +211,11 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(home):
         "notes.txt": "mine",
         "tensorboard/events.out.tfevents.1": "mine",
     }
-    mine |= {"checkpoints/step-final.safetensors": "mine", "checkpoints/notes": "mine", "directions.safetensors": "mine"}
+    mine |= {
+        "checkpoints/step-final.safetensors": "mine",
+        "checkpoints/notes": "mine",
+        "directions.safetensors": "mine",
+    }
     Path("run/tensorboard").mkdir()
     for name, text in mine.items():
         Path("run", name).write_text(text)
@@ -207,10 +223,15 @@ def test_overwriting_removes_what_the_run_wrote_and_nothing_else(home):
     assert main(["--data", "ramps.npz", *SMALL, "--out", "run", "--overwrite", "--steps", "2"]) == 0
     assert {name: Path("run", name).read_text() for name in mine} == mine
     assert [path.name for path in checkpoints_of(Path("run"))] == ["step-00000002.safetensors"]
-    assert not Path("run/samples-000100.png").exists() and len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
+    assert (
+        not Path("run/samples-000100.png").exists()
+        and len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
+    )
 
 
-def test_a_run_that_failed_before_its_first_checkpoint_begins_again_by_the_same_command(tmp_path, monkeypatch):
+def test_a_run_that_failed_before_its_first_checkpoint_begins_again_by_the_same_command(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     np.savez("ramps.npz", images=images(20))
     command = ["--data", "ramps.npz", *SMALL, "--out", "run"]
@@ -230,7 +251,9 @@ def test_a_run_that_failed_before_its_first_checkpoint_begins_again_by_the_same_
 
 
 @pytest.mark.parametrize("name", ["photos[1]", "a*", "what?", "[!x]", "x", "a-1"])
-def test_every_run_has_a_folder_of_its_own_whatever_the_name_of_its_data(tmp_path, monkeypatch, name):
+def test_every_run_has_a_folder_of_its_own_whatever_the_name_of_its_data(
+    tmp_path, monkeypatch, name
+):
     monkeypatch.chdir(tmp_path)
     Path("runs/photos1-7").mkdir(parents=True)
     made = [make_run_folder(None, name) for _ in range(3)]
@@ -243,7 +266,11 @@ def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for step in (5, 99_999_999, 100_000_000):
         (tmp_path / "checkpoints" / f"step-{step:08d}.safetensors").write_text("")
-    assert [path.name[5:-12] for path in checkpoints_of(tmp_path)] == ["00000005", "99999999", "100000000"]
+    assert [path.name[5:-12] for path in checkpoints_of(tmp_path)] == [
+        "00000005",
+        "99999999",
+        "100000000",
+    ]
 
 
 def test_the_lock_follows_nothing_and_waits_for_nothing(tmp_path, monkeypatch, capsys):
@@ -256,7 +283,11 @@ def test_the_lock_follows_nothing_and_waits_for_nothing(tmp_path, monkeypatch, c
     with pytest.raises(GlowliteError, match=r"\.lock: is not a regular file"), alone_in(tmp_path):
         pass
     (tmp_path / ".lock").unlink()
-    with alone_in(tmp_path), pytest.raises(GlowliteError, match="another process is writing this run"), alone_in(tmp_path):
+    with (
+        alone_in(tmp_path),
+        pytest.raises(GlowliteError, match="another process is writing this run"),
+        alone_in(tmp_path),
+    ):
         pass
     assert (tmp_path / "victim").read_text() == "mine"
 
@@ -326,7 +357,9 @@ def test_a_fingerprint_of_a_large_set_notices_another_order(monkeypatch):
 def test_a_run_does_not_go_on_with_other_images(home, steps):
     np.savez("ramps.npz", images=images(20)[::-1])
     before = contents(home)
-    with pytest.raises(GlowliteError, match="as many images as run began with, but others, or in another order"):
+    with pytest.raises(
+        GlowliteError, match="as many images as run began with, but others, or in another order"
+    ):
         main(["--resume", "--out", "run", *steps])
     assert contents(home) == before
     for command, words in (
@@ -338,11 +371,14 @@ def test_a_run_does_not_go_on_with_other_images(home, steps):
             command(words)
 
 
-def test_a_run_goes_on_from_another_working_folder_and_with_data_that_were_moved(home, monkeypatch, capsys):
+def test_a_run_goes_on_from_another_working_folder_and_with_data_that_were_moved(
+    home, monkeypatch, capsys
+):
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     commands = [
-        (reconstruct.main, ["../run", "0"]), (evaluate.main, ["../run"]), (export.main, ["../run", "m.safetensors"]),
+        (reconstruct.main, ["../run", "0"]), (evaluate.main, ["../run"]),
+        (export.main, ["../run", "m.safetensors"]),
         (main, ["--resume", "--out", "../run", "--steps", "5"]),
     ]  # fmt: skip
     for command, words in commands:
@@ -350,10 +386,14 @@ def test_a_run_goes_on_from_another_working_folder_and_with_data_that_were_moved
     shutil.move(home / "ramps.npz", home / "moved.npz")
     commands[-1][1][-1] = "6"
     for command, words in commands:
-        with pytest.raises(GlowliteError, match=r"its data, .*/home/ramps\.npz, are not there.*--data"):
+        with pytest.raises(
+            GlowliteError, match=r"its data, .*/home/ramps\.npz, are not there.*--data"
+        ):
             command(words)
         assert not command([*words, "--data", "../moved.npz"])
-    assert json.loads((home / "run/config.json").read_text())["options"]["data"] == str(home / "moved.npz")
+    assert json.loads((home / "run/config.json").read_text())["options"]["data"] == str(
+        home / "moved.npz"
+    )
     assert not main(["--resume", "--out", "../run"])  # it knows now
 
 
@@ -371,7 +411,8 @@ def test_a_run_of_the_first_version_goes_on_without_a_fingerprint(home):
 
 @pytest.mark.parametrize(
     ("spec", "expected"),
-    [("faces", "faces"), ("./faces", "HERE/faces"), ("a/b.npz", "HERE/a/b.npz"), ("npz:x", "npz:HERE/x"), ("/a", "/a"),
+    [("faces", "faces"), ("./faces", "HERE/faces"), ("a/b.npz", "HERE/a/b.npz"),
+        ("npz:x", "npz:HERE/x"), ("/a", "/a"),
      ("x:y", "HERE/x:y"), ("celeba:/c", "celeba:/c")],
 )  # fmt: skip
 def test_a_place_means_the_same_in_any_working_folder(tmp_path, monkeypatch, spec, expected):
@@ -387,32 +428,51 @@ def test_what_a_file_or_a_preset_says_of_a_resumed_run_counts_as_typed(home):
         Path("c.yaml").write_text(text)
         return parse_arguments(["--resume", "--out", "run", "--config", "c.yaml", *more])
 
-    assert options("steps: 12\nlr: 0.01\n").steps == 12 and options("lr: 0.01").lr == 0.01 and options("lr: 0.01").steps == 4
+    assert (
+        options("steps: 12\nlr: 0.01\n").steps == 12
+        and options("lr: 0.01").lr == 0.01
+        and options("lr: 0.01").steps == 4
+    )
     assert options("steps: 12", "--steps", "13").steps == 13
     with pytest.raises(GlowliteError, match="--batch was 4 when run began, and cannot become 5"):
         options("batch: 5")
     assert options("threads: null").threads is None and options("steps: 7").threads == 1
     with pytest.raises(GlowliteError, match="--width was 8 when run began, and cannot become 512"):
         parse_arguments(["--resume", "--out", "run", "--preset", "openai"])
-    assert parse_arguments(["--resume", "--out", "run", "--preset", "faces", "--data", "ramps.npz"]).data == "ramps.npz"
+    assert (
+        parse_arguments(
+            ["--resume", "--out", "run", "--preset", "faces", "--data", "ramps.npz"]
+        ).data
+        == "ramps.npz"
+    )
 
 
 # A value other than that of the run for every option, and whether a resumed run may have it
 OTHER = {
-    "data": "copy.npz", "resize": 4, "crop": 4, "random_crop": True, "grey": True, "skip_corrupt": True, "flip": True,
-    "augment_shift": 0.25, "n_bits": 4, "K": 2, "L": 2, "width": 9, "coupling": "additive", "permutation": "lu",
-    "scale": "exp", "bound": 3.0, "shift": "after", "changed": "first", "actnorm": "paper", "hidden_actnorm": False,
+    "data": "copy.npz", "resize": 4, "crop": 4, "random_crop": True, "grey": True,
+    "skip_corrupt": True, "flip": True,
+    "augment_shift": 0.25, "n_bits": 4, "K": 2, "L": 2, "width": 9, "coupling": "additive",
+    "permutation": "lu",
+    "scale": "exp", "bound": 3.0, "shift": "after", "changed": "first", "actnorm": "paper",
+    "hidden_actnorm": False,
     "output_scale": False,
-    "border": "none", "split_prior": "unit", "top_prior": "unit", "steps": 7, "batch": 5, "accumulate": 2, "shards": 2,
-    "optimizer": "adamax", "lr": 0.1, "beta1": 0.5, "beta2": 0.5, "warmup": 3, "decay": "cosine", "clip": 1.0,
-    "average": 0.5, "seed": 1, "on_bad_step": "skip", "log_every": 1, "evaluate_every": 1, "evaluate_images": 2,
+    "border": "none", "split_prior": "unit", "top_prior": "unit", "steps": 7, "batch": 5,
+    "accumulate": 2, "shards": 2,
+    "optimizer": "adamax", "lr": 0.1, "beta1": 0.5, "beta2": 0.5, "warmup": 3, "decay": "cosine",
+    "clip": 1.0,
+    "average": 0.5, "seed": 1, "on_bad_step": "skip", "log_every": 1, "evaluate_every": 1,
+    "evaluate_images": 2,
     "checkpoint_every": 1,
-    "keep": 1, "picture_every": 1, "tensorboard": True, "memory": "stored", "device": "gpu", "tf32": True, "gpu_memory": 1.0,
-    "gpu_exchange": "mpi", "mpi_timeout": 5.0, "dtype": "float64", "threads": 2, "tile": 1.0, "blas": "mkl",
+    "keep": 1, "picture_every": 1, "tensorboard": True, "memory": "stored", "device": "gpu",
+    "tf32": True, "gpu_memory": 1.0,
+    "gpu_exchange": "mpi", "mpi_timeout": 5.0, "dtype": "float64", "threads": 2, "tile": 1.0,
+    "blas": "mkl",
 }  # fmt: skip
 CHANGE = {
-    "data", "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images", "checkpoint_every",
-    "keep", "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard", "accumulate", "gpu_exchange",
+    "data", "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every",
+    "evaluate_images", "checkpoint_every",
+    "keep", "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard",
+    "accumulate", "gpu_exchange",
     "mpi_timeout", "gpu_memory",
 }  # fmt: skip
 
@@ -426,15 +486,24 @@ def test_every_option_of_training_has_a_row():
 def test_an_option_of_a_resumed_run_is_changed_or_refused(home, name):
     shutil.copy("ramps.npz", "copy.npz")
     value, option = OTHER[name], "--" + name.replace("_", "-")
-    words = [f"--{'' if value else 'no-'}{option[2:]}"] if isinstance(value, bool) else [option, str(value)]
+    words = (
+        [f"--{'' if value else 'no-'}{option[2:]}"]
+        if isinstance(value, bool)
+        else [option, str(value)]
+    )
     before = effective(parse_arguments(["--resume", "--out", "run"]))
     if name == "random_crop":
         words += ["--crop", "4"]
     assert before[name] != value
     if name in CHANGE:
-        assert effective(parse_arguments(["--resume", "--out", "run", *words])) == {**before, name: value}
+        assert effective(parse_arguments(["--resume", "--out", "run", *words])) == {
+            **before,
+            name: value,
+        }
     else:
-        with pytest.raises(GlowliteError, match=rf"--({option[2:]}|crop) was .* when run began, and cannot become"):
+        with pytest.raises(
+            GlowliteError, match=rf"--({option[2:]}|crop) was .* when run began, and cannot become"
+        ):
             parse_arguments(["--resume", "--out", "run", *words])
 
 
@@ -443,7 +512,10 @@ def test_a_resumed_run_that_has_nothing_to_do_says_where_it_is(home, capsys):
     before = contents(home / "run")
     assert main(["--resume", "--out", "run", "--steps", "3"]) == 0
     said = capsys.readouterr().out
-    assert "at step 4 already, and --steps is 3" in said and "samples in run/samples-000004.png" in said
+    assert (
+        "at step 4 already, and --steps is 3" in said
+        and "samples in run/samples-000004.png" in said
+    )
     assert contents(home / "run") == before  # config.json too
     Path("run/samples-000004.png").unlink()
     assert main(["--resume", "--out", "run"]) == 0
@@ -460,7 +532,10 @@ def test_a_run_that_was_stopped_before_its_first_evaluation_says_so(tmp_path, mo
 
     monkeypatch.setattr(glowlite.commands.train, "Interrupts", Stopped)
     assert main(["--data", "ramps.npz", *SMALL, "--out", "a run; rm"]) == 143
-    assert "go on with python -m glowlite.train --resume --out 'a run; rm'\n" in capsys.readouterr().err
+    assert (
+        "go on with python -m glowlite.train --resume --out 'a run; rm'\n"
+        in capsys.readouterr().err
+    )
     assert main(["--resume", "--out", "a run; rm", "--steps", "1"]) == 0
     assert capsys.readouterr().out == "not evaluated yet\n"
 
@@ -469,12 +544,26 @@ def test_a_run_that_was_stopped_before_its_first_evaluation_says_so(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    "value", ["plain", "two words", "it's", "$(rm -r x)", "-x", "~", "~/a", "tab\tnew\nline", "a\\b\x1b'", "é写"]
+    "value",
+    [
+        "plain",
+        "two words",
+        "it's",
+        "$(rm -r x)",
+        "-x",
+        "~",
+        "~/a",
+        "tab\tnew\nline",
+        "a\\b\x1b'",
+        "é写",
+    ],
 )
 def test_a_command_that_is_printed_can_be_typed(value):
     words = typed("mpi_timeout", value)
     assert words.isprintable()
-    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True
+    )
     name, given = done.stdout.decode().rstrip("\0").replace("=", "\0", 1).split("\0", 1)
     assert name == "--mpi-timeout" and os.path.normpath(given) == os.path.normpath(value)
     assert given.startswith("./") == value.startswith("~")
@@ -501,7 +590,11 @@ def test_a_tilde_of_nobody_is_refused_in_one_line(capsys):
     with pytest.raises(SystemExit) as caught:
         make_parser().parse_args(["--out=~nobody-of-this-name/x"])
     error = capsys.readouterr().err
-    assert caught.value.code == 2 and "no such home folder; write ./~nobody" in error and error.count("\n") == 1
+    assert (
+        caught.value.code == 2
+        and "no such home folder; write ./~nobody" in error
+        and error.count("\n") == 1
+    )
 
 
 # Signals
@@ -531,7 +624,9 @@ def test_a_terminal_that_is_closed_asks_to_save_as_sigterm_does(monkeypatch):
 
 def test_training_runs_in_a_thread(home):
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(main(["--resume", "--out", "run", "--steps", "5"])))
+    thread = threading.Thread(
+        target=lambda: codes.append(main(["--resume", "--out", "run", "--steps", "5"]))
+    )
     thread.start()
     thread.join()
     assert codes == [0]
@@ -542,7 +637,9 @@ def test_training_runs_in_a_thread(home):
 
 def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatch, capsys):
     attributes = np.arange(40).reshape(20, 2) % 3 > 0
-    np.savez("ramps.npz", images=images(20), attributes=attributes, attribute_names=["hat", "beard"])
+    np.savez(
+        "ramps.npz", images=images(20), attributes=attributes, attribute_names=["hat", "beard"]
+    )
     open_ = os.open
 
     def refusing(path, flags, *more, **options):
@@ -554,8 +651,16 @@ def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatc
     monkeypatch.chdir("run")
     edit.main(["../run", "--list"])
     said = capsys.readouterr()
-    assert "hat" in said.out and "beard" in said.out and "Read-only file system; directions are taken again" in said.err
-    for words in (["typo", "--list"], ["faces", "3", "--list"], ["typo", "--save", "x.safetensors"]):
+    assert (
+        "hat" in said.out
+        and "beard" in said.out
+        and "Read-only file system; directions are taken again" in said.err
+    )
+    for words in (
+        ["typo", "--list"],
+        ["faces", "3", "--list"],
+        ["typo", "--save", "x.safetensors"],
+    ):
         with pytest.raises(GlowliteError, match=r"^(typo|3|--save)"):
             edit.main(words)
 
@@ -565,7 +670,9 @@ def test_a_run_that_another_process_began_meanwhile_is_left_alone(home):
         check_run_folder("run", overwrite=False, resume=False)
 
 
-def test_the_data_of_a_run_are_prepared_as_in_training_where_they_were_moved_to(tmp_path, monkeypatch, capsys):
+def test_the_data_of_a_run_are_prepared_as_in_training_where_they_were_moved_to(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     np.savez("large.npz", images=images(20, h=16, w=16))
     assert main(["--data", "large.npz", *SMALL, "--resize", "8", "--out", "run"]) == 0

@@ -1,4 +1,6 @@
-"""What a flow is for, from the command line: sample, interpolate, reconstruct, figures, evaluate --ood."""
+"""What a flow is for, from the command line: sample, interpolate, reconstruct, figures, evaluate
+--ood.
+"""
 
 import re
 import time
@@ -22,7 +24,9 @@ from glowlite.latent.walks import decode_walk
 from glowlite.objective import to_pixels
 from glowlite.training.scoring import sample_images
 
-SECONDS = 10  # from a fresh start to a grid on the disk; 0.7 on two cores: written for a busy machine
+SECONDS = (
+    10  # from a fresh start to a grid on the disk; 0.7 on two cores: written for a busy machine
+)
 
 
 @pytest.fixture
@@ -57,14 +61,19 @@ def test_a_grid_of_samples_is_those_of_the_model(home, faces, capsys):
     sample.main(["--n", "10", "--seed", "3", "--temperature", "0.8", "--grid", "--out", "a.png"])
     expected = to_pixels(faces.sample(10, 0.8, 3), 5)
     assert np.array_equal(cells(pixels("a.png"), 3, 4).reshape(-1, 16, 16, 3)[:10], expected)
-    assert capsys.readouterr().out == "a.png: 10 samples of pretrained faces at temperature 0.8, seed 3\n"
+    assert (
+        capsys.readouterr().out
+        == "a.png: 10 samples of pretrained faces at temperature 0.8, seed 3\n"
+    )
     sample.main([])
     assert cells(pixels("samples.png"), 8, 8).shape == (8, 8, 16, 16, 3)
 
 
 def test_without_a_grid_there_is_a_png_for_each(home, faces):
     sample.main(["faces", "--no-grid", "--n", "3", "--seed", "1"])
-    assert sorted(path.name for path in (home / "samples").iterdir()) == [f"sample-000{i}.png" for i in range(3)]
+    assert sorted(path.name for path in (home / "samples").iterdir()) == [
+        f"sample-000{i}.png" for i in range(3)
+    ]
     expected = to_pixels(faces.sample(3, 0.7, 1), 5)
     assert all(np.array_equal(pixels(f"samples/sample-000{i}.png"), expected[i]) for i in range(3))
 
@@ -80,13 +89,17 @@ def test_a_sweep_has_a_row_of_the_same_noise_at_each_temperature(home, faces):
     title = sheet[:, : sheet.shape[1] - scale * 52].reshape(2, -1, 3)
     assert all((part < 128).any() for part in title)  # something is written beside each
     sample.main(["--temperature-sweep", "--out", "all.png"])
-    assert pixels("all.png").shape[0] == 7 * 18 * 7  # temperatures, and 8 images in a row are enlarged 7 times
+    # temperatures, and 8 images in a row are enlarged 7 times
+    assert pixels("all.png").shape[0] == 7 * 18 * 7
 
 
 def test_samples_that_are_not_finite_are_counted_numbered_and_crossed_out(home, capsys):
     sample.main(["--temperature", "50", "--n", "12"])
     said = capsys.readouterr()
-    assert said.err.startswith("12 of 12 samples are not finite: numbers 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..., counted from 0;")
+    assert said.err.startswith(
+        "12 of 12 samples are not finite: numbers 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..., counted from"
+        " 0;"
+    )
     assert "lower --temperature" in said.err and len(said.err.splitlines()) == 1
     found = cells(pixels("samples.png"), 3, 4)
     assert ((found == MAGENTA).all(axis=-1).sum(axis=(2, 3)) >= 2 * 15).all()
@@ -102,11 +115,17 @@ def test_what_is_not_finite_is_drawn_as_a_cross_and_the_rest_as_it_is():
     assert found.dtype == np.uint8 and found.shape == (5, 4, 4, 3)
     assert all(np.array_equal(found[i], expected[i].repeat(3, axis=2)) for i in (0, 2, 3))
     for i in (1, 4):
-        assert all((found[i, k, k] == MAGENTA).all() and (found[i, k, 3 - k] == MAGENTA).all() for k in range(4))
+        assert all(
+            (found[i, k, k] == MAGENTA).all() and (found[i, k, 3 - k] == MAGENTA).all()
+            for k in range(4)
+        )
     assert (
-        nonfinite_message(x, "samples", "do this") == "2 of 5 samples are not finite: numbers 1, 4, counted from 0; do this"
+        nonfinite_message(x, "samples", "do this")
+        == "2 of 5 samples are not finite: numbers 1, 4, counted from 0; do this"
     )
-    assert nonfinite_message(x[:2], "samples", "do this").startswith("1 of 2 samples is not finite: number 1,")
+    assert nonfinite_message(x[:2], "samples", "do this").startswith(
+        "1 of 2 samples is not finite: number 1,"
+    )
     assert nonfinite_message(x[2:4], "samples", "do this") is None
     assert tile(found, 3).shape == (2 * 5 + 1, 3 * 5 + 1, 3)
 
@@ -149,7 +168,11 @@ def test_four_images_are_the_corners_of_a_sheet_one_of_them_a_file(home):
 def test_a_gif_goes_there_and_back_or_round(home, words, frames):
     interpolate.main([*words, "--steps", "4", "--out", "walk.gif"])
     with Image.open("walk.gif") as animation:
-        assert animation.n_frames == frames and animation.info["loop"] == 0 and animation.size == (128, 128)
+        assert (
+            animation.n_frames == frames
+            and animation.info["loop"] == 0
+            and animation.size == (128, 128)
+        )
         first = np.asarray(animation.convert("RGB"), int)
     assert abs(first[::8, ::8] - (load("faces").held_out[3:4][0] // 8 * 8 + 4)).max() <= 4
 
@@ -172,11 +195,15 @@ def test_a_reconstruction_is_exact_to_rounding(home, capsys):
     said = capsys.readouterr()
     for word in ("0", "7", "mine.png"):
         assert re.search(
-            rf"^{word}: 0 of 768 values differ at 5 bits; off by at most \d\.\de-0[1-9]", said.out, re.MULTILINE
+            rf"^{word}: 0 of 768 values differ at 5 bits; off by at most \d\.\de-0[1-9]",
+            said.out,
+            re.MULTILINE,
         )
     assert "mine.png: 60x40 pixels cut to 40x40 in the middle and resized to 16x16" in said.err
     sheet = pixels("reconstruction.png")
-    originals, rebuilt, difference = sheet.reshape(3, -1, sheet.shape[1], 3)[:, :, -(3 * 17 + 1) * 8 :]
+    originals, rebuilt, difference = sheet.reshape(3, -1, sheet.shape[1], 3)[
+        :, :, -(3 * 17 + 1) * 8 :
+    ]
     assert np.array_equal(originals, rebuilt) and originals.std() > 20
     assert difference.max() > 240  # stretched to the largest
 
@@ -196,7 +223,10 @@ def test_weights_that_lose_an_image_are_said_to(home, capsys):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(30.0, "level0/step0/permutation is nearly singular"), (np.nan, "first at level0/step0/actnorm/bias")],
+    [
+        (30.0, "level0/step0/permutation is nearly singular"),
+        (np.nan, "first at level0/step0/actnorm/bias"),
+    ],
 )
 def test_a_model_that_cannot_be_inverted_is_one_line(home, value, said):
     model = small_model()
@@ -212,7 +242,12 @@ def test_on_a_device_the_same_images_come_out():
     pair = images(2)
     found = []
     for module in (np, xp):
-        model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype="float64", workers=Workers(1), xp=module)
+        model = Glow(
+            GlowConfig((8, 8, 3), K=2, L=2, width=16),
+            dtype="float64",
+            workers=Workers(1),
+            xp=module,
+        )
         model.n_bits, model.initialized = 5, True
         rebuilt = reconstruct.rebuilt(model, pair, 5)
         found.append([decode_walk(model, pair, 4, True), *rebuilt, sample_images(model, 3, 0.7, 0)])
@@ -227,11 +262,20 @@ def test_on_a_device_the_same_images_come_out():
 def test_the_figures_are_all_there_and_not_blank(home, capsys):
     figures.main(["--depth", "faces", "--out", "paper"])
     made = {path.stem: pixels(path) for path in (home / "paper").iterdir()}
-    assert set(made) == set(figures.FIGURES) == {"samples", "interpolation", "corners", "attributes", "temperature", "depth"}
+    assert (
+        set(made)
+        == set(figures.FIGURES)
+        == {"samples", "interpolation", "corners", "attributes", "temperature", "depth"}
+    )
     assert all(sheet.std() > 20 for sheet in made.values())
-    assert cells(made["interpolation"], 5, 9).shape[:2] == (5, 9) and cells(made["corners"], 9, 9).shape[:2] == (9, 9)
+    assert cells(made["interpolation"], 5, 9).shape[:2] == (5, 9) and cells(
+        made["corners"], 9, 9
+    ).shape[:2] == (9, 9)
     figures.main(["--out", "alone"])
-    assert not (home / "alone" / "depth.png").exists() and "no figure of depth" in capsys.readouterr().err
+    assert (
+        not (home / "alone" / "depth.png").exists()
+        and "no figure of depth" in capsys.readouterr().err
+    )
 
 
 # --- evaluate --ood ---
@@ -242,7 +286,10 @@ def test_other_data_are_fitted_scored_and_drawn(home, capsys):
     evaluate.main(["--ood", "others.npz", "--dequantisation-samples", "1"])
     said = capsys.readouterr()
     own, other = (float(bits) for bits in re.findall(r"(\d+\.\d+) \+- ", said.out))
-    assert own == pytest.approx(Glow.pretrained().facts["held_out"]["bits_per_dim"], abs=1e-3) and other > own + 1
+    assert (
+        own == pytest.approx(Glow.pretrained().facts["held_out"]["bits_per_dim"], abs=1e-3)
+        and other > own + 1
+    )
     assert "over 30 images" in said.out and "in 100.0% of pairs" in said.out
     assert "others.npz: grey in every channel, 24x20 pixels cut to 20x20" in said.err
     assert pixels("ood.png").std() > 5
@@ -262,7 +309,8 @@ def test_pairs_are_counted_with_ties_as_halves():
 
 
 MISTAKES = [
-    (sample, ["nothing"], "nothing: no such file or folder, nor a pretrained model; of those there are: faces"),
+    (sample, ["nothing"], "nothing: no such file or folder, nor a pretrained model; of those there"
+                          " are: faces"),
     (sample, ["runs/none.safetensors"], "no such file"),
     (sample, ["--out", "a.jpg"], "must end in .png"),
     (sample, ["--out", "no/a.png"], "no folder no"),
@@ -287,7 +335,9 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("program", "arguments", "said"), MISTAKES, ids=lambda value: str(value)[-40:])
+@pytest.mark.parametrize(
+    ("program", "arguments", "said"), MISTAKES, ids=lambda value: str(value)[-40:]
+)
 def test_a_mistake_is_one_line(home, program, arguments, said):
     (home / "notes.png").write_text("my notes")
     model = small_model()
@@ -303,8 +353,10 @@ def test_a_mistake_is_one_line(home, program, arguments, said):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--temperature", "-1"], ["--temperature", "nan"], ["--n", "0"], ["--temperature-sweep", "0,x"],
-        ["--temperature-sweep", ","], ["--temperature", "0.5", "--temperature-sweep", "0,1"], ["--seed", "-1"],
+        ["--temperature", "-1"], ["--temperature", "nan"], ["--n", "0"],
+        ["--temperature-sweep", "0,x"],
+        ["--temperature-sweep", ","], ["--temperature", "0.5", "--temperature-sweep", "0,1"],
+        ["--seed", "-1"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -322,8 +374,12 @@ def test_a_mistake_ends_the_command_with_code_2_and_no_traceback(tmp_path):
 
 def test_the_first_word_is_a_model_if_it_is_a_folder_a_model_file_or_a_name(home):
     (home / "run").mkdir()
-    assert model_and_images(["run", "1"]) == ("run", ["1"]) and model_and_images(["a.safetensors"]) == ("a.safetensors", [])
-    assert model_and_images(["faces", "a.png"]) == ("faces", ["a.png"]) and model_and_images(["1", "run"]) == (
+    assert model_and_images(["run", "1"]) == ("run", ["1"]) and model_and_images(
+        ["a.safetensors"]
+    ) == ("a.safetensors", [])
+    assert model_and_images(["faces", "a.png"]) == ("faces", ["a.png"]) and model_and_images(
+        ["1", "run"]
+    ) == (
         "faces",
         ["1", "run"],
     )
@@ -333,7 +389,10 @@ def test_the_first_word_is_a_model_if_it_is_a_folder_a_model_file_or_a_name(home
 def test_more_samples_than_memory_holds_are_refused(monkeypatch):
     monkeypatch.setattr(machine, "available_bytes", lambda: 1e6)
     machine.check_images_fit("--n", 40, 768)
-    with pytest.raises(GlowliteError, match="--n: 41 images are more than this machine's memory holds at once, about 40"):
+    with pytest.raises(
+        GlowliteError,
+        match="--n: 41 images are more than this machine's memory holds at once, about 40",
+    ):
         machine.check_images_fit("--n", 41, 768)
 
 

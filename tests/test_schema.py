@@ -11,7 +11,19 @@ import pytest
 from safetensors.numpy import save_file
 
 from glowlite.errors import DamagedError, GlowliteError
-from glowlite.files.schema import checked, flag, list_of, maybe, number, one_of, plain, read_json, record, text, whole
+from glowlite.files.schema import (
+    checked,
+    flag,
+    list_of,
+    maybe,
+    number,
+    one_of,
+    plain,
+    read_json,
+    record,
+    text,
+    whole,
+)
 from glowlite.files.tensor_file import open_tensors
 
 FORM = record(
@@ -89,7 +101,9 @@ def test_plain_values_are_taken_but_for_what_cannot_be_written_or_followed():
 
 def tensors(path, header, numbers=b"", length=None):
     content = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(content) if length is None else length) + content + numbers)
+    path.write_bytes(
+        struct.pack("<Q", len(content) if length is None else length) + content + numbers
+    )
     return path
 
 
@@ -116,7 +130,10 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
         ({"a": entry(shape=(1,) * 40)}, "a.shape: expected a list of 0 to 32"),
         ({"a": entry(shape=(0, 1 << 58, 1 << 58), offsets=(0, 0))}, "takes 0 bytes"),
         ({"a": entry(offsets=(8, 0))}, "takes -8 bytes"),
-        ({"a": entry(shape=(1 << 40,), offsets=(0, 1 << 42))}, "its arrays take 4398046511104 bytes"),
+        (
+            {"a": entry(shape=(1 << 40,), offsets=(0, 1 << 42))},
+            "its arrays take 4398046511104 bytes",
+        ),
         ({"a": entry(offsets=(4, 12))}, "do not begin where others end"),
         ({"a": entry(), "b": entry()}, "do not begin where others end"),
         ({"a": entry(shape=(1,), offsets=(0, 4))}, "its arrays take 4 bytes, and it has 8"),
@@ -126,7 +143,10 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 )
 def test_a_safetensors_file_that_contradicts_itself_is_named(tmp_path, header, said):
     path = tensors(tmp_path / "m.safetensors", header, bytes(8))
-    with pytest.raises(DamagedError, match=f"cannot read .*m.safetensors.*{said}"), open_tensors(path) as file:
+    with (
+        pytest.raises(DamagedError, match=f"cannot read .*m.safetensors.*{said}"),
+        open_tensors(path) as file,
+    ):
         file.read()
 
 
@@ -152,7 +172,11 @@ def test_what_the_library_of_the_format_writes_is_read(tmp_path):
         back, metadata = file.read(), file.metadata
     assert metadata == {"said": "yes"} and back.keys() == arrays.keys()
     for name, array in arrays.items():
-        assert back[name].dtype == array.dtype and back[name].shape == array.shape and np.array_equal(back[name], array)
+        assert (
+            back[name].dtype == array.dtype
+            and back[name].shape == array.shape
+            and np.array_equal(back[name], array)
+        )
 
 
 def test_a_file_that_is_cut_short_while_it_is_read_is_an_error(tmp_path):

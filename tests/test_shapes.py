@@ -32,33 +32,52 @@ def net(c_in, c_out):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: AffineCoupling(3, net(1, 3)), "AffineCoupling: C must be even, at least 2, to be halved, got 3"),
+        (lambda: AffineCoupling(3, net(1, 3)), "AffineCoupling: C must be even, at least 2, to be"
+                                               " halved, got 3"),
         (lambda: AdditiveCoupling(1, net(1, 1)), "AdditiveCoupling: C must be even"),
-        (lambda: Split(5, None), "Split: C must be even, at least 2, to be halved, got 5; squeeze first"),
-        (lambda: Squeeze().forward(np.ones((2, 7, 8, 3))), r"Squeeze.forward: H and W must be divisible by 2, got \(7, 8\)"),
+        (lambda: Split(5, None), "Split: C must be even, at least 2, to be halved, got 5; squeeze"
+                                 " first"),
+        (lambda: Squeeze().forward(np.ones((2, 7, 8, 3))), r"Squeeze.forward: H and W must be"
+                                                           r" divisible by 2, got \(7, 8\)"),
         (lambda: Squeeze().inverse(np.ones((2, 7, 8, 3))), "C must be divisible by 4"),
-        (lambda: ActNorm(4).forward(ONES), r"ActNorm.forward: expected an array \(N, H, W, 4\), got \(2, 4, 4, 6\)"),
-        (lambda: ActNorm(6).inverse(np.ones(6)), r"ActNorm.inverse: expected an array \(N, H, W, 6\), got \(6,\)"),
+        (lambda: ActNorm(4).forward(ONES), r"ActNorm.forward: expected an array \(N, H, W, 4\), got"
+                                           r" \(2, 4, 4, 6\)"),
+        (lambda: ActNorm(6).inverse(np.ones(6)), r"ActNorm.inverse: expected an array \(N, H, W,"
+                                                 r" 6\), got \(6,\)"),
         (lambda: ActNorm(6).forward(ONES[:0]), r"got \(0, 4, 4, 6\)"),
-        (lambda: ActNorm(6).forward(ONES.astype(np.float32)), "expected float64, got float32; convert with x.astype"),
-        (lambda: Invertible1x1Conv(4, RNG).backward(ONES, ONES, np.ones(2)), "Invertible1x1Conv.backward: expected"),
-        (lambda: Permutation(np.array([0, 2, 2])), r"Permutation: indices must hold each of 0..2 once, got \[0, 2, 2\]"),
-        (lambda: AffineCoupling(6, net(3, 6)).forward(ONES.astype(np.float32)), "expected float64, got float32"),
-        (lambda: AffineCoupling(6, net(3, 6), scale="tanh"), "scale must be 'exp', 'sigmoid' or 'bounded', got 'tanh'"),
-        (lambda: glow().forward(np.ones((2, 8, 6, 3), np.float32)), r"images must be \(8, 8, 3\), got \(8, 6, 3\); resize"),
-        (lambda: glow().log_prob(np.ones((2, 8, 8, 3))), "Glow.forward: expected float32, got float64"),
-        (lambda: glow().log_prob(np.ones((2, 8, 8, 3), np.uint8)), "got uint8; convert .* after .*dequantize"),
-        (lambda: glow().inverse([np.ones((1, 4, 4, 6), np.float32)]), r"latents must have shapes \[\(4, 4, 6\)"),
+        (lambda: ActNorm(6).forward(ONES.astype(np.float32)), "expected float64, got float32;"
+                                                              " convert with x.astype"),
+        (lambda: Invertible1x1Conv(4, RNG).backward(ONES, ONES, np.ones(2)),
+            "Invertible1x1Conv.backward: expected"),
+        (lambda: Permutation(np.array([0, 2, 2])), r"Permutation: indices must hold each of 0..2"
+                                                   r" once, got \[0, 2, 2\]"),
+        (lambda: AffineCoupling(6, net(3, 6)).forward(ONES.astype(np.float32)), "expected float64,"
+                                                                                " got float32"),
+        (lambda: AffineCoupling(6, net(3, 6), scale="tanh"), "scale must be 'exp', 'sigmoid' or"
+                                                             " 'bounded', got 'tanh'"),
+        (lambda: glow().forward(np.ones((2, 8, 6, 3), np.float32)), r"images must be \(8, 8, 3\),"
+                                                                    r" got \(8, 6, 3\); resize"),
+        (lambda: glow().log_prob(np.ones((2, 8, 8, 3))), "Glow.forward: expected float32, got"
+                                                         " float64"),
+        (lambda: glow().log_prob(np.ones((2, 8, 8, 3), np.uint8)), "got uint8; convert .* after"
+                                                                   " .*dequantize"),
+        (lambda: glow().inverse([np.ones((1, 4, 4, 6), np.float32)]), r"latents must have shapes"
+                                                                      r" \[\(4, 4, 6\)"),
         (lambda: glow().sample(0), "n must be a whole number of at least 1, got 0"),
-        (lambda: glow().sample(1, temperature=-1.0), "temperature must be a finite number of at least 0, got -1"),
-        (lambda: GlowConfig((9, 8, 3), L=2), r"H and W must be divisible by 4, got \(9, 8\); crop or pad .* fewer"),
+        (lambda: glow().sample(1, temperature=-1.0), "temperature must be a finite number of at"
+                                                     " least 0, got -1"),
+        (lambda: GlowConfig((9, 8, 3), L=2), r"H and W must be divisible by 4, got \(9, 8\); crop"
+                                             r" or pad .* fewer"),
         (lambda: GlowConfig((8, 8, 3), K=0), "K must be a whole number from 1 to 4096, got 0"),
         (lambda: GlowConfig((8, 8, 3), permutation="lu,lu"), "permutation must be one of .* L=3"),
-        (lambda: GlowConfig((8, 8, 3), border="some"), "border must be one of none, last, all, got 'some'"),
+        (lambda: GlowConfig((8, 8, 3), border="some"), "border must be one of none, last, all, got"
+                                                       " 'some'"),
         (lambda: GlowConfig.from_dict({"K": 3}), "image_shape"),
         (lambda: GlowConfig.from_dict({"image_shape": [8, 8, 3], "depth": 3}), "depth"),
-        (lambda: dequantize(np.ones((1, 2, 2, 1)), 5, np.ones((1, 2, 2, 1))), "expected uint8 images"),
-        (lambda: dequantize(np.ones((1, 2, 2, 1), np.uint8), 9, np.ones((1, 2, 2, 1))), "n_bits must be 1 to 8, got 9"),
+        (lambda: dequantize(np.ones((1, 2, 2, 1)), 5, np.ones((1, 2, 2, 1))),
+            "expected uint8 images"),
+        (lambda: dequantize(np.ones((1, 2, 2, 1), np.uint8), 9, np.ones((1, 2, 2, 1))),
+            "n_bits must be 1 to 8, got 9"),
         (lambda: device_namespace("gpu:x"), "expected cpu, gpu or gpu:k"),
     ],
 )  # fmt: skip
@@ -99,4 +118,5 @@ def test_samples_are_of_the_seed_alone_and_temperature_scales_the_latents():
     for z, half in zip(hot, cold, strict=True):
         np.testing.assert_allclose(half, 0.5 * z, atol=1e-5)
     still = model.sample(2, 0.0)
-    np.testing.assert_allclose(still[0], still[1], atol=1e-6)  # columns of one product may be rounded in different ways
+    # columns of one product may be rounded in different ways
+    np.testing.assert_allclose(still[0], still[1], atol=1e-6)

@@ -19,9 +19,17 @@ import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
 SITE = DOCS / "_build" / "html"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
 LOOK = r"""() => {
   const prose = document.querySelector('article').cloneNode(true);
@@ -54,7 +62,9 @@ def seen():
     playwright = pytest.importorskip("playwright.sync_api")
     if not PAGES or CHROMIUM is None:
         pytest.skip("no site built, or no Chromium")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root = f"http://127.0.0.1:{server.server_port}/"
     with playwright.sync_playwright() as engine:
@@ -71,9 +81,14 @@ def opened(browser, root, name):
     page.on("request", lambda request: requests.append(request.url))
     page.on("requestfailed", lambda request: errors.append(f"failed: {request.url}"))
     page.on(
-        "response", lambda response: errors.append(f"{response.status}: {response.url}") if response.status >= 400 else None
+        "response",
+        lambda response: (
+            errors.append(f"{response.status}: {response.url}") if response.status >= 400 else None
+        ),
     )
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(root + name, wait_until="load")
     page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")  # lazy images
@@ -92,7 +107,10 @@ def opened(browser, root, name):
 def picture(page, name, what):
     if folder := os.environ.get("SITE_SCREENSHOTS"):
         page.evaluate("window.scrollTo(0, 0)")
-        page.screenshot(path=Path(folder) / f"{name.removesuffix('.html').replace('/', '.')}-{what}.png", full_page=True)
+        page.screenshot(
+            path=Path(folder) / f"{name.removesuffix('.html').replace('/', '.')}-{what}.png",
+            full_page=True,
+        )
 
 
 def of_every_page(seen, wrong):
@@ -102,7 +120,12 @@ def of_every_page(seen, wrong):
 
 def test_every_page_is_there(seen):
     notebooks = [name for name in seen if name.startswith("tutorials/")]
-    assert len(notebooks) == 10 and "index.html" in seen and "layers/actnorm.html" in seen and "api/bijectors.html" in seen
+    assert (
+        len(notebooks) == 10
+        and "index.html" in seen
+        and "layers/actnorm.html" in seen
+        and "api/bijectors.html" in seen
+    )
 
 
 def test_no_request_leaves_the_site_and_nothing_fails(seen):
@@ -111,15 +134,25 @@ def test_no_request_leaves_the_site_and_nothing_fails(seen):
 
 def test_mathematics_is_rendered(seen):
     assert sum(look["mathematics"] for look in seen.values()) > 500
-    assert not of_every_page(seen, lambda look: look["wrong"] or look["mathematics"] - look["rendered"])
+    assert not of_every_page(
+        seen, lambda look: look["wrong"] or look["mathematics"] - look["rendered"]
+    )
     assert not of_every_page(seen, lambda look: look["raw"])
 
 
 def test_images_are_shown_and_described(seen):
-    pages = [*DOCS.glob("*.md"), *DOCS.glob("layers/*.md"), *DOCS.parent.glob("tutorials/[0-9]*.md")]
-    asked = sum(len(re.findall(r"!\[|^ *:?alt: ", page.read_text(), re.MULTILINE)) for page in pages)
+    pages = [
+        *DOCS.glob("*.md"),
+        *DOCS.glob("layers/*.md"),
+        *DOCS.parent.glob("tutorials/[0-9]*.md"),
+    ]
+    asked = sum(
+        len(re.findall(r"!\[|^ *:?alt: ", page.read_text(), re.MULTILINE)) for page in pages
+    )
     assert asked > 30 and sum(len(look["images"]) for look in seen.values()) >= asked
-    assert not of_every_page(seen, lambda look: [url[:80] for url, shown, alt in look["images"] if not shown or not alt])
+    assert not of_every_page(
+        seen, lambda look: [url[:80] for url, shown, alt in look["images"] if not shown or not alt]
+    )
 
 
 def test_links_inside_the_site_lead_somewhere(seen):
@@ -129,11 +162,15 @@ def test_links_inside_the_site_lead_somewhere(seen):
             if not url.startswith(look["root"]):
                 continue
             name = unquote(url.removeprefix(look["root"])).partition("?")[0] or "index.html"
-            if not (SITE / name).is_file() or (fragment and name in seen and unquote(fragment) not in seen[name]["ids"]):
+            if not (SITE / name).is_file() or (
+                fragment and name in seen and unquote(fragment) not in seen[name]["ids"]
+            ):
                 yield link.removeprefix(look["root"])
 
     assert not of_every_page(seen, lambda look: list(lost(look)))
 
 
 def test_no_page_is_wider_than_its_window(seen):
-    assert not of_every_page(seen, lambda look: [width for width in ("wide", "narrow") if look[width] > 0])
+    assert not of_every_page(
+        seen, lambda look: [width for width in ("wide", "narrow") if look[width] > 0]
+    )

@@ -1,4 +1,6 @@
-"""How a model starts: every ActNorm from the data, couplings as the identity, random weights as they are said to be."""
+"""How a model starts: every ActNorm from the data, couplings as the identity, random weights as
+they are said to be.
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,11 @@ import glowlite.commands.train
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.coupling import Coupling
-from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU, random_rotation
+from glowlite.bijectors.invertible_conv import (
+    Invertible1x1Conv,
+    Invertible1x1ConvLU,
+    random_rotation,
+)
 from glowlite.commands.option_sources import parse_arguments
 from glowlite.conditioners import coupling_network
 from glowlite.conditioners.coupling_network import CouplingNetwork
@@ -41,7 +47,8 @@ def layers_of(part, kind):
 
 
 def outputs_of_actnorms(model, x, monkeypatch):
-    """What every ActNorm gives for the images x, as columns (values, channels): those of the flow, and the hidden ones.
+    """What every ActNorm gives for the images x, as columns (values, channels): those of the flow,
+    and the hidden ones.
 
     Taken from a plain model of the same weights: y = (W^T x + b) e for a hidden one.
     """
@@ -84,24 +91,34 @@ def test_every_actnorm_starts_with_mean_0_and_deviation_1(permutation, actnorm, 
     K, L = model.config.K, model.config.L
     assert len(found) == 3 * K * L and {y.shape[1] for y in found} == {12, 24}
     for y in found:
-        # deviations are kept off zero by 1e-6, so that is what they are off by, over a deviation of 1e-2 or more
+        # deviations are kept off zero by 1e-6, so that is what they are off by, over a deviation of
+        # 1e-2 or more
         np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-12 * 1e2)
         np.testing.assert_allclose(y.std(axis=0), 1, atol=1e-6 * 1e2)
 
 
 def test_without_hidden_actnorms_the_hidden_layers_are_left_as_they_are():
     model = model_of(hidden_actnorm=False)
-    hidden = [layer for net in layers_of(model, CouplingNetwork) for layer in (net.conv1, net.conv2)]
+    hidden = [
+        layer for net in layers_of(model, CouplingNetwork) for layer in (net.conv1, net.conv2)
+    ]
     before = [layer.weight.value.copy() for layer in hidden]
     model.initialize(batch_of())
     for layer, weight in zip(hidden, before, strict=True):
-        assert np.array_equal(layer.weight.value, weight) and not layer.bias.value.any() and not hasattr(layer, "logs")
+        assert (
+            np.array_equal(layer.weight.value, weight)
+            and not layer.bias.value.any()
+            and not hasattr(layer, "logs")
+        )
 
 
 @pytest.mark.parametrize("coupling", ["affine", "additive"])
 @pytest.mark.parametrize("scale", ["exp", "sigmoid", "bounded"])
 def test_couplings_start_as_the_identity(coupling, scale):
-    """A coupling's network gives 0; the one exception is the sigmoid of 2 of the original code, a fixed scale of 0.88."""
+    """A coupling's network gives 0.
+
+    The one exception is the sigmoid of 2 of the original code, a fixed scale of 0.88.
+    """
     model, x = model_of(coupling=coupling, scale=scale), batch_of()
     model.initialize(x)
     fixed = 1 / (1 + np.exp(-2)) if (coupling, scale) == ("affine", "sigmoid") else 1.0
@@ -125,25 +142,40 @@ def test_priors_start_as_the_standard_normal():
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_rotations_are_haar_distributed(channels):
-    """Under Haar's measure on O(n), E[W_ij] = 0, E[W_ij^2] = 1/n, E[tr W] = 0, E[(tr W)^2] = 1, det W = +-1 as often.
+    """Under Haar's measure on O(n), E[W_ij] = 0, E[W_ij^2] = 1/n, E[tr W] = 0, E[(tr W)^2] = 1, det
+    W = +-1 as often.
 
-    Each of them within 5 of its deviations over the draws; and an entry has the law of a coordinate of a unit vector.
+    Each of them within 5 of its deviations over the draws; and an entry has the law of a coordinate
+    of a unit vector.
     """
     count, rng = 2000, np.random.default_rng(0)
     W = np.stack([random_rotation(channels, rng) for _ in range(count)])
-    np.testing.assert_allclose(W @ W.swapaxes(1, 2), np.tile(np.eye(channels), (count, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(
+        W @ W.swapaxes(1, 2), np.tile(np.eye(channels), (count, 1, 1)), atol=1e-12
+    )
     traces, determinants = np.trace(W, axis1=1, axis2=2), np.linalg.det(W)
-    for values, expected in ((W, 0), (W**2, 1 / channels), (traces, 0), (traces**2, 1), (determinants, 0)):
+    for values, expected in (
+        (W, 0),
+        (W**2, 1 / channels),
+        (traces, 0),
+        (traces**2, 1),
+        (determinants, 0),
+    ):
         off = np.abs(values.mean(axis=0) - expected)
         assert (off <= 5 * values.std(axis=0) / np.sqrt(count) + 1e-12).all()
     if channels > 1:  # w^2 of a coordinate of a unit vector is Beta(1/2, (n - 1)/2)
         law = stats.beta(0.5, (channels - 1) / 2).cdf
-        assert all(stats.kstest(W[:, i, j] ** 2, law).pvalue > 1e-4 for i in (0, -1) for j in (0, -1))
+        assert all(
+            stats.kstest(W[:, i, j] ** 2, law).pvalue > 1e-4 for i in (0, -1) for j in (0, -1)
+        )
 
 
 def test_both_1x1_convolutions_start_from_one_rotation():
     for channels in (2, 6, 12):
-        plain, lu = (kind(channels, np.random.default_rng(3)) for kind in (Invertible1x1Conv, Invertible1x1ConvLU))
+        plain, lu = (
+            kind(channels, np.random.default_rng(3))
+            for kind in (Invertible1x1Conv, Invertible1x1ConvLU)
+        )
         np.testing.assert_allclose(lu.matrix(), plain.matrix(), atol=1e-12)
         np.testing.assert_allclose([plain.log_abs_det(), lu.log_abs_det()], 0, atol=1e-12)
     matrices = [layer.matrix() for layer in layers_of(model_of(), Invertible1x1Conv)]
@@ -159,12 +191,19 @@ def test_weights_start_with_their_deviation():
         if name.endswith(("conv1/weight", "conv2/weight")):
             values = p.value.ravel().astype(np.float64)
             error = 0.05 / np.sqrt(values.size)  # of a mean; of a deviation, over sqrt(2)
-            assert abs(values.mean()) < 5 * error and abs(values.std() - 0.05) < 5 * error / np.sqrt(2), name
+            assert abs(values.mean()) < 5 * error and abs(
+                values.std() - 0.05
+            ) < 5 * error / np.sqrt(2), name
             assert stats.kstest(values / 0.05, "norm").pvalue > 1e-4, name
         elif not name.endswith("permutation/weight"):
             assert not p.value.any(), name
-    hidden = [p.value.ravel()[:100] for name, p in model.parameters().items() if name.endswith("conv2/weight")]
-    assert np.abs(np.corrcoef(hidden) - np.eye(len(hidden))).max() < 0.5  # 5 deviations of 100 pairs
+    hidden = [
+        p.value.ravel()[:100]
+        for name, p in model.parameters().items()
+        if name.endswith("conv2/weight")
+    ]
+    # 5 deviations of 100 pairs
+    assert np.abs(np.corrcoef(hidden) - np.eye(len(hidden))).max() < 0.5
 
 
 @pytest.mark.parametrize("actnorm", ["openai", "paper"])
@@ -195,27 +234,63 @@ def test_statistics_of_fewer_than_four_values_are_refused(n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written(n, tmp_path, monkeypatch):
+def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written(
+    n, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    options = ["--data", "faces", "--L", "4", "--K", "1", "--width", "8", "--batch", str(n), "--out", "run"]
-    with pytest.raises(GlowliteError, match=rf"{n} values a channel at the top level \(1x1 pixels\), and needs at least 4"):
+    options = [
+        "--data",
+        "faces",
+        "--L",
+        "4",
+        "--K",
+        "1",
+        "--width",
+        "8",
+        "--batch",
+        str(n),
+        "--out",
+        "run",
+    ]
+    with pytest.raises(
+        GlowliteError,
+        match=rf"{n} values a channel at the top level \(1x1 pixels\), and needs at least 4",
+    ):
         glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("batch", "L", "said"), [(4, 3, True), (15, 3, True), (16, 3, False), (3, 2, True), (4, 2, False)])
+@pytest.mark.parametrize(
+    ("batch", "L", "said"),
+    [(4, 3, True), (15, 3, True), (16, 3, False), (3, 2, True), (4, 2, False)],
+)
 def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, monkeypatch, capsys):
     line = check_start(GlowConfig((8, 8, 3), L=L), batch)
     assert (line is not None) == said and "\n" not in (line or "")
     assert not said or f"{batch * 4 ** (3 - L)} values a channel" in line
     monkeypatch.chdir(tmp_path)
-    options = ["--data", "faces", "--L", str(L + 1), "--K", "1", "--width", "8", "--batch", str(batch), "--out", "run"]
+    options = [
+        "--data",
+        "faces",
+        "--L",
+        str(L + 1),
+        "--K",
+        "1",
+        "--width",
+        "8",
+        "--batch",
+        str(batch),
+        "--out",
+        "run",
+    ]
     glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert capsys.readouterr().err.count("bits/dim can begin far too high") == said
 
 
 def test_the_start_of_few_values_is_what_the_line_says():
-    """Held-out bits/dim before the first step: a batch of 16 or more starts well, one of 4 does not."""
+    """Held-out bits/dim before the first step: a batch of 16 or more starts well, one of 4 does
+    not.
+    """
     held_out, starts = batch_of(40, "float32", seed=7), {}
     for n in (4, 16, 40):
         model = deep(dtype="float32", K=4)

@@ -10,7 +10,14 @@ from small_runs import small_model
 from test_training import batch_of
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.files.storage import atomic_path, checkpoints_of, read_arrays, remove_temporaries, resolve, write_arrays
+from glowlite.files.storage import (
+    atomic_path,
+    checkpoints_of,
+    read_arrays,
+    remove_temporaries,
+    resolve,
+    write_arrays,
+)
 from glowlite.training.optimizers import Adam
 from glowlite.training.step import training_step
 
@@ -19,12 +26,18 @@ from glowlite.training.step import training_step
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("permutation", ["conv1x1", "lu", "shuffle"])
 def test_save_and_load_keep_every_bit_and_do_not_initialise_again(tmp_path, dtype, permutation):
-    model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16, permutation=permutation), seed=4, dtype=dtype)
+    model = Glow(
+        GlowConfig((8, 8, 3), K=2, L=2, width=16, permutation=permutation), seed=4, dtype=dtype
+    )
     x = batch_of(dtype=dtype)
     model.initialize(x)
     model.save(tmp_path / "model.safetensors", note="kept")
     loaded = Glow.load(tmp_path / "model.safetensors")
-    assert read_arrays(tmp_path / "model.safetensors")[1]["note"] == "kept" and loaded.initialized and loaded.dtype == dtype
+    assert (
+        read_arrays(tmp_path / "model.safetensors")[1]["note"] == "kept"
+        and loaded.initialized
+        and loaded.dtype == dtype
+    )
     assert loaded.log_prob(x).tobytes() == model.log_prob(x).tobytes()
     assert loaded.log_prob(x[:2]).shape == (2,)  # another number of images
     for one in (model, loaded):
@@ -48,8 +61,14 @@ def test_a_damaged_or_foreign_model_file_is_named(tmp_path):
     save_file({"a": np.zeros(3)}, path)
     with pytest.raises(GlowliteError, match="not written by this version of glowlite: format None"):
         Glow.load(path)
-    write_arrays(path, {"a": np.zeros(3)}, {"config": small_model().config.to_dict(), "seed": 0, "initialized": True})
-    with pytest.raises(GlowliteError, match=r"1 arrays of 3 numbers in all, and a Glow of K=2.*arrays are missing"):
+    write_arrays(
+        path,
+        {"a": np.zeros(3)},
+        {"config": small_model().config.to_dict(), "seed": 0, "initialized": True},
+    )
+    with pytest.raises(
+        GlowliteError, match=r"1 arrays of 3 numbers in all, and a Glow of K=2.*arrays are missing"
+    ):
         Glow.load(path)
     # no temporary file is left
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors"]
@@ -62,7 +81,9 @@ def test_one_bit_that_changed_on_the_disk_is_noticed(tmp_path, place):
     damaged = bytearray(path.read_bytes())
     damaged[damaged.index(b"a note that") if place == "header" else int(place * len(damaged))] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(GlowliteError, match=r"model\.safetensors is damaged: its checksum does not hold"):
+    with pytest.raises(
+        GlowliteError, match=r"model\.safetensors is damaged: its checksum does not hold"
+    ):
         Glow.load(path)
 
 
@@ -77,7 +98,10 @@ def test_a_full_disk_leaves_the_model_that_was_there(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(GlowliteError, match=r"cannot write .*model.safetensors: .*No space left on device.*still there"):
+    with pytest.raises(
+        GlowliteError,
+        match=r"cannot write .*model.safetensors: .*No space left on device.*still there",
+    ):
         model.save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
@@ -93,7 +117,11 @@ def test_arrays_of_any_layout_type_and_size_come_back(tmp_path):
     back, header = read_arrays(tmp_path / "a.safetensors")
     assert header == {"pi": 0.1 + 0.2, "none": None} and set(back) == set(arrays)
     for name, array in arrays.items():
-        assert back[name].dtype == array.dtype and np.array_equal(back[name], array) and back[name].shape == array.shape
+        assert (
+            back[name].dtype == array.dtype
+            and np.array_equal(back[name], array)
+            and back[name].shape == array.shape
+        )
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):

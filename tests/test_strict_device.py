@@ -54,7 +54,11 @@ def test_works_like_numpy_otherwise():
         lambda x, m: m.where(x > 3, x, 0.0).sum(axis=1, dtype=m.float64),
     ):
         got, expected = f(d, xp), f(a, np)
-        assert isinstance(got, ndarray) and np.array_equal(got.get(), expected) and got.dtype == expected.dtype
+        assert (
+            isinstance(got, ndarray)
+            and np.array_equal(got.get(), expected)
+            and got.dtype == expected.dtype
+        )
 
 
 def test_reductions_stay_on_the_device_and_reading_them_is_counted():
@@ -87,7 +91,9 @@ def test_the_list_is_that_of_the_installed_cupy():
     # which look for cuBLAS
     assert len(found) > 900 and set(missing) <= {"cupyx.lapack", "cupyx.scipy.linalg"}
     absent = tuple(f"{module}." for module in missing)
-    assert found == {name: kw for name, kw in API.items() if name not in missing and not name.startswith(absent)}
+    assert found == {
+        name: kw for name, kw in API.items() if name not in missing and not name.startswith(absent)
+    }
 
 
 SIGNATURES = {

@@ -1,7 +1,8 @@
-"""Log-determinants and likelihoods are summed in float64, whatever the dtype of the model: by themselves, and in a level.
+"""Log-determinants and likelihoods are summed in float64, whatever the dtype of the model: by
+themselves, and in a level.
 
-The terms of each sum here are one float32 number, COUNT times: so it has to be COUNT times that number. Summed in float32,
-it is off by 1e-7 of that or more.
+The terms of each sum here are one float32 number, COUNT times: so it has to be COUNT times that
+number. Summed in float32, it is off by 1e-7 of that or more.
 """
 
 import numpy as np
@@ -58,7 +59,8 @@ def top():
 
 
 SPATIAL = {
-    **{f"coupling {scale}": (lambda scale=scale: coupling(scale), 6) for scale in ("exp", "sigmoid", "bounded")},
+    **{f"coupling {scale}": (lambda scale=scale: coupling(scale), 6) for scale in ("exp", "sigmoid",
+        "bounded")},
     "split": (split, 6),
     "top": (top, 3),
 }  # fmt: skip
@@ -90,7 +92,9 @@ def of_channels(kind, channels):
 
 @pytest.mark.parametrize("kind", ["actnorm paper", "actnorm openai", "lu", "conv1x1"])
 def test_a_log_determinant_of_many_channels(kind):
-    one, many = (of_channels(kind, channels).forward(images(1, channels))[1] for channels in (1, 57))
+    one, many = (
+        of_channels(kind, channels).forward(images(1, channels))[1] for channels in (1, 57)
+    )
     assert many.dtype == np.float64 and one.all()
     np.testing.assert_allclose(many, 57 * one, rtol=1e-13)
 
@@ -115,4 +119,6 @@ def test_a_log_determinant_of_a_level(permutation):
 def test_a_log_likelihood():
     z = np.full((2, COUNT), 0.1, np.float32)
     square = np.float64(np.float32(0.1) * np.float32(0.1))
-    np.testing.assert_allclose(log_normal(z), -0.5 * COUNT * (square + np.log(2 * np.pi)), rtol=1e-13)
+    np.testing.assert_allclose(
+        log_normal(z), -0.5 * COUNT * (square + np.log(2 * np.pi)), rtol=1e-13
+    )

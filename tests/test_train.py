@@ -36,7 +36,10 @@ def test_a_run_leaves_config_metrics_samples_curve_and_weights(tmp_path):
         " learning_rate grad_norm drift condition reconstruction_error skipped"
     )
     assert all(list(line) == names.split() for line in lines)
-    assert all(np.isfinite([v for k, v in line.items() if k != "held_out_raw_bits_per_dim"]).all() for line in lines)
+    assert all(
+        np.isfinite([v for k, v in line.items() if k != "held_out_raw_bits_per_dim"]).all()
+        for line in lines
+    )
     timing = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
     assert [line["step"] for line in timing] == [3, 6] and timing[1]["seconds"] > 0
     assert lines[1]["held_out_bits_per_dim"] < lines[0]["held_out_bits_per_dim"]
@@ -61,11 +64,19 @@ def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_p
     (tmp_path / "mine" / "notes.txt").write_text("keep me")
     before = (tmp_path / "mine" / "metrics.jsonl").read_text()
     refused = command(tmp_path, "--data", "ramps.npz", "--out", "mine", *SMALL)
-    assert refused.returncode == 2 and "mine holds a run already" in refused.stderr and refused.stderr.count("\n") == 1
+    assert (
+        refused.returncode == 2
+        and "mine holds a run already" in refused.stderr
+        and refused.stderr.count("\n") == 1
+    )
     assert (tmp_path / "mine" / "metrics.jsonl").read_text() == before
-    mistaken = command(tmp_path, "--data", "ramps.npz", "--out", "mine", "--overwrite", *SMALL, "--batch", "1000")
+    mistaken = command(
+        tmp_path, "--data", "ramps.npz", "--out", "mine", "--overwrite", *SMALL, "--batch", "1000"
+    )
     assert mistaken.returncode == 2 and (tmp_path / "mine" / "metrics.jsonl").read_text() == before
-    replaced = command(tmp_path, "--data", "ramps.npz", "--out", "mine", "--overwrite", *SMALL, "--seed", "5")
+    replaced = command(
+        tmp_path, "--data", "ramps.npz", "--out", "mine", "--overwrite", *SMALL, "--seed", "5"
+    )
     assert replaced.returncode == 0
     assert (tmp_path / "mine" / "metrics.jsonl").read_text() != before
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
@@ -106,7 +117,10 @@ def write_bad_inputs(folder: Path) -> None:
         (["--data", "good.npz", "--threads", "0"], ["--threads", "at least 1"]),
         (["--data", "good.npz", "--out", "a-file"], ["a-file", "folder"]),
         (["--data", "good.npz", "--tile", "0"], ["tile must be positive", "memory"]),
-        (["--data", "good.npz", "--tile", "1e9"], ["tile must be positive and smaller than this machine's memory"]),
+        (
+            ["--data", "good.npz", "--tile", "1e9"],
+            ["tile must be positive and smaller than this machine's memory"],
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -125,40 +139,54 @@ def test_a_mistake_gets_one_line_and_exit_code_2(tmp_path, arguments, said):
 def test_out_of_memory_is_one_line_with_the_bytes_wanted(tmp_path):
     write_bad_inputs(tmp_path)
     code = (
-        "import resource, sys; from glowlite.commands.program import run;"
-        "from glowlite.train import main;"
-        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); run(main, 'train')"
+        "import resource, sys; from glowlite.commands.program import run;from glowlite.train import"
+        " main;resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); run(main, 'train')"
     )
     arguments = ["--data", "good.npz", "--K", "1", "--L", "1", "--width", "16000", "--batch", "8"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     message = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "out of memory: Unable to allocate" in message and "GiB" in message and "--width" in message
+    assert (
+        "out of memory: Unable to allocate" in message and "GiB" in message and "--width" in message
+    )
 
 
 def test_what_a_step_needs_is_estimated_from_what_the_policy_keeps():
     sizes = {
-        kind: small_model(memory=Memory.parse(kind)).step_bytes(1000) for kind in ("reversible", "anchored:1", "stored")
+        kind: small_model(memory=Memory.parse(kind)).step_bytes(1000)
+        for kind in ("reversible", "anchored:1", "stored")
     }
     assert sizes["reversible"] == 4 * 4 * len(small_model().store)
     # two steps a level: 16 pixels of 12 channels, 4 of 24;
     # and their hidden maps, 2 x 16 channels, with 8 thin arrays
     assert sizes["anchored:1"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * 12 + 4 * 24)
-    assert sizes["stored"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * (32 + 8 * 12) + 4 * (32 + 8 * 24))
+    assert sizes["stored"] - sizes["reversible"] == 4 * 1000 * 2 * (
+        16 * (32 + 8 * 12) + 4 * (32 + 8 * 24)
+    )
 
 
 def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatch):
     model = small_model(memory=Memory.parse("stored"))
     check_memory(model, 8)
     monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 1e6)
-    with pytest.raises(GlowliteError, match=r"needs at least \d+\.\d GiB, and this machine has .* --memory reversible"):
+    with pytest.raises(
+        GlowliteError,
+        match=r"needs at least \d+\.\d GiB, and this machine has .* --memory reversible",
+    ):
         check_memory(model, 1000)
 
 
-@pytest.mark.parametrize(("parts", "most"), [({}, 30), ({"accumulate": 4}, 8), ({"shards": 8}, 4)], ids=str)
+@pytest.mark.parametrize(
+    ("parts", "most"), [({}, 30), ({"accumulate": 4}, 8), ({"shards": 8}, 4)], ids=str
+)
 def test_the_memory_of_a_step_is_that_of_the_images_it_takes_at_once(monkeypatch, parts, most):
     """A batch of 30 in parts: where the largest part fits, training begins;
     with one byte less it does not.
@@ -167,34 +195,63 @@ def test_the_memory_of_a_step_is_that_of_the_images_it_takes_at_once(monkeypatch
     training = Training(model, Settings(steps=1, batch=30, evaluate_images=2, **parts))
     assert training.images_at_once() == most
     for spare, begins in ((0, True), (-1, False)):
-        monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda spare=spare: model.step_bytes(most) + spare)
-        with nullcontext() if begins else pytest.raises(GlowliteError, match=r"needs at least .* raise --accumulate"):
+        monkeypatch.setattr(
+            glowlite.training.loop,
+            "available_bytes",
+            lambda spare=spare: model.step_bytes(most) + spare,
+        )
+        with (
+            nullcontext()
+            if begins
+            else pytest.raises(GlowliteError, match=r"needs at least .* raise --accumulate")
+        ):
             glowlite.training.loop.train(training, dataset(), [])
         training.state.step = 0
 
 
 def test_the_command_looks_at_the_memory_of_a_part_of_the_batch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = ["--K", "1", "--L", "1", "--width", "8", "--batch", "64", "--steps", "1", "--out", "run"]
+    options = [
+        "--K",
+        "1",
+        "--L",
+        "1",
+        "--width",
+        "8",
+        "--batch",
+        "64",
+        "--steps",
+        "1",
+        "--out",
+        "run",
+    ]
     asked = []
-    monkeypatch.setattr(glowlite.commands.train, "check_memory", lambda model, images: asked.append(images))
+    monkeypatch.setattr(
+        glowlite.commands.train, "check_memory", lambda model, images: asked.append(images)
+    )
     for more in ([], ["--accumulate", "5"]):
         glowlite.commands.train.make_training(parse_arguments([*options, *more]), OneProcess())
     assert asked == [64, 13]
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="sparse files and the peak of memory as Linux has them")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"),
+    reason="sparse files and the peak of memory as Linux has them",
+)
 def test_an_npy_larger_than_memory_trains_in_bounded_memory(tmp_path):
     """A sparse file: it takes no room on the disk, and cannot be read into memory."""
     count = int(1.5 * available_bytes()) // (64 * 64 * 3)
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 64, 64, 3), }}".ljust(117) + "\n"
+    header = (
+        f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 64, 64, 3), }}".ljust(117)
+        + "\n"
+    )
     with open(tmp_path / "huge.npy", "wb") as file:
         file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
         file.truncate(file.tell() + count * 64 * 64 * 3)
     # not getrusage's peak, which starts from that of the process that started this one
     code = (
-        "import re; from pathlib import Path; from glowlite.train import main; main();"
-        "print(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])"
+        "import re; from pathlib import Path; from glowlite.train import main;"
+        " main();print(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])"
     )
     arguments = ["--data", "huge.npy", *SMALL, "--steps", "20", "--lr", "1e-4"]
     done = subprocess.run(
@@ -209,7 +266,18 @@ def test_an_npy_larger_than_memory_trains_in_bounded_memory(tmp_path):
 
 def test_a_run_that_comes_apart_says_so_in_one_line(tmp_path):
     np.savez(tmp_path / "ramps.npz", images=images())
-    rates = ["--lr", "1e6", "--warmup", "0", "--steps", "100", "--checkpoint-every", "1", "--log-every", "100"]
+    rates = [
+        "--lr",
+        "1e6",
+        "--warmup",
+        "0",
+        "--steps",
+        "100",
+        "--checkpoint-every",
+        "1",
+        "--log-every",
+        "100",
+    ]
     done = command(tmp_path, "--data", "ramps.npz", *SMALL, *rates, "--out", "apart")
     assert done.returncode == 2 and "Warning" not in done.stderr and "Traceback" not in done.stderr
     message = done.stderr.splitlines()[-1]

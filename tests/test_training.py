@@ -55,19 +55,32 @@ def run(model, settings, data=None):
 
 def test_training_lowers_the_loss_and_reports_every_step_once():
     model = small_model()
-    settings = Settings(steps=60, batch=16, lr=3e-3, warmup=5, average=0.0, evaluate_every=30, checkpoint_every=25)
+    settings = Settings(
+        steps=60, batch=16, lr=3e-3, warmup=5, average=0.0, evaluate_every=30, checkpoint_every=25
+    )
     training, seen = run(model, settings)
     losses = [result.bits_per_dim for _, result in seen.steps]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
     assert [step for step, _ in seen.steps] == list(range(1, 61))
-    assert [m.step for m in seen.metrics] == [t.step for t in seen.timing] == [10, 20, 30, 40, 50, 60]
+    assert (
+        [m.step for m in seen.metrics] == [t.step for t in seen.timing] == [10, 20, 30, 40, 50, 60]
+    )
     assert seen.metrics[2].train_bits_per_dim == pytest.approx(np.mean(losses[20:30]))
-    assert seen.checkpoints == [25, 30, 50, 60]  # when due, after the best evaluation, and at the end
-    evaluated = [m.held_out_bits_per_dim for m in seen.metrics if m.held_out_bits_per_dim is not None]
+    # when due, after the best evaluation, and at the end
+    assert seen.checkpoints == [
+        25,
+        30,
+        50,
+        60,
+    ]
+    evaluated = [
+        m.held_out_bits_per_dim for m in seen.metrics if m.held_out_bits_per_dim is not None
+    ]
     last = evaluated[-1]
     assert last == training.state.held_out and training.state.best == min(evaluated)
     assert training.state.best_step == [30, 60][int(np.argmin(evaluated))]
-    assert last == pytest.approx(evaluate(model, dataset().held_out, 5, 3, 0), rel=1e-5)  # whatever the batch
+    # whatever the batch
+    assert last == pytest.approx(evaluate(model, dataset().held_out, 5, 3, 0), rel=1e-5)
     assert all(0 <= t.waiting <= 1 and t.images_per_second > 0 for t in seen.timing)
     assert seen.metrics[-1].reconstruction_error < 0.01 and 1 <= seen.metrics[-1].condition < 100
 
@@ -92,7 +105,9 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(accumulate):
     for model, n in ((whole, 1), (parts, accumulate)):
         model.initialize(x)
         model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(len(model.store))
-        results.append(training_step(model, Adam(model.store.theta), x, 5, lr=1e-3, parts=cut(6, n)))
+        results.append(
+            training_step(model, Adam(model.store.theta), x, 5, lr=1e-3, parts=cut(6, n))
+        )
     assert results[0].bits_per_dim == pytest.approx(results[1].bits_per_dim, rel=1e-12)
     np.testing.assert_allclose(parts.store.grad, whole.store.grad, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(parts.store.theta, whole.store.theta, rtol=1e-6)
@@ -119,7 +134,13 @@ def test_averaged_weights_are_those_evaluated_and_the_raw_ones_are_those_trained
 
 
 def test_settings_that_make_no_sense_are_refused():
-    mistakes = {"optimizer": "sgd"}, {"decay": "step"}, {"on_bad_step": "cry"}, {"batch": 4, "accumulate": 5}, {"n_bits": 9}
+    mistakes = (
+        {"optimizer": "sgd"},
+        {"decay": "step"},
+        {"on_bad_step": "cry"},
+        {"batch": 4, "accumulate": 5},
+        {"n_bits": 9},
+    )
     for wrong in mistakes:
         with pytest.raises(GlowliteError, match=f"{next(reversed(wrong))}"):
             Settings(**wrong)
@@ -130,16 +151,24 @@ def test_settings_that_make_no_sense_are_refused():
 def test_scores_are_those_of_one_image_at_a_time_and_more_draws_are_tighter():
     model, held_out = small_model(), dataset(80).held_out
     model.initialize(batch_of(dtype="float32"))
-    model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(len(model.store)).astype(np.float32)
+    model.store.theta[...] += 0.05 * np.random.default_rng(0).standard_normal(
+        len(model.store)
+    ).astype(np.float32)
     all_at_once, one_by_one = (scores(model, held_out, 5, n, 0) for n in (8, 1))
     np.testing.assert_allclose(all_at_once, one_by_one, rtol=1e-5)
-    np.testing.assert_allclose(scores(model, held_out, 5, 8, 0, np.array([0, 1, 2])), all_at_once[:3], rtol=1e-5)
+    np.testing.assert_allclose(
+        scores(model, held_out, 5, 8, 0, np.array([0, 1, 2])), all_at_once[:3], rtol=1e-5
+    )
     many = scores(model, held_out, 5, 8, 0, draws=20)
     by_definition = []
     for draw in range(20):
-        noise = glowlite.training.scoring.dequantization_noise(0, "evaluate", draw, 0, (8, 8, 8, 3), "float32")
+        noise = glowlite.training.scoring.dequantization_noise(
+            0, "evaluate", draw, 0, (8, 8, 8, 3), "float32"
+        )
         by_definition.append(model.log_prob(dequantize(held_out[:], 5, noise)))
-    log_mean = np.log(np.mean(np.exp(np.array(by_definition) - np.max(by_definition, axis=0)), axis=0))
+    log_mean = np.log(
+        np.mean(np.exp(np.array(by_definition) - np.max(by_definition, axis=0)), axis=0)
+    )
     expected = -(log_mean + np.max(by_definition, axis=0) - 192 * np.log(32)) / (192 * np.log(2))
     np.testing.assert_allclose(many, expected, rtol=1e-6)
     assert many.mean() < all_at_once.mean()
@@ -148,7 +177,11 @@ def test_scores_are_those_of_one_image_at_a_time_and_more_draws_are_tighter():
 def test_some_rows_are_fixed_and_of_the_number_asked_for():
     assert some_rows(5, 10).tolist() == [0, 1, 2, 3, 4]
     rows = some_rows(10000, 100)
-    assert len(set(rows.tolist())) == 100 and rows.max() > 9000 and np.array_equal(rows, some_rows(10000, 100))
+    assert (
+        len(set(rows.tolist())) == 100
+        and rows.max() > 9000
+        and np.array_equal(rows, some_rows(10000, 100))
+    )
 
 
 # --- what guards a training ---
@@ -169,23 +202,40 @@ def test_drift_stops_training_and_names_the_layer():
     model.initialize(x)
     weight = model.store.parameters["level1/step0/permutation/weight"]
     weight.value[...] = np.eye(len(weight.value))
-    weight.value[0, :2] = 1e-7, 1  # two rows all but the same: condition number about 4e7, where float32 has 7 digits
-    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*level1/step0/permutation, .*--memory anchored"):
+    # two rows all but the same: condition number about 4e7, where float32 has 7 digits
+    weight.value[0, :2] = (
+        1e-7,
+        1,
+    )
+    with pytest.raises(
+        GlowliteError,
+        match=rf"limit {DRIFT_LIMIT:.0e}.*level1/step0/permutation, .*--memory anchored",
+    ):
         checked_step(model, x)
 
 
-@pytest.mark.parametrize(("name", "named"), [("level0/split/prior", "level0/split"), ("top/prior", "top")])
+@pytest.mark.parametrize(
+    ("name", "named"), [("level0/split/prior", "level0/split"), ("top/prior", "top")]
+)
 def test_drift_of_a_model_of_one_step_is_named_by_what_is_above_it(name, named):
     """What is off comes from the split, or from the top's prior."""
-    model = Glow(GlowConfig((8, 8, 3), K=1, L=2, width=8), memory=Memory("reversible"), workers=Workers(1))
-    model.store.parameters[f"{name}/conv/bias"].value[...] = 1e6  # mean and log-scale: 1e6 - 1e6 keeps no digit of an image
+    model = Glow(
+        GlowConfig((8, 8, 3), K=1, L=2, width=8), memory=Memory("reversible"), workers=Workers(1)
+    )
+    model.store.parameters[f"{name}/conv/bias"].value[...] = (
+        1e6  # mean and log-scale: 1e6 - 1e6 keeps no digit of an image
+    )
     model.store.parameters[f"{name}/conv/bias"].value[log_scales(name)] = 0
-    with pytest.raises(GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*most at {named}, .*--memory anchored"):
+    with pytest.raises(
+        GlowliteError, match=rf"limit {DRIFT_LIMIT:.0e}.*most at {named}, .*--memory anchored"
+    ):
         checked_step(model, batch_of(dtype="float32"))
 
 
 def log_scales(name):
-    """Where a prior's output has log-scales: every other channel in a split, the second half at the top."""
+    """Where a prior's output has log-scales: every other channel in a split, the second half at the
+    top.
+    """
     return slice(1, None, 2) if "split" in name else slice(24, None)
 
 
@@ -198,7 +248,9 @@ def test_of_several_singular_matrices_the_first_is_named():
         u, v = rng.integers(1, 10, (2, len(weight)))  # their products are exact in float32
         for value in (30.0, 0.0, np.outer(u, v)):
             weight[...] = value
-            with pytest.raises(GlowliteError, match=r"level0/step1/permutation is nearly singular.* inf "):
+            with pytest.raises(
+                GlowliteError, match=r"level0/step1/permutation is nearly singular.* inf "
+            ):
                 condition(model)
     model.initialized = True
     with pytest.raises(GlowliteError, match="a 1x1 convolution is singular and has no inverse"):
@@ -212,10 +264,15 @@ def test_a_matrix_that_is_nearly_singular_is_named():
     weight[...] = np.diag([1e-5, *np.ones(len(weight) - 1)])
     assert condition(model) == pytest.approx(1e5, rel=1e-3)
     weight[0, 0] = 1e-7
-    with pytest.raises(GlowliteError, match=r"level1/step1/permutation is nearly singular.*1\.0e\+07.*--lr"):
+    with pytest.raises(
+        GlowliteError, match=r"level1/step1/permutation is nearly singular.*1\.0e\+07.*--lr"
+    ):
         condition(model)
     weight[0, 0] = np.nan
-    with pytest.raises(GlowliteError, match="weights are no longer finite, first at level1/step1/permutation/weight"):
+    with pytest.raises(
+        GlowliteError,
+        match="weights are no longer finite, first at level1/step1/permutation/weight",
+    ):
         condition(model)
 
 
@@ -255,15 +312,25 @@ def break_gradient(monkeypatch, at_steps, name="level1/step0/coupling/net/conv2/
 
 def test_a_gradient_that_is_not_finite_stops_and_names_the_parameter(monkeypatch):
     model = small_model()
-    name = next(n for n in model.store.parameters if "level1/step0/coupling/net" in n and n.endswith("weight"))
+    name = next(
+        n
+        for n in model.store.parameters
+        if "level1/step0/coupling/net" in n and n.endswith("weight")
+    )
     break_gradient(monkeypatch, {3}, name)
-    with pytest.raises(GlowliteError, match=rf"^step 3: the norm of the gradient is inf, first at {name}; .*--clip"):
+    with pytest.raises(
+        GlowliteError, match=rf"^step 3: the norm of the gradient is inf, first at {name}; .*--clip"
+    ):
         train(Training(model, Settings(steps=5, batch=8)), dataset(), [])
 
 
 def test_bad_steps_are_skipped_and_counted_and_leave_no_trace(monkeypatch):
     model = small_model()
-    name = next(n for n in model.store.parameters if "level1/step0/coupling/net" in n and n.endswith("weight"))
+    name = next(
+        n
+        for n in model.store.parameters
+        if "level1/step0/coupling/net" in n and n.endswith("weight")
+    )
     break_gradient(monkeypatch, {3, 4}, name)
     settings = Settings(steps=6, batch=8, log_every=1, on_bad_step="skip", average=0.9)
     training, seen = run(model, settings)
@@ -276,7 +343,11 @@ def test_bad_steps_are_skipped_and_counted_and_leave_no_trace(monkeypatch):
 
 def test_skipping_ends_when_every_step_is_bad(monkeypatch):
     model = small_model()
-    name = next(n for n in model.store.parameters if "level1/step0/coupling/net" in n and n.endswith("weight"))
+    name = next(
+        n
+        for n in model.store.parameters
+        if "level1/step0/coupling/net" in n and n.endswith("weight")
+    )
     break_gradient(monkeypatch, range(1, 1000), name)
     with pytest.raises(GlowliteError, match=r"^step 21: .*\(21 bad steps so far\)$"):
         run(model, Settings(steps=100, batch=8, on_bad_step="skip"))
@@ -286,8 +357,12 @@ def test_a_held_out_loss_that_explodes_stops_the_training(monkeypatch):
     figures = iter([5.0, 7.9, 8.1])
     monkeypatch.setattr(glowlite.training.loop, "evaluate", lambda *_: next(figures))
     seen = Record()
-    training = Training(small_model(), Settings(steps=30, batch=8, average=0.0, log_every=5, evaluate_every=10))
-    with pytest.raises(GlowliteError, match=r"^step 30: held-out bits/dim are 8\.100, after 5\.000 at best.*--lr"):
+    training = Training(
+        small_model(), Settings(steps=30, batch=8, average=0.0, log_every=5, evaluate_every=10)
+    )
+    with pytest.raises(
+        GlowliteError, match=r"^step 30: held-out bits/dim are 8\.100, after 5\.000 at best.*--lr"
+    ):
         train(training, dataset(), [seen])
     assert seen.checkpoints == [10]
 

@@ -43,8 +43,13 @@ def test_it_has_every_part_and_is_short(path):
     words = len(re.sub(r"\$\$.*?\$\$|\$[^$]*\$|```.*?```", " ", prose, flags=re.DOTALL).split())
     assert len(cells) <= 25 and words <= 1250, f"{len(cells)} cells, {words} words"
     assert prose.startswith("# ") and "**Question.**" in prose
-    assert all(heading in prose for heading in ("\n## Picture", "\n## Derivation", "\n## Exercises", "**Next.**"))
-    assert all(f"**{n}, {kind}.**" in prose for n, kind in ((1, "predict"), (2, "break"), (3, "extend")))
+    assert all(
+        heading in prose
+        for heading in ("\n## Picture", "\n## Derivation", "\n## Exercises", "**Next.**")
+    )
+    assert all(
+        f"**{n}, {kind}.**" in prose for n, kind in ((1, "predict"), (2, "break"), (3, "extend"))
+    )
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert all(sum(part in tags(cell) for cell in code) == 1 for part in PARTS)
     assert [sum(kind in tags(cell) for cell in code) for kind in ("solution", "check")] == [3, 3]
@@ -54,7 +59,9 @@ def test_it_has_every_part_and_is_short(path):
 
 
 @named
-def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(path, tmp_path, monkeypatch):
+def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
+    path, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     began = time.process_time()  # of this process: other work on the machine does not count
@@ -64,7 +71,9 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
         exec(compile(text, f"{path.stem}: {what}", "exec"), names)
 
     cells = [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
-    with threadpool_limits(1, "blas"):  # whose threads wait for each other where others use the cores as well
+    with threadpool_limits(
+        1, "blas"
+    ):  # whose threads wait for each other where others use the cores as well
         for number, cell in enumerate(cells):
             if "check" in tags(cell):
                 solution = cells[number - 1]
@@ -78,13 +87,17 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
 
 
 def test_notebooks_and_sources_are_in_step():
-    done = subprocess.run([sys.executable, TUTORIALS / "notebooks.py", "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, TUTORIALS / "notebooks.py", "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_a_student_copy_has_stubs_and_no_solutions(tmp_path):
     copies = subprocess.run(
-        [sys.executable, TUTORIALS / "notebooks.py", "--student", tmp_path / "class"], capture_output=True, text=True
+        [sys.executable, TUTORIALS / "notebooks.py", "--student", tmp_path / "class"],
+        capture_output=True,
+        text=True,
     )
     assert copies.returncode == 0, copies.stderr
     for path in NOTEBOOKS:

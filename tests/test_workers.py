@@ -1,4 +1,6 @@
-"""Who does the work does not matter: tiles cover a batch once, threads agree to the last bit, random numbers as well."""
+"""Who does the work does not matter: tiles cover a batch once, threads agree to the last bit,
+random numbers as well.
+"""
 
 import threading
 
@@ -40,22 +42,30 @@ def test_tiles_cover_every_image_once_and_in_order(images, pixels, width):
 
 @pytest.mark.parametrize("megabytes", [0.3, 0.75, 3, 5, 6.5, 8])
 def test_a_tile_is_of_the_size_that_is_asked_for(megabytes):
-    """Of any size: as few tiles as hold the batch, in a power of two; and as few blocks as hold an image."""
+    """Of any size: as few tiles as hold the batch, in a power of two; and as few blocks as hold an
+    image.
+    """
     workers, width = Workers(1, megabytes), 128
     most = megabytes * 2**18  # numbers of float32
     assert abs(workers.tile_numbers - most) < 1
     for images, pixels in ((48, 1024), (100, 256), (513, 64), (31, 4096)):
         count = len(workers.tiles(images, pixels, width))
-        assert count == images or (count & (count - 1) == 0 and images * pixels * width <= count * most)
+        assert count == images or (
+            count & (count - 1) == 0 and images * pixels * width <= count * most
+        )
         assert count == 2 or images * pixels * width > count / 2 * most
     for pixels in (1 << 14, 1 << 16):
         blocks = len(workers.blocks(1, pixels, width))
-        assert pixels * width <= blocks * most and (blocks == 2 or pixels * width > (blocks - 1) * most)
+        assert pixels * width <= blocks * most and (
+            blocks == 2 or pixels * width > (blocks - 1) * most
+        )
 
 
 @pytest.mark.parametrize("images", [1, 7])
 def test_tiles_of_any_size_change_a_model_by_rounding_only(images):
-    """Against a batch in as few tiles as can be: latents, log-determinants, images, and gradients, in float64."""
+    """Against a batch in as few tiles as can be: latents, log-determinants, images, and gradients,
+    in float64.
+    """
     rng, results = np.random.default_rng(0), []
     x, config = rng.random((images, 8, 8, 3)) - 0.5, GlowConfig((8, 8, 3), K=1, L=2, width=12)
     for numbers in (1 << 20, 500, 333, 100):
@@ -81,7 +91,9 @@ def test_blocks_cover_every_pixel_once_and_only_cut_a_single_image(images, pixel
 
 def random_glow(threads, memory="reversible", seed=0, **options):
     config = GlowConfig((8, 8, 3), **{"K": 2, "L": 2, "width": 8, **options})
-    model = Glow(config, dtype="float32", memory=Memory.parse(memory), workers=Workers(threads, SMALL_TILE))
+    model = Glow(
+        config, dtype="float32", memory=Memory.parse(memory), workers=Workers(threads, SMALL_TILE)
+    )
     rng = np.random.default_rng(seed)
     model.store.theta[...] += 0.05 * rng.standard_normal(len(model.store)).astype(np.float32)
     return model, (rng.random((21, 8, 8, 3)) - 0.5).astype(np.float32)
@@ -104,28 +116,47 @@ def test_one_two_and_three_threads_agree_to_the_last_bit(memory):
 
 
 def test_tiles_change_a_layer_by_rounding_only():
-    """A layer on tiles against the same layer on the whole batch: gradients are sums over tiles in another order."""
+    """A layer on tiles against the same layer on the whole batch: gradients are sums over tiles in
+    another order.
+    """
     rng = np.random.default_rng(1)
-    plain = Chain({f"step{k}": flow_step(GlowConfig((8, 8, 3), width=8), 6, 0, rng) for k in range(2)})
+    plain = Chain(
+        {f"step{k}": flow_step(GlowConfig((8, 8, 3), width=8), 6, 0, rng) for k in range(2)}
+    )
     store = ParameterStore(plain, "float64")
     store.theta[...] += 0.1 * rng.standard_normal(len(store))
     tiled = Tiles(plain, Workers(2, SMALL_TILE), 8)
     assert list(tiled.parameters()) == list(plain.parameters())
-    x, dy, dlogdet = rng.standard_normal((19, 4, 4, 6)), rng.standard_normal((19, 4, 4, 6)), rng.standard_normal(19)
+    x, dy, dlogdet = (
+        rng.standard_normal((19, 4, 4, 6)),
+        rng.standard_normal((19, 4, 4, 6)),
+        rng.standard_normal(19),
+    )
     results = []
     for layer in (plain, tiled):
         store.grad[...] = 1.0  # gradients add
         y, logdet = layer.forward(x)
-        results.append([y, logdet, layer.inverse(y), *layer.backward(y, dy, dlogdet), store.grad.copy()])
+        results.append(
+            [y, logdet, layer.inverse(y), *layer.backward(y, dy, dlogdet), store.grad.copy()]
+        )
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-11, atol=1e-12 * np.abs(a).max())
 
 
 def test_replicas_follow_parameters_that_move():
-    """Scratch memory and stores may be replaced between two passes; gradients must land in the store of the day."""
+    """Scratch memory and stores may be replaced between two passes.
+
+    Gradients must land in the store of the day.
+    """
     rng = np.random.default_rng(2)
-    tiled = Tiles(Chain({"step": flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)}), Workers(2), 8)
-    x, dy, dlogdet = rng.standard_normal((6, 4, 4, 4)), rng.standard_normal((6, 4, 4, 4)), np.ones(6)
+    tiled = Tiles(
+        Chain({"step": flow_step(GlowConfig((8, 8, 3), width=8), 4, 0, rng)}), Workers(2), 8
+    )
+    x, dy, dlogdet = (
+        rng.standard_normal((6, 4, 4, 4)),
+        rng.standard_normal((6, 4, 4, 4)),
+        np.ones(6),
+    )
     gradients = []
     for _ in range(3):
         store = ParameterStore(tiled, "float64")  # moves every parameter to new memory
@@ -235,7 +266,9 @@ def test_a_map_inside_a_task_stays_in_its_thread():
 
 @pytest.mark.parametrize("tile", [0, -1, 1e9, float("nan")])
 def test_a_tile_of_no_size_or_larger_than_memory_is_refused(tile):
-    with pytest.raises(GlowliteError, match="tile must be positive and smaller than this machine's memory"):
+    with pytest.raises(
+        GlowliteError, match="tile must be positive and smaller than this machine's memory"
+    ):
         Workers(1, tile)
 
 
@@ -259,7 +292,8 @@ def test_noise_is_uniform_below_one_and_the_same_for_both_dtypes():
     narrow = uniform(0, "dequantise", 0, 0, (100, 10, 10, 3), "float32")
     np.testing.assert_array_equal(narrow, wide.astype(np.float32))
     assert wide.min() >= 0 and wide.max() < 1
-    # 30,000 draws: the standard error of the mean is 0.289 / sqrt(30,000) = 0.0017, of the variance 0.00043
+    # 30,000 draws: the standard error of the mean is 0.289 / sqrt(30,000) = 0.0017, of the variance
+    # 0.00043
     assert abs(wide.mean() - 0.5) < 5 * 0.0017 and abs(wide.var() - 1 / 12) < 5 * 0.00043
 
 
@@ -273,11 +307,20 @@ def test_float32_noise_that_rounds_to_one_stays_below_one(monkeypatch):
     monkeypatch.setattr(glowlite.arrays.randomness, "generator", lambda *_: Highest())
     for dtype in ("float32", "float64"):
         u = uniform(0, "dequantise", 0, 0, (1, 2, 2, 1), dtype)
-        assert u.dtype == dtype and (u == np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(0))).all()
+        assert (
+            u.dtype == dtype
+            and (u == np.nextafter(np.dtype(dtype).type(1), np.dtype(dtype).type(0))).all()
+        )
 
 
 def test_streams_differ_by_seed_purpose_and_index_and_by_nothing_else():
-    keys = [(0, "shuffle", 1), (1, "shuffle", 1), (0, "dequantise", 1), (0, "shuffle", 0), (0, "shuffle", 2)]
+    keys = [
+        (0, "shuffle", 1),
+        (1, "shuffle", 1),
+        (0, "dequantise", 1),
+        (0, "shuffle", 0),
+        (0, "shuffle", 2),
+    ]
     draws = [generator(*key).random(4).tolist() for key in keys]
     assert len({tuple(draw) for draw in draws}) == len(keys)
     assert draws == [generator(*key).random(4).tolist() for key in keys]
@@ -285,7 +328,9 @@ def test_streams_differ_by_seed_purpose_and_index_and_by_nothing_else():
 
 def test_normal_noise_is_the_same_for_both_dtypes():
     wide = normal(5, "sample", 1, (50, 4, 4, 6), "float64")
-    np.testing.assert_array_equal(normal(5, "sample", 1, (50, 4, 4, 6), "float32"), wide.astype(np.float32))
+    np.testing.assert_array_equal(
+        normal(5, "sample", 1, (50, 4, 4, 6), "float32"), wide.astype(np.float32)
+    )
     assert not np.array_equal(normal(5, "sample", 2, (50, 4, 4, 6), "float64"), wide)
     # 4,800 draws: standard errors 0.0144 and 0.0204
     assert abs(wide.mean()) < 5 * 0.0144 and abs(wide.var() - 1) < 5 * 0.0204

@@ -58,9 +58,15 @@ def text(made: nbformat.NotebookNode) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of step")
-    parser.add_argument("--student", metavar="DIR", type=Path, help="write copies without solutions to DIR")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a notebook is out of step"
+    )
+    parser.add_argument(
+        "--student", metavar="DIR", type=Path, help="write copies without solutions to DIR"
+    )
     options = parser.parse_args()
     if options.student:
         if options.student.exists() and options.student.resolve() == HERE.resolve():
@@ -75,7 +81,11 @@ def main() -> int:
             where = f"--student {options.student}: {error.strerror}"
             parser.error(f"{where}; choose a folder that can be written")
         return 0
-    late = [s for s in sources() if not (p := s.with_suffix(".ipynb")).exists() or p.read_text() != text(notebook(s))]
+    late = [
+        s
+        for s in sources()
+        if not (p := s.with_suffix(".ipynb")).exists() or p.read_text() != text(notebook(s))
+    ]
     for source in late:
         if options.check:
             late_one = f"{source.stem}.ipynb is not what {source.name} says"

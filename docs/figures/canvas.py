@@ -8,7 +8,9 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-matplotlib.rcParams.update({"svg.hashsalt": "glowlite", "svg.fonttype": "path", "font.family": "DejaVu Sans"})
+matplotlib.rcParams.update(
+    {"svg.hashsalt": "glowlite", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
+)
 
 BLUE, RED, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 GREY, LIGHT, INK = "#888888", "#eeeeee", "#222222"
@@ -23,14 +25,41 @@ class Canvas:
         self.axes.axis("off")
         self.box(0.4, 0.4, width - 0.8, height - 0.8, "", "white", edge="#dddddd", order=0)
 
-    def box(self, x, y, width, height, text="", color=LIGHT, size=9, edge=INK, ink=None, order=2, bold=False):
+    def box(
+        self,
+        x,
+        y,
+        width,
+        height,
+        text="",
+        color=LIGHT,
+        size=9,
+        edge=INK,
+        ink=None,
+        order=2,
+        bold=False,
+    ):
         corners = f"round,pad=0,rounding_size={min(0.8, width / 4, height / 4)}"
-        patch = FancyBboxPatch((x, y), width, height, corners, facecolor=color, edgecolor=edge, lw=1, zorder=order)
+        patch = FancyBboxPatch(
+            (x, y), width, height, corners, facecolor=color, edgecolor=edge, lw=1, zorder=order
+        )
         self.axes.add_patch(patch)
         ink = ink or ("white" if color in (BLUE, RED, GREEN, INK, GREY) else INK)
         self.text(x + width / 2, y + height / 2, text, size, ink, order=order + 1, bold=bold)
 
-    def text(self, x, y, text, size=9, color=INK, across="center", up="center", order=5, bold=False, turn=0):
+    def text(
+        self,
+        x,
+        y,
+        text,
+        size=9,
+        color=INK,
+        across="center",
+        up="center",
+        order=5,
+        bold=False,
+        turn=0,
+    ):
         style = {"weight": "bold" if bold else "normal", "rotation": turn, "linespacing": 1.35}
         self.axes.text(x, y, text, size=size, color=color, ha=across, va=up, zorder=order, **style)
 
@@ -47,4 +76,9 @@ class Canvas:
         self.axes.plot(xs, ys, color=color, ls=lines, lw=thick, zorder=order)
 
     def save(self, path: Path) -> None:
-        self.figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, transparent=True, dpi=110)
+        self.figure.savefig(
+            path,
+            metadata={"Date": None} if path.suffix == ".svg" else None,
+            transparent=True,
+            dpi=110,
+        )

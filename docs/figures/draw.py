@@ -96,7 +96,11 @@ def flow_step() -> Canvas:
 
 def multiscale() -> Canvas:
     c = Canvas(74, 34)
-    levels = (("8 x 8 x 12", "8 x 8 x 6", 384), ("4 x 4 x 24", "4 x 4 x 12", 192), ("2 x 2 x 48", "2 x 2 x 48", 192))
+    levels = (
+        ("8 x 8 x 12", "8 x 8 x 6", 384),
+        ("4 x 4 x 24", "4 x 4 x 12", 192),
+        ("2 x 2 x 48", "2 x 2 x 48", 192),
+    )
     c.text(6.5, 25.5, "image\n16 x 16 x 3", 8.5)
     c.arrow((6.5, 23), (6.5, 18.8))
     for i, (inside, leaves, numbers) in enumerate(levels):
@@ -111,7 +115,13 @@ def multiscale() -> Canvas:
         if not last:
             c.arrow((x + 21.8, 15.8), (x + 23, 15.8))
         c.arrow((x + 19.5, 13), (x + 19.5, 8.2), RED)
-        c.text(x + 19.5 - (1.5 if last else 0), 5.4, f"eps {i + 1}:  {leaves}\n{numbers} numbers", 8, RED)
+        c.text(
+            x + 19.5 - (1.5 if last else 0),
+            5.4,
+            f"eps {i + 1}:  {leaves}\n{numbers} numbers",
+            8,
+            RED,
+        )
         c.text(x + 11, 30.5, f"level {i + 1}", 10, bold=True)
     c.text(6, 6.4, "N(0, 1)\nunder the model", 8, RED)
     for x in (25.4, 48.4):
@@ -158,7 +168,9 @@ def gather_scatter() -> Canvas:
         c.text(x + 8, 26.3, title, 9.5, bold=True)
 
     steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    taps = {(1 + i, 1 + j): (YELLOW if (i, j) != (0, 0) else RED, str(3 * i + j + 5)) for i, j in steps}
+    taps = {
+        (1 + i, 1 + j): (YELLOW if (i, j) != (0, 0) else RED, str(3 * i + j + 5)) for i, j in steps
+    }
     grid(5, taps, "gather: a pixel reads")
     grid(52, taps, "scatter: a pixel sends")
     for k in range(9):
@@ -166,7 +178,9 @@ def gather_scatter() -> Canvas:
     c.text(37.4, 20, "9 C numbers of the pixel", 8.5)
     c.arrow((21.6, 16.2), (27.2, 16.2), BLUE)
     c.arrow((47.6, 16.2), (51.2, 16.2), BLUE)
-    c.text(37, 3.4, "<gather(x), v>  =  <x, scatter(v)>:  each carries the gradient of the other", 9)
+    c.text(
+        37, 3.4, "<gather(x), v>  =  <x, scatter(v)>:  each carries the gradient of the other", 9
+    )
     return c
 
 
@@ -185,7 +199,9 @@ def memory() -> Canvas:
         c.text(3, y - 0.2, what, 7.2, "#444444", across="left")
         for i in range(12):
             x = 24 + 3.2 * i
-            c.box(x, y, 2.6, 4, "", BLUE if kept(i) else "white", edge=INK if kept(i) else "#bbbbbb")
+            c.box(
+                x, y, 2.6, 4, "", BLUE if kept(i) else "white", edge=INK if kept(i) else "#bbbbbb"
+            )
             if hidden:
                 c.box(x, y - 2.6, 2.6, 2.2, "", YELLOW)
         c.box(24 + 3.2 * 12, y, 2.6, 4, "y", RED, 9)
@@ -204,7 +220,9 @@ def backward() -> Canvas:
             x = 6 + 17 * i
             here, gone = i == 3 - row, i > 3 - row
             color = RED if here else "white"
-            name, edge, ink = (f"x{i}, dx{i}", INK, "white") if here else (f"x{i}", "#cccccc", "#bbbbbb")
+            name, edge, ink = (
+                (f"x{i}, dx{i}", INK, "white") if here else (f"x{i}", "#cccccc", "#bbbbbb")
+            )
             c.box(x, y, 7.5, 4.6, name, color, 9, edge, ink)
             if gone:
                 c.line((x + 1, x + 6.5), (y + 0.8, y + 3.8), "#cccccc")
@@ -218,7 +236,16 @@ def backward() -> Canvas:
     return c
 
 
-FIGURES = (floors, protocol, flow_step, multiscale, coupling_network, gather_scatter, memory, backward)
+FIGURES = (
+    floors,
+    protocol,
+    flow_step,
+    multiscale,
+    coupling_network,
+    gather_scatter,
+    memory,
+    backward,
+)
 
 
 def main() -> None:

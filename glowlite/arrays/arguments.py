@@ -32,12 +32,16 @@ def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = 
     return number
 
 
-def real_number(where: str, name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
+def real_number(
+    where: str, name: str, value: Any, least: float = 0.0, most: float = math.inf
+) -> float:
     """`value` as a float, if it is a finite number of Python or NumPy from `least` to `most`.
 
     Raises GlowliteError.
     """
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
+        value, bool
+    )
     try:
         number = float(value) if is_number else math.nan
     except OverflowError:
@@ -55,7 +59,9 @@ def check_seed(where: str, seed: Any) -> int:
 
 
 def shown(value: Any) -> str:
-    """A value that is not what was expected, in a few characters: an array by its type and shape."""
+    """A value that is not what was expected, in a few characters: an array by its type
+    and shape.
+    """
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and len(shape):
         return f"{type(value).__name__} of shape {tuple(shape)}"

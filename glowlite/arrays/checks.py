@@ -28,7 +28,9 @@ def check_images(where: str, x: Array, channels: int, dtype: object) -> None:
 
 
 def check_channels(where: str, x: Array, channels: int, dtype: object) -> None:
-    """Raise ShapeError unless `x` is (N, H, W, channels) or (N, channels), not empty, of `dtype`."""
+    """Raise ShapeError unless `x` is (N, H, W, channels) or (N, channels), not empty,
+    of `dtype`.
+    """
     if getattr(x, "ndim", 0) < 2 or x.shape[-1] != channels or 0 in x.shape:
         raise _shape_error(where, x, channels)
     if x.dtype != dtype:
@@ -41,22 +43,26 @@ def check_channels(where: str, x: Array, channels: int, dtype: object) -> None:
 
 def _shape_error(where: str, x: Array, channels: int) -> ShapeError:
     got = tuple(getattr(x, "shape", ())) or type(x).__name__
-    return ShapeError(f"{where}: expected an array (N, H, W, {channels}), got {got}; channels come last")
+    return ShapeError(
+        f"{where}: expected an array (N, H, W, {channels}), got {got}; channels come last"
+    )
 
 
 def check_even(where: str, height: int, width: int, divisor: int = 2) -> None:
     """Raise ShapeError unless `divisor` divides both sides of the image."""
     if height % divisor or width % divisor:
         raise ShapeError(
-            f"{where}: H and W must be divisible by {divisor}, got ({height}, {width}); crop or pad the images"
-            + ("" if divisor == 2 else ", or use fewer levels L")
+            f"{where}: H and W must be divisible by {divisor}, got ({height}, {width}); crop or pad"
+            " the images" + ("" if divisor == 2 else ", or use fewer levels L")
         )
 
 
 def check_half(where: str, channels: int) -> None:
     """Raise ShapeError unless the channels can be halved."""
     if channels < 2 or channels % 2:
-        raise ShapeError(f"{where}: C must be even, at least 2, to be halved, got {channels}; squeeze first")
+        raise ShapeError(
+            f"{where}: C must be even, at least 2, to be halved, got {channels}; squeeze first"
+        )
 
 
 def check_data(where: str, x: Array, event_shape: tuple[int, ...] | None, dtype: object) -> None:
@@ -68,22 +74,30 @@ def check_data(where: str, x: Array, event_shape: tuple[int, ...] | None, dtype:
     if x.ndim < 2 or 0 in x.shape or wrong_shape:
         raise ShapeError(f"{where}: expected an array ({expected}), got {tuple(x.shape)}")
     if x.dtype != dtype:
-        raise ShapeError(f"{where}: expected {dtype}, got {x.dtype}; convert with x.astype({str(dtype)!r})")
+        raise ShapeError(
+            f"{where}: expected {dtype}, got {x.dtype}; convert with x.astype({str(dtype)!r})"
+        )
 
 
 def check_array(where: str, x: Any, xp: Namespace, what: str = "the images") -> None:
     """Raise ShapeError unless x is an array of `xp`, without a mask."""
     if isinstance(x, np.ma.MaskedArray):
-        raise ShapeError(f"{where}: {what} are a masked array, whose masks a flow cannot keep; take x.filled(...)")
+        raise ShapeError(
+            f"{where}: {what} are a masked array, whose masks a flow cannot keep; take"
+            " x.filled(...)"
+        )
     if xp is np and isinstance(x, np.ndarray):
         return
     of = namespace(x)
     if of is not xp:
         if of is np or hasattr(type(x), "__array_namespace__"):
-            raise ShapeError(f"{where}: the model is of {xp.__name__}, {what} of {getattr(of, '__name__', of)}")
+            raise ShapeError(
+                f"{where}: the model is of {xp.__name__}, {what} of {getattr(of, '__name__', of)}"
+            )
         raise ShapeError(
-            f"{where}: expected an array of {xp.__name__}, got {type(x).__module__}.{type(x).__name__}; convert with"
-            f" {xp.__name__}.asarray(x), channels last"
+            f"{where}: expected an array of {xp.__name__}, got"
+            f" {type(x).__module__}.{type(x).__name__}; convert with {xp.__name__}.asarray(x),"
+            " channels last"
         )
 
 
@@ -108,22 +122,27 @@ def what_is_wrong(x: Array, strict: bool = False) -> str | None:
         return "the images hold numbers that are not finite"
     if (low >= 0 and high > 0.5 + ROUNDING) or (strict and max(-low, high) > 0.5 + ROUNDING):
         return (
-            "images must be in [-0.5, 0.5), as dequantize and dequantize_midpoint of glowlite.objective make them of uint8;"
-            f" for that, {value_advice(x)}"
+            "images must be in [-0.5, 0.5), as dequantize and dequantize_midpoint of"
+            f" glowlite.objective make them of uint8; for that, {value_advice(x)}"
         )
     return None
 
 
 def check_initialized(where: str, initialized: bool) -> None:
-    """Raise GlowliteError for a model that was never given data, nor the weights of one that was."""
+    """Raise GlowliteError for a model that was never given data, nor the weights of one
+    that was.
+    """
     if not initialized:
         raise GlowliteError(
-            f"{where}: this model was never initialised: its weights are random, and its ActNorms have seen no data; call"
-            " initialize(x) with a batch of images, or load a trained model"
+            f"{where}: this model was never initialised: its weights are random, and its ActNorms"
+            " have seen no data; call initialize(x) with a batch of images, or load a trained"
+            " model"
         )
 
 
-def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int) -> tuple[int, float, int]:
+def check_sampling(
+    where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int
+) -> tuple[int, float, int]:
     """n, temperature and seed as plain numbers.
 
     Raises GlowliteError for those that make no sample.
@@ -133,9 +152,14 @@ def check_sampling(where: str, n: Any, temperature: Any, seed: Any, rows: Any, d
     try:
         rows.indices(n)
     except (AttributeError, TypeError, ValueError):
-        raise GlowliteError(f"{where}: rows must be a slice such as slice(0, 8), got {shown(rows)}") from None
+        raise GlowliteError(
+            f"{where}: rows must be a slice such as slice(0, 8), got {shown(rows)}"
+        ) from None
     if 16.0 * n * dimensions > available_bytes():
-        raise GlowliteError(f"{where}: n = {n} samples are more than this machine's memory holds at once; draw fewer a call")
+        raise GlowliteError(
+            f"{where}: n = {n} samples are more than this machine's memory holds at once; draw"
+            " fewer a call"
+        )
     return n, temperature, seed
 
 
@@ -161,7 +185,13 @@ def check_latents(
         raise ShapeError(f"{where}: latents must have shapes {shapes}, got {shown(got)}")
     counts = {len(eps) for eps in latents}
     if len(counts) != 1 or 0 in counts:
-        raise ShapeError(f"{where}: every level must have the same number of images, got {[len(eps) for eps in latents]}")
+        raise ShapeError(
+            f"{where}: every level must have the same number of images, got"
+            f" {[len(eps) for eps in latents]}"
+        )
     for eps in latents:
         if eps.dtype != dtype:
-            raise ShapeError(f"{where}: expected latents of {dtype}, got {eps.dtype}; convert with z.astype({str(dtype)!r})")
+            raise ShapeError(
+                f"{where}: expected latents of {dtype}, got {eps.dtype}; convert with"
+                f" z.astype({str(dtype)!r})"
+            )

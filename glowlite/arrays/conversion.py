@@ -17,7 +17,9 @@ ROWS, BYTES = 256, 1 << 26  # looked at, at most
 MAX_CHANNELS = 4  # of pictures: greys, two of something, colours, colours and transparency
 BEYOND = 0.05  # of a range by which resizing overshoots it
 OF_16_BITS = (1 << 14, 1 << 16)  # cameras have 10, 12 or 14 bits: above that, 65535 is white
-GENERIC = "bring them to 0 (black) .. 255 (white), round them, and convert them with .astype('uint8')"
+GENERIC = (
+    "bring them to 0 (black) .. 255 (white), round them, and convert them with .astype('uint8')"
+)
 
 
 def value_advice(array: Any) -> str:
@@ -36,7 +38,9 @@ def value_advice(array: Any) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return f"some values are NaN or infinite: replace them, and {GENERIC}"
     formula = _of_floats(low, high) if kind == "f" else _of_integers(low, high)
-    return f"its values go from {low:.6g} to {high:.6g}: " + (f"use {formula}" if formula else GENERIC)
+    return f"its values go from {low:.6g} to {high:.6g}: " + (
+        f"use {formula}" if formula else GENERIC
+    )
 
 
 def shape_advice(shape: tuple[int, ...]) -> str | None:
@@ -48,13 +52,15 @@ def shape_advice(shape: tuple[int, ...]) -> str | None:
         return "channels come last: use x.transpose(0, 2, 3, 1)"
     if len(shape) == 3 and _is_one_image(*shape):
         return (
-            "this looks like one image, and not like many: stack them, channels last; if it is many greys, use x[..., None]"
+            "this looks like one image, and not like many: stack them, channels last; if it is many"
+            " greys, use x[..., None]"
         )
     if len(shape) == 2:
         height, width, channels = _square(shape[1])
         return (
-            f"if a row is an image, use x.reshape(-1, {height}, {width}, {channels}), or, where its channels come first,"
-            f" x.reshape(-1, {channels}, {height}, {width}).transpose(0, 2, 3, 1)"
+            f"if a row is an image, use x.reshape(-1, {height}, {width}, {channels}), or, where its"
+            f" channels come first, x.reshape(-1, {channels}, {height}, {width}).transpose(0, 2, 3,"
+            " 1)"
         )
     return None if len(shape) in (3, 4) else "stack the images along one axis, the first"
 
@@ -72,7 +78,9 @@ def _looked_at(array: Any) -> Any:
     # of HDF5, unpacked as a whole
     chunk = math.prod(getattr(array, "chunks", None) or ()) * array.dtype.itemsize
     count = min(array.shape[0], ROWS, BYTES // max(row, chunk))
-    return array[np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int))] if count else None
+    return (
+        array[np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int))] if count else None
+    )
 
 
 def _of_integers(low: float, high: float) -> str | None:
@@ -106,7 +114,9 @@ def _is_one_image(first: int, second: int, third: int) -> bool:
     Greys (N, H, W) of one or three columns could not be squeezed anyway.
     """
     channels_last = third in (1, 3) or (third == MAX_CHANNELS and min(first, second) >= 32)
-    return (channels_last and min(first, second) > third) or (first in (1, 3) and min(second, third) >= 8)
+    return (channels_last and min(first, second) > third) or (
+        first in (1, 3) and min(second, third) >= 8
+    )
 
 
 def _square(size: int) -> tuple[int | str, int | str, int | str]:

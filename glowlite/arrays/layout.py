@@ -1,4 +1,5 @@
-"""One array, two views: images (N, H, W, C), and a matrix (C, P) whose columns are the P = N H W pixels.
+"""One array, two views: images (N, H, W, C), and a matrix (C, P) whose columns are the P = N H W
+pixels.
 
 Vectors (N, C) are images of one pixel: (C, N). In memory the channels of this library are planes:
 the channel is the slowest axis, as in (C, N, H, W), though every array is indexed (N, H, W, C).

@@ -27,7 +27,9 @@ def available_cores() -> int:
 
     A container's share is rounded up.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, math.ceil(min(cores, core_limit())))
 
 
@@ -52,7 +54,8 @@ def check_images_fit(option: str, n: int, dimensions: int) -> None:
     most = int(there / (32 * dimensions)) if math.isfinite(there) else n
     if n > most:
         raise GlowliteError(
-            f"{option}: {n} images are more than this machine's memory holds at once, about {most}; lower it"
+            f"{option}: {n} images are more than this machine's memory holds at once, about {most};"
+            " lower it"
         )
 
 
@@ -78,7 +81,10 @@ def core_limit(root: Path = ROOT) -> float:
         if version == 2:  # quota and period, microseconds: `200000 100000`, or `max 100000`
             words = _read(folder / "cpu.max").split()
         else:
-            words = [*_read(folder / "cpu.cfs_quota_us").split(), *_read(folder / "cpu.cfs_period_us").split()]
+            words = [
+                *_read(folder / "cpu.cfs_quota_us").split(),
+                *_read(folder / "cpu.cfs_period_us").split(),
+            ]
         # -1: no limit
         if len(words) == 2 and all(word.isdecimal() and int(word) > 0 for word in words):
             limits.append(int(words[0]) / int(words[1]))
@@ -103,7 +109,9 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
         path = paths.get(controller if version == 1 else "")
         if path is None:
             continue
-        inside = path.relative_to(mount_root) if path.is_relative_to(mount_root) else PurePosixPath()
+        inside = (
+            path.relative_to(mount_root) if path.is_relative_to(mount_root) else PurePosixPath()
+        )
         folder = root / mount.relative_to("/")
         for level in (inside, *inside.parents):
             yield version, folder / level
@@ -141,6 +149,9 @@ def _unescaped(path: str) -> PurePosixPath:
 
 
 def _read(path: Path) -> str:
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(path, encoding="utf-8", errors="surrogateescape") as file,
+    ):
         return file.read(LARGEST)
     return ""

@@ -1,7 +1,8 @@
-"""Every parameter of a model is a named view into one flat vector `theta`, its gradient into one flat `grad`.
+"""Every parameter of a model is a named view into one flat vector `theta`, its gradient into one
+flat `grad`.
 
-So the optimiser, weight averaging, clipping, checkpoints and the sum over processes are single vector operations. The order
-is that of registration, which is the order of the forward pass.
+So the optimiser, weight averaging, clipping, checkpoints and the sum over processes are single
+vector operations. The order is that of registration, which is the order of the forward pass.
 
 Parameters are found by one rule, for every part of a model: they are its attributes, and what its
 lists, tuples and dicts hold, nested as deep as one likes, parts among them; or, where a part has a
@@ -24,7 +25,10 @@ PROTOCOL = ("forward", "backward", "parameters")  # what makes an object a part:
 
 
 class Parameter:
-    """A trainable array and its gradient. Layers write `p.grad[...] += g`; assigning to `p.grad` raises."""
+    """A trainable array and its gradient.
+
+    Layers write `p.grad[...] += g`; assigning to `p.grad` raises.
+    """
 
     __slots__ = ("_grad", "_value")
 
@@ -43,14 +47,22 @@ class Parameter:
         return self._grad
 
     def bind(self, value: Array, grad: Array) -> None:
-        """Move to other memory, as a ParameterStore does; what `value` and `grad` hold is taken as it is."""
+        """Move to other memory, as a ParameterStore does.
+
+        What `value` and `grad` hold is taken as it is.
+        """
         if not value.shape == grad.shape == self._value.shape:
-            raise ValueError(f"Parameter.bind: expected {self._value.shape}, got {value.shape} and {grad.shape}")
+            raise ValueError(
+                f"Parameter.bind: expected {self._value.shape}, got {value.shape} and {grad.shape}"
+            )
         self._value, self._grad = value, grad
 
 
 class Constant:
-    """An array that belongs to the model but is not trained: a permutation, a sign. It is saved with the weights."""
+    """An array that belongs to the model but is not trained: a permutation, a sign.
+
+    It is saved with the weights.
+    """
 
     __slots__ = ("value",)
 
@@ -59,7 +71,10 @@ class Constant:
 
 
 class Parameterized:
-    """Anything that has parameters, directly or in its parts; attributes register themselves in order of assignment."""
+    """Anything that has parameters, directly or in its parts.
+
+    Attributes register themselves in order of assignment.
+    """
 
     def children(self) -> Iterator[tuple[str, Any]]:
         """The named parts, in order: Parameters, Constants, and parts that may have some.
@@ -69,7 +84,10 @@ class Parameterized:
         return children(self)
 
     def map_children(self, change: Callable[[Any], Any]) -> Self:
-        """A shallow copy in which `change(part)` stands for every Parameter and every part. Constants are shared."""
+        """A shallow copy in which `change(part)` stands for every Parameter and every part.
+
+        Constants are shared.
+        """
         twin = self.shallow_copy()
         for name, value in vars(self).items():
             twin.__dict__[name] = map_parts(value, change)
@@ -94,16 +112,22 @@ class Parameterized:
 
 
 def is_part(value: Any) -> bool:
-    """Whether a value is a part of a model that may have parameters: Parameterized, or written to the same protocol."""
+    """Whether a value is a part of a model that may have parameters: Parameterized, or written to
+    the same protocol.
+    """
     if isinstance(value, Parameterized):
         return True
     if value is None or isinstance(value, (bool, int, float, str)):
         return False
-    return not isinstance(value, type) and any(callable(getattr(value, name, None)) for name in PROTOCOL)
+    return not isinstance(value, type) and any(
+        callable(getattr(value, name, None)) for name in PROTOCOL
+    )
 
 
 def children(part: Any) -> Iterator[tuple[str, Any]]:
-    """The named Parameters, Constants and parts among the attributes of `part`, and in lists, tuples and dicts there."""
+    """The named Parameters, Constants and parts among the attributes of `part`, and in lists,
+    tuples and dicts there.
+    """
     for name, value in getattr(part, "__dict__", {}).items():
         yield from _named(name, value)
 
@@ -120,7 +144,9 @@ def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def map_parts(value: Any, change: Callable[[Any], Any]) -> Any:
-    """`value` with `change(part)` in place of each Parameter and part, in lists, tuples and dicts as well."""
+    """`value` with `change(part)` in place of each Parameter and part, in lists, tuples and dicts
+    as well.
+    """
     if isinstance(value, Parameter) or is_part(value):
         return change(value)
     if isinstance(value, list):
@@ -133,7 +159,9 @@ def map_parts(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def map_part(part: Any, change: Callable[[Any], Any]) -> Any:
-    """A shallow copy of any part in which `change(part)` stands for each of its Parameters and parts."""
+    """A shallow copy of any part in which `change(part)` stands for each of its Parameters and
+    parts.
+    """
     if isinstance(part, Parameterized):
         return part.map_children(change)
     twin = copy.copy(part)
@@ -142,23 +170,27 @@ def map_part(part: Any, change: Callable[[Any], Any]) -> Any:
     return twin
 
 
-def leaves(part: Any, kind: type[Value], prefix: str = "", whole: bool = False) -> Iterator[tuple[str, Value]]:
-    """Every Parameter, or every Constant, of `part`, by path. Raises GlowliteError for what cannot be one.
+def leaves(
+    part: Any, kind: type[Value], prefix: str = "", whole: bool = False
+) -> Iterator[tuple[str, Value]]:
+    """Every Parameter, or every Constant, of `part`, by path.
 
-    `whole`: look at its parts, even if it has a `parameters()` of its own, which is what asks.
+    Raises GlowliteError for what cannot be one. `whole`: look at its parts, even if it has a
+    `parameters()` of its own, which is what asks.
     """
     method = getattr(type(part), "parameters", None)
     if kind is Parameter and not whole and method not in (None, Parameterized.parameters):
         named = part.parameters()
         if not isinstance(named, Mapping):
             raise GlowliteError(
-                f"{type(part).__name__}: parameters() must be a dict of Parameters by name, got {_article(named)}"
+                f"{type(part).__name__}: parameters() must be a dict of Parameters by name, got"
+                f" {_article(named)}"
             )
         for name, p in named.items():
             if not isinstance(p, Parameter):
                 raise GlowliteError(
-                    f"{type(part).__name__}: parameters() names {name!r}, which is {_article(p)}, not a Parameter;"
-                    " keep it as Parameter(array), and read and write its .value"
+                    f"{type(part).__name__}: parameters() names {name!r}, which is {_article(p)},"
+                    " not a Parameter; keep it as Parameter(array), and read and write its .value"
                 )
             yield f"{prefix}{name}", p  # type: ignore[misc]
         return
@@ -170,15 +202,19 @@ def leaves(part: Any, kind: type[Value], prefix: str = "", whole: bool = False) 
 
 
 def parameters_of(part: Any) -> dict[str, Parameter]:
-    """The parameters of any part, by path: of a Parameterized one, of one with a `parameters()` of its own, of any other."""
+    """The parameters of any part, by path: of a Parameterized one, of one with a `parameters()` of
+    its own, of any other.
+    """
     return dict(leaves(part, Parameter))
 
 
 def replica(part: Any, grad: Array) -> tuple[Any, list[tuple[Parameter, Parameter]]]:
-    """The same part over the same values, whose gradients add into the flat vector `grad`; and pairs of (own, its).
+    """The same part over the same values, whose gradients add into the flat vector `grad`; and
+    pairs of (own, its).
 
-    Threads that run one layer on different images each use a replica, so that no two add into one array. Raises
-    GlowliteError for a part whose `parameters()` names what is not among its attributes.
+    Threads that run one layer on different images each use a replica, so that no two add into one
+    array. Raises GlowliteError for a part whose `parameters()` names what is not among its
+    attributes.
     """
     pairs: dict[int, tuple[Parameter, Parameter]] = {}
     offset = 0
@@ -207,8 +243,8 @@ def check_registered(where: str, part: Any) -> None:
     for name, p in named.items():
         if id(p) not in found:
             raise GlowliteError(
-                f"{where}: parameters() of {type(part).__name__} names {name!r}, which is none of its attributes, nor in a"
-                " list, tuple or dict of them; keep it as an attribute"
+                f"{where}: parameters() of {type(part).__name__} names {name!r}, which is none of"
+                " its attributes, nor in a list, tuple or dict of them; keep it as an attribute"
             )
 
 
@@ -226,10 +262,12 @@ def _article(value: Any) -> str:
 
 
 class ParameterStore:
-    """Moves the parameters of a module into one flat `theta` and one flat `grad`, as arrays of `xp` and `dtype`.
+    """Moves the parameters of a module into one flat `theta` and one flat `grad`, as arrays of `xp`
+    and `dtype`.
 
-    `theta`, `grad`: (P,). `offsets[name]` is the slice of a parameter. Constants of floating type are cast, too.
-    A copy (`copy.deepcopy`, `pickle`) has vectors of its own, and the parameters that are copied with it are views of them.
+    `theta`, `grad`: (P,). `offsets[name]` is the slice of a parameter. Constants of floating type
+    are cast, too. A copy (`copy.deepcopy`, `pickle`) has vectors of its own, and the parameters
+    that are copied with it are views of them.
     """
 
     def __init__(self, module: Any, dtype: str = "float32", xp: Namespace = np) -> None:
@@ -258,7 +296,10 @@ class ParameterStore:
             self._places[id(p)] = where, p.value
 
     def place_of(self, p: Parameter) -> slice | None:
-        """Where in `theta` a parameter lies; None for one that does not, or that another store has moved away."""
+        """Where in `theta` a parameter lies.
+
+        None for one that does not, or that another store has moved away.
+        """
         where, value = self._places.get(id(p), (None, None))
         return where if value is p.value else None
 
@@ -287,4 +328,6 @@ class ParameterStore:
 
     def name_at(self, index: int) -> str:
         """The path of the parameter that holds element `index` of the flat vectors."""
-        return next(name for name, where in self.offsets.items() if where.start <= index < where.stop)
+        return next(
+            name for name, where in self.offsets.items() if where.start <= index < where.stop
+        )

@@ -20,11 +20,15 @@ def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
 
     `index`: an epoch, a step.
     """
-    key = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index]).generate_state(2, np.uint64)
+    key = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index]).generate_state(
+        2, np.uint64
+    )
     return np.random.Generator(np.random.Philox(key=key))
 
 
-def uniform(seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+def uniform(
+    seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str
+) -> np.ndarray:
     """U[0, 1) of `shape` (N, ...), for samples start .. start + N - 1 of the stream: each sample
     has its own part of it.
     """

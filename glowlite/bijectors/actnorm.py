@@ -41,7 +41,9 @@ class ActNorm(Bijector):
             self.bias = Parameter(np.zeros(channels))
             self.logs = Parameter(np.zeros(channels))
         else:
-            raise GlowliteError(f"ActNorm: parametrisation must be 'paper' or 'openai', got {parametrisation!r}")
+            raise GlowliteError(
+                f"ActNorm: parametrisation must be 'paper' or 'openai', got {parametrisation!r}"
+            )
 
     def scale_and_shift(self) -> tuple[Array, Array, Array]:
         """s, b and log|s|, each (C,)."""
@@ -63,11 +65,14 @@ class ActNorm(Bijector):
         s, b, _ = self.scale_and_shift()
         return (y - b) / s
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         x = self.inverse(y) if cache is None else cache
         s, _, _ = self.scale_and_shift()
         axes = tuple(range(y.ndim - 1))
-        # y = s x + b:  dx = s dy,  db = sum dy,  s ds = sum s x dy + H W sum_n dlogdet  (d log|s| / ds = 1/s)
+        # y = s x + b:  dx = s dy,  db = sum dy,  s ds = sum s x dy + H W sum_n dlogdet  (d log|s| /
+        # ds = 1/s)
         dx = s * dy
         db = dy.sum(axis=axes)
         s_ds = (dx * x).sum(axis=axes) + (positions(y) * dlogdet.sum()).astype(y.dtype)
@@ -86,7 +91,10 @@ class ActNorm(Bijector):
             self.logs.grad[...] += LOGS_FACTOR * (s_ds + b * db)
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Mean 0 and variance 1 for every channel of `x`. Raises GlowliteError for a constant one."""
+        """Mean 0 and variance 1 for every channel of `x`.
+
+        Raises GlowliteError for a constant one.
+        """
         mean, std = channel_statistics("ActNorm.initialize", x, total)
         if self.parametrisation == "paper":
             self.scale.value[...] = 1.0 / (std + STD_FLOOR)

@@ -6,7 +6,7 @@ r"""The affine coupling (Table 1, row 3): one half is scaled and shifted by func
 t and h are the even and the odd channels of net(x1), and s = s(h) is one of
 
     exp      log s = h                         sigmoid   s = 1 / (1 + exp(-(h + 2)))
-    bounded  log s = c (2/pi) atan(h / c)      which keeps s in (exp(-c), exp(c)): no inverse divides by zero
+    bounded  log s = c (2/pi) atan(h / c)      which keeps s in (exp(-c), exp(c)), off zero
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SCALES = ("exp", "sigmoid", "bounded")
 class AffineCoupling(Coupling):
     """`net` gives C channels: t = net_output[0::2], h = net_output[1::2].
 
-    `scale`: `exp`, `sigmoid` or `bounded`; `bound`: c, nats. `shift`: t `before` or `after` the scale.
+    `scale`: `exp`, `sigmoid` or `bounded`; `bound`: c, nats. `shift`: t `before` or `after` the
+    scale.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class AffineCoupling(Coupling):
     ) -> None:
         super().__init__(channels, net, changed)
         if scale not in SCALES:
-            raise GlowliteError(f"AffineCoupling: scale must be 'exp', 'sigmoid' or 'bounded', got {scale!r}")
+            raise GlowliteError(
+                f"AffineCoupling: scale must be 'exp', 'sigmoid' or 'bounded', got {scale!r}"
+            )
         if shift not in ("before", "after"):
             raise GlowliteError(f"AffineCoupling: shift must be 'before' or 'after', got {shift!r}")
         if not bound > 0:
@@ -100,7 +103,9 @@ class AffineCoupling(Coupling):
 
 
 def interleaved(even: Array, odd: Array) -> Array:
-    """Channels even_0, odd_0, even_1, ...: (N, ..., C/2) twice -> (N, ..., C), in planes as every array here."""
+    """Channels even_0, odd_0, even_1, ...: (N, ..., C/2) twice -> (N, ..., C), in planes as every
+    array here.
+    """
     xp = namespace(even)
     *places, half = even.shape
     both = xp.moveaxis(xp.empty((2 * half, *places), even.dtype), 0, -1)

@@ -34,7 +34,9 @@ class Bijector(Parameterized, ABC):
         """x with f(x) = y, by exact algebra: there is no eps in it."""
 
     @abstractmethod
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         """x, rebuilt from y, and dx. Gradients of the parameters are ADDED into their `grad` views.
 
         With `cache`, from `forward_with_cache`, nothing is rebuilt: it is used in its place.
@@ -74,7 +76,8 @@ def check_part(where: str, part: Any, *methods: str) -> None:
     for method in methods:
         if not callable(getattr(part, method, None)):
             raise GlowliteError(
-                f"{where}: {type(part).__name__} has no {method}; it needs {', '.join(methods)}, see docs/your_own_flow.md"
+                f"{where}: {type(part).__name__} has no {method}; it needs {', '.join(methods)},"
+                " see docs/your_own_flow.md"
             )
     check_registered(where, part)
 
@@ -87,8 +90,12 @@ def forward_with_cache(layer: Any, x: Array) -> tuple[Array, Array, Cache]:
     return *layer.forward(x), None
 
 
-def backward(layer: Any, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
-    """`layer.backward`, of four arguments where there is a cache and of three where there is none."""
+def backward(
+    layer: Any, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+) -> tuple[Array, Array]:
+    """`layer.backward`, of four arguments where there is a cache and of three where
+    there is none.
+    """
     x, dx = layer.backward(y, dy, dlogdet, *(() if cache is None else (cache,)))
     return x, dx
 

@@ -1,6 +1,7 @@
-"""Chain: layers one after the other. Its backward is that of RevNets: each layer rebuilds its input.
+"""Chain: layers one after the other.
 
-y = f_n(... f_1(x))      x = f_1^-1(... f_n^-1(y))      log|det| = the sum of the layers'
+Its backward is that of RevNets: each layer rebuilds its input. y = f_n(... f_1(x))      x =
+f_1^-1(... f_n^-1(y))      log|det| = the sum of the layers'
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Chain(Bijector):
     `memory` says what `forward_with_cache` keeps. Raises GlowliteError for what is not a layer.
     """
 
-    def __init__(self, layers: Mapping[str, Any] | Sequence[Any], memory: Memory | None = None) -> None:
+    def __init__(
+        self, layers: Mapping[str, Any] | Sequence[Any], memory: Memory | None = None
+    ) -> None:
         named = layers if isinstance(layers, Mapping) else {str(i): f for i, f in enumerate(layers)}
         for name, layer in named.items():
             check_part(f"Chain: layer {name!r}", layer, "forward", "inverse", "backward")
@@ -74,7 +77,9 @@ class Chain(Bijector):
             y = layer.inverse(y)
         return y
 
-    def forward_with_cache(self, x: Array, keep_from: int | None = None) -> tuple[Array, Array, ChainCache]:
+    def forward_with_cache(
+        self, x: Array, keep_from: int | None = None
+    ) -> tuple[Array, Array, ChainCache]:
         """`keep_from`: from this layer on everything is kept, whatever the policy of memory."""
         everything = 0 if self.memory.kind == "stored" else len(self.layers)
         cache = ChainCache(everything if keep_from is None else min(keep_from, everything))
@@ -90,7 +95,9 @@ class Chain(Bijector):
         cache.output = x if cache.keep_from < everything else None
         return x, total_logdet(logdets, x), cache
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: ChainCache | None = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: ChainCache | None = None
+    ) -> tuple[Array, Array]:
         count = len(self.layers)
         cache = cache or ChainCache(count, [None] * count)
         if cache.output is not None:
@@ -113,7 +120,8 @@ class Chain(Bijector):
 
 
 class UniformChain(Chain):
-    """A chain whose layers keep the shape of x and treat every sample on its own: the steps of a level.
+    """A chain whose layers keep the shape of x and treat every sample on its own: the steps of a
+    level.
 
     Such a chain may run on tiles of a batch side by side: see `glowlite.fast.tiles`.
     """

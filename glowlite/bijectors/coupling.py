@@ -1,4 +1,5 @@
-r"""Coupling layers: one half of the channels changes, by a map that the other half chooses (Table 1, row 3).
+r"""Coupling layers: one half of the channels changes, by a map that the other half chooses (Table
+1, row 3).
 
     net_output = net(x1)          y1 = x1          y2 = f(x2; net_output)
 
@@ -19,10 +20,10 @@ from glowlite.errors import GlowliteError
 
 
 class Coupling(Bijector):
-    """x, y: (N, H, W, C) or (N, C), C even. `changed` says which half is changed: `first`, `second`.
+    """x, y: (N, H, W, C) or (N, C), C even.
 
-    `net` takes C/2 channels: a Conditioner, or any object with `forward(x) -> h, cache` and
-    `backward(dh, cache) -> dx`.
+    `changed` says which half is changed: `first`, `second`. `net` takes C/2 channels: a
+    Conditioner, or any object with `forward(x) -> h, cache` and `backward(dh, cache) -> dx`.
     """
 
     def __init__(self, channels: int, net: Any, changed: str = "second") -> None:
@@ -75,7 +76,9 @@ class Coupling(Bijector):
         y1, _ = self.halves(y)
         return self.transform_inverse(y, self.net.forward(y1)[0])
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         y1, _ = self.halves(y)
         # the network runs once: it inverts the coupling and feeds its gradient
         x, net_output, net_cache = (None, *self.net.forward(y1)) if cache is None else cache

@@ -1,9 +1,11 @@
-r"""Invertible 1x1 convolution: one matrix mixes the channels of every pixel (Table 1, row 2; equations 9 to 11).
+r"""Invertible 1x1 convolution: one matrix mixes the channels of every pixel (Table 1, row 2;
+equations 9 to 11).
 
     y = W x at every pixel          x = W^-1 y          log|det| = H W log|det W|
 
-`Invertible1x1Conv` trains W itself; `Invertible1x1ConvLU` trains the factors of W = P L (U + diag(s)), equation 10,
-whose log|det W| is sum log|s|, equation 11. Both start from the same random rotation, with log|det W| = 0.
+`Invertible1x1Conv` trains W itself; `Invertible1x1ConvLU` trains the factors of W = P L (U +
+diag(s)), equation 10, whose log|det W| is sum log|s|, equation 11. Both start from the same random
+rotation, with log|det W| = 0.
 """
 
 from __future__ import annotations
@@ -21,13 +23,18 @@ from glowlite.errors import GlowliteError
 
 
 def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:
-    """A (C, C) orthogonal matrix, uniform over all (Haar): Q of a Gaussian matrix, signs fixed so that R has none."""
+    """A (C, C) orthogonal matrix, uniform over all (Haar): Q of a Gaussian matrix, signs fixed so
+    that R has none.
+    """
     q, r = np.linalg.qr(rng.standard_normal((channels, channels)))
     return np.asarray(q * np.sign(np.diag(r)))
 
 
 def inverse(W: Array) -> Array:
-    """W^-1 of one matrix or of each of a stack (..., C, C), taken in float64. Raises GlowliteError where there is none."""
+    """W^-1 of one matrix or of each of a stack (..., C, C), taken in float64.
+
+    Raises GlowliteError where there is none.
+    """
     xp = namespace(W)
     try:
         return xp.linalg.inv(W.astype(xp.float64)).astype(W.dtype)
@@ -42,7 +49,8 @@ class ChannelMixing(Bijector):
 
     Cost: O(N H W C^2 + C^3).
 
-    What follows from the parameters alone is written along the last axes, and so works for a stack of layers, too.
+    What follows from the parameters alone is written along the last axes, and so works for a stack
+    of layers, too.
     """
 
     @abstractmethod
@@ -55,7 +63,9 @@ class ChannelMixing(Bijector):
 
     @abstractmethod
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
-        """Add what a gradient (..., C, C) of W and one of log|det W|, (...) or 0-d, mean for the parameters."""
+        """Add what a gradient (..., C, C) of W and one of log|det W|, (...) or 0-d, mean for the
+        parameters.
+        """
 
     def inverse_matrix(self) -> Array:
         """W^-1, taken in float64."""
@@ -72,11 +82,14 @@ class ChannelMixing(Bijector):
         check_channels(f"{type(self).__name__}.inverse", y, len(W_inverse), W_inverse.dtype)
         return to_images(W_inverse @ pixel_matrix(y), y.shape)
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         W, W_inverse = self.matrix(), self.inverse_matrix()
         check_channels(f"{type(self).__name__}.backward", y, len(W), W.dtype)
         x = to_images(W_inverse @ pixel_matrix(y), y.shape) if cache is None else cache
-        dW = pixel_matrix(dy) @ pixel_matrix(x).T  # y_i = W_ij x_j:  dW_ij = sum dy_i x_j,  dx_j = sum dy_i W_ij
+        # y_i = W_ij x_j:  dW_ij = sum dy_i x_j,  dx_j = sum dy_i W_ij
+        dW = pixel_matrix(dy) @ pixel_matrix(x).T
         self.add_gradients(dW, positions(y) * dlogdet.sum(), W_inverse)
         return x, to_images(W.T @ pixel_matrix(dy), dy.shape)
 
@@ -96,13 +109,17 @@ class Invertible1x1Conv(ChannelMixing):
 
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
         # d log|det W| / dW = W^-T
-        self.weight.grad[...] += dW + dlog_abs_det.astype(dW.dtype)[..., None, None] * W_inverse.swapaxes(-1, -2)
+        self.weight.grad[...] += dW + dlog_abs_det.astype(dW.dtype)[
+            ..., None, None
+        ] * W_inverse.swapaxes(-1, -2)
 
 
 class Invertible1x1ConvLU(ChannelMixing):
-    """W = P L (U + diag(s)): `lower` and `upper` (C, C), of which only the strict triangles count, `log_s` (C,).
+    """W = P L (U + diag(s)): `lower` and `upper` (C, C), of which only the strict triangles count,
+    `log_s` (C,).
 
-    P and the signs of s are found at the start and then fixed: `rows` (C,) holds (P M)[i] = M[rows[i]].
+    P and the signs of s are found at the start and then fixed: `rows` (C,) holds (P M)[i] =
+    M[rows[i]].
     """
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
@@ -130,10 +147,12 @@ class Invertible1x1ConvLU(ChannelMixing):
         return PL @ Us
 
     def log_abs_det(self) -> Array:
-        return self.log_s.value.sum(axis=-1, dtype=namespace(self.log_s.value).float64)  # equation 11
+        # equation 11
+        return self.log_s.value.sum(axis=-1, dtype=namespace(self.log_s.value).float64)
 
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
-        # W = P L Us:  dL = P^T dW Us^T,  dUs = (P L)^T dW;  ds is the diagonal of dUs, and dlog_s = s ds + dlog|det|
+        # W = P L Us:  dL = P^T dW Us^T,  dUs = (P L)^T dW;  ds is the diagonal of dUs, and dlog_s =
+        # s ds + dlog|det|
         xp = namespace(dW)
         PL, Us, s = self.factors()
         dUs = PL.swapaxes(-1, -2) @ dW

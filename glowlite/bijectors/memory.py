@@ -1,11 +1,12 @@
 """Memory policies: what a chain keeps from forward to backward. One flag, `--memory`.
 
-reversible     nothing: every layer rebuilds its input from its output          4 forward passes a step
-anchored:k     the input of every k-th layer; the rebuilt one is measured
+reversible     nothing: every layer rebuilds its input from its output          4 forward passes a
+step anchored:k     the input of every k-th layer; the rebuilt one is measured
                against it, then replaced by it                                   4
 stored         every layer's input and hidden activations                        3
 
-Under each, the last step of a level, where backward begins, keeps what it needs if that is little (`tiled.LAST_STEP_MB`).
+Under each, the last step of a level, where backward begins, keeps what it needs if that is little
+(`tiled.LAST_STEP_MB`).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ class Memory:
         is_sound = is_whole and (every > 0 if self.kind == "anchored" else every == 0)
         if self.kind not in ("reversible", "anchored", "stored") or not is_sound:
             raise GlowliteError(
-                "Memory: expected 'reversible', 'stored', or 'anchored' and a whole number, as in Memory('anchored', 4);"
-                f" got {shortened(repr(self.kind))} and {shortened(repr(every))}"
+                "Memory: expected 'reversible', 'stored', or 'anchored' and a whole number, as in"
+                f" Memory('anchored', 4); got {shortened(repr(self.kind))} and"
+                f" {shortened(repr(every))}"
             )
 
     @classmethod
@@ -41,7 +43,10 @@ class Memory:
             return cls(kind)
         if kind == "anchored" and every.isdecimal() and len(every) < 10 and int(every) > 0:
             return cls(kind, int(every))
-        raise GlowliteError(f"memory {shortened(text)!r}: expected reversible, stored or anchored:k, such as anchored:4")
+        raise GlowliteError(
+            f"memory {shortened(text)!r}: expected reversible, stored or anchored:k, such as"
+            " anchored:4"
+        )
 
     def anchors(self, index: int) -> bool:
         """Whether the input of layer `index` of a chain is kept as an anchor."""

@@ -15,12 +15,17 @@ from glowlite.errors import ShapeError
 
 
 class Permutation(Bijector):
-    """Channels in the order `indices` (C,), saved with the weights. x, y: (N, H, W, C) or (N, C)."""
+    """Channels in the order `indices` (C,), saved with the weights. x, y: (N, H, W, C)
+    or (N, C).
+    """
 
     def __init__(self, indices: np.ndarray) -> None:
         indices = np.asarray(indices, np.int64)
         if sorted(indices.tolist()) != list(range(indices.size)):
-            raise ShapeError(f"Permutation: indices must hold each of 0..{indices.size - 1} once, got {indices.tolist()}")
+            raise ShapeError(
+                f"Permutation: indices must hold each of 0..{indices.size - 1} once, got"
+                f" {indices.tolist()}"
+            )
         self.indices = Constant(indices)
 
     @classmethod
@@ -39,7 +44,9 @@ class Permutation(Bijector):
         check_channels("Permutation.inverse", y, self.indices.value.size, y.dtype)
         return y[..., self.indices.value.argsort()]
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         # a permutation matrix is orthogonal: its transpose, which carries dy back, is its inverse
         x = self.inverse(y) if cache is None else cache
         return x, self.inverse(dy)

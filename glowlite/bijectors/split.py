@@ -1,9 +1,11 @@
-r"""Split: half of the channels leave as noise, and the prior of that noise depends on the half that stays (section 3.6).
+r"""Split: half of the channels leave as noise, and the prior of that noise depends on the half that
+stays (section 3.6).
 
     z1, z2 = halves of x         eps = (z2 - mean) * exp(-logs),  (mean, logs) = prior(z1)
     z2 = mean + eps * exp(logs)                                   log|det| = -sum logs
 
-The learned prior N(mean, exp(logs)^2) of z2 is thus an affine coupling, and eps is N(0, I) under the model.
+The learned prior N(mean, exp(logs)^2) of z2 is thus an affine coupling, and eps is N(0, I) under
+the model.
 """
 
 from __future__ import annotations
@@ -43,9 +45,13 @@ class Split(Parameterized):
         if self.prior is None:
             return xp.concatenate((h, eps), axis=-1)
         net_output, _ = self.prior.forward(h)
-        return xp.concatenate((h, net_output[..., 0::2] + eps * xp.exp(net_output[..., 1::2])), axis=-1)
+        return xp.concatenate(
+            (h, net_output[..., 0::2] + eps * xp.exp(net_output[..., 1::2])), axis=-1
+        )
 
-    def backward(self, h: Array, eps: Array, dh: Array, deps: Array, dlogdet: Array) -> tuple[Array, Array]:
+    def backward(
+        self, h: Array, eps: Array, dh: Array, deps: Array, dlogdet: Array
+    ) -> tuple[Array, Array]:
         """x and dx; gradients of the prior are added. The network of the prior runs once."""
         xp = namespace(h)
         if self.prior is None:
@@ -53,7 +59,10 @@ class Split(Parameterized):
         net_output, cache = self.prior.forward(h)
         scale = xp.exp(net_output[..., 1::2])
         x = xp.concatenate((h, net_output[..., 0::2] + eps * scale), axis=-1)
-        # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2,  dlogs = -eps deps - dlogdet
+        # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2,  dlogs = -eps deps -
+        # dlogdet
         dz2 = deps / scale
-        dnet_output = interleaved(-dz2, -eps * deps - dlogdet.astype(net_output.dtype)[:, None, None, None])
+        dnet_output = interleaved(
+            -dz2, -eps * deps - dlogdet.astype(net_output.dtype)[:, None, None, None]
+        )
         return x, xp.concatenate((dh + self.prior.backward(dnet_output, cache), dz2), axis=-1)

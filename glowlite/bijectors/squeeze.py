@@ -25,11 +25,16 @@ class Squeeze(Bijector):
     def inverse(self, y: Array) -> Array:
         n, h, w, c = y.shape
         if c % 4:
-            raise ShapeError(f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is no squeezed array")
+            raise ShapeError(
+                f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is no squeezed"
+                " array"
+            )
         blocks = y.reshape(n, h, w, c // 4, 2, 2)  # (n, i, j, c, dy, dx)
         planes = blocks.transpose(3, 0, 1, 4, 2, 5).reshape(c // 4, -1)  # (c, n i dy j dx)
         return to_images(planes, (n, 2 * h, 2 * w, c // 4))
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         x = self.inverse(y) if cache is None else cache
         return x, self.inverse(dy)  # a permutation of the entries, as in Permutation

@@ -2,9 +2,10 @@ r"""The learned prior of the last latents, as an affine layer (equation 1 with a
 
     eps = (z - mean) * exp(-logs)         z = mean + eps * exp(logs)         log|det| = -sum logs
 
-mean and logs, (H, W, C), are the output of a 3x3 convolution applied to zeros, as in the original code: its bias, and,
-with a border channel, a map that varies along the edge. The weights on the zeros never learn anything. They are here
-because they are in the original: they count among its parameters, and its weights can be carried over and back.
+mean and logs, (H, W, C), are the output of a 3x3 convolution applied to zeros, as in the original
+code: its bias, and, with a border channel, a map that varies along the edge. The weights on the
+zeros never learn anything. They are here because they are in the original: they count among its
+parameters, and its weights can be carried over and back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from glowlite.conditioners.zero_conv import ZeroConv
 
 
 class TopPrior(Bijector):
-    """z, eps: (N, H, W, C). `prior`: a ZeroConv from 2C to 2C channels; mean is its first half, logs its second."""
+    """z, eps: (N, H, W, C).
+
+    `prior`: a ZeroConv from 2C to 2C channels; mean is its first half, logs its second.
+    """
 
     def __init__(self, channels: int, border: bool = True, output_scale: bool = True) -> None:
         self.channels = channels
@@ -39,7 +43,9 @@ class TopPrior(Bijector):
         mean, logs, _ = self.mean_and_logs(y)
         return mean + y * namespace(y).exp(logs)
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         xp = namespace(y)
         mean, logs, net_cache = self.mean_and_logs(y)
         scale = xp.exp(logs)

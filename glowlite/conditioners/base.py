@@ -1,4 +1,6 @@
-"""What a coupling asks of the network inside it: a function of the channels that stay, not invertible."""
+"""What a coupling asks of the network inside it: a function of the channels that stay, not
+invertible.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ Cache = Any
 
 
 class Conditioner(Parameterized, ABC):
-    """x: (N, ..., C_in) -> h: (N, ..., C_out). Unlike a bijector it hands out a cache, for one `backward`."""
+    """x: (N, ..., C_in) -> h: (N, ..., C_out).
+
+    Unlike a bijector it hands out a cache, for one `backward`.
+    """
 
     @abstractmethod
     def forward(self, x: Array) -> tuple[Array, Cache]:

@@ -1,7 +1,7 @@
 """A 3x3 convolution is a gather and a product, or a product and a scatter; the two are adjoint.
 
-    gather(x)[p, k]  = x[p + k]               the nine neighbours of every pixel, 0 outside the image
-    scatter(v)[q]    = sum_k v[q - k, k]      every pixel sends nine values to its neighbours
+    gather(x)[p, k]  = x[p + k]             the nine neighbours of every pixel, 0 outside the image
+    scatter(v)[q]    = sum_k v[q - k, k]    every pixel sends nine values to its neighbours
 
 for the taps k in {-1, 0, 1}^2, in the order dy, dx. What scatter sends out of the image is lost.
 <gather(x), v> = <x, scatter(v)>: each carries the other's gradient. Elsewhere the two are called
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from glowlite.arrays.backend import Array, Namespace, namespace
 
-TAPS = [(dy, dx) for dy in range(3) for dx in range(3)]  # of a padded image: 1, 1 is the pixel itself
+# of a padded image: 1, 1 is the pixel itself
+TAPS = [(dy, dx) for dy in range(3) for dx in range(3)]
 
 
 def gather(x: Array, border: bool = False) -> Array:

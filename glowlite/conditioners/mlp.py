@@ -26,7 +26,9 @@ class MLP(Conditioner):
     Cost: one product a layer in `forward`, two in `backward`.
     """
 
-    def __init__(self, in_features: int, out_features: int, hidden: Sequence[int] = (64, 64), seed: int = 0) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, hidden: Sequence[int] = (64, 64), seed: int = 0
+    ) -> None:
         sizes, rng = [in_features, *hidden, out_features], generator(seed, "mlp")
         shapes = list(pairwise(sizes))
         weights = [rng.standard_normal((m, n)) * np.sqrt(2 / m) for m, n in shapes]

@@ -63,7 +63,10 @@ class ScaledLinear(Parameterized):
             self.logs.grad[...] += LOGS_FACTOR * dlog_e
 
     def initialize(self, where: str, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Mean 0 and variance 1 for every output of the batch x (rows, P), if `scaled`; returns y."""
+        """Mean 0 and variance 1 for every output of the batch x (rows, P), if `scaled`.
+
+        Returns y.
+        """
         if self.scaled:
             mean, std = channel_statistics(where, (self.weight.value.T @ x).T, total)
             self.bias.value[...] = -mean

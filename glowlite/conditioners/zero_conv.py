@@ -11,7 +11,9 @@ from glowlite.conditioners.scaled_linear import ScatterConv
 class ZeroConv(Conditioner):
     """One 3x3 convolution that starts at zero. x: (N, H, W, C_in) -> h: (N, H, W, C_out)."""
 
-    def __init__(self, in_channels: int, out_channels: int, border: bool = True, output_scale: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, border: bool = True, output_scale: bool = True
+    ) -> None:
         self.conv = ScatterConv(in_channels, out_channels, border, output_scale)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:

@@ -37,7 +37,9 @@ from glowlite.fast.tiles import Tiles
 
 @dataclass(frozen=True)
 class Means:
-    """What fast forms run on: threads of a CPU, and the flat vectors that the parameters are views of."""
+    """What fast forms run on: threads of a CPU, and the flat vectors that the parameters are views
+    of.
+    """
 
     workers: Workers
     store: ParameterStore
@@ -64,7 +66,9 @@ DEVICE: dict[type, Form] = {
 }
 
 
-def accelerate(part: Any, workers: Workers, store: ParameterStore, leave_out: Collection[type] = ()) -> Any:
+def accelerate(
+    part: Any, workers: Workers, store: ParameterStore, leave_out: Collection[type] = ()
+) -> Any:
     """`part` with the fast form of every layer in it that has one; itself, where there is none.
 
     Fast forms are over the same Parameters. `leave_out`: types of layers that stay plain, for
@@ -93,7 +97,9 @@ def _accelerated(part: Any, table: dict[type, Form], means: Means) -> Any:
 
 
 def retyped(layer: Any, form: type, **more: Any) -> Any:
-    """An object of class `form`, a subclass of the layer's, with the layer's attributes and `more`."""
+    """An object of class `form`, a subclass of the layer's, with the layer's attributes
+    and `more`.
+    """
     twin: Any = object.__new__(form)
     twin.__dict__.update(layer.__dict__, **more)
     return twin

@@ -42,18 +42,24 @@ def gather_columns(x: Array, border: bool = False, ones: bool = False) -> Array:
 
 
 def column_sums(x: Array, columns: Array) -> Array:
-    """The sum over all pixels of each row of `columns`, gathered from images x (N, H, W, C): (9 C,)."""
+    """The sum over all pixels of each row of `columns`, gathered from images x (N, H, W, C): (9
+    C,).
+    """
     # gather is linear: images are added up first, of which x has fewer
     return gather_columns(x.sum(axis=0, keepdims=True)).sum(axis=1)
 
 
-def scatter_columns(columns: Array, image_shape: tuple[int, ...], constant: Array | None = None) -> Array:
+def scatter_columns(
+    columns: Array, image_shape: tuple[int, ...], constant: Array | None = None
+) -> Array:
     """Images (N, H, W, C) from columns (9 C, P), to each of which `constant` (9 C,) is added.
 
     `image_shape`: (N, H, W, ...). The contents of `columns` are lost.
     """
     n, h, w = image_shape[:3]
-    if constant is not None:  # scatter is linear, and what a constant sends is the same in every image
+    if (
+        constant is not None
+    ):  # scatter is linear, and what a constant sends is the same in every image
         everywhere = scatter_columns(np.repeat(constant[:, None], h * w, axis=1), (1, h, w))
         total = scatter_columns(columns, image_shape)
         total += everywhere

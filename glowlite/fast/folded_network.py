@@ -1,4 +1,5 @@
-r"""The coupling network as it runs: small factors folded into its matrices, and blocks of pixels side by side.
+r"""The coupling network as it runs: small factors folded into its matrices, and blocks of pixels
+side by side.
 
     columns = gather(x), and a row of ones       (9 C_in + 1, P)     P = N H W pixels, one a column
     h1 = relu(first^T columns)                   (width, P)
@@ -25,7 +26,10 @@ from glowlite.fast.threads import Workers
 
 
 class FoldedNetwork(CouplingNetwork):
-    """A CouplingNetwork of the same parameters; see there. `workers`: run blocks of pixels side by side."""
+    """A CouplingNetwork of the same parameters; see there.
+
+    `workers`: run blocks of pixels side by side.
+    """
 
     columns: ClassVar[ModuleType] = host_columns
     workers: Workers | None = None
@@ -95,7 +99,9 @@ class FoldedNetwork(CouplingNetwork):
 
 
 class FoldedZeroConv(ZeroConv):
-    """A ZeroConv of the same parameters, its scale, bias and border folded into a matrix and a constant."""
+    """A ZeroConv of the same parameters, its scale, bias and border folded into a matrix and a
+    constant.
+    """
 
     columns: ClassVar[ModuleType] = host_columns
 
@@ -107,7 +113,8 @@ class FoldedZeroConv(ZeroConv):
 
     def backward(self, dh: Array, cache: Cache) -> Array:
         pixels, taps, sent = cache
-        received = self.columns.gather_columns(dh)  # the gradient of what each pixel sends, (9 C_out, P)
+        # the gradient of what each pixel sends, (9 C_out, P)
+        received = self.columns.gather_columns(dh)
         dsent = self.columns.column_sums(dh, received)
         collect_scatter(self.conv, taps, pixels @ received.T, sent, dsent)
         return to_images(taps @ received, dh.shape)

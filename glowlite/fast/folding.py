@@ -1,4 +1,5 @@
-r"""The matrices of a coupling network with every small factor folded in, and their gradients taken apart again.
+r"""The matrices of a coupling network with every small factor folded in, and their gradients taken
+apart again.
 
 A scale e = exp(3 logs) never touches W2, the one large matrix, nor a wide array: relu(e u) =
 e relu(u) as e > 0, so e1 is folded into W1 and b1, e2 and e3 into W3, and what e3 multiplies
@@ -30,7 +31,9 @@ CENTRE = 4  # of the nine taps, in the order dy, dx: the pixel itself
 
 
 class Folded(NamedTuple):
-    """`first` (..., 9 C_in [+ 9] + 1, width), `last` (..., width, 9 C_out), `sent` (..., 9 C_out)."""
+    """`first` (..., 9 C_in [+ 9] + 1, width), `last` (..., width, 9 C_out), `sent`
+    (..., 9 C_out).
+    """
 
     first: Array
     last: Array
@@ -39,7 +42,8 @@ class Folded(NamedTuple):
 
 @dataclass
 class Prepared:
-    """The folded matrices of one network of a level, and, after its backward, their gradients and that of conv2's bias.
+    """The folded matrices of one network of a level, and, after its backward, their gradients and
+    that of conv2's bias.
 
     A whole level folds its networks in one call, and takes the gradients apart in another.
     """
@@ -49,7 +53,9 @@ class Prepared:
 
 
 def fold(net: CouplingNetwork) -> Folded:
-    """W1 e1 in the order of `gather_columns`, b1 e1 as its last row; and the last convolution, see `fold_scatter`."""
+    """W1 e1 in the order of `gather_columns`, b1 e1 as its last row; and the last convolution, see
+    `fold_scatter`.
+    """
     weight, bias = net.conv1.weight.value, net.conv1.bias.value
     rows = [*_parts(net, weight), bias[..., None, :]]
     first = namespace(weight).concatenate(rows, axis=-2)
@@ -79,7 +85,8 @@ def collect(net: CouplingNetwork, folded: Folded, gradients: Folded, dbias2: Arr
 
 
 def _parts(net: CouplingNetwork, weight: Array) -> list[Array]:
-    """conv1's weight as rows of `gather_columns`: taps on x (..., 9 C_in, width), and on the border (..., 9, width).
+    """conv1's weight as rows of `gather_columns`: taps on x (..., 9 C_in, width), and on the border
+    (..., 9, width).
 
     In the weight, each tap's border comes after its channels.
     """
@@ -90,7 +97,8 @@ def _parts(net: CouplingNetwork, weight: Array) -> list[Array]:
 
 
 def fold_scatter(conv: ScatterConv, gain: Array | None = None) -> tuple[Array, Array]:
-    """The matrix from a pixel to what it sends, (..., C_in, 9 C_out), and the constant it sends, (..., 9 C_out).
+    """The matrix from a pixel to what it sends, (..., C_in, 9 C_out), and the constant it sends,
+    (..., 9 C_out).
 
     Both are scaled; the matrix has a `gain` (..., C_in) on its input, too.
     """
@@ -118,9 +126,9 @@ def collect_scatter(
     dsent: Array,
     gain: Array | None = None,
 ) -> Array:
-    """Add what the gradients of `fold_scatter`'s results mean for the parameters; that of log gain, (..., C_in).
+    """Add what the gradients of `fold_scatter`'s results mean for the parameters.
 
-    The contents of dtaps are lost.
+    That of log gain, (..., C_in). The contents of dtaps are lost.
     """
     *stack, c_in, _ = taps.shape
     c_out, e = conv.bias.value.shape[-1], conv.scale()

@@ -1,8 +1,9 @@
-"""Matrix products by MKL in place of NumPy's own BLAS, where `pip install '.[mkl]'` has put it. Off by default.
+"""Matrix products by MKL in place of NumPy's own BLAS, where `pip install '.[mkl]'` has put it.
 
-MKL is Intel's, and 500 MB; on thin matrices it can be a fifth faster than OpenBLAS. It is called through its C interface,
-without the interpreter's lock and in one thread a call, so threads of a `Workers` run such products side by side. Its last
-bits may depend on where in memory an array lies; those of NumPy's BLAS do not.
+Off by default. MKL is Intel's, and 500 MB; on thin matrices it can be a fifth faster than OpenBLAS.
+It is called through its C interface, without the interpreter's lock and in one thread a call, so
+threads of a `Workers` run such products side by side. Its last bits may depend on where in memory
+an array lies; those of NumPy's BLAS do not.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def matmul_of(name: str) -> MatMul:
 
 
 class Mkl:
-    """`matmul(a, b, out=None)` of float32 or float64 matrices; others, and odd layouts, are NumPy's."""
+    """`matmul(a, b, out=None)` of float32 or float64 matrices.
+
+    Others, and odd layouts, are NumPy's.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -53,7 +57,22 @@ class Mkl:
             return np.matmul(a, b, out=out)
         (ta, lda), (tb, ldb), (_, ldc) = layouts  # type: ignore[misc]
         (m, k), n = a.shape, b.shape[1]
-        gemm(ROW_MAJOR, ta, tb, m, n, k, 1.0, _address(a), lda, _address(b), ldb, 0.0, _address(out), ldc)
+        gemm(
+            ROW_MAJOR,
+            ta,
+            tb,
+            m,
+            n,
+            k,
+            1.0,
+            _address(a),
+            lda,
+            _address(b),
+            ldb,
+            0.0,
+            _address(out),
+            ldc,
+        )
         return out
 
 
@@ -65,7 +84,10 @@ def _declared(function: Callable[..., None], number: type) -> Callable[..., None
 
 
 def _layout(m: np.ndarray) -> tuple[int, int] | None:
-    """How BLAS has to read a matrix: as it is or transposed, and its leading dimension; None if it cannot."""
+    """How BLAS has to read a matrix: as it is or transposed, and its leading dimension.
+
+    None if it cannot.
+    """
     (rows, columns), item = m.shape, m.itemsize
     down, across = m.strides[0] // item, m.strides[1] // item
     if m.size == 0 or min(m.strides) < 0:
@@ -87,4 +109,7 @@ def _find_mkl() -> Path:
         found = sorted(data.glob(pattern))
         if found:
             return found[-1]
-    raise GlowliteError("blas mkl: MKL is not installed; run pip install '.[mkl]' in the source folder, or use numpy")
+    raise GlowliteError(
+        "blas mkl: MKL is not installed; run pip install '.[mkl]' in the source folder, or use"
+        " numpy"
+    )

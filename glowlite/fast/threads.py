@@ -1,9 +1,9 @@
 """Tiles of a batch over a pool of threads, one BLAS thread each.
 
-NumPy lets go of the interpreter inside its loops and products, so threads run whole layers side by side: element-wise
-work runs in parallel, too, and the hidden maps of a tile stay near the cache. How a batch is cut depends on its shape
-and never on the number of threads, and sums over tiles are taken in a fixed order: results are the same to the last bit
-for any number of threads.
+NumPy lets go of the interpreter inside its loops and products, so threads run whole layers side by
+side: element-wise work runs in parallel, too, and the hidden maps of a tile stay near the cache.
+How a batch is cut depends on its shape and never on the number of threads, and sums over tiles are
+taken in a fixed order: results are the same to the last bit for any number of threads.
 """
 
 from __future__ import annotations
@@ -29,24 +29,33 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_THREADS = 1024
-TILE_MB = 4.0  # of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
+# of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
+TILE_MB = 4.0
 SMALLEST_BLOCK = 1 << 14  # numbers of a hidden map; an image of fewer is not worth two threads
 
 
 class Workers:
-    """A pool of `threads` threads (default: the cores this process may use), and how work is cut for them.
+    """A pool of `threads` threads (default: the cores this process may use), and how work is cut
+    for them.
 
-    `tile_mb`: megabytes of a hidden map of one tile in float32. It changes results by rounding; `threads` does not.
-    `blas`: whose large matrix products, `numpy` or `mkl`; `matmul(a, b, out=None)` is that function.
+    `tile_mb`: megabytes of a hidden map of one tile in float32. It changes results by rounding;
+    `threads` does not. `blas`: whose large matrix products, `numpy` or `mkl`; `matmul(a, b,
+    out=None)` is that function.
     """
 
-    def __init__(self, threads: int | None = None, tile_mb: float = TILE_MB, blas: str = "numpy") -> None:
+    def __init__(
+        self, threads: int | None = None, tile_mb: float = TILE_MB, blas: str = "numpy"
+    ) -> None:
         if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise GlowliteError(f"threads must be from 1 to {MAX_THREADS}, got {threads}; leave it out to use every core")
+            raise GlowliteError(
+                f"threads must be from 1 to {MAX_THREADS}, got {threads}; leave it out to use every"
+                " core"
+            )
         if not 0 < tile_mb * 2**20 <= available_bytes():
             raise GlowliteError(
-                f"tile must be positive and smaller than this machine's memory, {available_bytes() / 2**20:.0f} MB,"
-                f" got {tile_mb:g} MB; the default is {TILE_MB:g}"
+                "tile must be positive and smaller than this machine's memory,"
+                f" {available_bytes() / 2**20:.0f} MB, got {tile_mb:g} MB; the default is"
+                f" {TILE_MB:g}"
             )
         self.threads = threads or available_cores()
         self.tile_numbers = max(1, int(tile_mb * 2**18))
@@ -73,7 +82,8 @@ class Workers:
     def __enter__(self) -> Self:
         """Inside `with workers:` every BLAS call runs in one thread, whatever `threads` is.
 
-        So results stay the same for any `threads`, and no idle thread of BLAS spins on a core that a worker needs.
+        So results stay the same for any `threads`, and no idle thread of BLAS spins on a core that
+        a worker needs.
         """
         if self._depth == 0:
             if self._blas is None:
@@ -88,17 +98,23 @@ class Workers:
             self._limits.close()
 
     def map(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """[task(item) for item in items], begun in order, side by side. The first exception of a task is raised here.
+        """[task(item) for item in items], begun in order, side by side.
 
-        A `map` inside a task runs in the thread of that task, one item after the other.
+        The first exception of a task is raised here. A `map` inside a task runs in the thread of
+        that task, one item after the other.
         """
         if getattr(self._local, "busy", False):
             return [task(item) for item in items]
         with self:
             if self.threads == 1 or len(items) < 2:
                 return [task(item) for item in items]
-            if self._pool is None or self._process != os.getpid():  # a forked process has no threads but the one that forked
-                self._pool, self._process = ThreadPoolExecutor(self.threads, "glowlite"), os.getpid()
+            if (
+                self._pool is None or self._process != os.getpid()
+            ):  # a forked process has no threads but the one that forked
+                self._pool, self._process = (
+                    ThreadPoolExecutor(self.threads, "glowlite"),
+                    os.getpid(),
+                )
             try:
                 results = self._pool.map(self._task(task), items)
             except RuntimeError as error:  # of the system, which starts no more
@@ -120,7 +136,10 @@ class Workers:
         self.map(lambda part: vector[part].fill(0), chunks(vector))
 
     def scratch(self, size: int, dtype: np.dtype, xp: Namespace = np) -> Array:
-        """A flat array (size,) that belongs to the calling thread until its next call; it holds whatever was left there."""
+        """A flat array (size,) that belongs to the calling thread until its next call.
+
+        It holds whatever was left there.
+        """
         if xp is not np:
             return xp.empty(size, dtype)  # the device's own pool of memory is fast enough
         held: np.ndarray | None = getattr(self._local, "scratch", None)
@@ -129,7 +148,8 @@ class Workers:
         return held[:size]
 
     def tiles(self, images: int, pixels: int, width: int) -> list[slice]:
-        """How a batch is cut: slices of whole images, whose maps of `width` channels fill a tile, if an image is no larger.
+        """How a batch is cut: slices of whole images, whose maps of `width` channels fill a tile,
+        if an image is no larger.
 
         As equal as can be, and a power of two of them, at least two, if there are as many images.
         """
@@ -137,10 +157,13 @@ class Workers:
         return cut(images, min(images, 1 << math.ceil(math.log2(wanted))))
 
     def blocks(self, images: int, pixels: int, width: int) -> list[slice]:
-        """How the pixels of a tile are cut where one image is larger than a tile should be: slices of columns.
+        """How the pixels of a tile are cut where one image is larger than a tile should be: slices
+        of columns.
 
         A single image makes two blocks, if it is not tiny: it can be a whole batch.
         """
         numbers = images * pixels * width
         fewest = 2 if images == 1 and numbers >= 2 * SMALLEST_BLOCK else 1
-        return cut(images * pixels, max(fewest, -(-numbers // self.tile_numbers)) if images == 1 else 1)
+        return cut(
+            images * pixels, max(fewest, -(-numbers // self.tile_numbers)) if images == 1 else 1
+        )

@@ -23,9 +23,10 @@ from glowlite.fast.threads import Workers
 
 
 class Tiles(Bijector):
-    """`chain`, whose layers keep the shape of x, on tiles of whole samples. Parameters and names are the chain's.
+    """`chain`, whose layers keep the shape of x, on tiles of whole samples.
 
-    `width`: the channels of its widest array, from which follows the size of a tile.
+    Parameters and names are the chain's. `width`: the channels of its widest array, from which
+    follows the size of a tile.
     """
 
     def __init__(self, chain: Chain, workers: Workers, width: int) -> None:
@@ -77,7 +78,9 @@ class Tiles(Bijector):
         self.workers.map(run, self._tiles(y))
         return x
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: list[ChainCache] | None = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: list[ChainCache] | None = None
+    ) -> tuple[Array, Array]:
         x, _ = _results(y)
         dx, _ = _results(y)
         tiles, turns = self._tiles(y), _Turns(self.chain.layers)
@@ -109,7 +112,10 @@ class Tiles(Bijector):
 
 
 class _Turns:
-    """Whose turn it is to add gradients: for each layer, tile after tile. Tiles must be begun in order."""
+    """Whose turn it is to add gradients: for each layer, tile after tile.
+
+    Tiles must be begun in order.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._next = dict.fromkeys(names, 0)
@@ -126,20 +132,29 @@ class _Turns:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """A tile has ended early: no other waits for it. Its exception is on its way to the caller."""
+        """A tile has ended early: no other waits for it.
+
+        Its exception is on its way to the caller.
+        """
         with self._changed:
             self._failed = True
             self._changed.notify_all()
 
 
 class _LayerOfTile:
-    """The backward of a layer on one tile: gradients go to memory of this thread, and in turn to the layer."""
+    """The backward of a layer on one tile: gradients go to memory of this thread, and in turn to
+    the layer.
+    """
 
-    def __init__(self, layer: Any, name: str, tile: int, turns: _Turns, workers: Workers, size: int) -> None:
+    def __init__(
+        self, layer: Any, name: str, tile: int, turns: _Turns, workers: Workers, size: int
+    ) -> None:
         self.layer, self.name, self.tile = layer, name, tile
         self.turns, self.workers, self.size = turns, workers, size
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         if self.tile == 0:  # always the first to add: no other memory is needed
             x, dx = backward(self.layer, y, dy, dlogdet, cache)
             self.turns.end(self.name)

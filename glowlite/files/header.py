@@ -32,12 +32,10 @@ from glowlite.files.schema import (  # fmt: skip
 
 MAX_AXES = 32  # of an array
 COUNT = whole(0, STEPS)
-OPTIONS = record(
-    optional={"data": text(), "n_bits": whole(1, 8)}, others=scalar
-)  # of training, by name
-SOURCE = record(
-    optional={"options": OPTIONS, "data": text()}, others=plain
-)  # what a run was begun with
+# of training, by name
+OPTIONS = record(optional={"data": text(), "n_bits": whole(1, 8)}, others=scalar)
+# what a run was begun with
+SOURCE = record(optional={"options": OPTIONS, "data": text()}, others=plain)
 TRAINING_STATE = record(
     {
         "step": COUNT,

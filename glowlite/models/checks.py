@@ -35,9 +35,13 @@ def warn_of_range(where: str, x: Array) -> None:
 def check_parts(memory: Any, workers: Any) -> None:
     """Raise GlowliteError unless these are a Memory and Workers, or None."""
     if memory is not None and not isinstance(memory, Memory):
-        raise GlowliteError(f"Glow: memory must be a Memory, such as Memory('stored'), got {shown(memory)}")
+        raise GlowliteError(
+            f"Glow: memory must be a Memory, such as Memory('stored'), got {shown(memory)}"
+        )
     if workers is not None and not isinstance(workers, Workers):
-        raise GlowliteError(f"Glow: workers must be Workers, such as Workers(2), got {shown(workers)}")
+        raise GlowliteError(
+            f"Glow: workers must be Workers, such as Workers(2), got {shown(workers)}"
+        )
 
 
 def check_size(config: GlowConfig, arrays: Mapping[str, np.ndarray], path: Path) -> None:
@@ -48,8 +52,9 @@ def check_size(config: GlowConfig, arrays: Mapping[str, np.ndarray], path: Path)
     least = config.least_parameters()
     if len(arrays) < steps or numbers < least:
         raise GlowliteError(
-            f"{path}: {len(arrays)} arrays of {numbers} numbers in all, and a Glow of K={config.K}, L={config.L},"
-            f" width={config.width}, images {config.image_shape} has at least {steps} of {least}; arrays are missing"
+            f"{path}: {len(arrays)} arrays of {numbers} numbers in all, and a Glow of K={config.K},"
+            f" L={config.L}, width={config.width}, images {config.image_shape} has at least {steps}"
+            f" of {least}; arrays are missing"
         )
 
 
@@ -62,11 +67,17 @@ def check_start(config: GlowConfig, batch: int) -> str | None:
     """
     height, width, _ = (side >> config.L for side in config.image_shape)
     values = batch * height * width
-    said = f"ActNorm starts from the first batch, {values} values a channel at the top level ({height}x{width} pixels)"
+    said = (
+        f"ActNorm starts from the first batch, {values} values a channel at the top level"
+        f" ({height}x{width} pixels)"
+    )
     if values < FEWEST:
-        raise GlowliteError(f"{said}, and needs at least {FEWEST}, better {FEW}; raise --batch, or lower --L")
+        raise GlowliteError(
+            f"{said}, and needs at least {FEWEST}, better {FEW}; raise --batch, or lower --L"
+        )
     return (
-        f"{said}: with fewer than {FEW}, bits/dim can begin far too high; raise --batch, or lower --L"
+        f"{said}: with fewer than {FEW}, bits/dim can begin far too high; raise --batch, or lower"
+        " --L"
         if values < FEW
         else None
     )

@@ -28,11 +28,13 @@ PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
 # The two columns of docs/paper_and_code.md, but for K and L, which depend on the data
 OPENAI_MODEL: dict[str, Any] = {
     "width": 512, "scale": "sigmoid", "shift": "before", "changed": "second", "actnorm": "openai",
-    "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned", "top_prior": "learned",
+    "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned",
+    "top_prior": "learned",
 }  # fmt: skip
 PAPER_MODEL: dict[str, Any] = {
     "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper",
-    "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit", "top_prior": "unit",
+    "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit",
+    "top_prior": "unit",
 }  # fmt: skip
 MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
 MAX_BOUND = 80.0  # nats: exp of more leaves the range of float32
@@ -92,19 +94,25 @@ class GlowConfig:
             raise GlowliteError("GlowConfig: bound must be positive, got 0")
         for name in ("hidden_actnorm", "output_scale"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise GlowliteError(f"GlowConfig: {name} must be True or False, got {shown(getattr(self, name))}")
+                raise GlowliteError(
+                    f"GlowConfig: {name} must be True or False, got {shown(getattr(self, name))}"
+                )
             object.__setattr__(self, name, bool(getattr(self, name)))
         for name, allowed in CHOICES.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in allowed:
-                raise GlowliteError(f"GlowConfig: {name} must be one of {', '.join(allowed)}, got {shown(value)}")
+                raise GlowliteError(
+                    f"GlowConfig: {name} must be one of {', '.join(allowed)}, got {shown(value)}"
+                )
         if not isinstance(self.permutation, str):
-            raise GlowliteError(f"GlowConfig: permutation must be a text, got {shown(self.permutation)}")
+            raise GlowliteError(
+                f"GlowConfig: permutation must be a text, got {shown(self.permutation)}"
+            )
         names = self.permutation.split(",")
         if set(names) - set(PERMUTATIONS) or len(names) not in (1, self.L):
             raise GlowliteError(
-                f"GlowConfig: permutation must be one of {', '.join(PERMUTATIONS)}, or L={self.L} of them with commas"
-                f" between, got {shown(self.permutation)}"
+                f"GlowConfig: permutation must be one of {', '.join(PERMUTATIONS)}, or L={self.L}"
+                f" of them with commas between, got {shown(self.permutation)}"
             )
         check_even("GlowConfig: image_shape", *self.image_shape[:2], divisor=2**self.L)
 
@@ -147,7 +155,10 @@ class GlowConfig:
         fields = {f.name for f in dataclasses.fields(cls)}
         if set(values) - fields or "image_shape" not in values:
             found = shown(sorted(map(str, set(values) - fields)) or ["image_shape"])
-            raise GlowliteError(f"GlowConfig: unknown or missing fields {found}; was this written by a newer glowlite?")
+            raise GlowliteError(
+                f"GlowConfig: unknown or missing fields {found}; was this written by a newer"
+                " glowlite?"
+            )
         return cls(**values)
 
 
@@ -162,6 +173,6 @@ def _image_shape(shape: Any) -> tuple[int, int, int]:
         )
     except (TypeError, ValueError, GlowliteError):
         raise ShapeError(
-            f"GlowConfig: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C to {MAX_CHANNELS},"
-            f" got {shown(shape)}"
+            f"GlowConfig: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C to"
+            f" {MAX_CHANNELS}, got {shown(shape)}"
         ) from None

@@ -1,4 +1,5 @@
-"""Glow: a Flow of L levels (see `multiscale`), each of K steps of ActNorm, permutation and coupling.
+"""Glow: a Flow of L levels (see `multiscale`), each of K steps of ActNorm, permutation and
+coupling.
 
 Every latent eps_i is N(0, I) under the model, so log p(x) = sum_i log N(eps_i; 0, I) + log|det|;
 temperature is one multiplication, and interpolation and editing happen in one space.
@@ -46,8 +47,8 @@ def check_room(config: GlowConfig, dtype: str = "float32") -> None:
     wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
     if wanted > there:
         raise GlowliteError(
-            f"Glow: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has {there / 2**30:.1f} GiB;"
-            " lower K or width"
+            f"Glow: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has"
+            f" {there / 2**30:.1f} GiB; lower K or width"
         )
 
 
@@ -127,7 +128,9 @@ class Glow(Flow):
             channels = config.image_shape[2] << (i + 2)
             pixels = images * config.image_shape[0] * config.image_shape[1] >> (2 * i + 2)
             memory = level.steps.memory
-            if memory.kind == "stored":  # both hidden maps, the patches, and the thin arrays around them
+            if (
+                memory.kind == "stored"
+            ):  # both hidden maps, the patches, and the thin arrays around them
                 numbers += config.K * pixels * (2 * config.width + 5 * channels + 3 * channels)
             elif memory.kind == "anchored":
                 numbers += config.K // memory.every * pixels * channels
@@ -159,11 +162,13 @@ class Glow(Flow):
     def check_header(self, header: Any, path: Path, checkpoint: bool = False) -> None:
         config = config_in(header, path, checkpoint)
         if config != self.config:
-            raise GlowliteError(f"{path} is of another model: {config}; give the options it was trained with")
+            raise GlowliteError(
+                f"{path} is of another model: {config}; give the options it was trained with"
+            )
         if header.get("flow_step") != self.header().get("flow_step"):
             raise GlowliteError(
-                f"{path}: its flow step is {header.get('flow_step') or 'that of a Glow'}; make or load the model with it,"
-                " as in Glow.load(path, step=...)"
+                f"{path}: its flow step is {header.get('flow_step') or 'that of a Glow'}; make or"
+                " load the model with it, as in Glow.load(path, step=...)"
             )
 
     def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
@@ -220,7 +225,8 @@ class Glow(Flow):
         check_images(f"Glow.{where}", x, self.config.image_shape[2], self.dtype)
         if x.shape[1:] != self.config.image_shape:
             raise ShapeError(
-                f"Glow.{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize or crop them"
+                f"Glow.{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize"
+                " or crop them"
             )
 
 
@@ -235,15 +241,20 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
     for i in range(config.L):
         channels = config.image_shape[2] << (i + 2)
         steps = {
-            f"step{k}": flow_step(config, channels, i, rng) if step is None else step(channels, rng) for k in range(config.K)
+            f"step{k}": flow_step(config, channels, i, rng) if step is None else step(channels, rng)
+            for k in range(config.K)
         }
         chain, split = UniformChain(steps, memory), None
         if i < config.L - 1:
             learned = config.split_prior == "learned"
-            split = Split(channels, ZeroConv(channels // 2, channels, border, scaled) if learned else None)
+            split = Split(
+                channels, ZeroConv(channels // 2, channels, border, scaled) if learned else None
+            )
         levels.append(Level(chain, split))
     channels = config.image_shape[2] << (config.L + 1)
-    return Multiscale(levels, TopPrior(channels, border, scaled) if config.top_prior == "learned" else None)
+    return Multiscale(
+        levels, TopPrior(channels, border, scaled) if config.top_prior == "learned" else None
+    )
 
 
 def config_in(header: Any, path: Path, checkpoint: bool = False) -> GlowConfig:

@@ -43,12 +43,16 @@ class GlowCache:
         for i, cache in self.chains():
             for name, d in cache.drift.items():
                 path = f"level{i}/{name}"
-                worst[path] = float(np.fmax(worst.get(path, 0.0), float(d)) if float(d) == float(d) else d)
+                worst[path] = float(
+                    np.fmax(worst.get(path, 0.0), float(d)) if float(d) == float(d) else d
+                )
         return worst
 
 
 class Level(Parameterized):
-    """Squeeze, the steps, a UniformChain or its fast form, and a split on all levels but the last."""
+    """Squeeze, the steps, a UniformChain or its fast form, and a split on all levels
+    but the last.
+    """
 
     def __init__(self, steps: Any, split: Split | None) -> None:
         self.squeeze = Squeeze()

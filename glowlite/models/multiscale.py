@@ -1,4 +1,5 @@
-r"""The multiscale architecture (figure 2b): at the end of a level but the last, half the channels go.
+r"""The multiscale architecture (figure 2b): at the end of a level but the last, half the channels
+go.
 
 x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> K steps -> top prior
                              \-> eps_0                      \-> eps_1                 \-> eps_{L-1}

@@ -20,11 +20,15 @@ DIRECTIONS = {"faces": "faces-directions.safetensors"}
 def pretrained_file(name: str) -> Iterator[Path]:
     """The file of a model by name. Raises GlowliteError, in one line, for a name that is none."""
     if not isinstance(name, str):
-        raise GlowliteError(f"pretrained model {shown(name)}: expected a name; there are: {', '.join(NAMES)}")
+        raise GlowliteError(
+            f"pretrained model {shown(name)}: expected a name; there are: {', '.join(NAMES)}"
+        )
     if name not in NAMES:
         close = difflib.get_close_matches(name, NAMES, 1)
         meant = f" (did you mean {close[0]}?)" if close else ""
-        raise GlowliteError(f"pretrained model {name!r}: no such name{meant}; there are: {', '.join(NAMES)}")
+        raise GlowliteError(
+            f"pretrained model {name!r}: no such name{meant}; there are: {', '.join(NAMES)}"
+        )
     with resources.as_file(resources.files("glowlite.data") / "files" / NAMES[name]) as path:
         yield path
 

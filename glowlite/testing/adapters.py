@@ -23,7 +23,9 @@ class SplitAsLayer:
     def inverse(self, y: np.ndarray) -> np.ndarray:
         return self.split.inverse(*np.split(y, 2, axis=-1))
 
-    def backward(self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def backward(
+        self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         return self.split.backward(*np.split(y, 2, axis=-1), *np.split(dy, 2, axis=-1), dlogdet)
 
 
@@ -46,7 +48,9 @@ class ModelAsLayer:
     def _parts(self, y: np.ndarray) -> list[np.ndarray]:
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
         parts = np.split(y, ends, axis=1)
-        return [part.reshape(len(y), *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return [
+            part.reshape(len(y), *shape) for part, shape in zip(parts, self.shapes, strict=True)
+        ]
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         latents, logdet = self.model.forward(x)

@@ -1,6 +1,7 @@
 r"""Derivatives by differences, good to about nine digits in float64.
 
-    c(h) = (f(h) - f(-h)) / 2h = f' + h^2 f''' / 6 + ...        r(h) = (4 c(h/2) - c(h)) / 3 = f' + O(h^4)
+    c(h) = (f(h) - f(-h)) / 2h = f' + h^2 f''' / 6 + ...
+    r(h) = (4 c(h/2) - c(h)) / 3 = f' + O(h^4)
 
 Too large a step leaves the series, or crosses the kink of a ReLU; too small a one loses digits to
 rounding. So several are tried, and the one is taken at which r(h) and r(h/2) agree best; how well
@@ -38,7 +39,9 @@ def directional_derivative(
     return best, float(best_gap)
 
 
-def taylor_slope(change: Callable[[float], float], derivative: float, start: float = 1e-1, halvings: int = 6) -> float:
+def taylor_slope(
+    change: Callable[[float], float], derivative: float, start: float = 1e-1, halvings: int = 6
+) -> float:
     """The slope of log |change(t) - t derivative| over log t, for t = start, start/2, ...
 
     2 (or more) for the derivative of a smooth function that is not linear, and 1 for any other

@@ -38,7 +38,9 @@ def numerical_jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> 
     return jacobian
 
 
-def _differences(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, columns: np.ndarray, h: float) -> np.ndarray:
+def _differences(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, columns: np.ndarray, h: float
+) -> np.ndarray:
     """(f(x + h e_j) - f(x - h e_j)) / 2h for the columns j, (D, len(columns))."""
     parts = []
     for start in range(0, len(columns), BATCH):
@@ -54,4 +56,9 @@ def _differences(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, columns: 
 
 def numerical_logdet(layer: Any, x: np.ndarray) -> np.ndarray:
     """log|det dy/dx| of every sample of x (N, ...), (N,), from numerical Jacobians."""
-    return np.array([np.linalg.slogdet(numerical_jacobian(lambda v: layer.forward(v)[0], sample))[1] for sample in x])
+    return np.array(
+        [
+            np.linalg.slogdet(numerical_jacobian(lambda v: layer.forward(v)[0], sample))[1]
+            for sample in x
+        ]
+    )

@@ -31,7 +31,9 @@ class Undecided(AssertionError):
     """
 
 
-def close(what: str, got: np.ndarray, expected: np.ndarray, tolerance: float, scale: float | None = None) -> None:
+def close(
+    what: str, got: np.ndarray, expected: np.ndarray, tolerance: float, scale: float | None = None
+) -> None:
     """Raise unless max|got - expected| <= tolerance * scale.
 
     Scale: the largest |expected| unless given.
@@ -40,7 +42,9 @@ def close(what: str, got: np.ndarray, expected: np.ndarray, tolerance: float, sc
     assert np.isfinite(got).all(), f"{what}: not finite"
     scale = float(np.abs(expected).max(initial=0.0)) if scale is None else scale
     error = float(np.abs(got - expected).max(initial=0.0))
-    assert error <= tolerance * scale, f"{what}: off by {error:.2e}, allowed {tolerance:.0e} of {scale:.2e}"
+    assert error <= tolerance * scale, (
+        f"{what}: off by {error:.2e}, allowed {tolerance:.0e} of {scale:.2e}"
+    )
 
 
 def random_like(a: np.ndarray, seed: int) -> np.ndarray:
@@ -59,14 +63,27 @@ def forward_of_inverse(layer: Any, x: np.ndarray) -> None:
 
 def logdet_is_that_of_the_jacobian(layer: Any, x: np.ndarray) -> None:
     logdet = layer.forward(x)[1]
-    assert logdet.shape == (len(x),) and logdet.dtype == np.float64, f"logdet: {logdet.shape} of {logdet.dtype}"
+    assert logdet.shape == (len(x),) and logdet.dtype == np.float64, (
+        f"logdet: {logdet.shape} of {logdet.dtype}"
+    )
     expected = numerical_logdet(layer, x)
-    close("logdet against the numerical Jacobian", logdet, expected, LOGDET, max(1.0, float(np.abs(expected).max())))
+    close(
+        "logdet against the numerical Jacobian",
+        logdet,
+        expected,
+        LOGDET,
+        max(1.0, float(np.abs(expected).max())),
+    )
 
 
 def backward_rebuilds_the_input(layer: Any, x: np.ndarray) -> None:
     y, logdet = layer.forward(x)
-    close("x of backward", layer.backward(y, random_like(y, 2), random_like(logdet, 3))[0], x, ROUND_TRIP)
+    close(
+        "x of backward",
+        layer.backward(y, random_like(y, 2), random_like(logdet, 3))[0],
+        x,
+        ROUND_TRIP,
+    )
 
 
 def gradients_through_y(layer: Any, x: np.ndarray) -> None:
@@ -79,7 +96,9 @@ def gradients_through_logdet(layer: Any, x: np.ndarray) -> None:
     _check_gradients(layer, x, np.zeros_like(y), random_like(logdet, 5), "through logdet")
 
 
-def _check_gradients(layer: Any, x: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray, way: str) -> None:
+def _check_gradients(
+    layer: Any, x: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray, way: str
+) -> None:
     """dx and every parameter's gradient of <dy, y> + <dlogdet, logdet> against differences."""
     y, logdet = layer.forward(x)
     _zero_gradients(layer)
@@ -104,7 +123,11 @@ def rounding(terms: np.ndarray) -> float:
 
 
 def check_gradient(
-    what: str, gradient: np.ndarray, place: np.ndarray, loss_change: Callable[[], float], noise: float
+    what: str,
+    gradient: np.ndarray,
+    place: np.ndarray,
+    loss_change: Callable[[], float],
+    noise: float,
 ) -> None:
     """`gradient` against differences of the loss when `place`, an array of the same shape, is
     changed in place.
@@ -139,7 +162,9 @@ def check_gradient(
     scale[0] = np.linalg.norm(gradient)
     wrong = np.abs(got - expected) > GRADIENT * scale + doubt
     i = int((np.abs(got - expected) / (scale + 1e-300)).argmax())
-    numbers = f"{got[i]:.12g}, by differences {expected[i]:.12g} +- {doubt[i]:.1e}, of {scale[i]:.2e}"
+    numbers = (
+        f"{got[i]:.12g}, by differences {expected[i]:.12g} +- {doubt[i]:.1e}, of {scale[i]:.2e}"
+    )
     assert not wrong.any(), f"{what}: {numbers}, entry {i - 1 if i else 'all'}"
     if (doubt > 0.5 * GRADIENT * scale).any():
         raise Undecided(f"{what}: {numbers}: too rough to tell; choose another x")
@@ -157,7 +182,9 @@ def gradients_add(layer: Any, x: np.ndarray) -> None:
     layer.backward(y, dy, dlogdet)
     layer.backward(y, dy, dlogdet)
     for name, p in layer.parameters().items():
-        close(f"two backward passes on a gradient of 1, {name}", p.grad, 1.0 + 2.0 * once[name], SAME)
+        close(
+            f"two backward passes on a gradient of 1, {name}", p.grad, 1.0 + 2.0 * once[name], SAME
+        )
 
 
 def samples_are_independent(layer: Any, x: np.ndarray) -> None:
@@ -168,7 +195,13 @@ def samples_are_independent(layer: Any, x: np.ndarray) -> None:
         one = slice(i, i + 1)
         alone_y, alone_logdet = layer.forward(x[one].copy())
         close(f"y of sample {i} alone", alone_y, y[one], SAME)
-        close(f"logdet of sample {i} alone", alone_logdet, logdet[one], SAME, 1 + float(np.abs(logdet).max()))
+        close(
+            f"logdet of sample {i} alone",
+            alone_logdet,
+            logdet[one],
+            SAME,
+            1 + float(np.abs(logdet).max()),
+        )
         alone_dx = layer.backward(y[one].copy(), dy[one].copy(), dlogdet[one].copy())[1]
         close(f"dx of sample {i} alone", alone_dx, dx[one], SAME)
 
@@ -178,13 +211,23 @@ def nothing_passed_in_is_changed(layer: Any, x: np.ndarray) -> None:
     arguments = {"x": x, "y": y, "dy": random_like(y, 10), "dlogdet": random_like(logdet, 11)}
     arguments |= {f"parameter {name}": p.value for name, p in layer.parameters().items()}
     before = {name: value.copy() for name, value in arguments.items()}
-    outputs = [*layer.forward(x), layer.inverse(y), *layer.backward(y, arguments["dy"], arguments["dlogdet"])]
+    outputs = [
+        *layer.forward(x),
+        layer.inverse(y),
+        *layer.backward(y, arguments["dy"], arguments["dlogdet"]),
+    ]
     for name, value in arguments.items():
-        assert np.array_equal(value, before[name]), f"{name} was changed by forward, inverse or backward"
+        assert np.array_equal(value, before[name]), (
+            f"{name} was changed by forward, inverse or backward"
+        )
     for p_name, p in layer.parameters().items():
         for output in outputs:
-            assert not np.shares_memory(output, p.value), f"an output is an alias of parameter {p_name}"
-            assert not np.shares_memory(output, p.grad), f"an output is an alias of the gradient of {p_name}"
+            assert not np.shares_memory(output, p.value), (
+                f"an output is an alias of parameter {p_name}"
+            )
+            assert not np.shares_memory(output, p.grad), (
+                f"an output is an alias of the gradient of {p_name}"
+            )
 
 
 def kept_equals_rebuilt(layer: Any, x: np.ndarray) -> None:
@@ -197,13 +240,20 @@ def kept_equals_rebuilt(layer: Any, x: np.ndarray) -> None:
     y, logdet = layer.forward(x)
     kept_y, kept_logdet, kept = layer.forward_with_cache(x)
     close("y of forward_with_cache", kept_y, y, SAME)
-    close("logdet of forward_with_cache", kept_logdet, logdet, SAME, 1 + float(np.abs(logdet).max()))
+    close(
+        "logdet of forward_with_cache", kept_logdet, logdet, SAME, 1 + float(np.abs(logdet).max())
+    )
     dy, dlogdet = random_like(y, 12), random_like(logdet, 13)
     results = []
     for keep in (None, kept):
         _zero_gradients(layer)
-        rebuilt, dx = layer.backward(y, dy, dlogdet) if keep is None else layer.backward(y, dy, dlogdet, keep)
-        results.append({"x": rebuilt, "dx": dx} | {name: p.grad.copy() for name, p in layer.parameters().items()})
+        rebuilt, dx = (
+            layer.backward(y, dy, dlogdet) if keep is None else layer.backward(y, dy, dlogdet, keep)
+        )
+        results.append(
+            {"x": rebuilt, "dx": dx}
+            | {name: p.grad.copy() for name, p in layer.parameters().items()}
+        )
     for name, value in results[0].items():
         close(f"{name} with what was kept", results[1][name], value, ROUND_TRIP)
 
@@ -222,12 +272,16 @@ LAWS: tuple[Callable[[Any, np.ndarray], None], ...] = (
 )
 
 
-def check_layer(layer: Any, x: np.ndarray, laws: Sequence[Callable[[Any, np.ndarray], None]] = LAWS) -> None:
+def check_layer(
+    layer: Any, x: np.ndarray, laws: Sequence[Callable[[Any, np.ndarray], None]] = LAWS
+) -> None:
     """Hold `layer` to every law at the batch x (N, ...), float64.
 
     Raises AssertionError; leaves gradients as they fall.
     """
-    assert x.dtype == np.float64, f"check_layer: expected float64, got {x.dtype}: its tolerances are those of float64"
+    assert x.dtype == np.float64, (
+        f"check_layer: expected float64, got {x.dtype}: its tolerances are those of float64"
+    )
     for law in laws:
         try:
             _decide(lambda x, law=law: law(layer, x), x)  # type: ignore[misc]
@@ -236,7 +290,9 @@ def check_layer(layer: Any, x: np.ndarray, laws: Sequence[Callable[[Any, np.ndar
 
 
 def _decide(law: Callable[[np.ndarray], None], x: np.ndarray) -> None:
-    """Run a law; where differences cannot judge, run it again at another x, up to ATTEMPTS times."""
+    """Run a law; where differences cannot judge, run it again at another x, up to
+    ATTEMPTS times.
+    """
     for attempt in range(ATTEMPTS):
         try:
             return law(x if attempt == 0 else x + 0.3 * random_like(x, 100 + attempt))

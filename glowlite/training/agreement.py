@@ -22,6 +22,7 @@ from glowlite.errors import GlowliteError
 if TYPE_CHECKING:
     from glowlite.training.run import Training
 
+# options: of a machine
 MAY_DIFFER = (
     "data",
     "out",
@@ -32,7 +33,7 @@ MAY_DIFFER = (
     "run",
     "csv",
     "histogram",
-)  # options: of a machine
+)
 LONGEST = 60  # characters of a value that a message shows
 
 
@@ -40,15 +41,18 @@ def check_same(ranks: Communicator, facts: dict[str, Any]) -> None:
     """Raise GlowliteError, on every rank, unless all give the same `facts`, JSON values by name: it
     says who and in what.
     """
-    everyone = ranks.allgather({name: json.dumps(value, default=str) for name, value in facts.items()})
+    everyone = ranks.allgather(
+        {name: json.dumps(value, default=str) for name, value in facts.items()}
+    )
     names = list(dict.fromkeys(name for theirs in everyone for name in theirs))
     for name in names:
         values = [theirs.get(name, "null") for theirs in everyone]
         if others := unlike_most(values):
             first, most = values[others[0]], Counter(values).most_common(1)[0][0]
             raise GlowliteError(
-                f"{_ranks(others)} and the others differ: {name} is {_short(first)} there and {_short(most)} here; start all"
-                " ranks with the same command, the same data and the same versions"
+                f"{_ranks(others)} and the others differ: {name} is {_short(first)} there and"
+                f" {_short(most)} here; start all ranks with the same command, the same data and"
+                " the same versions"
             )
 
 
@@ -71,7 +75,11 @@ def _short(text: str) -> str:
 
 def facts_of_options(options: argparse.Namespace) -> dict[str, Any]:
     """By the name that they have on the command line."""
-    return {"--" + name.replace("_", "-"): value for name, value in vars(options).items() if name not in MAY_DIFFER}
+    return {
+        "--" + name.replace("_", "-"): value
+        for name, value in vars(options).items()
+        if name not in MAY_DIFFER
+    }
 
 
 def facts_of_data(data: Dataset) -> dict[str, Any]:
@@ -95,8 +103,8 @@ def check_together(training: Training, when: str) -> None:
     for name, column in zip(mine, table.T, strict=True):
         if others := unlike_most(column.tolist()):
             raise GlowliteError(
-                f"{_ranks(others)} and the others differ in {name}: do all ranks run the same NumPy, on the same"
-                " kind of processor?"
+                f"{_ranks(others)} and the others differ in {name}: do all ranks run the same"
+                " NumPy, on the same kind of processor?"
             )
 
 

@@ -62,16 +62,26 @@ def restore(training: Training, path: Path) -> None:
     arrays, header = read_arrays(path)
     model.check_header(header, path, checkpoint=True)
     if header["parameters"] != list(model.store.parameters):
-        raise GlowliteError(f"{path} is of another model: its parameters have other names, or another order")
+        raise GlowliteError(
+            f"{path} is of another model: its parameters have other names, or another order"
+        )
     if header["optimizer"]["name"] != training.settings.optimizer:
-        raise GlowliteError(f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the same")
+        raise GlowliteError(
+            f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the"
+            " same"
+        )
     values, _ = weights_in(arrays, path)
     model.check_arrays(values, path)
     if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
-        raise GlowliteError(f"{path} is not of {model.dtype}; go on with the --dtype it was trained in")
+        raise GlowliteError(
+            f"{path} is not of {model.dtype}; go on with the --dtype it was trained in"
+        )
     xp, optimizer, average = model.xp, training.optimizer, training.average
     if (average is None) != (header["average"] is None):
-        raise GlowliteError(f"{path}: header: average must be {'null' if average is None else 'an object'} in this run")
+        raise GlowliteError(
+            f"{path}: header: average must be {'null' if average is None else 'an object'} in this"
+            " run"
+        )
     for name in (*MOMENTS.values(), *([] if average is None else [AVERAGE])):
         check_vector(model.store, arrays, name, path)
     model.store.assign(values)

@@ -102,5 +102,8 @@ def _place(folder: Path, resume: bool) -> Path:
     except OSError as error:
         raise GlowliteError(f"{folder}: cannot make the folder: {error.strerror}") from None
     if not resume and checkpoints_of(folder):
-        raise GlowliteError(f"{folder} holds a run already: name another folder, or say resume=True to go on with it")
+        raise GlowliteError(
+            f"{folder} holds a run already: name another folder, or say resume=True to go on with"
+            " it"
+        )
     return folder

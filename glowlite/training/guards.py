@@ -17,9 +17,13 @@ from glowlite.training.metrics import StepResult
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-DRIFT_LIMIT = 1e-2  # of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
-CONDITION_DIGITS = 0.1  # an inverse may lose all but this part of the digits: condition number times rounding
-EPS = float(np.finfo(np.float64).eps)  # of the singular values: those below C EPS of the largest are zero but for rounding
+# of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
+DRIFT_LIMIT = 1e-2
+CONDITION_DIGITS = (
+    0.1  # an inverse may lose all but this part of the digits: condition number times rounding
+)
+# of the singular values: those below C EPS of the largest are zero but for rounding
+EPS = float(np.finfo(np.float64).eps)
 HELD_OUT_RISE = 3.0  # bits/dim above the best so far
 ADVICE = "lower --lr, clip with --clip 100, or warm up for longer"
 
@@ -77,14 +81,19 @@ def check_weights(model: Flow) -> None:
     """Raise GlowliteError, naming the parameter, if a weight is not finite."""
     theta = model.store.theta
     if not bool(namespace(theta).isfinite(theta).all()):
-        raise GlowliteError(f"the weights are no longer finite, {_first_bad_parameter(model.store, theta)}; {ADVICE}")
+        raise GlowliteError(
+            f"the weights are no longer finite, {_first_bad_parameter(model.store, theta)};"
+            f" {ADVICE}"
+        )
 
 
 def check_held_out(bits: float, best: float | None) -> None:
     """Raise GlowliteError if held-out bits/dim are not finite, or far above the best so far."""
     if not np.isfinite(bits) or (best is not None and bits > best + HELD_OUT_RISE):
         before = "" if best is None else f", after {best:.3f} at best"
-        raise GlowliteError(f"held-out bits/dim are {bits:.3f}{before}: the training has diverged; {ADVICE}")
+        raise GlowliteError(
+            f"held-out bits/dim are {bits:.3f}{before}: the training has diverged; {ADVICE}"
+        )
 
 
 def condition(model: Flow) -> float:
@@ -106,8 +115,8 @@ def condition(model: Flow) -> float:
     limit = CONDITION_DIGITS / float(np.finfo(model.dtype).eps)
     if not worst <= limit:
         raise GlowliteError(
-            f"{name} is nearly singular: its condition number is {worst:.1e} (limit {limit:.0e} in {model.dtype});"
-            " lower --lr, or use --permutation lu or --dtype float64"
+            f"{name} is nearly singular: its condition number is {worst:.1e} (limit {limit:.0e} in"
+            f" {model.dtype}); lower --lr, or use --permutation lu or --dtype float64"
         )
     return worst
 
@@ -136,7 +145,9 @@ def _first_bad_parameter(store: ParameterStore, vector: Array) -> str:
 
 
 def _first_bad_layer(model: Flow, x: Array) -> str:
-    """The way of x through the model again, layer by layer, to the first result that is not finite."""
+    """The way of x through the model again, layer by layer, to the first result that is
+    not finite.
+    """
     xp = namespace(x)
     if not bool(xp.isfinite(model.store.theta).all()):
         return _first_bad_parameter(model.store, model.store.theta)
@@ -151,6 +162,7 @@ def drift_message(model: Flow, x: Array, drift: float) -> str:
     off = {layer.name: float(abs(layer.rebuild() - layer.x).max()) for layer in model.trace(x)}
     name, worst = max(off.items(), key=lambda item: (item[1] != item[1], item[1]))
     return (
-        f"rebuilt inputs are off by {drift:.1e} of the range of the data (limit {DRIFT_LIMIT:.0e}), most at"
-        f" {name or type(model.bijector).__name__}, {worst:.1e}: use --memory anchored:4, --dtype float64, or a lower --lr"
+        f"rebuilt inputs are off by {drift:.1e} of the range of the data (limit {DRIFT_LIMIT:.0e}),"
+        f" most at {name or type(model.bijector).__name__}, {worst:.1e}: use --memory anchored:4,"
+        " --dtype float64, or a lower --lr"
     )

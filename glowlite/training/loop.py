@@ -50,12 +50,15 @@ def check_settings(settings: Settings, data: Dataset) -> None:
     written.
     """
     if settings.batch > len(data.train):
-        raise GlowliteError(f"batch {settings.batch} is larger than the {len(data.train)} training images; lower --batch")
+        raise GlowliteError(
+            f"batch {settings.batch} is larger than the {len(data.train)} training images; lower"
+            " --batch"
+        )
     is_float = data.train.read(np.arange(1)).dtype.kind == "f"
     if is_float != (settings.n_bits is None):
         raise GlowliteError(
-            f"n_bits is {settings.n_bits}, and the data are {'no' if is_float else ''} images of pixels; say"
-            f" {'n_bits=None' if is_float else 'how many bits they have'}"
+            f"n_bits is {settings.n_bits}, and the data are {'no' if is_float else ''} images of"
+            f" pixels; say {'n_bits=None' if is_float else 'how many bits they have'}"
         )
 
 
@@ -66,8 +69,9 @@ def check_memory(model: Flow, batch: int) -> None:
     wanted, there = model.step_bytes(batch), available_bytes()
     if model.xp is np and wanted > there:
         raise GlowliteError(
-            f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB:"
-            " lower --batch, --width or --K, raise --accumulate, or use --memory reversible"
+            f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has"
+            f" {there / 2**30:.1f} GiB: lower --batch, --width or --K, raise --accumulate, or use"
+            " --memory reversible"
         )
 
 
@@ -116,7 +120,9 @@ def train(
                 clock.start_again()
 
             stopped = bool(
-                training.ranks.allgather_numbers(np.array([float(stop())]), f"the end of step {state.step}").any()
+                training.ranks.allgather_numbers(
+                    np.array([float(stop())]), f"the end of step {state.step}"
+                ).any()
             )
             is_best = evaluates and state.best_step == state.step
             if stopped or last or is_best or state.step % settings.checkpoint_every == 0:
@@ -134,10 +140,14 @@ def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator
     """From the step where the training is to the last."""
     settings, dtype = training.settings, training.model.dtype.name
     first, last, seed = training.state.step, settings.steps, settings.seed
-    return batches(data.train, settings.batch, first, last, seed, dtype, settings.augmentation, share)
+    return batches(
+        data.train, settings.batch, first, last, seed, dtype, settings.augmentation, share
+    )
 
 
-def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool) -> Metrics:
+def _metrics(
+    training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool
+) -> Metrics:
     """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so
     far.
     """
@@ -148,13 +158,16 @@ def _metrics(training: Training, data: Dataset, lr: float, result: StepResult | 
     if evaluates:
         check_together(training, f"the evaluation after step {state.step}")
         held_out_set = (
-            data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images, training.ranks
+            data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images,
+            training.ranks
         )  # fmt: skip
         if training.average is not None:
             raw = _if_finite(evaluate(model, *held_out_set))
         with training.averaged():
             held_out = evaluate(model, *held_out_set)
-            error = _if_finite(reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits))
+            error = _if_finite(
+                reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits)
+            )
         check_held_out(held_out, state.best)
         state.held_out = held_out
         if state.best is None or held_out < state.best:
@@ -180,7 +193,9 @@ def _if_finite(value: float) -> float | None:
 
 
 class _Clock:
-    """Time of training, of waiting for images and for gradients, and images, since the last line."""
+    """Time of training, of waiting for images and for gradients, and images, since the
+    last line.
+    """
 
     def __init__(self, before: float, allreduce: Allreduce) -> None:
         self.before, self.started, self.allreduce = before, time.perf_counter(), allreduce
@@ -206,4 +221,6 @@ class _Clock:
     def timing(self, step: int) -> Timing:
         spent = time.perf_counter() - self.line_started
         exchanged = self.allreduce.seconds - self.exchanged
-        return Timing(step, self.seconds(), self.images / spent, self.waited / spent, exchanged / spent)
+        return Timing(
+            step, self.seconds(), self.images / spent, self.waited / spent, exchanged / spent
+        )

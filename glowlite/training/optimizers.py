@@ -34,8 +34,8 @@ DECAYS = ("cosine", "linear", "constant")
 
 # An update as a kernel; `a`, `e`: see Optimizer._rates
 UPDATED = (
-    "T* theta, T* m, T* v, const T* grad, const double* scale, const double beta1, const double beta2, const double a,"
-    " const double e"
+    "T* theta, T* m, T* v, const T* grad, const double* scale, const double beta1, const double"
+    " beta2, const double a, const double e"
 )
 BEGIN = """
   if (scale[0] != scale[0]) return;
@@ -49,15 +49,21 @@ class Optimizer(ABC):
 
     KERNEL: ClassVar[tuple[str, str]]
 
-    def __init__(self, theta: Array, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+    def __init__(
+        self, theta: Array, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+    ) -> None:
         xp = namespace(theta)
         if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps > 0):
-            raise GlowliteError(f"optimiser: need 0 <= beta < 1 and eps > 0, got {beta1}, {beta2}, {eps}")
+            raise GlowliteError(
+                f"optimiser: need 0 <= beta < 1 and eps > 0, got {beta1}, {beta2}, {eps}"
+            )
         self.theta, self.beta1, self.beta2, self.eps = theta, beta1, beta2, eps
         self.m, self.v = xp.zeros_like(theta), xp.zeros_like(theta)
         self.steps = 0
 
-    def step(self, grad: Array, lr: float, scale: float | Array = 1.0, workers: Workers | None = None) -> None:
+    def step(
+        self, grad: Array, lr: float, scale: float | Array = 1.0, workers: Workers | None = None
+    ) -> None:
         """One update with `scale` * grad; grad itself is left as it is. One pass, in chunks.
 
         `scale` may be a 0-d array, float64, which on a GPU the host need not know. If it is NaN,
@@ -99,7 +105,9 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _rates(self, lr: float) -> tuple[float, float]:
-        """Of this step, a and e, in theta -= a m / (size(v) + e), size(v) as the optimiser has it."""
+        """Of this step, a and e, in theta -= a m / (size(v) + e), size(v) as the
+        optimiser has it.
+        """
 
     @abstractmethod
     def _update(self, theta: Array, m: Array, v: Array, g: Array, spare: Array, lr: float) -> None:
@@ -116,7 +124,8 @@ class Adam(Optimizer):
 
     KERNEL = (
         UPDATED,
-        BEGIN + "  v[i] = T(beta2) * v[i] + T(1 - beta2) * g * g;\n  theta[i] -= T(a) * m[i] / (sqrt(v[i]) + T(e));\n",
+        BEGIN + "  v[i] = T(beta2) * v[i] + T(1 - beta2) * g * g;\n  theta[i] -= T(a) * m[i] /"
+        " (sqrt(v[i]) + T(e));\n",
     )
 
     def _rates(self, lr: float) -> tuple[float, float]:
@@ -145,7 +154,8 @@ class Adamax(Optimizer):
 
     KERNEL = (
         UPDATED,
-        BEGIN + "  v[i] = fmax(T(beta2) * v[i], fabs(g));\n  theta[i] -= T(a) * m[i] / (v[i] + T(e));\n",
+        BEGIN
+        + "  v[i] = fmax(T(beta2) * v[i], fabs(g));\n  theta[i] -= T(a) * m[i] / (v[i] + T(e));\n",
     )
 
     def _rates(self, lr: float) -> tuple[float, float]:
@@ -247,7 +257,12 @@ def learning_rate(step: int, steps: int, lr: float, warmup: int, decay: str = "c
     if step < warmup:
         return lr * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
-    return lr * {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[decay]
+    return (
+        lr
+        * {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[
+            decay
+        ]
+    )
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "adamax": Adamax}

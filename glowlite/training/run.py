@@ -54,7 +54,9 @@ class Training:
         self.ranks = self.allreduce.ranks
         check_parts(settings, self.ranks.size)
         theta = model.store.theta
-        self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](theta, settings.beta1, settings.beta2)
+        self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](
+            theta, settings.beta1, settings.beta2
+        )
         self.average = AveragedWeights(theta, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
         self._pending: list[PendingStep] = []
@@ -100,7 +102,9 @@ class Training:
         n_bits, dtype = self.settings.n_bits, self.model.dtype
         if self.staging is None:
             return as_continuous(batch.images, n_bits, batch.noise, dtype)
-        *noise, images = self.staging.upload(*([] if batch.noise is None else [batch.noise]), batch.images)
+        *noise, images = self.staging.upload(
+            *([] if batch.noise is None else [batch.noise]), batch.images
+        )
         if n_bits is None or not noise:
             x = as_continuous(images, None, None, dtype, self.model.xp)
         else:
@@ -169,8 +173,8 @@ class Training:
             raise GlowliteError(f"step {bad.step}: {error}{often}") from None
         loss, norm, drift = to_host(bad.result.table).tolist()
         raise GlowliteError(
-            f"step {bad.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not so when"
-            " it was taken again: is this GPU in order?"
+            f"step {bad.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not so"
+            " when it was taken again: is this GPU in order?"
         )
 
     @contextmanager

@@ -72,7 +72,9 @@ def read_config(run: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise GlowliteError(f"{run}: no {CONFIG} here; name the folder of a run") from None
     except OSError as error:
-        raise GlowliteError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+        raise GlowliteError(
+            f"{path}: cannot be read: {error.strerror}; check its permissions"
+        ) from None
     config: dict[str, Any] = checked(CONFIG_FORM, read_json(content, str(path)), str(path))
     return config
 
@@ -93,7 +95,9 @@ def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise GlowliteError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+        raise GlowliteError(
+            f"{path}: cannot be read: {error.strerror}; check its permissions"
+        ) from None
     form, found = line_of(kind), []
     *whole_lines, rest = content.split(b"\n")
     for i, line in enumerate(whole_lines):

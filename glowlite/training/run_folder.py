@@ -36,7 +36,9 @@ class RunFolder:
     held-out bits/dim. The metrics of a step are on the disk before its checkpoint.
     """
 
-    def __init__(self, path: Path, training: Training, data: Dataset, source: dict[str, Any], keep: int) -> None:
+    def __init__(
+        self, path: Path, training: Training, data: Dataset, source: dict[str, Any], keep: int
+    ) -> None:
         self.path, self.source, self.keep = path, source, keep
         self.steps_per_epoch = len(data.train) // training.settings.batch
         (path / CHECKPOINTS).mkdir(exist_ok=True)
@@ -117,7 +119,8 @@ def _restore_newest(training: Training, run: Path) -> Path | None:
         return path
     if damaged:
         raise GlowliteError(
-            f"{run}: every checkpoint is damaged, {damaged[-1]} the last; put back a copy, or begin a new run"
+            f"{run}: every checkpoint is damaged, {damaged[-1]} the last; put back a copy, or begin"
+            " a new run"
         )
     return None
 

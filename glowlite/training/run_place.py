@@ -59,15 +59,18 @@ def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
     if CONFIG not in names:
         if BEST in names or CHECKPOINTS in names:
             raise GlowliteError(
-                f"--out {path}: holds {_listed(names)}, but no {CONFIG}; put it back to go on with that run, or name"
-                " another folder"
+                f"--out {path}: holds {_listed(names)}, but no {CONFIG}; put it back to go on with"
+                " that run, or name another folder"
             )
-        raise GlowliteError(f"--out {path}: is not a run, and not empty: it holds {_listed(names)}; name another folder")
+        raise GlowliteError(
+            f"--out {path}: is not a run, and not empty: it holds {_listed(names)}; name another"
+            " folder"
+        )
     config = read_config(path)
     if not (overwrite or resume or may_begin_again(path, config)):
         raise GlowliteError(
-            f"--out {path} holds a run already; name another folder, or add --resume to go on with it, or --overwrite to"
-            " replace it"
+            f"--out {path} holds a run already; name another folder, or add --resume to go on with"
+            " it, or --overwrite to replace it"
         )
     files_of_run(path, config)
 
@@ -77,7 +80,9 @@ def may_begin_again(path: Path, config: dict[str, Any]) -> bool:
     it begins again.
     """
     checkpoints = path / CHECKPOINTS
-    there = os.path.lexists(path / BEST) or (os.path.lexists(checkpoints) and not checkpoints.is_dir())
+    there = os.path.lexists(path / BEST) or (
+        os.path.lexists(checkpoints) and not checkpoints.is_dir()
+    )
     return config.get(SAVED) is False and not there and not checkpoints_of(path)
 
 
@@ -87,8 +92,8 @@ def check_nothing_to_restore(path: Path) -> None:
     """
     if (path / CONFIG).exists() and not may_begin_again(path, read_config(path)):
         raise GlowliteError(
-            f"{path}: nothing to go on from: it holds {_listed(_names(path))}, but no checkpoint in {path / CHECKPOINTS};"
-            " put one back, or begin a new run in another folder"
+            f"{path}: nothing to go on from: it holds {_listed(_names(path))}, but no checkpoint in"
+            f" {path / CHECKPOINTS}; put one back, or begin a new run in another folder"
         )
 
 
@@ -98,7 +103,9 @@ def _names(path: Path) -> list[str]:
     """
     if not path.is_dir():
         return []
-    names = [name for name in sorted(os.listdir(path)) if name != LOCK and not TEMPORARY.fullmatch(name)]
+    names = [
+        name for name in sorted(os.listdir(path)) if name != LOCK and not TEMPORARY.fullmatch(name)
+    ]
     checkpoints = path / CHECKPOINTS
     empty = checkpoints.is_dir() and not checkpoints.is_symlink() and not os.listdir(checkpoints)
     return [name for name in names if not (name == CHECKPOINTS and empty)]
@@ -120,19 +127,28 @@ def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
     folders[path / CHECKPOINTS] = lambda file: CHECKPOINT.fullmatch(file.name)
     if config["options"].get("tensorboard"):
         folders[path / TENSORBOARD] = lambda file: EVENTS.fullmatch(file.name)
-    found = [Path(folder, name) for folder in folders if folder.is_dir() for name in sorted(os.listdir(folder))]
+    found = [
+        Path(folder, name)
+        for folder in folders
+        if folder.is_dir()
+        for name in sorted(os.listdir(folder))
+    ]
     files = [file for file in found if folders[file.parent](file)]
     for file in files:
         if not stat.S_ISREG(os.lstat(file).st_mode):
-            raise GlowliteError(f"{file}: is not a regular file, as a run writes it; remove it, or name another --out")
+            raise GlowliteError(
+                f"{file}: is not a regular file, as a run writes it; remove it, or name another"
+                " --out"
+            )
     return sorted(files, key=lambda file: file.name == CONFIG)
 
 
 def _is_of_run(file: Path) -> bool:
+    # other commands wrote them, or the user did
     kinds = {
         "report.html": HTML,
         "directions.safetensors": DIRECTIONS,
-    }  # other commands wrote them, or the user did
+    }
     if file.name in kinds:
         return file.is_file() and not file.is_symlink() and kinds[file.name].is_ours(file)
     return file.name in (CONFIG, METRICS, TIMING, BEST) or PICTURES.fullmatch(file.name) is not None
@@ -152,7 +168,9 @@ def make_run_folder(out: str | None, name: str) -> Path:
         else:
             path = _next_folder(runs, name)
     except OSError as error:
-        raise GlowliteError(f"--out {out or runs}: cannot make the folder: {error.strerror}") from None
+        raise GlowliteError(
+            f"--out {out or runs}: cannot make the folder: {error.strerror}"
+        ) from None
     flush_folder(runs)
     return path
 
@@ -191,9 +209,14 @@ def alone_in(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise GlowliteError(f"{path}: another process is writing this run; wait for it, or name another --out") from None
+            raise GlowliteError(
+                f"{path}: another process is writing this run; wait for it, or name another --out"
+            ) from None
         except OSError as error:
-            warn(f"{path}: cannot be locked ({error.strerror}); take care that no other process writes this run")
+            warn(
+                f"{path}: cannot be locked ({error.strerror}); take care that no other process"
+                " writes this run"
+            )
         for folder in (path, path / CHECKPOINTS):
             remove_temporaries(folder)
         yield
@@ -206,6 +229,8 @@ def begin(path: Path, config: dict[str, Any], fresh: bool = True) -> None:
     replaces, and no others.
     """
     if fresh and (path / CONFIG).exists():
-        for file in files_of_run(path, read_config(path))[:-1]:  # a kill in between leaves the old configuration
+        for file in files_of_run(path, read_config(path))[
+            :-1
+        ]:  # a kill in between leaves the old configuration
             file.unlink()
     write_config(path, config)

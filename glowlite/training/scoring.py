@@ -53,12 +53,18 @@ def scores(
     rows = np.arange(len(images)) if rows is None else rows
     blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
     results = [np.empty(0)]
-    for block in blocks[ranks.share(len(blocks))]:  # whole blocks, so that an image's neighbours, too, are always the same
+    for block in blocks[
+        ranks.share(len(blocks))
+    ]:  # whole blocks, so that an image's neighbours, too, are always the same
         part = images.read(rows[block])
         log_probs = []
         for draw in range(draws):
-            noise = dequantization_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)
-            log_probs.append(to_host(model.log_prob(as_continuous(part, n_bits, noise, model.dtype, model.xp))))
+            noise = dequantization_noise(
+                seed, "evaluate", draw, block.start, part.shape, model.dtype.name
+            )
+            log_probs.append(
+                to_host(model.log_prob(as_continuous(part, n_bits, noise, model.dtype, model.xp)))
+            )
         log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
         results.append(bits_per_dim(log_mean, model.dimensions, n_bits))
     return ranks.allgather_rows(np.concatenate(results))
@@ -93,12 +99,16 @@ def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int | None) ->
 
     Of other data, n_bits being None, in their own unit.
     """
-    x = as_continuous(images, n_bits, np.full(images.shape, 0.5, model.dtype), model.dtype, model.xp)
+    x = as_continuous(
+        images, n_bits, np.full(images.shape, 0.5, model.dtype), model.dtype, model.xp
+    )
     error = float(abs(model.decode(model.encode(x)) - x).max()) * 256
     return error if n_bits is not None else error / 256
 
 
-def sample_images(model: Flow, n: int, temperature: float, seed: int, ranks: Communicator | None = None) -> np.ndarray:
+def sample_images(
+    model: Flow, n: int, temperature: float, seed: int, ranks: Communicator | None = None
+) -> np.ndarray:
     """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse
     overflows.
 

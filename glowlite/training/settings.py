@@ -49,23 +49,30 @@ class Settings:
             "on_bad_step": ("stop", "skip"),
         }.items():
             if getattr(self, name) not in allowed:
-                raise GlowliteError(f"Settings: {name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+                raise GlowliteError(
+                    f"Settings: {name} must be one of {', '.join(allowed)}, got"
+                    f" {getattr(self, name)!r}"
+                )
         if not 1 <= self.accumulate <= self.batch:
-            raise GlowliteError(f"accumulate must be 1 to the batch of {self.batch}, got {self.accumulate}")
+            raise GlowliteError(
+                f"accumulate must be 1 to the batch of {self.batch}, got {self.accumulate}"
+            )
 
 
 def check_parts(settings: Settings, ranks: int) -> None:
     """Raise GlowliteError unless every rank gets an image for each of its parts."""
     shards, batch = settings.shards, settings.batch
-    if shards and (shards & (shards - 1) or shards > batch or shards % ranks or settings.accumulate > 1):
+    if shards and (
+        shards & (shards - 1) or shards > batch or shards % ranks or settings.accumulate > 1
+    ):
         raise GlowliteError(
-            f"shards must be a power of two, at most the batch of {batch}, a multiple of the {ranks} ranks, and without"
-            f" --accumulate, whose work it does; got {shards}"
+            f"shards must be a power of two, at most the batch of {batch}, a multiple of the"
+            f" {ranks} ranks, and without --accumulate, whose work it does; got {shards}"
         )
     if batch // ranks < settings.accumulate:
         raise GlowliteError(
-            f"a batch of {batch} over {ranks} ranks leaves {batch // ranks} images for one, fewer than the"
-            f" {settings.accumulate} parts they are taken in; raise --batch"
+            f"a batch of {batch} over {ranks} ranks leaves {batch // ranks} images for one, fewer"
+            f" than the {settings.accumulate} parts they are taken in; raise --batch"
         )
 
 

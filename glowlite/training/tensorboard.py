@@ -19,7 +19,9 @@ def writer_class() -> Any:
     try:
         return importlib.import_module("tensorboardX").SummaryWriter
     except ImportError:
-        raise GlowliteError("--tensorboard: tensorboardX is not installed; run pip install '.[tensorboard]'") from None
+        raise GlowliteError(
+            "--tensorboard: tensorboardX is not installed; run pip install '.[tensorboard]'"
+        ) from None
 
 
 class TensorBoard:

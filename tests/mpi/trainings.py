@@ -41,7 +41,16 @@ STEPS, BATCH = 12, 24
 
 def make(way, ranks):
     dtype, options = WAYS[way]
-    settings = Settings(**{"steps": STEPS, "batch": BATCH, "lr": 2e-3, "log_every": 1, "evaluate_every": 6, **options})
+    settings = Settings(
+        **{
+            "steps": STEPS,
+            "batch": BATCH,
+            "lr": 2e-3,
+            "log_every": 1,
+            "evaluate_every": 6,
+            **options,
+        }
+    )
     model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype=dtype, workers=Workers(1))
     return Training(model, settings, Allreduce(ranks))
 
@@ -55,7 +64,9 @@ def results(way, ranks):
     model = training.model
     return {
         "losses": np.array([m.train_bits_per_dim for m in seen.metrics]),
-        "held_out": np.array([m.held_out_bits_per_dim for m in seen.metrics if m.held_out_bits_per_dim is not None]),
+        "held_out": np.array(
+            [m.held_out_bits_per_dim for m in seen.metrics if m.held_out_bits_per_dim is not None]
+        ),
         "grad_norms": np.array([m.grad_norm for m in seen.metrics]),
         "theta": model.store.theta,
         "average": training.average.value(),
@@ -66,7 +77,11 @@ def results(way, ranks):
 
 if __name__ == "__main__":
     world = make_communicator()
-    found = {f"{way}/{name}": array for way in sys.argv[2:] for name, array in results(way, world).items()}
+    found = {
+        f"{way}/{name}": array
+        for way in sys.argv[2:]
+        for name, array in results(way, world).items()
+    }
     everywhere = world.allgather_rows(
         np.concatenate([found[name].astype(np.float64).ravel() for name in sorted(found)])[None]
     )

@@ -21,7 +21,12 @@ class Device:
     """An array that is not NumPy's, as on a device; MPI finds its numbers by DLPack."""
 
     def __init__(self, array):
-        self.array, self.flags, self.size, self.itemsize = array, array.flags, array.size, array.itemsize
+        self.array, self.flags, self.size, self.itemsize = (
+            array,
+            array.flags,
+            array.size,
+            array.itemsize,
+        )
         self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
 
     def reshape(self, shape):
@@ -46,7 +51,9 @@ def misbehave(world):
         os.kill(os.getpid(), signal.SIGSEGV)
     elif PLACE == "elsewhere":
         world.allgather_numbers(np.zeros(2), "another place")
-    elif PLACE == "memory":  # the other hears something that it cannot understand, before this one says what it is
+    elif (
+        PLACE == "memory"
+    ):  # the other hears something that it cannot understand, before this one says what it is
         world.world.Isend(np.zeros(2), 0, NUMBERS_TAG)
         time.sleep(0.5)
         raise MemoryError("Unable to allocate 3 TiB")

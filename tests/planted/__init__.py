@@ -34,7 +34,9 @@ class Bug:
 
 def tables() -> dict[str, list[Bug]]:
     """The bugs of every module of this package, by the name of the module."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    names = sorted(
+        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+    )
     return {name: importlib.import_module(f"{__name__}.{name}").BUGS for name in names}
 
 
@@ -45,7 +47,17 @@ def overview() -> str:
         for law in dict.fromkeys(bug.law for bug in bugs):
             rows = [bug for bug in bugs if bug.law == law]
             examples = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
-            some = "; ".join(re.sub(r" at \d+:\d+", "", bug.what) for bug in examples).replace("|", "\\|")
-            files = sorted({test.partition("::")[0].removeprefix("tests/") for bug in rows for test in bug.tests})
-            lines.append(f"| {law} (`{name}`) | {len(rows)} | {some} | {', '.join(f'`{file}`' for file in files)} |")
+            some = "; ".join(re.sub(r" at \d+:\d+", "", bug.what) for bug in examples).replace(
+                "|", "\\|"
+            )
+            files = sorted(
+                {
+                    test.partition("::")[0].removeprefix("tests/")
+                    for bug in rows
+                    for test in bug.tests
+                }
+            )
+            lines.append(
+                f"| {law} (`{name}`) | {len(rows)} | {some} | {', '.join(f'`{file}`' for file in files)} |"
+            )
     return "\n".join(lines)

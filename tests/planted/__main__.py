@@ -19,7 +19,9 @@ from pathlib import Path
 from . import Bug, overview, tables
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "build", "_build", "runs")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "build", "_build", "runs"
+)
 SECONDS = 300  # a bug may make a test hang
 PASSED, FAILED = 0, 1  # exit codes of pytest
 NOT_RUN = "NOT RUN"
@@ -53,7 +55,9 @@ def verdict(tree: Path, bug: Bug) -> tuple[str, str]:
     """Whether the bug is killed, and by what. The tree is as it was afterwards."""
     path = tree / "glowlite" / bug.file
     text = path.read_text()
-    assert text.count(bug.old) == 1, f"{bug.file}: the text of {bug.what!r} does not occur exactly once"
+    assert text.count(bug.old) == 1, (
+        f"{bug.file}: the text of {bug.what!r} does not occur exactly once"
+    )
     write(path, text.replace(bug.old, bug.new))
     try:
         code, test, _ = run_tests(tree, list(bug.tests))
@@ -78,7 +82,9 @@ def main(chosen: list[str]) -> int:
         shutil.copytree(ROOT, tree, ignore=LEFT_OUT)
         for name in chosen or found:
             bugs = found[name]
-            code, _, output = run_tests(tree, list(dict.fromkeys(test for bug in bugs for test in bug.tests)))
+            code, _, output = run_tests(
+                tree, list(dict.fromkeys(test for bug in bugs for test in bug.tests))
+            )
             if code != PASSED:
                 print(f"{name}: its tests do not pass without a bug:\n{output}")
                 missed += len(bugs)
@@ -87,7 +93,10 @@ def main(chosen: list[str]) -> int:
                 began = time.perf_counter()
                 said, by = verdict(tree, bug)
                 missed += said != "killed"
-                print(f"{bug.law:30} | {bug.what:60} | {said:8} | {by} | {time.perf_counter() - began:.1f} s", flush=True)
+                print(
+                    f"{bug.law:30} | {bug.what:60} | {said:8} | {by} | {time.perf_counter() - began:.1f} s",
+                    flush=True,
+                )
     print("every planted bug is killed" if not missed else f"{missed} planted bugs are not killed")
     return 1 if missed else 0
 

@@ -13,7 +13,13 @@ from unittest import mock
 from glowlite.commands.program import Parser
 
 PACKAGE = Path(__file__).parents[2] / "glowlite"
-COMMANDS = sorted({name for path in PACKAGE.rglob("*.py") for name in re.findall(r'\bParser\("([\w.]+)"', path.read_text())})
+COMMANDS = sorted(
+    {
+        name
+        for path in PACKAGE.rglob("*.py")
+        for name in re.findall(r'\bParser\("([\w.]+)"', path.read_text())
+    }
+)
 
 
 def module_of(command: str) -> ModuleType:

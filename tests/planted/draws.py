@@ -22,7 +22,7 @@ PICTURES = "test_the_noise_of_pictures_is_new"
 
 TRAINING = 'dequantization_noise(seed, "dequantise", step, share.start, part.shape, dtype)'
 AUGMENT = 'uniform(seed, "augment", step, share.start,'
-EVALUATION = 'dequantization_noise(seed, "evaluate", draw, block.start, part.shape, model.dtype.name)'
+EVALUATION = 'seed, "evaluate", draw, block.start, part.shape, model.dtype.name'
 DIRECTIONS = 'dequantization_noise(seed, "directions", 0, start, part.shape, model.dtype.name)'
 NORMAL = "temperature * self.base.sample(seed, i, (drawn, *shape), self.dtype.name)"
 KEY = "np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index])"
@@ -94,7 +94,7 @@ BUGS = [
     bug("every block of an evaluation alike", "training/scoring.py", EVALUATION, EVALUATION.replace("block.start", "0"), SCORES),
     bug("evaluation without the seed", "training/scoring.py", EVALUATION, EVALUATION.replace("seed", "0"), NOISE, SCORES),
     bug("evaluation with the noise of training", "training/scoring.py", '"evaluate"', '"dequantise"', NOISE),
-    bug("no noise in an evaluation", "training/scoring.py", EVALUATION, f"0 * {EVALUATION}", NOISE, SCORES),
+    bug("no noise in an evaluation", "training/scoring.py", "noise = dequantization_noise(", "noise = 0 * dequantization_noise(", NOISE, SCORES),
     bug("directions whose noise repeats", "latent/directions.py", DIRECTIONS, DIRECTIONS.replace("start,", "0,"), NOISE),
     bug("directions without the seed", "latent/directions.py", DIRECTIONS, DIRECTIONS.replace("seed", "0"), NOISE),
     bug("directions with the noise of training", "latent/directions.py", '"directions", 0', '"dequantise", 0', NOISE),

@@ -15,7 +15,11 @@ RESUME = "test_run_place.py::test_resume_changes_nothing_where_it_cannot_go_on"
 FOREIGN = "test_run_place.py::test_a_folder_of_somebody_else_is_refused_whatever_is_in_it"
 OPTION = "test_run_place.py::test_an_option_of_a_resumed_run_is_changed_or_refused"
 LOW = "test_outputs.py::test_the_low_door_replaces_regular_files_alone"
-DISK, PLACE, SAME = "what is saved is on the disk", "nothing of others is replaced", "a resumed run is the same run"
+DISK, PLACE, SAME = (
+    "what is saved is on the disk",
+    "nothing of others is replaced",
+    "a resumed run is the same run",
+)
 
 BUGS = [
     bug(DISK, "the file is not flushed", "files/storage.py", "_flush(temporary, os.O_RDONLY | NO_FOLLOW)", "pass", TEXT, ORDER),

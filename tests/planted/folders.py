@@ -24,7 +24,12 @@ BUGS = [
         (SPLIT,),
     ),
     Bug(
-        LAW, "only lower case names", "data/split.py", "name.lower().startswith(starts)", "name.startswith(starts)", (SPLIT,)
+        LAW,
+        "only lower case names",
+        "data/split.py",
+        "name.lower().startswith(starts)",
+        "name.startswith(starts)",
+        (SPLIT,),
     ),
     Bug(
         LAW,
@@ -51,7 +56,14 @@ BUGS = [
         (TWO,),
     ),
     Bug(LAW, "hidden files are pictures", "data/walk.py", 'name.startswith(".") or', "", (LEFT,)),
-    Bug(LAW, "what systems leave is pictures", "data/walk.py", "or name.lower() in OF_SYSTEMS", "", (LEFT,)),
+    Bug(
+        LAW,
+        "what systems leave is pictures",
+        "data/walk.py",
+        "or name.lower() in OF_SYSTEMS",
+        "",
+        (LEFT,),
+    ),
     Bug(
         LAW,
         "links to folders are passed over",
@@ -77,7 +89,12 @@ BUGS = [
         (KAGGLE,),
     ),
     Bug(
-        LAW, "hidden colours are trained on", "data/readers/pillow.py", "        picture = on_white(picture)\n", "", (WHITE,)
+        LAW,
+        "hidden colours are trained on",
+        "data/readers/pillow.py",
+        "        picture = on_white(picture)\n",
+        "",
+        (WHITE,),
     ),
     Bug(
         LAW,
@@ -96,6 +113,11 @@ BUGS = [
         (ALPHA,),
     ),
     Bug(
-        LAW, "16 bits are cut, not rounded", "data/readers/pillow.py", "np.rint(values / 257)", "(values // 257)", (SIXTEEN,)
+        LAW,
+        "16 bits are cut, not rounded",
+        "data/readers/pillow.py",
+        "np.rint(values / 257)",
+        "(values // 257)",
+        (SIXTEEN,),
     ),
 ]

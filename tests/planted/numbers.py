@@ -8,7 +8,9 @@ LAW = "every written number is recomputed from its definition"
 
 
 def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
-    return Bug(LAW, what, file, old, new, tuple(f"tests/test_written_numbers.py::{test}" for test in tests))
+    return Bug(
+        LAW, what, file, old, new, tuple(f"tests/test_written_numbers.py::{test}" for test in tests)
+    )
 
 
 COUNTS = "test_steps_epochs_and_what_was_skipped"
@@ -21,7 +23,12 @@ HEADER = "test_the_header_of_a_checkpoint_says_where_the_run_was"
 BEST = "test_the_best_checkpoint_is_the_best_and_not_the_newest"
 RANKS = "test_the_loss_and_the_drift_of_a_step_are_those_of_all_ranks"
 
-TRAINER, TRAINING, UPDATE, EVALUATION = "training/loop.py", "training/run.py", "training/step.py", "training/scoring.py"
+TRAINER, TRAINING, UPDATE, EVALUATION = (
+    "training/loop.py",
+    "training/run.py",
+    "training/step.py",
+    "training/scoring.py",
+)
 EPOCH = "epoch=state.step / (len(data.train) // settings.batch)"
 AVERAGED = "with training.averaged():\n            held_out"
 RESULT = "xp.stack([shares[:, 0].sum(), norm, shares[:, 1].max()])"
@@ -39,7 +46,7 @@ BUGS = [
     bug("the loss of the last step alone", TRAINER, "float(np.mean(losses))", "float(losses[-1])", TRAINED),
     bug("losses of earlier lines stay", TRAINER, ", state.losses = state.losses, []", " = state.losses", TRAINED),
     bug("the raw weights for the averaged ones", TRAINER, AVERAGED, f"if True:{AVERAGED[25:]}", HELD_OUT),
-    bug("all held-out images, and not some", TRAINER, "settings.evaluate_images, training", "10**9, training", HELD_OUT),
+    bug("all held-out images, and not some", TRAINER, "settings.seed, settings.evaluate_images,", "settings.seed, 10**9,", HELD_OUT),
     bug("one result for both weights", TRAINER, f"{BOTH},", f"{BOTH} and held_out,", HELD_OUT),
     bug("the norm of the gradient is cut", UPDATE, RESULT, RESULT.replace("norm", "xp.minimum(norm, 1e-3)"), LAST_STEP),
     bug("the drift of the last part", UPDATE, RESULT, RESULT.replace("[:, 1].max()", "[:, 1, -1].max()"), LAST_STEP),

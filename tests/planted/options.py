@@ -33,10 +33,18 @@ READ_BY = {
 ALL_OF_THEM = {  # places that hand on every field of a dataclass: the text before which one is set back, and its names
     "commands/train_options.py": [
         ("    return Settings(**values", 'values["{name}"] = Settings().{name}', Settings),
-        ("    return GlowConfig(image_shape", 'setattr(options, "{name}", GlowConfig((8, 8, 3)).{name})', GlowConfig),
+        (
+            "    return GlowConfig(image_shape",
+            'setattr(options, "{name}", GlowConfig((8, 8, 3)).{name})',
+            GlowConfig,
+        ),
     ],
     "commands/data_options.py": [
-        ("    return Preparation(**", 'setattr(options, "{name}", Preparation().{name})', Preparation)
+        (
+            "    return Preparation(**",
+            'setattr(options, "{name}", Preparation().{name})',
+            Preparation,
+        )
     ],
 }
 NO_OPTIONS = ("augmentation", "image_shape")  # fields that are none
@@ -46,29 +54,49 @@ GPU, RANKS = "on a GPU only", "over several ranks only"
 NO_DIFFERENCE = {
     ("commands/train.py", "steps", "steps, done = "): "of the bar on a terminal",
     ("commands/train.py", "steps", "left = "): "of a line on stderr",
-    ("commands/train.py", "tensorboard", "if options.tensorboard:"): "only looks whether its library is there",
+    (
+        "commands/train.py",
+        "tensorboard",
+        "if options.tensorboard:",
+    ): "only looks whether its library is there",
     ("training/run.py", "on_bad_step", "right_away = settings.on_bad_step"): GPU,
     ("training/run.py", "shards", "right_away = settings.on_bad_step"): GPU,
     ("training/run.py", "shards", "self.model.initialize(x, this_process if"): RANKS,
-    ("training/run.py", "shards", "self.parts(), settings.batch, self.allreduce, settings.shards"): RANKS,
+    (
+        "training/run.py",
+        "shards",
+        "self.parts(), settings.batch, self.allreduce, settings.shards",
+    ): RANKS,
     ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "shards", "training.initialize(next("): RANKS,
-    ("training/loop.py", "batch", "data.held_out, settings.n_bits, settings.batch"): "of rounding only",
+    (
+        "training/loop.py",
+        "batch",
+        "data.held_out, settings.n_bits, settings.batch",
+    ): "of rounding only",
 }
 # Tests that look closer than at a difference
 NUMBERS = "tests/test_written_numbers.py"
 ALSO = {
-    ("commands/sample.py", "grid"): ("tests/test_pictures_show.py::test_a_grid_of_samples_is_the_samples_in_their_order",),
+    ("commands/sample.py", "grid"): (
+        "tests/test_pictures_show.py::test_a_grid_of_samples_is_the_samples_in_their_order",
+    ),
     ("commands/interpolate.py", "steps"): (
         "tests/test_pictures_show.py::test_a_walk_goes_from_the_first_image_to_the_second",
     ),
     ("commands/interpolate.py", "out"): (
         "tests/test_pictures_show.py::test_an_animation_has_the_frames_of_the_walk_there_and_back",
     ),
-    ("commands/option_sources.py", "out"): ("tests/test_options_act.py::test_an_option_acts[train --resume]",),
-    ("training/run.py", "n_bits"): (f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",),
-    ("training/run.py", "batch"): (f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",),
+    ("commands/option_sources.py", "out"): (
+        "tests/test_options_act.py::test_an_option_acts[train --resume]",
+    ),
+    ("training/run.py", "n_bits"): (
+        f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",
+    ),
+    ("training/run.py", "batch"): (
+        f"{NUMBERS}::test_training_bits_per_dim_are_the_mean_since_the_line_before",
+    ),
     ("training/loop.py", "n_bits"): (
         f"{NUMBERS}::test_held_out_bits_per_dim_are_of_the_averaged_and_of_the_raw_weights",
         f"{NUMBERS}::test_norm_drift_condition_and_reconstruction_are_of_the_last_step",
@@ -77,10 +105,14 @@ ALSO = {
         f"{NUMBERS}::test_seconds_go_on_over_a_resume_and_images_per_second_are_those_of_training",
     ),
     ("bench/__main__.py", "side"): ("tests/test_bench.py::test_the_command_on_the_stand_in",),
-    ("commands/evaluate.py", "ood"): ("tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",),
+    ("commands/evaluate.py", "ood"): (
+        "tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",
+    ),
 }
 for _name in ("K", "width"):
-    ALSO["models/glow.py", _name] = ("tests/test_train.py::test_what_a_step_needs_is_estimated_from_what_the_policy_keeps",)
+    ALSO["models/glow.py", _name] = (
+        "tests/test_train.py::test_what_a_step_needs_is_estimated_from_what_the_policy_keeps",
+    )
 for _name in ("K", "L", "width", "coupling", "scale"):
     ALSO["bench/__main__.py", _name] = (
         "tests/test_bench.py::test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins",
@@ -90,8 +122,16 @@ for _name in ("K", "L", "width", "coupling", "scale"):
 def bugs() -> Iterator[Bug]:
     for file, places in ALL_OF_THEM.items():
         for before, line, kind in places:
-            for name in (field.name for field in dataclasses.fields(kind) if field.name not in NO_OPTIONS):
-                yield row(file, name, f"{name} of {kind.__name__}", before, f"    {line.format(name=name)}\n{before}")
+            for name in (
+                field.name for field in dataclasses.fields(kind) if field.name not in NO_OPTIONS
+            ):
+                yield row(
+                    file,
+                    name,
+                    f"{name} of {kind.__name__}",
+                    before,
+                    f"    {line.format(name=name)}\n{before}",
+                )
     for file in READ_BY:
         yield from dropped_in(file)
 
@@ -108,7 +148,11 @@ def dropped_in(file: str) -> Iterator[Bug]:
     source = (PACKAGE / file).read_text()
     lines = source.splitlines(keepends=True)
     defaults = {
-        "options": {action.dest: action for action in parser_of(READ_BY[file])._actions if action.option_strings},
+        "options": {
+            action.dest: action
+            for action in parser_of(READ_BY[file])._actions
+            if action.option_strings
+        },
         "settings": dataclasses.asdict(Settings()),
         "config": dataclasses.asdict(GlowConfig((8, 8, 3))),
     }
@@ -125,7 +169,9 @@ def dropped_in(file: str) -> Iterator[Bug]:
             continue
         default = literal(owners[owner][name])
         line = lines[node.lineno - 1].encode()
-        changed = (line[: node.col_offset] + default.encode() + line[node.end_col_offset :]).decode()
+        changed = (
+            line[: node.col_offset] + default.encode() + line[node.end_col_offset :]
+        ).decode()
         first = node.lineno - 1  # lines before it, until there is no other such place
         while source.count("".join(lines[first : node.lineno])) > 1:
             first -= 1
@@ -157,7 +203,9 @@ def is_a_check(node: ast.AST) -> bool:
         return node.name.startswith("check_")
     if isinstance(node, ast.If | ast.For):
         return all(
-            isinstance(lines[-1], ast.Raise) or all(map(is_a_check, lines)) for lines in (node.body, node.orelse) if lines
+            isinstance(lines[-1], ast.Raise) or all(map(is_a_check, lines))
+            for lines in (node.body, node.orelse)
+            if lines
         )
     call = node.value if isinstance(node, ast.Expr) else node
     return isinstance(call, ast.Call) and ast.unparse(call.func).startswith("check_")

@@ -8,10 +8,19 @@ LAW = "a picture shows its title"
 
 
 def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
-    return Bug(LAW, what, file, old, new, tuple(f"tests/test_pictures_show.py::test_{test}" for test in tests))
+    return Bug(
+        LAW,
+        what,
+        file,
+        old,
+        new,
+        tuple(f"tests/test_pictures_show.py::test_{test}" for test in tests),
+    )
 
 
-OF_A_TRAINING = "the_samples_of_a_training_are_of_averaged_weights_at_the_temperatures_of_their_titles"
+OF_A_TRAINING = (
+    "the_samples_of_a_training_are_of_averaged_weights_at_the_temperatures_of_their_titles"
+)
 LATENTS = "the_latents_of_a_training_are_those_of_held_out_images"
 RECONSTRUCTION = "the_reconstruction_of_a_training_is_that_of_held_out_images"
 ROWS = "a_reconstruction_has_its_rows_under_their_titles"
@@ -105,7 +114,11 @@ BUGS = [
         LATENTS,
     ),
     bug(
-        "the density of another width", "drawing/run_pictures.py", "np.exp(-(edges**2) / 2)", "np.exp(-(edges**2))", LATENTS
+        "the density of another width",
+        "drawing/run_pictures.py",
+        "np.exp(-(edges**2) / 2)",
+        "np.exp(-(edges**2))",
+        LATENTS,
     ),
     bug(
         "mean and deviation swapped",
@@ -146,7 +159,9 @@ BUGS = [
         "curves swapped",
         "drawing/run_pictures.py",
         SWAPPED,
-        SWAPPED.replace(", raw weights", "").replace('"o-", "held out"', '"o-", "held out, raw weights"'),
+        SWAPPED.replace(", raw weights", "").replace(
+            '"o-", "held out"', '"o-", "held out, raw weights"'
+        ),
         CURVES,
     ),
     bug(
@@ -206,7 +221,13 @@ BUGS = [
         SHEET,
         OF_A_TRAINING,
     ),
-    bug("the last channel in grey on a sheet", "drawing/sheets.py", TILE, TILE.replace(":1]", "-1:]"), SHEET),
+    bug(
+        "the last channel in grey on a sheet",
+        "drawing/sheets.py",
+        TILE,
+        TILE.replace(":1]", "-1:]"),
+        SHEET,
+    ),
     bug(
         "rows and columns of a sheet swapped",
         "drawing/sheets.py",
@@ -244,9 +265,19 @@ BUGS = [
         DRAWN,
     ),
     bug(
-        "the second channel in grey", "drawing/sheets.py", SHOWN, SHOWN.replace("pixels[..., :1]", "pixels[..., -1:]"), DRAWN
+        "the second channel in grey",
+        "drawing/sheets.py",
+        SHOWN,
+        SHOWN.replace("pixels[..., :1]", "pixels[..., -1:]"),
+        DRAWN,
     ),
-    bug("an image beside a lost one is lost", "drawing/sheets.py", "shown[whole] =", "shown[np.roll(whole, 1)] =", DRAWN),
+    bug(
+        "an image beside a lost one is lost",
+        "drawing/sheets.py",
+        "shown[whole] =",
+        "shown[np.roll(whole, 1)] =",
+        DRAWN,
+    ),
     bug(
         "half as many colours",
         "drawing/sheets.py",
@@ -336,9 +367,19 @@ BUGS = [
         '{"original": to_rgb(y, n_bits), "decode(encode(x))": to_rgb(x, n_bits)}',
         PAGE,
     ),
-    bug("the difference of other images", "commands/reconstruct.py", "error = abs(y - x)", "error = abs(y - x[::-1])", PAGE),
     bug(
-        "nothing is decoded", "commands/reconstruct.py", "to_host(model.decode(model.encode(x)))", "to_host(x + 0)", REBUILT
+        "the difference of other images",
+        "commands/reconstruct.py",
+        "error = abs(y - x)",
+        "error = abs(y - x[::-1])",
+        PAGE,
+    ),
+    bug(
+        "nothing is decoded",
+        "commands/reconstruct.py",
+        "to_host(model.decode(model.encode(x)))",
+        "to_host(x + 0)",
+        REBUILT,
     ),
     bug(
         "strips of edits backwards",
@@ -348,7 +389,11 @@ BUGS = [
         EDITS,
     ),
     bug(
-        "strips of edits as columns", "latent/directions.py", "np.stack(columns, axis=1)", "np.stack(columns, axis=0)", EDITS
+        "strips of edits as columns",
+        "latent/directions.py",
+        "np.stack(columns, axis=1)",
+        "np.stack(columns, axis=0)",
+        EDITS,
     ),
     bug(
         "edits of another attribute",
@@ -371,7 +416,13 @@ BUGS = [
         "np.arange(SHOWN)",
         CONTACT,
     ),
-    bug("a contact sheet at 8 bits", "commands/data.py", "step = 256 >> n_bits", "step = 256 >> 8", CONTACT),
+    bug(
+        "a contact sheet at 8 bits",
+        "commands/data.py",
+        "step = 256 >> n_bits",
+        "step = 256 >> 8",
+        CONTACT,
+    ),
     bug(
         "the figure of samples at temperature 1",
         "commands/figures.py",
@@ -386,7 +437,13 @@ BUGS = [
         "np.array([0, 1])",
         FIGURES,
     ),
-    bug("corners of other images", "commands/figures.py", "np.arange(4) % len", "np.arange(4)[::-1] % len", FIGURES),
+    bug(
+        "corners of other images",
+        "commands/figures.py",
+        "np.arange(4) % len",
+        "np.arange(4)[::-1] % len",
+        FIGURES,
+    ),
     bug(
         "edits beside other attributes",
         "commands/figures.py",
@@ -394,7 +451,13 @@ BUGS = [
         "rows[directions.names[-1 - j]] = enlarged(tile(to_rgb(images, loaded.n_bits), EDITS))",
         TITLED,
     ),
-    bug("edits of one image", "commands/figures.py", "np.array([j]) % len", "np.array([0]) % len", TITLED),
+    bug(
+        "edits of one image",
+        "commands/figures.py",
+        "np.array([j]) % len",
+        "np.array([0]) % len",
+        TITLED,
+    ),
     bug(
         "depths beside other models",
         "commands/figures.py",
@@ -416,7 +479,13 @@ BUGS = [
         '"Latents",\n            run_folder / "reconstruction.png"',
         REPORT,
     ),
-    bug("the oldest samples in a report", "drawing/html_report.py", "samples = max(\n", "samples = min(\n", REPORT),
+    bug(
+        "the oldest samples in a report",
+        "drawing/html_report.py",
+        "samples = max(\n",
+        "samples = min(\n",
+        REPORT,
+    ),
     bug(
         "times of other candidates",
         "bench/plots.py",
@@ -424,7 +493,13 @@ BUGS = [
         'medians = [steps[name]["median_s"] for name in steps]',
         PLOTS,
     ),
-    bug("least and most swapped", "bench/plots.py", 'm - steps[n]["min_s"]', 'steps[n]["max_s"] - m', PLOTS),
+    bug(
+        "least and most swapped",
+        "bench/plots.py",
+        'm - steps[n]["min_s"]',
+        'steps[n]["max_s"] - m',
+        PLOTS,
+    ),
     bug(
         "names of shares backwards",
         "bench/plots.py",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "ranks that began different are equal after the broadcast, and a planted difference is noticed"
+LAW = (
+    "ranks that began different are equal after the broadcast, and a planted difference is noticed"
+)
 EQUAL = "tests/test_agreement.py::test_ranks_that_began_different_are_equal_after_the_broadcast"
 NOTICED = "tests/test_agreement.py::test_a_planted_difference_is_noticed"
 COMPARED = "tests/test_agreement.py::test_ranks_are_compared_at_the_start_and_at_every_evaluation"
@@ -13,7 +15,12 @@ STOPPED = "tests/test_communicator.py::test_a_stopped_rank_ends_all_and_is_named
 
 BUGS = [
     Bug(
-        LAW, "averaged weights are not broadcast", "training/checkpoint.py", "vectors.append(average.sum)", "pass", (EQUAL,)
+        LAW,
+        "averaged weights are not broadcast",
+        "training/checkpoint.py",
+        "vectors.append(average.sum)",
+        "pass",
+        (EQUAL,),
     ),
     Bug(
         LAW,
@@ -63,7 +70,14 @@ BUGS = [
         "",
         (NOTICED,),
     ),
-    Bug(LAW, "a start without a check", "training/loop.py", '    check_together(training, "the start")\n', "", (COMPARED,)),
+    Bug(
+        LAW,
+        "a start without a check",
+        "training/loop.py",
+        '    check_together(training, "the start")\n',
+        "",
+        (COMPARED,),
+    ),
     Bug(
         LAW,
         "an evaluation without a check",

@@ -200,7 +200,9 @@ BUGS = [
         "objective.py",
         "tanh(z / 2) for z",
         "tanh(z) for z",
-        ("tests/test_flow.py::test_the_density_of_a_base_integrates_to_1_and_its_gradient_is_its_derivative",),
+        (
+            "tests/test_flow.py::test_the_density_of_a_base_integrates_to_1_and_its_gradient_is_its_derivative",
+        ),
     ),
     Bug(
         OWN,
@@ -224,7 +226,9 @@ BUGS = [
         "training/fit.py",
         "flow.store.theta[...] = training.average.value()",
         "pass",
-        ("tests/test_flow.py::test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit",),
+        (
+            "tests/test_flow.py::test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit",
+        ),
     ),
     Bug(
         OWN,

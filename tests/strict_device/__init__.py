@@ -36,8 +36,32 @@ VIEWS = {
     "expand_dims", "diagonal",
     "as_strided",
 }  # fmt: skip
-FREE = {"empty", "empty_like", "shape", "ndim", "result_type", "promote_types", "can_cast", "dtype", "finfo", "iinfo"}
-INPLACE = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor", "ilshift", "irshift")
+FREE = {
+    "empty",
+    "empty_like",
+    "shape",
+    "ndim",
+    "result_type",
+    "promote_types",
+    "can_cast",
+    "dtype",
+    "finfo",
+    "iinfo",
+}
+INPLACE = (
+    "iadd",
+    "isub",
+    "imul",
+    "itruediv",
+    "ifloordiv",
+    "imod",
+    "ipow",
+    "iand",
+    "ior",
+    "ixor",
+    "ilshift",
+    "irshift",
+)
 BINARY = (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "lt", "le", "gt", "ge",
     "eq", "ne", "and", "or",
@@ -193,7 +217,11 @@ for _name in ("neg", "pos", "abs", "invert"):
 
 
 def _same(one, other):
-    return one.ctypes.data == other.ctypes.data and one.shape == other.shape and one.strides == other.strides
+    return (
+        one.ctypes.data == other.ctypes.data
+        and one.shape == other.shape
+        and one.strides == other.strides
+    )
 
 
 def checked(index, shape, writing=False):
@@ -214,7 +242,9 @@ def checked(index, shape, writing=False):
         if isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype != bool:
             places = np.asarray(part)
             if places.size and (places.max() >= shape[axis] or places.min() < -shape[axis]):
-                raise IndexError(f"index {places.max()} of axis {axis} would wrap: it has {shape[axis]}")
+                raise IndexError(
+                    f"index {places.max()} of axis {axis} would wrap: it has {shape[axis]}"
+                )
             if writing and len(np.unique(places % shape[axis])) < places.size:
                 twice = "an index is written to twice, which is undefined on a device"
                 raise IndexError(f"{twice}; use cupyx.scatter_add")
@@ -248,7 +278,9 @@ def call(name, function, inputs, keywords):
     if name not in API:
         raise AttributeError(f"module 'cupy' has no attribute {name!r}")
     accepted = API[name]
-    refused = [] if accepted is None else [keyword for keyword in keywords if keyword not in accepted]
+    refused = (
+        [] if accepted is None else [keyword for keyword in keywords if keyword not in accepted]
+    )
     if refused:
         raise TypeError(f"cupy.{name} does not accept {', '.join(refused)}")
     if isinstance(function, np.ufunc) and any(isinstance(value, (list, tuple)) for value in inputs):
@@ -266,9 +298,13 @@ def call(name, function, inputs, keywords):
 def _array(name):
     def make(values, *inputs, **keywords):
         if isinstance(values, ndarray):
-            counts["kernel"] += name == "array" or (name == "ascontiguousarray" and not values.flags.c_contiguous)
+            counts["kernel"] += name == "array" or (
+                name == "ascontiguousarray" and not values.flags.c_contiguous
+            )
             return ndarray(getattr(np, name)(values._host, *inputs, **keywords))
-        if isinstance(values, (list, tuple)) and any(isinstance(value, ndarray) for value in values):
+        if isinstance(values, (list, tuple)) and any(
+            isinstance(value, ndarray) for value in values
+        ):
             return call("stack", np.stack, [values], keywords)
         counts["upload"] += 1
         return ndarray(np.array(values, *inputs, **keywords))
@@ -286,7 +322,9 @@ class _Module(types.ModuleType):
     def __getattr__(self, name):
         full = self._prefix + name
         if full == "random":
-            raise AttributeError("noise is drawn on the host, so that a run on a device follows one on the host")
+            raise AttributeError(
+                "noise is drawn on the host, so that a run on a device follows one on the host"
+            )
         if full not in API:
             raise AttributeError(f"module 'cupy' has no attribute {full!r}")
         target = getattr(self._numpy, name)
@@ -308,7 +346,9 @@ class RawKernel:
         words = []
         for argument in arguments:
             if isinstance(argument, ndarray):
-                assert argument.flags.c_contiguous, "a kernel was given an array that is not contiguous"
+                assert argument.flags.c_contiguous, (
+                    "a kernel was given an array that is not contiguous"
+                )
                 words.append(ctypes.c_void_p(argument._host.ctypes.data))
             elif isinstance(argument, np.int32):
                 words.append(ctypes.c_int(int(argument)))
@@ -352,7 +392,9 @@ class MemoryPool:
         if key not in self._held:
             self._held[key] = size, weakref.ref(host, lambda _: self._free(key))
             for hook in MemoryHook.active:
-                hook.malloc_postprocess(device_id=0, size=host.nbytes, mem_size=size, mem_ptr=key, pmem_id=key)
+                hook.malloc_postprocess(
+                    device_id=0, size=host.nbytes, mem_size=size, mem_ptr=key, pmem_id=key
+                )
 
     def _free(self, key):
         size, _ = self._held.pop(key)

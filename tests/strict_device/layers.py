@@ -24,7 +24,10 @@ class OnDevice:
             ParameterStore(layer, "float64", xp)
 
     def parameters(self):
-        return {name: SimpleNamespace(value=p.value._host, grad=p.grad._host) for name, p in self.layer.parameters().items()}
+        return {
+            name: SimpleNamespace(value=p.value._host, grad=p.grad._host)
+            for name, p in self.layer.parameters().items()
+        }
 
     def __getattr__(self, name):
         method = getattr(self.layer, name)

@@ -42,7 +42,9 @@ def api() -> tuple[Api, list[str]]:
         warnings.simplefilter("ignore")  # names that are on their way out are still there
         for name in MODULES:
             try:
-                module = importlib.import_module(name if name.startswith("cupyx") else f"cupy.{name}".rstrip("."))
+                module = importlib.import_module(
+                    name if name.startswith("cupyx") else f"cupy.{name}".rstrip(".")
+                )
             except ImportError:  # for want of a library of CUDA
                 missing.append(name)
                 continue
@@ -83,7 +85,11 @@ def keywords(function: Any) -> list[str] | None:
         return from_text
     if any(p.kind == p.VAR_KEYWORD for p in parameters):
         return from_text
-    return [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"]
+    return [
+        p.name
+        for p in parameters
+        if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "self"
+    ]
 
 
 def _keywords_of_text(line: str) -> list[str] | None:
@@ -95,7 +101,10 @@ def _keywords_of_text(line: str) -> list[str] | None:
         return None
     flat = re.sub(r"\([^()]*\)", "", match[1])  # defaults that are tuples have commas of their own
     names = [re.split("[=:]", part)[0].split()[-1] for part in flat.split(",") if part.strip()]
-    last = max((i for i, name in enumerate(names) if name == "/" or (name[0] == "*" and name != "*")), default=-1)
+    last = max(
+        (i for i, name in enumerate(names) if name == "/" or (name[0] == "*" and name != "*")),
+        default=-1,
+    )
     # those before `/` or `*rest` go by place
     return [name for name in names[last + 1 :] if name not in ("*", "self")]
 

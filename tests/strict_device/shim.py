@@ -40,7 +40,9 @@ extern "C" void run_{name}(const int grid, const int block, {parameters}) {{
     folder = Path(tempfile.mkdtemp(prefix="kernel-"))
     (folder / "k.cpp").write_text(NAMES + code + driver)
     flags = ["-O1", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused"]
-    done = subprocess.run([compiler, *flags, "-o", folder / "k.so", folder / "k.cpp"], capture_output=True, text=True)
+    done = subprocess.run(
+        [compiler, *flags, "-o", folder / "k.so", folder / "k.cpp"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     loaded = ctypes.CDLL(str(folder / "k.so"))
     shutil.rmtree(folder)

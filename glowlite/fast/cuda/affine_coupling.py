@@ -64,8 +64,8 @@ INVERSE = (
 """,
 )
 BACKWARD = (
-    "const T* y, const T* net_output, const T* dy, const double* dlogdet, T* x, T* dx,"
-    " T* dnet_output, const double bound, const int area",
+    "const T* y, const T* net_output, const T* dy, const double* dlogdet, T* x, T* dx, T*"
+    " dnet_output, const double bound, const int area",
     """
   const T x2 = {x2}, dy2 = dy[changes], dx2 = dy2 * s;
   const T dlog_s = {dlog_s} + T(dlogdet[p / area]);
@@ -79,7 +79,8 @@ BACKWARD = (
 )
 SHIFT = {
     "before": {
-        "y2": "(x[changes] + t) * s", "x2": "y[changes] / s - t", "dt": "dx2", "dlog_s": "dy2 * y[changes]",
+        "y2": "(x[changes] + t) *"
+              " s", "x2": "y[changes] / s - t", "dt": "dx2", "dlog_s": "dy2 * y[changes]",
     },
     "after": {
         "y2": "x[changes] * s + t", "x2": "(y[changes] - t) / s", "dt": "dy2", "dlog_s": "dx2 * x2",

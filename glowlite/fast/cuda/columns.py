@@ -54,7 +54,8 @@ def relu_backward(dh: Array, h: Array) -> Array:
     return dh
 
 
-# Element i of the matrix: row r, pixel p. Rows: 9 c of taps, 9 of the border if it is seen, and one of ones.
+# Element i of the matrix: row r, pixel p. Rows: 9 c of taps, 9 of the border if it is seen, and one
+# of ones.
 GATHER = (
     "const T* x, T* matrix, const int n, const int h, const int w, const int c, const int border",
     """
@@ -71,8 +72,8 @@ GATHER = (
 
 # Element i of the result: channel a, pixel q, which tap k reaches from pixel q - k.
 SCATTER = (
-    "const T* sent, T* received, const T* constant, const int with_constant, const int onto,"
-    " const int n, const int h, const int w, const int c",
+    "const T* sent, T* received, const T* constant, const int with_constant, const int onto, const"
+    " int n, const int h, const int w, const int c",
     """
   const int pixels = n * h * w, q = i % pixels, a = i / pixels;
   T total = 0;

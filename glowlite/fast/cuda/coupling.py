@@ -1,4 +1,7 @@
-"""Couplings on a GPU: one kernel per pass, over all channels; here what they share, and the additive one."""
+"""Couplings on a GPU: one kernel per pass, over all channels.
+
+Here what they share, and the additive one.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,13 @@ from glowlite.fast.cuda.launch import launch
 
 
 class CudaCoupling(Coupling):
-    """What the couplings share: the gradient that comes through the network is added by the kernel that scatters it."""
+    """What the couplings share: the gradient that comes through the network is added by the kernel
+    that scatters it.
+    """
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         if not hasattr(self.net, "backward_columns"):
             return super().backward(y, dy, dlogdet, cache)
         y1, _ = self.halves(y)
@@ -50,7 +57,9 @@ class CudaAdditiveCoupling(CudaCoupling, AdditiveCoupling):
         return moved
 
 
-def run_kernel(coupling: Coupling, name: str, kernel: tuple[str, str], like: Array, *arguments: Array | float) -> None:
+def run_kernel(
+    coupling: Coupling, name: str, kernel: tuple[str, str], like: Array, *arguments: Array | float
+) -> None:
     """Launch a kernel over the elements of one half: i = channel a, pixel p.
 
     In its body, `stays` and `changes` are their places in an array of all channels.
@@ -58,9 +67,13 @@ def run_kernel(coupling: Coupling, name: str, kernel: tuple[str, str], like: Arr
     xp, half = namespace(like), like.shape[-1] // 2
     pixels = like[..., 0].size
     parameters, body = kernel
-    passed = [xp.ascontiguousarray(pixel_matrix(a) if a.ndim > 1 else a) if hasattr(a, "ndim") else a for a in arguments]
+    passed = [
+        xp.ascontiguousarray(pixel_matrix(a) if a.ndim > 1 else a) if hasattr(a, "ndim") else a
+        for a in arguments
+    ]
     launch(
-        xp, name, f"{parameters}, const int pixels, const int half, const int second", PLACES + body,
+        xp, name, f"{parameters}, const int pixels, const int half, const int"
+                  " second", PLACES + body,
         half * pixels, *passed, pixels, half, coupling.changed == "second",
     )  # fmt: skip
 
@@ -73,7 +86,8 @@ def planes_like(x: Array) -> Array:
 # Element i of a half: channel a, pixel p, and where it lies in an array of all channels.
 PLACES = """
   const int a = i / pixels, p = i % pixels;
-  const int stays = (second ? a : half + a) * pixels + p, changes = (second ? half + a : a) * pixels + p;
+  const int stays = (second ? a : half + a) * pixels + p;
+  const int changes = (second ? half + a : a) * pixels + p;
 """
 
 ADDITIVE = (

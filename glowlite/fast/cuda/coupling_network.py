@@ -1,4 +1,6 @@
-"""The networks of a coupling and of a prior on a GPU: folded, with a kernel for each gather, scatter and ReLU."""
+"""The networks of a coupling and of a prior on a GPU: folded, with a kernel for each gather,
+scatter and ReLU.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from glowlite.fast.folding import Folded, Prepared
 
 
 class CudaNetwork(FoldedNetwork):
-    """A CouplingNetwork of the same parameters; see there. `prepared`: None for one that folds its own matrices."""
+    """A CouplingNetwork of the same parameters; see there.
+
+    `prepared`: None for one that folds its own matrices.
+    """
 
     computed_together = True  # with those of the other steps of a level
     columns: ClassVar[ModuleType] = cuda_columns

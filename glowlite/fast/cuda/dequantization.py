@@ -9,7 +9,9 @@ from glowlite.fast.cuda.launch import launch
 
 
 def dequantize_on_device(images: Array, n_bits: int, noise: Array) -> Array:
-    """`glowlite.objective.dequantize` of arrays of a GPU, uint8 and floating point, of one shape."""
+    """`glowlite.objective.dequantize` of arrays of a GPU, uint8 and floating point, of
+    one shape.
+    """
     xp = namespace(images)
     x = xp.empty(images.shape, noise.dtype)
     below = float(np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0)))
@@ -18,7 +20,8 @@ def dequantize_on_device(images: Array, n_bits: int, noise: Array) -> Array:
 
 
 DEQUANTISE = (
-    "const T* noise, const unsigned char* images, T* x, const int shift, const int bins, const double below",
+    "const T* noise, const unsigned char* images, T* x, const int shift, const int bins, const"
+    " double below",
     """
   const T v = (T(images[i] >> shift) + noise[i]) / T(bins) - T(0.5);
   x[i] = v < T(below) ? v : T(below);

@@ -1,7 +1,8 @@
-"""CUDA kernels for what NumPy does in many passes. Each stands in the file of its NumPy twin, which says what it computes.
+"""CUDA kernels for what NumPy does in many passes.
 
-A kernel is the body of a loop over `i < size`, one thread an i, for a type T that is float or double. It is compiled by
-CuPy when a device array first needs it.
+Each stands in the file of its NumPy twin, which says what it computes. A kernel is the body of a
+loop over `i < size`, one thread an i, for a type T that is float or double. It is compiled by CuPy
+when a device array first needs it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,21 @@ MAX_ELEMENTS = 2**31 - 1  # of an array: kernels count them in 32 bits
 TYPES = {"float32": "float", "float64": "double"}
 
 
-def launch(xp: Namespace, name: str, parameters: str, body: str, size: int, *arguments: Any) -> None:
-    """Run `body` for i = 0 .. size - 1 on the device. `parameters`: as in C, of the arrays and numbers in `arguments`.
+def launch(
+    xp: Namespace, name: str, parameters: str, body: str, size: int, *arguments: Any
+) -> None:
+    """Run `body` for i = 0 .. size - 1 on the device.
 
-    Arrays must be C-contiguous; T is the type of the first. Numbers are `int` or `double`.
+    `parameters`: as in C, of the arrays and numbers in `arguments`. Arrays must be C-contiguous; T
+    is the type of the first. Numbers are `int` or `double`.
     """
     if size == 0:
         return
     if size > MAX_ELEMENTS:
-        raise GlowliteError(f"an array of {size} numbers is too large for one kernel: lower --batch, or raise --accumulate")
+        raise GlowliteError(
+            f"an array of {size} numbers is too large for one kernel: lower --batch, or raise"
+            " --accumulate"
+        )
     first: Array = arguments[0]
     kernel = compiled(xp, source(name, parameters, body, TYPES[str(first.dtype)]), name)
     numbers = [_number(argument) for argument in arguments]

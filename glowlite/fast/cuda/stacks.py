@@ -15,7 +15,9 @@ from glowlite.arrays.parameters import Constant, Parameter, Parameterized, Param
 
 
 def side_by_side(layers: Sequence[Parameterized], store: ParameterStore) -> bool:
-    """Whether the layers are of one shape and lie one after the other in the store: those of a level do."""
+    """Whether the layers are of one shape and lie one after the other in the store: those of a
+    level do.
+    """
     parameters = [list(layer.parameters().values()) for layer in layers]
     shapes = [[p.value.shape for p in ps] for ps in parameters]
     if not shapes[0] or any(other != shapes[0] for other in shapes):
@@ -30,7 +32,8 @@ def side_by_side(layers: Sequence[Parameterized], store: ParameterStore) -> bool
 
 
 def stacked(layers: Sequence[Parameterized], store: ParameterStore) -> Any:
-    """A layer whose parameters are those of `layers`, (n, ...), value and gradient: views of the store.
+    """A layer whose parameters are those of `layers`, (n, ...), value and gradient: views of the
+    store.
 
     `layers`: one of any kind, or such as are `side_by_side`. Constants are copied.
     """
@@ -57,7 +60,9 @@ def _stacked(layers: Sequence[Parameterized], size: int, store: ParameterStore) 
 
 
 def _one(first: Parameter, count: int, size: int, store: ParameterStore) -> Parameter:
-    """The parameter `first` and those that follow it at distances of `size` numbers: (count, ...)."""
+    """The parameter `first` and those that follow it at distances of `size` numbers:
+    (count, ...).
+    """
     if count == 1:
         return Parameter(first.value[None], first.grad[None])
     where = store.place_of(first)

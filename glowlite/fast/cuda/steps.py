@@ -1,4 +1,5 @@
-r"""The steps of a level on a GPU, where calls are dear: what depends on parameters alone in one call for all of them.
+r"""The steps of a level on a GPU, where calls are dear: what depends on parameters alone in one
+call for all of them.
 
 ActNorm and a 1x1 convolution are affine maps of the channels, and one after the other they are one:
 
@@ -69,7 +70,9 @@ class CudaSteps(Bijector):
     def inverse(self, y: Array) -> Array:
         return Shared(self, y, inverse=True).chain.inverse(y)
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: ChainCache | None = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: ChainCache | None = None
+    ) -> tuple[Array, Array]:
         shared = Shared(self, y, inverse=True)
         x, dx = shared.chain.backward(y, dy, dlogdet, cache)
         shared.add_gradients(dlogdet)
@@ -79,7 +82,9 @@ class CudaSteps(Bijector):
         return self.chain.initialize(x, total)
 
     def stacks(self) -> list[tuple[list[str], FlowStep]]:
-        """The FlowSteps as stacks, by name: all as one, if they lie side by side, else each alone."""
+        """The FlowSteps as stacks, by name: all as one, if they lie side by side, else
+        each alone.
+        """
         moved = [
             name
             for names, _ in self._stacks or ()
@@ -91,7 +96,9 @@ class CudaSteps(Bijector):
             groups = [[name] for name in steps]
             if steps and side_by_side(list(steps.values()), self.store):
                 groups = [list(steps)]
-            self._stacks = [(names, stacked([steps[name] for name in names], self.store)) for names in groups]
+            self._stacks = [
+                (names, stacked([steps[name] for name in names], self.store)) for names in groups
+            ]
         return self._stacks
 
 
@@ -100,7 +107,10 @@ def first_parameter(layer: Any) -> Parameter:
 
 
 def _is_known(step: Any) -> bool:
-    """Whether this is a FlowStep of the layers that are computed together; a layer of one's own runs as it is."""
+    """Whether this is a FlowStep of the layers that are computed together.
+
+    A layer of one's own runs as it is.
+    """
     if type(step) is not FlowStep:
         return False
     actnorm, _, coupling = step.layers.values()
@@ -111,11 +121,19 @@ def _is_known(step: Any) -> bool:
 class ChannelAffine(Bijector):
     """y = A x + a at every pixel, x = A^-1 y + a_inverse: a FlowStep's first two layers in one.
 
-    `matrix` (C, C), `shift` (C,), and both of the inverse; `logdet` (1,): of every image. `gradients`: of matrix and
-    shift, after `backward`; the gradient by `logdet` is the same for every step.
+    `matrix` (C, C), `shift` (C,), and both of the inverse; `logdet` (1,): of every image.
+    `gradients`: of matrix and shift, after `backward`; the gradient by `logdet` is the same for
+    every step.
     """
 
-    def __init__(self, matrix: Array, shift: Array, logdet: Array, matrix_inverse: Array, shift_inverse: Array) -> None:
+    def __init__(
+        self,
+        matrix: Array,
+        shift: Array,
+        logdet: Array,
+        matrix_inverse: Array,
+        shift_inverse: Array,
+    ) -> None:
         self.matrix, self.shift, self.logdet = matrix, shift, logdet
         self.matrix_inverse, self.shift_inverse = matrix_inverse, shift_inverse
         self.gradients: tuple[Array, Array] | None = None
@@ -132,7 +150,9 @@ class ChannelAffine(Bijector):
         x += self.shift_inverse[:, None]
         return to_images(x, y.shape)
 
-    def backward(self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None) -> tuple[Array, Array]:
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
         x = self.inverse(y) if cache is None else cache
         columns = pixel_matrix(dy)
         self.gradients = columns @ pixel_matrix(x).T, columns.sum(axis=1)
@@ -140,9 +160,13 @@ class ChannelAffine(Bijector):
 
 
 class Shared:
-    """A pass over a level: `chain` has the same names in order, and what its FlowSteps share is computed."""
+    """A pass over a level: `chain` has the same names in order, and what its FlowSteps share is
+    computed.
+    """
 
-    def __init__(self, steps: CudaSteps, x: Array, forward: bool = False, inverse: bool = False) -> None:
+    def __init__(
+        self, steps: CudaSteps, x: Array, forward: bool = False, inverse: bool = False
+    ) -> None:
         layers = dict(steps.chain.layers)
         self._stacks = []
         for names, twin in steps.stacks():
@@ -154,21 +178,29 @@ class Shared:
         self.chain.layers = layers
 
     def add_gradients(self, dlogdet: Array) -> None:
-        """Add what the gradients of the layers of `chain` mean for the parameters, after its backward."""
+        """Add what the gradients of the layers of `chain` mean for the parameters, after its
+        backward.
+        """
         total = dlogdet.sum() if self._stacks else None
         for stack in self._stacks:
             stack.add_gradients(total)
 
 
 class _Stack:
-    """Steps side by side: what depends on their parameters alone, with the step as the first axis."""
+    """Steps side by side: what depends on their parameters alone, with the step as the
+    first axis.
+    """
 
-    def __init__(self, steps: Sequence[FlowStep], twin: FlowStep, pixels: int, forward: bool, backward: bool) -> None:
+    def __init__(
+        self, steps: Sequence[FlowStep], twin: FlowStep, pixels: int, forward: bool, backward: bool
+    ) -> None:
         self._steps, self._pixels = steps, pixels
         self._actnorm, self._permutation, coupling = twin.layers.values()
         self._net = coupling.net
         self._folded = fold(self._net)
-        self._prepared = [Prepared(Folded(*(matrix[i] for matrix in self._folded))) for i in range(len(steps))]
+        self._prepared = [
+            Prepared(Folded(*(matrix[i] for matrix in self._folded))) for i in range(len(steps))
+        ]
         self._affine: list[ChannelAffine] = []
         if type(self._permutation) in (Invertible1x1Conv, Invertible1x1ConvLU):
             self._affine = self._affine_maps(forward, backward)
@@ -187,7 +219,10 @@ class _Stack:
             self._W_inverse = inverse(W)
             A_inverse = self._W_inverse / s[:, :, None]
         a_inverse = -b / s
-        return [ChannelAffine(A[i], a[i], logdet[i : i + 1], A_inverse[i], a_inverse[i]) for i in range(len(W))]
+        return [
+            ChannelAffine(A[i], a[i], logdet[i : i + 1], A_inverse[i], a_inverse[i])
+            for i in range(len(W))
+        ]
 
     def step(self, i: int) -> Bijector:
         """What the i-th step is in this pass."""
@@ -195,20 +230,29 @@ class _Stack:
         coupling = layers["coupling"].shallow_copy()
         coupling.net = coupling.net.shallow_copy()
         coupling.net.prepared = self._prepared[i]
-        first = {"affine": self._affine[i]} if self._affine else {name: layers[name] for name in ("actnorm", "permutation")}
+        first = (
+            {"affine": self._affine[i]}
+            if self._affine
+            else {name: layers[name] for name in ("actnorm", "permutation")}
+        )
         step = self._steps[i].shallow_copy()
         step.layers = {**first, "coupling": coupling}
         return step
 
     def add_gradients(self, dlogdet: Array) -> None:
-        """Add what the gradients of the steps mean for the parameters; dlogdet: summed over the images, 0-d."""
+        """Add what the gradients of the steps mean for the parameters.
+
+        Dlogdet: summed over the images, 0-d.
+        """
         xp = namespace(self._folded.first)
         gradients = [prepared.gradients for prepared in self._prepared]
         *matrices, dbias = (xp.stack(parts) for parts in zip(*gradients, strict=True))
         collect(self._net, self._folded, Folded(*matrices), dbias)
         if not self._affine:
             return
-        dA, da = (xp.stack(parts) for parts in zip(*(f.gradients for f in self._affine), strict=True))
+        dA, da = (
+            xp.stack(parts) for parts in zip(*(f.gradients for f in self._affine), strict=True)
+        )
         dlog = (self._pixels * dlogdet).astype(self._W.dtype)
         dW = dA * self._s + da[:, :, None] * self._b
         s_ds = self._s[:, 0] * (dA * self._W).sum(axis=1) + dlog

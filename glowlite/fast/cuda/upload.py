@@ -1,8 +1,8 @@
 """Batches on their way to a GPU: one copy each, from page-locked memory, on a stream of its own.
 
-While the GPU computes step s, batch s + 1 is copied. There are two places for batches, used in turn: what is copied to a
-place waits on the GPU until the step that last read it has read it, and the host waits only until the copy before last is
-over. So the host runs at most two batches ahead.
+While the GPU computes step s, batch s + 1 is copied. There are two places for batches, used in
+turn: what is copied to a place waits on the GPU until the step that last read it has read it, and
+the host waits only until the copy before last is over. So the host runs at most two batches ahead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ ALIGNMENT = 16  # bytes
 
 
 class Staging:
-    """Copies host arrays to the device `xp`. Cost: two batches of page-locked memory, and two on the device."""
+    """Copies host arrays to the device `xp`.
+
+    Cost: two batches of page-locked memory, and two on the device.
+    """
 
     def __init__(self, xp: Namespace) -> None:
         self.xp = xp
@@ -27,7 +30,8 @@ class Staging:
         self._next = 0
 
     def upload(self, *arrays: np.ndarray) -> list[Array]:
-        """The arrays on the device, in the order of its current stream: views, which the call after next writes over.
+        """The arrays on the device, in the order of its current stream: views, which the call after
+        next writes over.
 
         Whoever has launched what reads them calls `release`.
         """
@@ -63,6 +67,7 @@ class _Place:
     def __init__(self, xp: Namespace, size: int) -> None:
         self.host = np.frombuffer(xp.cuda.alloc_pinned_memory(size), np.uint8, size)
         self.device = xp.empty(size, np.uint8)
-        xp.cuda.get_current_stream().synchronize()  # the memory may be that of something still in use: once
+        # the memory may be that of something still in use: once
+        xp.cuda.get_current_stream().synchronize()
         self.copied: Any = None
         self.read: Any = None
