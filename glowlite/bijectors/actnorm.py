@@ -71,8 +71,8 @@ class ActNorm(Bijector):
         x = self.inverse(y) if cache is None else cache
         s, _, _ = self.scale_and_shift()
         axes = tuple(range(y.ndim - 1))
-        # y = s x + b:  dx = s dy,  db = sum dy,  s ds = sum s x dy + H W sum_n dlogdet  (d log|s| /
-        # ds = 1/s)
+        # y = s x + b:     dx = s dy,  db = sum dy
+        # d log|s|/ds = 1/s:  s ds = sum s x dy + H W sum_n dlogdet
         dx = s * dy
         db = dy.sum(axis=axes)
         s_ds = (dx * x).sum(axis=axes) + (positions(y) * dlogdet.sum()).astype(y.dtype)

@@ -151,8 +151,8 @@ class Invertible1x1ConvLU(ChannelMixing):
         return self.log_s.value.sum(axis=-1, dtype=namespace(self.log_s.value).float64)
 
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
-        # W = P L Us:  dL = P^T dW Us^T,  dUs = (P L)^T dW;  ds is the diagonal of dUs, and dlog_s =
-        # s ds + dlog|det|
+        # W = P L Us:  dL = P^T dW Us^T,  dUs = (P L)^T dW
+        # ds is the diagonal of dUs, and dlog_s = s ds + dlog|det|
         xp = namespace(dW)
         PL, Us, s = self.factors()
         dUs = PL.swapaxes(-1, -2) @ dW

@@ -59,8 +59,8 @@ class Split(Parameterized):
         net_output, cache = self.prior.forward(h)
         scale = xp.exp(net_output[..., 1::2])
         x = xp.concatenate((h, net_output[..., 0::2] + eps * scale), axis=-1)
-        # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2,  dlogs = -eps deps -
-        # dlogdet
+        # eps = (z2 - mean) / scale:  dz2 = deps / scale,  dmean = -dz2
+        # and log|det| = -sum logs:   dlogs = -eps deps - dlogdet
         dz2 = deps / scale
         dnet_output = interleaved(
             -dz2, -eps * deps - dlogdet.astype(net_output.dtype)[:, None, None, None]
