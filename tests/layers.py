@@ -125,7 +125,7 @@ LAYERS = {
     "top-prior": (ANY, lambda s, rng: shaken(TopPrior(s[3]), rng)),
     "top-prior-plain": (
         ANY,
-        lambda s, rng: shaken(TopPrior(s[3], border=False, output_scale=False), rng),
+        lambda s, rng: shaken(TopPrior(s[3], with_border=False, output_scale=False), rng),
     ),
     "split-unit": (EVEN, lambda s, rng: SplitAsLayer(Split(s[3], None))),
     "split-plain": (EVEN, split(border=False, output_scale=False)),

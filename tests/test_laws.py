@@ -99,10 +99,10 @@ def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
         (x * scatter(v, shape)).sum(), rel=1e-12, abs=1e-12
     )
     outside = 1 - slow_gather(np.ones((*shape[:3], 1))).reshape(-1, 9).T
-    with_border = gather(x, border=True).reshape(9, shape[3] + 1, -1)
+    with_border = gather(x, with_border=True).reshape(9, shape[3] + 1, -1)
     assert np.array_equal(with_border[:, :-1], taps.reshape(9, shape[3], -1))
     assert np.array_equal(with_border[:, -1], outside)
-    columns = gather_columns(x, border=True, ones=True)
+    columns = gather_columns(x, with_border=True, ones=True)
     assert np.array_equal(columns, np.concatenate((taps, outside, np.ones((1, x_pixels(shape))))))
     assert np.array_equal(
         gather_columns(x, ones=True), np.concatenate((taps, np.ones((1, x_pixels(shape)))))

@@ -47,13 +47,13 @@ def coupling(scale):
 
 
 def split():
-    prior = ZeroConv(3, 6, border=False)
+    prior = ZeroConv(3, 6, with_border=False)
     prior.conv.bias.value[...] = LOG_SCALE
     return in_float32(Split(6, prior))
 
 
 def top():
-    layer = TopPrior(3, border=False)
+    layer = TopPrior(3, with_border=False)
     layer.prior.conv.bias.value[...] = LOG_SCALE
     return in_float32(layer)
 

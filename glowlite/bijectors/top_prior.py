@@ -22,9 +22,9 @@ class TopPrior(Bijector):
     `prior`: a ZeroConv from 2C to 2C channels; mean is its first half, logs its second.
     """
 
-    def __init__(self, channels: int, border: bool = True, output_scale: bool = True) -> None:
+    def __init__(self, channels: int, with_border: bool = True, output_scale: bool = True) -> None:
         self.channels = channels
-        self.prior = ZeroConv(2 * channels, 2 * channels, border, output_scale)
+        self.prior = ZeroConv(2 * channels, 2 * channels, with_border, output_scale)
 
     def mean_and_logs(self, z: Array) -> tuple[Array, Array, Cache]:
         """Each (1, H, W, C), for the height and width of `z`."""

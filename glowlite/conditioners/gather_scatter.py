@@ -16,20 +16,20 @@ from glowlite.arrays.backend import Array, Namespace, namespace
 TAPS = [(dy, dx) for dy in range(3) for dx in range(3)]
 
 
-def gather(x: Array, border: bool = False) -> Array:
+def gather(x: Array, with_border: bool = False) -> Array:
     """Columns (9 C, P) of images x (N, H, W, C), one per pixel: its neighbours, tap by tap.
 
-    `border`: one more channel, the last of each tap, that is 1 outside the image and 0 inside.
+    `with_border`: one more channel, the last of each tap, that is 1 outside the image and 0 inside.
     """
     xp = namespace(x)
     n, h, w, c = x.shape
-    padded = xp.zeros((c + border, n, h + 2, w + 2), x.dtype)
+    padded = xp.zeros((c + with_border, n, h + 2, w + 2), x.dtype)
     padded[:c, :, 1:-1, 1:-1] = x.transpose(3, 0, 1, 2)
-    if border:
+    if with_border:
         padded[c] = 1
         padded[c, :, 1:-1, 1:-1] = 0
     taps = xp.stack([padded[:, :, dy : dy + h, dx : dx + w] for dy, dx in TAPS])
-    return taps.reshape(9 * (c + border), n * h * w)
+    return taps.reshape(9 * (c + with_border), n * h * w)
 
 
 def scatter(columns: Array, shape: tuple[int, ...]) -> Array:
@@ -44,4 +44,4 @@ def scatter(columns: Array, shape: tuple[int, ...]) -> Array:
 
 def outside(height: int, width: int, dtype: object, xp: Namespace) -> Array:
     """(9, H W): 1 where the neighbour at tap k of a pixel is outside the image, else 0."""
-    return gather(xp.zeros((1, height, width, 0), dtype), border=True)
+    return gather(xp.zeros((1, height, width, 0), dtype), with_border=True)

@@ -86,14 +86,16 @@ class ScatterConv(ScaledLinear):
 
     h: (C_in, P), P = N H W -> y: (N, H, W, C_out).
 
-    `weight` (C_in + border, 9, C_out), the border channel last; `bias` and, if `scaled`, `logs`,
-    (C_out,). All start at zero.
+    `weight` (C_in + with_border, 9, C_out), the border channel last; `bias` and, if `scaled`,
+    `logs`, (C_out,). All start at zero.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, border: bool, scaled: bool) -> None:
-        super().__init__(np.zeros((in_channels + border, 9, out_channels)), scaled)
+    def __init__(
+        self, in_channels: int, out_channels: int, with_border: bool, scaled: bool
+    ) -> None:
+        super().__init__(np.zeros((in_channels + with_border, 9, out_channels)), scaled)
         self.in_channels = in_channels
-        self.border = border
+        self.with_border = with_border
 
     def taps(self) -> Array:
         """W, (C_in, 9 C_out)."""
@@ -103,7 +105,7 @@ class ScatterConv(ScaledLinear):
         """y of columns h (C_in, P), for images of `shape` (N, H, W, ...)."""
         _, height, width = shape[:3]
         y = scatter(self.taps().T @ h, shape) + self.bias.value  # (N, H, W, C_out)
-        if self.border:
+        if self.with_border:
             y = y + self._senders(y).T.reshape(1, height, width, 9) @ self.weight.value[-1]
         return y * self.scale()
 
@@ -112,7 +114,7 @@ class ScatterConv(ScaledLinear):
         self.add_scale_gradient((dy * y).sum(axis=(0, 1, 2)))
         dy = dy * self.scale()
         self.bias.grad[...] += dy.sum(axis=(0, 1, 2))
-        if self.border:
+        if self.with_border:
             self.weight.grad[-1] += self._senders(dy) @ dy.sum(axis=0).reshape(-1, dy.shape[-1])
         dsent = gather(dy)  # scatter's gradient, (9 C_out, P)
         self.weight.grad[: self.in_channels] += (h @ dsent.T).reshape(self.in_channels, 9, -1)

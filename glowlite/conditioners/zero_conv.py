@@ -12,9 +12,13 @@ class ZeroConv(Conditioner):
     """One 3x3 convolution that starts at zero. x: (N, H, W, C_in) -> h: (N, H, W, C_out)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, border: bool = True, output_scale: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        with_border: bool = True,
+        output_scale: bool = True,
     ) -> None:
-        self.conv = ScatterConv(in_channels, out_channels, border, output_scale)
+        self.conv = ScatterConv(in_channels, out_channels, with_border, output_scale)
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         columns = pixel_matrix(x)

@@ -19,11 +19,11 @@ from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.conditioners.gather_scatter import outside
 
 
-def gather_columns(x: Array, border: bool = False, ones: bool = False) -> Array:
+def gather_columns(x: Array, with_border: bool = False, ones: bool = False) -> Array:
     """Images (N, H, W, C) -> columns (9 C [+ 9] [+ 1], P), P = N H W."""
     n, h, w, c = x.shape
     pixels = n * h * w
-    columns = np.empty((9 * (c + border) + ones, pixels), x.dtype)
+    columns = np.empty((9 * (c + with_border) + ones, pixels), x.dtype)
     taps = columns[: 9 * c].reshape(3, 3, c, n, h, w)  # dy, dx, c, n, y, x
     flat = taps.reshape(3, 3, c, pixels)
     flat[1, 1] = pixel_matrix(x)
@@ -35,9 +35,9 @@ def gather_columns(x: Array, border: bool = False, ones: bool = False) -> Array:
     flat[2, ..., :-w] = flat[1, ..., w:]
     taps[0, ..., 0, :] = 0
     taps[2, ..., -1, :] = 0
-    if border or ones:
+    if with_border or ones:
         constant = _constant_rows(n, h, w, x.dtype)
-        columns[9 * c :] = constant[0 if border else 9 : 9 + ones]
+        columns[9 * c :] = constant[0 if with_border else 9 : 9 + ones]
     return columns
 
 

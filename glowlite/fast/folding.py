@@ -110,7 +110,7 @@ def fold_scatter(conv: ScatterConv, gain: Array | None = None) -> tuple[Array, A
         taps *= gain[..., None]
     sent = namespace(b).zeros((*stack, 9, c_out), b.dtype)
     sent[..., CENTRE, :] = b
-    if conv.border:
+    if conv.with_border:
         B = weight[..., -1, :, :]
         sent -= B
         sent[..., CENTRE, :] += B.sum(axis=-2)
@@ -141,7 +141,7 @@ def collect_scatter(
     conv.weight.grad[..., :c_in, :, :] += dtaps.reshape(*stack, c_in, 9, c_out)
     received = dsent.reshape(*stack, 9, c_out) * e[..., None, :]
     conv.bias.grad[...] += received[..., CENTRE, :]
-    if conv.border:
+    if conv.with_border:
         conv.weight.grad[..., -1, :, :] += received[..., CENTRE : CENTRE + 1, :] - received
     return product.sum(axis=-1)
 

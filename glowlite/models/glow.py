@@ -237,7 +237,7 @@ def _step_name(step: Step) -> str:
 def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) -> Multiscale:
     """The levels of a Glow, with random weights of `seed`."""
     rng = generator(seed, "weights")
-    border, scaled, levels = config.border != "none", config.output_scale, []
+    with_border, scaled, levels = config.border != "none", config.output_scale, []
     for i in range(config.L):
         channels = config.image_shape[2] << (i + 2)
         steps = {
@@ -248,12 +248,13 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
         if i < config.L - 1:
             learned = config.split_prior == "learned"
             split = Split(
-                channels, ZeroConv(channels // 2, channels, border, scaled) if learned else None
+                channels,
+                ZeroConv(channels // 2, channels, with_border, scaled) if learned else None,
             )
         levels.append(Level(chain, split))
     channels = config.image_shape[2] << (config.L + 1)
     return Multiscale(
-        levels, TopPrior(channels, border, scaled) if config.top_prior == "learned" else None
+        levels, TopPrior(channels, with_border, scaled) if config.top_prior == "learned" else None
     )
 
 

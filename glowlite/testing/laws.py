@@ -15,6 +15,7 @@ import numpy as np
 
 from glowlite.testing.gradients import directional_derivative
 from glowlite.testing.jacobians import numerical_logdet
+from glowlite.testing.parameters import parameters_of
 
 ROUND_TRIP = 1e-9
 LOGDET = 1e-6  # of max(1, |logdet|): a logdet of zero has no relative error
@@ -111,7 +112,7 @@ def _check_gradients(
 
     noise = rounding(dy * y) + rounding(dlogdet * logdet)
     check_gradient(f"dx {way}", dx, moved, loss_change, noise)
-    for name, p in layer.parameters().items():
+    for name, p in parameters_of(layer).items():
         check_gradient(f"gradient of {name} {way}", p.grad.copy(), p.value, loss_change, noise)
 
 
@@ -176,12 +177,12 @@ def gradients_add(layer: Any, x: np.ndarray) -> None:
     dy, dlogdet = random_like(y, 6), random_like(logdet, 7)
     _zero_gradients(layer)
     layer.backward(y, dy, dlogdet)
-    once = {name: p.grad.copy() for name, p in layer.parameters().items()}
-    for p in layer.parameters().values():
+    once = {name: p.grad.copy() for name, p in parameters_of(layer).items()}
+    for p in parameters_of(layer).values():
         p.grad[...] = 1.0
     layer.backward(y, dy, dlogdet)
     layer.backward(y, dy, dlogdet)
-    for name, p in layer.parameters().items():
+    for name, p in parameters_of(layer).items():
         close(
             f"two backward passes on a gradient of 1, {name}", p.grad, 1.0 + 2.0 * once[name], SAME
         )
@@ -209,7 +210,7 @@ def samples_are_independent(layer: Any, x: np.ndarray) -> None:
 def nothing_passed_in_is_changed(layer: Any, x: np.ndarray) -> None:
     y, logdet = layer.forward(x)
     arguments = {"x": x, "y": y, "dy": random_like(y, 10), "dlogdet": random_like(logdet, 11)}
-    arguments |= {f"parameter {name}": p.value for name, p in layer.parameters().items()}
+    arguments |= {f"parameter {name}": p.value for name, p in parameters_of(layer).items()}
     before = {name: value.copy() for name, value in arguments.items()}
     outputs = [
         *layer.forward(x),
@@ -220,7 +221,7 @@ def nothing_passed_in_is_changed(layer: Any, x: np.ndarray) -> None:
         assert np.array_equal(value, before[name]), (
             f"{name} was changed by forward, inverse or backward"
         )
-    for p_name, p in layer.parameters().items():
+    for p_name, p in parameters_of(layer).items():
         for output in outputs:
             assert not np.shares_memory(output, p.value), (
                 f"an output is an alias of parameter {p_name}"
@@ -252,7 +253,7 @@ def kept_equals_rebuilt(layer: Any, x: np.ndarray) -> None:
         )
         results.append(
             {"x": rebuilt, "dx": dx}
-            | {name: p.grad.copy() for name, p in layer.parameters().items()}
+            | {name: p.grad.copy() for name, p in parameters_of(layer).items()}
         )
     for name, value in results[0].items():
         close(f"{name} with what was kept", results[1][name], value, ROUND_TRIP)
@@ -314,7 +315,7 @@ def _conditioner_laws(net: Any, x: np.ndarray) -> None:
     before, dh = x.copy(), random_like(h, 14)
     _zero_gradients(net)
     dx = net.backward(dh, cache).copy()
-    once = {name: p.grad.copy() for name, p in net.parameters().items()}
+    once = {name: p.grad.copy() for name, p in parameters_of(net).items()}
     assert np.array_equal(x, before), "x was changed by forward or backward"
     assert np.array_equal(dh, random_like(h, 14)), "dh was changed by backward"
     moved = x.copy()
@@ -324,15 +325,15 @@ def _conditioner_laws(net: Any, x: np.ndarray) -> None:
 
     noise = rounding(dh * h)
     check_gradient("dx", dx, moved, loss_change, noise)
-    for name, p in net.parameters().items():
+    for name, p in parameters_of(net).items():
         check_gradient(f"gradient of {name}", once[name], p.value, loss_change, noise)
     net.backward(dh, net.forward(x)[1])
-    for name, p in net.parameters().items():
+    for name, p in parameters_of(net).items():
         close(f"two backward passes, {name}", p.grad, 2.0 * once[name], SAME)
     for i in range(len(x)):
         close(f"h of sample {i} alone", net.forward(x[i : i + 1].copy())[0], h[i : i + 1], SAME)
 
 
 def _zero_gradients(layer: Any) -> None:
-    for p in layer.parameters().values():
+    for p in parameters_of(layer).values():
         p.grad[...] = 0.0

@@ -83,8 +83,8 @@ BUGS = [
         LAW,
         "couplings do not start as the identity",
         "conditioners/scaled_linear.py",
-        "np.zeros((in_channels + border, 9, out_channels))",
-        "np.full((in_channels + border, 9, out_channels), 1e-6)",
+        "np.zeros((in_channels + with_border, 9, out_channels))",
+        "np.full((in_channels + with_border, 9, out_channels), 1e-6)",
         (IDENTITY,),
     ),
     Bug(

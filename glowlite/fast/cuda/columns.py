@@ -10,12 +10,12 @@ from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.fast.cuda.launch import launch
 
 
-def gather_columns(x: Array, border: bool = False, ones: bool = False) -> Array:
+def gather_columns(x: Array, with_border: bool = False, ones: bool = False) -> Array:
     xp = namespace(x)
     n, h, w, c = x.shape
-    columns = xp.empty((9 * (c + border) + ones, n * h * w), x.dtype)
+    columns = xp.empty((9 * (c + with_border) + ones, n * h * w), x.dtype)
     pixels = xp.ascontiguousarray(pixel_matrix(x))
-    launch(xp, "gather", *GATHER, columns.size, pixels, columns, n, h, w, c, border)
+    launch(xp, "gather", *GATHER, columns.size, pixels, columns, n, h, w, c, with_border)
     return columns
 
 
