@@ -1,7 +1,6 @@
-"""Chain: layers one after the other.
+"""Chain: layers one after the other. As in RevNets, each rebuilds its own input in `backward`.
 
-Its backward is that of RevNets: each layer rebuilds its input. y = f_n(... f_1(x))      x =
-f_1^-1(... f_n^-1(y))      log|det| = the sum of the layers'
+y = f_n(... f_1(x))      x = f_1^-1(... f_n^-1(y))      log|det| = the sum of the layers'
 """
 
 from __future__ import annotations

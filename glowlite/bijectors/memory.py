@@ -1,12 +1,12 @@
 """Memory policies: what a chain keeps from forward to backward. One flag, `--memory`.
 
-reversible     nothing: every layer rebuilds its input from its output          4 forward passes a
-step anchored:k     the input of every k-th layer; the rebuilt one is measured
-               against it, then replaced by it                                   4
-stored         every layer's input and hidden activations                        3
+    reversible    nothing: every layer rebuilds its input from its output    4 forward passes a step
+    anchored:k    the input of every k-th layer; the rebuilt one is
+                  measured against it, then replaced by it                   4
+    stored        every layer's input and hidden activations                 3
 
 Under each, the last step of a level, where backward begins, keeps what it needs if that is little
-(`tiled.LAST_STEP_MB`).
+(`glowlite.fast.last_step`).
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from __future__ import annotations
 from glowlite.arrays.backend import Array
 from glowlite.bijectors.chain import Chain
 
-LAST_STEP_MB = (
-    32  # of hidden maps that it may keep under every policy of memory: as much at any depth
-)
+# of hidden maps that it may keep under every policy of memory: as much at any depth
+LAST_STEP_MB = 32
 
 
 def kept_layers(chain: Chain, x: Array, width: int) -> int | None:
