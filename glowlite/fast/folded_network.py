@@ -16,12 +16,10 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.conditioners.base import Cache
 from glowlite.conditioners.coupling_network import CouplingNetwork
-from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.fast import columns as host_columns
-from glowlite.fast.folding import Folded, collect, collect_scatter, fold, fold_scatter
+from glowlite.fast.folding import Folded, collect, fold
 from glowlite.fast.threads import Workers
 
 
@@ -96,28 +94,6 @@ class FoldedNetwork(CouplingNetwork):
         if len(blocks) == 1:
             return [task(0, blocks[0])]
         return self.workers.map(lambda i: task(i, blocks[i]), range(len(blocks)))
-
-
-class FoldedZeroConv(ZeroConv):
-    """A ZeroConv of the same parameters, its scale, bias and border folded into a matrix and a
-    constant.
-    """
-
-    columns: ClassVar[ModuleType] = host_columns
-
-    def forward(self, x: Array) -> tuple[Array, Cache]:
-        pixels = pixel_matrix(x)  # (C_in, P)
-        taps, sent = fold_scatter(self.conv)
-        h = self.columns.scatter_columns(taps.T @ pixels, x.shape, sent)
-        return h, (pixels, taps, sent)
-
-    def backward(self, dh: Array, cache: Cache) -> Array:
-        pixels, taps, sent = cache
-        # the gradient of what each pixel sends, (9 C_out, P)
-        received = self.columns.gather_columns(dh)
-        dsent = self.columns.column_sums(dh, received)
-        collect_scatter(self.conv, taps, pixels @ received.T, sent, dsent)
-        return to_images(taps @ received, dh.shape)
 
 
 def in_order(parts: tuple[Array, ...]) -> Array:

@@ -17,7 +17,6 @@ from glowlite.arrays.checks import what_is_wrong
 from glowlite.arrays.statistics import FEWEST
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
-from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
 
 FEW = 16  # values a channel from which ActNorm starts well
@@ -32,15 +31,11 @@ def warn_of_range(where: str, x: Array) -> None:
         warnings.warn(f"{where}: {line}", stacklevel=3)
 
 
-def check_parts(memory: Any, workers: Any) -> None:
-    """Raise GlowliteError unless these are a Memory and Workers, or None."""
+def check_policy(memory: Any) -> None:
+    """Raise GlowliteError unless this is a Memory, or None."""
     if memory is not None and not isinstance(memory, Memory):
         raise GlowliteError(
             f"Glow: memory must be a Memory, such as Memory('stored'), got {shown(memory)}"
-        )
-    if workers is not None and not isinstance(workers, Workers):
-        raise GlowliteError(
-            f"Glow: workers must be Workers, such as Workers(2), got {shown(workers)}"
         )
 
 

@@ -25,11 +25,10 @@ from glowlite.bijectors.split import Split
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError, ShapeError
-from glowlite.fast.threads import Workers
 from glowlite.files.header import check_header
 from glowlite.files.saved_weights import check_constants, weights_in
 from glowlite.flow import Flow, read_model
-from glowlite.models.checks import check_parts, check_size, warn_of_range
+from glowlite.models.checks import check_policy, check_size, warn_of_range
 from glowlite.models.config import GlowConfig
 from glowlite.models.level import Level
 from glowlite.models.multiscale import Multiscale
@@ -57,8 +56,8 @@ class Glow(Flow):
     `initialize` comes first.
 
     `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU.
-    `memory`: see Memory. `workers`: threads for tiles of the batch (CPU only). `plain`: no layer is
-    replaced by its fast form, see `glowlite.fast.accelerate`. `step`: how to make a flow step of
+    `memory`: see Memory. `workers`: the threads of a CPU, see `glowlite.fast.threads`. `plain`: no
+    layer is replaced by its fast form, see `glowlite.fast.accelerate`. `step`: how to make a flow step of
     one's own, `step(channels, rng)`: any bijector of (N, H, W, channels) that keeps the shape;
     `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and gradients, flat.
     """
@@ -69,7 +68,7 @@ class Glow(Flow):
         seed: int = 0,
         dtype: str = "float32",
         memory: Memory | None = None,
-        workers: Workers | None = None,
+        workers: Any = None,
         xp: Namespace = np,
         plain: bool = False,
         step: Step | None = None,
@@ -78,11 +77,11 @@ class Glow(Flow):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
         if not isinstance(config, GlowConfig):
             raise GlowliteError(f"Glow: expected a GlowConfig, got {shown(config)}")
-        check_parts(memory, workers)
+        check_policy(memory)
         if step is None:
             check_room(config, dtype)
         check_seed("Glow", seed)
-        self.config, self.step, workers = config, step, workers or Workers()
+        self.config, self.step = config, step
         layers = _layers(config, seed, memory or Memory(), step)
         super().__init__(layers, None, seed, dtype, workers, xp, config.image_shape, plain)
         self._latent_shapes = list(config.latent_shapes())
@@ -182,7 +181,7 @@ class Glow(Flow):
         path: str | Path,
         weights: str = "averaged",
         memory: Memory | None = None,
-        workers: Workers | None = None,
+        workers: Any = None,
         xp: Namespace = np,
         plain: bool = False,
         step: Step | None = None,
@@ -208,7 +207,7 @@ class Glow(Flow):
         cls,
         name: str = "faces",
         memory: Memory | None = None,
-        workers: Workers | None = None,
+        workers: Any = None,
         xp: Namespace = np,
     ) -> Self:
         """A trained model that comes with glowlite, in float32: `faces`, of 16x16x3 at 5 bits,

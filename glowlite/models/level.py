@@ -18,12 +18,14 @@ from glowlite.bijectors.squeeze import Squeeze
 
 @dataclass
 class GlowCache:
-    """What `Glow.forward_with_cache` keeps: per level a ChainCache, or a list with one per tile."""
+    """What `Glow.forward_with_cache` keeps: per level a ChainCache, or a list of
+    them where the batch was cut.
+    """
 
     levels: list[ChainCache | list[ChainCache]] = field(default_factory=list)
 
     def chains(self) -> Iterator[tuple[int, ChainCache]]:
-        """The number of the level and the cache, of every level and every tile."""
+        """The number of the level and the cache, of every level and every part of the batch."""
         for i, caches in enumerate(self.levels):
             for cache in caches if isinstance(caches, list) else [caches]:
                 yield i, cache
@@ -38,7 +40,7 @@ class GlowCache:
 
     @property
     def drift(self) -> dict[str, float]:
-        """The worst drift of all tiles, by the path of the layer."""
+        """The worst drift of all parts of the batch, by the path of the layer."""
         worst: dict[str, float] = {}
         for i, cache in self.chains():
             for name, d in cache.drift.items():

@@ -8,9 +8,12 @@ from types import ModuleType
 from typing import ClassVar
 
 from glowlite.arrays.backend import Array
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.conditioners.base import Cache
+from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.fast.cuda import columns as cuda_columns
-from glowlite.fast.folded_network import FoldedNetwork, FoldedZeroConv
-from glowlite.fast.folding import Folded, Prepared
+from glowlite.fast.folded_network import FoldedNetwork
+from glowlite.fast.folding import Folded, Prepared, collect_scatter, fold_scatter
 
 
 class CudaNetwork(FoldedNetwork):
@@ -33,7 +36,21 @@ class CudaNetwork(FoldedNetwork):
             self.prepared.gradients = (*gradients, dbias)
 
 
-class CudaZeroConv(FoldedZeroConv):
-    """A ZeroConv of the same parameters; see there."""
+class CudaZeroConv(ZeroConv):
+    """A ZeroConv of the same parameters, its scale, bias and border folded into a matrix and a
+    constant.
+    """
 
-    columns: ClassVar[ModuleType] = cuda_columns
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        pixels = pixel_matrix(x)  # (C_in, P)
+        taps, sent = fold_scatter(self.conv)
+        h = cuda_columns.scatter_columns(taps.T @ pixels, x.shape, sent)
+        return h, (pixels, taps, sent)
+
+    def backward(self, dh: Array, cache: Cache) -> Array:
+        pixels, taps, sent = cache
+        # the gradient of what each pixel sends, (9 C_out, P)
+        received = cuda_columns.gather_columns(dh)
+        dsent = cuda_columns.column_sums(dh, received)
+        collect_scatter(self.conv, taps, pixels @ received.T, sent, dsent)
+        return to_images(taps @ received, dh.shape)
