@@ -59,7 +59,7 @@ class Glow(Flow):
     `memory`: see Memory. `workers`: the threads of a CPU, see `glowlite.fast.threads`. `plain`: no
     layer is replaced by its fast form, see `glowlite.fast.accelerate`. `step`: how to make a flow
     step of one's own, `step(channels, rng)`: any bijector of (N, H, W, channels) that keeps the
-    shape; `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and gradients, flat.
+    shape; `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and gradients.
     """
 
     def __init__(
