@@ -143,7 +143,7 @@ def test_what_is_no_regular_file_of_an_archive_is_passed_over(tmp_path, members)
             ("long", b"x" * 200 + b"\0", {"type": tarfile.GNUTYPE_LONGNAME})
         ]
         * 3000,
-        "digits": [("pax", b"9" * 300_000, {"type": tarfile.XHDTYPE})],
+        "digits": [("pax", b"9" * 3_000_000, {"type": tarfile.XHDTYPE})],
         "a number of digits": [
             ("pax", b"27 size=" + b"9" * 5000 + b"\n", {"type": tarfile.XHDTYPE})
         ],

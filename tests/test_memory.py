@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import glowlite.fast.tiles
+import glowlite.fast.last_step
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.fast.threads import Workers
 from glowlite.objective import loss_gradients
@@ -116,7 +116,7 @@ def test_without_anchors_drift_is_measured_between_levels_only():
 
 def test_what_the_last_step_of_a_level_keeps_changes_nothing_but_rounding(monkeypatch):
     _, _, rebuilt, dx, _ = gradients("reversible", "float64")
-    monkeypatch.setattr(glowlite.fast.tiles, "LAST_STEP_MB", 0)
+    monkeypatch.setattr(glowlite.fast.last_step, "LAST_STEP_MB", 0)
     _, x, rebuilt_without, dx_without, kept = gradients("reversible", "float64")
     assert kept.drift == {}  # so it was switched off
     assert difference(rebuilt, x) <= 1e-9 and difference(rebuilt_without, x) <= 1e-9

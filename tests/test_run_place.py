@@ -465,13 +465,14 @@ OTHER = {
     "checkpoint_every": 1,
     "keep": 1, "picture_every": 1, "tensorboard": True, "memory": "stored", "device": "gpu",
     "tf32": True, "gpu_memory": 1.0,
-    "gpu_exchange": "mpi", "mpi_timeout": 5.0, "dtype": "float64", "threads": 2, "tile": 1.0,
+    "gpu_exchange": "mpi", "mpi_timeout": 5.0, "dtype": "float64", "threads": 2, "plain": True,
+    "tile": 1.0,
     "blas": "mkl",
 }  # fmt: skip
 CHANGE = {
     "data", "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every",
     "evaluate_images", "checkpoint_every",
-    "keep", "picture_every", "on_bad_step", "memory", "device", "threads", "tensorboard",
+    "keep", "picture_every", "on_bad_step", "memory", "device", "threads", "plain", "tensorboard",
     "accumulate", "gpu_exchange",
     "mpi_timeout", "gpu_memory",
 }  # fmt: skip

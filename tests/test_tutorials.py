@@ -83,7 +83,7 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
                 run(source(solution), f"solution, code cell {number - 1}")
             run(source(cell), f"code cell {number}")
             plt.close("all")
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 2 * 60  # a minute of two cores
 
 
 def test_notebooks_and_sources_are_in_step():

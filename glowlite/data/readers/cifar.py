@@ -26,6 +26,7 @@ from glowlite.files.inputs import open_regular, read_bytes
 
 PIXELS = 3 * 32 * 32
 LARGEST_META = 1 << 12  # bytes of a file of names; the true ones have up to 1.2 KB
+LARGEST_HEADER = 1 << 14  # bytes of names and the like before a file; the true ones have none
 UNPACKED = 1 << 29  # bytes of a whole archive; the true ones have 185 MB
 SHOWN = 3  # files that a message names
 DAMAGED = (zlib.error, EOFError, OSError, MemoryError)
@@ -170,7 +171,7 @@ def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
     found, names = {}, []
     with open_regular(path, DataError) as file, Limited(fileobj=file, filename=path) as stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=ShortHeader) as archive:
                 for member in archive:
                     name = PurePosixPath(member.name).name
                     if not member.isreg() or member.issparse() or is_hidden(name):
@@ -191,6 +192,18 @@ def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
         while stream.read(1 << 20):
             pass  # up to its end, where the checksum is
     return _edition(path, names), found
+
+
+class ShortHeader(tarfile.TarInfo):
+    """A header with at most LARGEST_HEADER bytes of extended fields.
+
+    tarfile searches them by a pattern, in a time that grows with the square of their number.
+    """
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size > LARGEST_HEADER:
+            raise tarfile.HeaderError("too many extended fields")
+        return super()._proc_pax(archive)  # type: ignore[misc]
 
 
 class Limited(gzip.GzipFile):
