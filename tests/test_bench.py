@@ -65,7 +65,7 @@ def test_the_products_alone_are_those_of_a_step(monkeypatch):
     config = GlowConfig((8, 8, 3), K=2, L=2, width=8, border="none")
     work.products_alone(Job(config, 4, 1, 4.0), training=True)()
     networks = sum(
-        2 * 4 * config.K * level.pixels * 8 * (9 * level.given + 8 + 9 * level.raw)
+        2 * 4 * config.K * level.pixels * 8 * (9 * level.given + 8 + 9 * level.net_output)
         for level in work.levels(config)
     )
     # the row that biases are weights of

@@ -72,12 +72,12 @@ def test_a_layer_gives_what_it_gives_on_the_host(cupy, name):
 def test_kernels_are_their_twins(cupy, dtype):
     x = np.random.default_rng(0).standard_normal((3, 7, 5, 4)).astype(dtype)
     assert np.array_equal(
-        columns.gather_columns(cupy.asarray(x), True, True).get(),
-        host_columns.gather_columns(x, True, True),
+        columns.gather(cupy.asarray(x), True, True).get(),
+        host_columns.gather(x, True, True),
     )
     sent = np.random.default_rng(1).standard_normal((36, 105)).astype(dtype)
-    got = columns.scatter_columns(cupy.asarray(sent), x.shape).get()
-    np.testing.assert_allclose(got, host_columns.scatter_columns(sent.copy(), x.shape), atol=1e-5)
+    got = columns.scatter(cupy.asarray(sent), x.shape).get()
+    np.testing.assert_allclose(got, host_columns.scatter(sent.copy(), x.shape), atol=1e-5)
 
 
 @pytest.mark.parametrize("changed", ["first", "second"])

@@ -15,7 +15,7 @@ from glowlite.conditioners import coupling_network, scaled_linear
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.gather_scatter import gather, scatter
 from glowlite.conditioners.zero_conv import ZeroConv
-from glowlite.fast.columns import gather_columns
+from glowlite.fast.columns import gather as fast_gather
 from glowlite.testing import check_conditioner, check_layer, taylor_slope
 
 SEEDS = st.integers(0, 2**16)
@@ -105,12 +105,12 @@ def test_gather_is_its_definition_and_scatter_its_adjoint(shape, seed):
     with_border = gather(x, with_border=True).reshape(9, shape[3] + 1, -1)
     assert np.array_equal(with_border[:, :-1], taps.reshape(9, shape[3], -1))
     assert np.array_equal(with_border[:, -1], outside)
-    columns = gather_columns(x, with_border=True, ones=True)
+    columns = fast_gather(x, with_border=True, ones=True)
     assert np.array_equal(columns, np.concatenate((taps, outside, np.ones((1, x_pixels(shape))))))
     assert np.array_equal(
-        gather_columns(x, ones=True), np.concatenate((taps, np.ones((1, x_pixels(shape)))))
+        fast_gather(x, ones=True), np.concatenate((taps, np.ones((1, x_pixels(shape)))))
     )
-    assert np.array_equal(gather_columns(x), taps)
+    assert np.array_equal(fast_gather(x), taps)
 
 
 def x_pixels(shape):

@@ -112,7 +112,7 @@ def level_flops(job: Job) -> list[float]:
         * job.batch
         * level.pixels
         * config.width
-        * (9 * level.given + config.width + 9 * level.raw)
+        * (9 * level.given + config.width + 9 * level.net_output)
         for level in work.levels(config)
     ]
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from glowlite.bench.rounds import Times
 
 CLOCKED = [
-    (columns, "gather_columns"),
-    (columns, "scatter_columns"),
+    (columns, "gather"),
+    (columns, "scatter"),
     (scaled_linear, "gather"),
     (scaled_linear, "scatter"),
 ]

@@ -104,8 +104,10 @@ def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
     These are: y, dy, x and dx of the level, y and dy of the step, and x and dx of the coupling; the
     output of its network, and of an affine coupling the gradient of that.
     """
-    ninefold = 9 * level.given + 9 * (config.border == "all") + 1 + 9 * level.given + 9 * level.raw
-    flow = 8.0 * level.channels + level.raw * (2 if config.coupling == "affine" else 1)
+    ninefold = (
+        9 * level.given + 9 * (config.border == "all") + 1 + 9 * level.given + 9 * level.net_output
+    )
+    flow = 8.0 * level.channels + level.net_output * (2 if config.coupling == "affine" else 1)
     return FLOAT * (ninefold + flow) * level.pixels * images
 
 
@@ -116,7 +118,7 @@ def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
     are gone.
     """
     taps = 9 * level.given + 9 * (config.border == "all") + 1
-    folded = 1.0 * config.width * (taps + 9 * level.raw)
+    folded = 1.0 * config.width * (taps + 9 * level.net_output)
     stacks = config.K * (4.0 * level.channels**2 + folded)
     return FLOAT * (stacks + folded + config.width**2)
 
@@ -129,7 +131,9 @@ def kept_bytes(config: GlowConfig, images: int) -> float:
     total = 0.0
     for level in levels(config):
         if FLOAT * 2 * config.width * level.pixels * images <= LAST_STEP_MB * 2**20:
-            numbers = 2 * config.width + 9 * level.given + 10 + 3 * level.channels + level.raw
+            numbers = (
+                2 * config.width + 9 * level.given + 10 + 3 * level.channels + level.net_output
+            )
             total += FLOAT * numbers * level.pixels * images
     return total
 
@@ -176,7 +180,7 @@ def largest_array(config: GlowConfig) -> int:
     """The numbers per image has in its largest array: a hidden map, patches, or what is sent."""
     border = config.border == "all"
     return max(
-        level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.raw)
+        level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.net_output)
         for level in levels(config)
     )
 
@@ -221,7 +225,7 @@ def expected(config: GlowConfig, average: bool, batch: int, card: Card, tf32: bo
         config.K * level.pixels * images * (
 
             HIDDEN_PASSES * config.width
-            + NINEFOLD_PASSES * 9 * (level.given + level.raw)
+            + NINEFOLD_PASSES * 9 * (level.given + level.net_output)
             + THIN_PASSES * level.channels
         )
         for level in levels(config)

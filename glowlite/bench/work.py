@@ -28,13 +28,13 @@ PASSES = {"reversible": 4, "anchored": 4, "stored": 3}
 class LevelWork:
     """The sizes of a level: `pixels`, h w of one image; `channels` of the flow.
 
-    `given`, `raw`: channels of a coupling network's input and output.
+    `given`, `net_output`: channels of a coupling network's input and output.
     """
 
     pixels: int
     channels: int
     given: int
-    raw: int
+    net_output: int
 
 
 def levels(config: GlowConfig) -> list[LevelWork]:
@@ -74,8 +74,8 @@ def products(config: GlowConfig) -> list[Product]:
     """
     found = []
     for i, level in enumerate(levels(config)):
-        width, taps, sent = config.width, 9 * level.given, 9 * level.raw
-        network = [(width, taps), (width, width), (sent, width)]
+        width, taps, outgoing = config.width, 9 * level.given, 9 * level.net_output
+        network = [(width, taps), (width, width), (outgoing, width)]
         found += [Product(rows, inner, level.pixels, config.K, True) for rows, inner in network]
         found.append(Product(level.channels, level.channels, level.pixels, config.K, False))
         if i < config.L - 1 and config.split_prior == "learned":
@@ -109,15 +109,15 @@ def network_products(
     def room(*shape: int) -> Array:
         return xp.empty(shape, xp.float32)
 
-    taps, width, sent = 9 * level.given, config.width, 9 * level.raw
+    taps, width, outgoing = 9 * level.given, config.width, 9 * level.net_output
     rows = taps + 9 * (config.border == "all") + 1
     W1, W2, W3, patches = (
         some(rows, width),
         some(width, width),
-        some(width, sent),
+        some(width, outgoing),
         some(rows, columns),
     )
-    h1, h2, out = room(width, columns), room(width, columns), room(sent, columns)
+    h1, h2, out = room(width, columns), room(width, columns), room(outgoing, columns)
 
     def forward() -> None:
         matmul(W1.T, patches, out=h1)
@@ -127,7 +127,7 @@ def network_products(
     if not training:
         return forward
     dh1, dh2, dpatches = room(width, columns), room(width, columns), room(taps, columns)
-    dW1, dW2, dW3 = room(rows, width), room(width, width), room(width, sent)
+    dW1, dW2, dW3 = room(rows, width), room(width, width), room(width, outgoing)
 
     def step() -> None:
         forward()

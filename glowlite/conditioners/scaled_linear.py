@@ -116,9 +116,9 @@ class ScatterConv(ScaledLinear):
         self.bias.grad[...] += dy.sum(axis=(0, 1, 2))
         if self.with_border:
             self.weight.grad[-1] += self._senders(dy) @ dy.sum(axis=0).reshape(-1, dy.shape[-1])
-        dsent = gather(dy)  # scatter's gradient, (9 C_out, P)
-        self.weight.grad[: self.in_channels] += (h @ dsent.T).reshape(self.in_channels, 9, -1)
-        return self.taps() @ dsent
+        dcolumns = gather(dy)  # scatter's gradient, (9 C_out, P)
+        self.weight.grad[: self.in_channels] += (h @ dcolumns.T).reshape(self.in_channels, 9, -1)
+        return self.taps() @ dcolumns
 
     def _senders(self, y: Array) -> Array:
         """(9, H W): 1 where the pixel at -k, which sends by tap k, is outside the image."""

@@ -19,7 +19,7 @@ from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.conditioners.gather_scatter import outside
 
 
-def gather_columns(x: Array, with_border: bool = False, ones: bool = False) -> Array:
+def gather(x: Array, with_border: bool = False, ones: bool = False) -> Array:
     """Images (N, H, W, C) -> columns (9 C [+ 9] [+ 1], P), P = N H W."""
     n, h, w, c = x.shape
     pixels = n * h * w
@@ -46,12 +46,10 @@ def column_sums(x: Array, columns: Array) -> Array:
     C,).
     """
     # gather is linear: images are added up first, of which x has fewer
-    return gather_columns(x.sum(axis=0, keepdims=True)).sum(axis=1)
+    return gather(x.sum(axis=0, keepdims=True)).sum(axis=1)
 
 
-def scatter_columns(
-    columns: Array, image_shape: tuple[int, ...], constant: Array | None = None
-) -> Array:
+def scatter(columns: Array, image_shape: tuple[int, ...], constant: Array | None = None) -> Array:
     """Images (N, H, W, C) from columns (9 C, P), to each of which `constant` (9 C,) is added.
 
     `image_shape`: (N, H, W, ...). The contents of `columns` are lost.
@@ -60,13 +58,13 @@ def scatter_columns(
     if (
         constant is not None
     ):  # scatter is linear, and what a constant sends is the same in every image
-        everywhere = scatter_columns(np.repeat(constant[:, None], h * w, axis=1), (1, h, w))
-        total = scatter_columns(columns, image_shape)
+        everywhere = scatter(np.repeat(constant[:, None], h * w, axis=1), (1, h, w))
+        total = scatter(columns, image_shape)
         total += everywhere
         return total
     taps = columns.reshape(3, 3, -1, n, h, w)
     flat = columns.reshape(3, 3, -1, n * h * w)
-    # the steps of `gather_columns` backwards: what was zero sends nothing, what was copied is added
+    # the steps of `gather` backwards: what was zero sends nothing, what was copied is added
     taps[:, 0, ..., 0] = 0
     taps[:, 2, ..., -1] = 0
     rows = flat[:, 1]

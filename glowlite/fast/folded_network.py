@@ -4,7 +4,7 @@ side by side.
     columns = gather(x), and a row of ones       (9 C_in + 1, P)     P = N H W pixels, one a column
     h1 = relu(first^T columns)                   (width, P)
     h2 = relu(W2^T h1 + b2)                      (width, P)
-    h  = scatter(last^T h2 + sent)               (C_out, P)
+    h  = scatter(last^T h2 + constant)           (C_out, P)
 
 `folding.py` has the matrices. A scale, a bias and a copy of a wide array less, each way.
 """
@@ -36,44 +36,44 @@ class FoldedNetwork(CouplingNetwork):
         self.check(x)
         folded = self.folded()
         matmul, first, last = self._matmul(x), folded.first, folded.last
-        columns = self.columns.gather_columns(x, self.border_in, ones=True)
-        sent = namespace(x).empty((last.shape[1], columns.shape[1]), x.dtype)
+        columns = self.columns.gather(x, self.border_in, ones=True)
+        outgoing = namespace(x).empty((last.shape[1], columns.shape[1]), x.dtype)
 
         def run(_: int, block: slice) -> tuple[Array, Array]:
             h1 = self.columns.relu(matmul(first.T, columns[:, block]))
             h2 = matmul(self.conv2.weight.value.T, h1)
             h2 = self.columns.relu(h2, self.conv2.bias.value)
-            matmul(last.T, h2, out=sent[:, block])
+            matmul(last.T, h2, out=outgoing[:, block])
             return h1, h2
 
         hidden = self._run(run, x.shape)
-        return self.columns.scatter_columns(sent, x.shape, folded.sent), (folded, columns, hidden)
+        return self.columns.scatter(outgoing, x.shape, folded.constant), (folded, columns, hidden)
 
     def backward(self, dh: Array, cache: Cache) -> Array:
-        return self.columns.scatter_columns(self.backward_columns(dh, cache), dh.shape)
+        return self.columns.scatter(self.backward_columns(dh, cache), dh.shape)
 
     def backward_columns(self, dh: Array, cache: Cache) -> Array:
         """dx as columns (9 C_in, P), yet to be scattered; gradients of the parameters are added."""
         xp, matmul = namespace(dh), self._matmul(dh)
         folded, columns, hidden = cache
         first, last, W2 = folded.first, folded.last, self.conv2.weight.value
-        dsent = self.columns.gather_columns(dh)  # (9 C_out, P)
+        doutgoing = self.columns.gather(dh)  # (9 C_out, P)
         dcolumns = xp.empty((9 * self.in_channels, columns.shape[1]), dh.dtype)
 
         def run(i: int, block: slice) -> tuple[Array, ...]:
             # y = W^T x:  dW = x dy^T,  dx = W dy
             h1, h2 = hidden[i]
-            dh2 = self.columns.relu_backward(matmul(last, dsent[:, block]), h2)
+            dh2 = self.columns.relu_backward(matmul(last, doutgoing[:, block]), h2)
             dh1 = self.columns.relu_backward(matmul(W2, dh2), h1)
             matmul(first[: len(dcolumns)], dh1, out=dcolumns[:, block])
             dfirst = matmul(columns[:, block], dh1.T)
-            return dfirst, matmul(h1, dh2.T), dh2.sum(axis=1), matmul(h2, dsent[:, block].T)
+            return dfirst, matmul(h1, dh2.T), dh2.sum(axis=1), matmul(h2, doutgoing[:, block].T)
 
         parts = self._run(run, dh.shape)
         dfirst, dweight, dbias, dlast = (in_order(part) for part in zip(*parts, strict=True))
         self.conv2.weight.grad[...] += dweight
-        dsent_sum = self.columns.column_sums(dh, dsent)
-        self.collect(folded, Folded(dfirst, dlast, dsent_sum), dbias)
+        dconstant = self.columns.column_sums(dh, doutgoing)
+        self.collect(folded, Folded(dfirst, dlast, dconstant), dbias)
         return dcolumns
 
     def folded(self) -> Folded:

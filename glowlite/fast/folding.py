@@ -9,9 +9,9 @@ dlog e = sum dM M.
 The border channel of the last convolution comes from every pixel outside: what would come from
 everywhere, less what comes from inside. So every pixel of the image may as well send a constant,
 
-    sent[k] = -e B[k],     and to itself     sent[0] = e (b + sum_{k != 0} B[k])
+    constant[k] = -e B[k],     and to itself     constant[0] = e (b + sum_{k != 0} B[k])
 
-    db = e dsent[0]        dB[k] = e (dsent[0] - dsent[k])
+    db = e dconstant[0]        dB[k] = e (dconstant[0] - dconstant[k])
 
 All of it is written along the last axes, and so works for the stacked layers of a level, too.
 """
@@ -31,13 +31,13 @@ CENTRE = 4  # of the nine taps, in the order dy, dx: the pixel itself
 
 
 class Folded(NamedTuple):
-    """`first` (..., 9 C_in [+ 9] + 1, width), `last` (..., width, 9 C_out), `sent`
+    """`first` (..., 9 C_in [+ 9] + 1, width), `last` (..., width, 9 C_out), `constant`
     (..., 9 C_out).
     """
 
     first: Array
     last: Array
-    sent: Array
+    constant: Array
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Prepared:
 
 
 def fold(net: CouplingNetwork) -> Folded:
-    """W1 e1 in the order of `gather_columns`, b1 e1 as its last row; and the last convolution, see
+    """W1 e1 in the order of `gather`, b1 e1 as its last row; and the last convolution, see
     `fold_scatter`.
     """
     weight, bias = net.conv1.weight.value, net.conv1.bias.value
@@ -79,13 +79,13 @@ def collect(net: CouplingNetwork, folded: Folded, gradients: Folded, dbias2: Arr
         taps[..., c, :] += dfirst[..., 9 * c : 9 * c + 9, :]
     net.conv1.bias.grad[...] += dfirst[..., -1, :]
     net.conv2.bias.grad[...] += dbias2
-    last, sent, gain = folded.last, folded.sent, net.conv2.scale()
-    dlog_gain = collect_scatter(net.conv3, last, gradients.last, sent, gradients.sent, gain)
+    last, constant, gain = folded.last, folded.constant, net.conv2.scale()
+    dlog_gain = collect_scatter(net.conv3, last, gradients.last, constant, gradients.constant, gain)
     net.conv2.add_scale_gradient(dlog_gain)
 
 
 def _parts(net: CouplingNetwork, weight: Array) -> list[Array]:
-    """conv1's weight as rows of `gather_columns`: taps on x (..., 9 C_in, width), and on the border
+    """conv1's weight as rows of `gather`: taps on x (..., 9 C_in, width), and on the border
     (..., 9, width).
 
     In the weight, each tap's border comes after its channels.
@@ -108,22 +108,22 @@ def fold_scatter(conv: ScatterConv, gain: Array | None = None) -> tuple[Array, A
     taps = taps * _nine_times(e)
     if gain is not None:
         taps *= gain[..., None]
-    sent = namespace(b).zeros((*stack, 9, c_out), b.dtype)
-    sent[..., CENTRE, :] = b
+    constant = namespace(b).zeros((*stack, 9, c_out), b.dtype)
+    constant[..., CENTRE, :] = b
     if conv.with_border:
         B = weight[..., -1, :, :]
-        sent -= B
-        sent[..., CENTRE, :] += B.sum(axis=-2)
-    sent *= e[..., None, :]
-    return taps, sent.reshape(*stack, 9 * c_out)
+        constant -= B
+        constant[..., CENTRE, :] += B.sum(axis=-2)
+    constant *= e[..., None, :]
+    return taps, constant.reshape(*stack, 9 * c_out)
 
 
 def collect_scatter(
     conv: ScatterConv,
     taps: Array,
     dtaps: Array,
-    sent: Array,
-    dsent: Array,
+    constant: Array,
+    dconstant: Array,
     gain: Array | None = None,
 ) -> Array:
     """Add what the gradients of `fold_scatter`'s results mean for the parameters.
@@ -133,16 +133,16 @@ def collect_scatter(
     *stack, c_in, _ = taps.shape
     c_out, e = conv.bias.value.shape[-1], conv.scale()
     product = dtaps * taps  # both results are linear in e:  dlog e = sum dM M
-    dlog_e = (product.sum(axis=-2) + dsent * sent).reshape(*stack, 9, c_out).sum(axis=-2)
+    dlog_e = (product.sum(axis=-2) + dconstant * constant).reshape(*stack, 9, c_out).sum(axis=-2)
     conv.add_scale_gradient(dlog_e)
     dtaps *= _nine_times(e)
     if gain is not None:
         dtaps *= gain[..., None]
     conv.weight.grad[..., :c_in, :, :] += dtaps.reshape(*stack, c_in, 9, c_out)
-    received = dsent.reshape(*stack, 9, c_out) * e[..., None, :]
-    conv.bias.grad[...] += received[..., CENTRE, :]
+    scaled = dconstant.reshape(*stack, 9, c_out) * e[..., None, :]
+    conv.bias.grad[...] += scaled[..., CENTRE, :]
     if conv.with_border:
-        conv.weight.grad[..., -1, :, :] += received[..., CENTRE : CENTRE + 1, :] - received
+        conv.weight.grad[..., -1, :, :] += scaled[..., CENTRE : CENTRE + 1, :] - scaled
     return product.sum(axis=-1)
 
 

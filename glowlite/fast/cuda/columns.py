@@ -10,7 +10,7 @@ from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.fast.cuda.launch import launch
 
 
-def gather_columns(x: Array, with_border: bool = False, ones: bool = False) -> Array:
+def gather(x: Array, with_border: bool = False, ones: bool = False) -> Array:
     xp = namespace(x)
     n, h, w, c = x.shape
     columns = xp.empty((9 * (c + with_border) + ones, n * h * w), x.dtype)
@@ -23,7 +23,7 @@ def column_sums(x: Array, columns: Array) -> Array:
     return columns.sum(axis=1)
 
 
-def scatter_columns(
+def scatter(
     columns: Array,
     image_shape: tuple[int, ...],
     constant: Array | None = None,
@@ -33,12 +33,12 @@ def scatter_columns(
     n, h, w = image_shape[:3]
     xp = namespace(columns)
     shape = (len(columns) // 9, n * h * w)
-    received = xp.empty(shape, columns.dtype) if onto is None else pixel_matrix(onto)
-    sent = xp.ascontiguousarray(columns)
-    added = sent if constant is None else constant
-    flags, places = (constant is not None, onto is not None), (n, h, w, len(received))
-    launch(xp, "scatter", *SCATTER, received.size, sent, received, added, *flags, *places)
-    return to_images(received, (n, h, w, 0))
+    image = xp.empty(shape, columns.dtype) if onto is None else pixel_matrix(onto)
+    outgoing = xp.ascontiguousarray(columns)
+    added = outgoing if constant is None else constant
+    flags, places = (constant is not None, onto is not None), (n, h, w, len(image))
+    launch(xp, "scatter", *SCATTER, image.size, outgoing, image, added, *flags, *places)
+    return to_images(image, (n, h, w, 0))
 
 
 def relu(h: Array, bias: Array | None = None) -> Array:
@@ -72,7 +72,7 @@ GATHER = (
 
 # Element i of the result: channel a, pixel q, which tap k reaches from pixel q - k.
 SCATTER = (
-    "const T* sent, T* received, const T* constant, const int with_constant, const int onto, const"
+    "const T* outgoing, T* image, const T* constant, const int with_constant, const int onto, const"
     " int n, const int h, const int w, const int c",
     """
   const int pixels = n * h * w, q = i % pixels, a = i / pixels;
@@ -80,10 +80,10 @@ SCATTER = (
   for (int k = 0; k < 9; ++k) {
     const int row = q / w % h - (k / 3 - 1), column = q % w - (k % 3 - 1);
     if (row >= 0 && row < h && column >= 0 && column < w)
-      total += sent[(k * c + a) * pixels + q - (k / 3 - 1) * w - (k % 3 - 1)]
+      total += outgoing[(k * c + a) * pixels + q - (k / 3 - 1) * w - (k % 3 - 1)]
         + (with_constant ? constant[k * c + a] : T(0));
   }
-  received[i] = onto ? received[i] + total : total;
+  image[i] = onto ? image[i] + total : total;
 """,
 )
 

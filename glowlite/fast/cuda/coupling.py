@@ -9,7 +9,7 @@ from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.bijectors.base import Cache, zero_logdet
 from glowlite.bijectors.coupling import AdditiveCoupling, Coupling
-from glowlite.fast.cuda.columns import scatter_columns
+from glowlite.fast.cuda.columns import scatter
 from glowlite.fast.cuda.launch import launch
 
 
@@ -28,7 +28,7 @@ class CudaCoupling(Coupling):
         x, dx, dnet_output = self.transform_backward(y, net_output, dy, dlogdet, x)
         dx1, _ = self.halves(dx)
         dcolumns = self.net.backward_columns(dnet_output, net_cache)
-        scatter_columns(dcolumns, dx1.shape, onto=dx1)
+        scatter(dcolumns, dx1.shape, onto=dx1)
         return x, dx
 
 

@@ -43,14 +43,14 @@ class CudaZeroConv(ZeroConv):
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         pixels = pixel_matrix(x)  # (C_in, P)
-        taps, sent = fold_scatter(self.conv)
-        h = cuda_columns.scatter_columns(taps.T @ pixels, x.shape, sent)
-        return h, (pixels, taps, sent)
+        taps, constant = fold_scatter(self.conv)
+        h = cuda_columns.scatter(taps.T @ pixels, x.shape, constant)
+        return h, (pixels, taps, constant)
 
     def backward(self, dh: Array, cache: Cache) -> Array:
-        pixels, taps, sent = cache
+        pixels, taps, constant = cache
         # the gradient of what each pixel sends, (9 C_out, P)
-        received = cuda_columns.gather_columns(dh)
-        dsent = cuda_columns.column_sums(dh, received)
-        collect_scatter(self.conv, taps, pixels @ received.T, sent, dsent)
-        return to_images(taps @ received, dh.shape)
+        dcolumns = cuda_columns.gather(dh)
+        dconstant = cuda_columns.column_sums(dh, dcolumns)
+        collect_scatter(self.conv, taps, pixels @ dcolumns.T, constant, dconstant)
+        return to_images(taps @ dcolumns, dh.shape)
