@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.layout import per_sample, sum_per_sample
+from glowlite.arrays.layout import per_sample, sum_per_sample, to_images
 from glowlite.bijectors.coupling import Coupling
 from glowlite.errors import GlowliteError
 
@@ -108,6 +108,6 @@ def interleaved(even: Array, odd: Array) -> Array:
     """
     xp = namespace(even)
     *places, half = even.shape
-    both = xp.moveaxis(xp.empty((2 * half, *places), even.dtype), 0, -1)
+    both = to_images(xp.empty((2 * half, *places), even.dtype), (*places, 2 * half))
     both[..., 0::2], both[..., 1::2] = even, odd
     return both
