@@ -455,8 +455,8 @@ PLANNED = {
 def test_memory_of_a_step_is_as_planned(name):
     """The arrays of a step on the stand-in, at their most; x is there before.
 
-    The plan counts hidden maps and thin arrays at once; where hidden maps are thin themselves, the
-    two are at their most at different moments, and it is above by up to 6%.
+    Where hidden maps are thin themselves, the plan is above what is taken: by 5.3% here, for a
+    reason that is not known yet.
     """
     config, images = PLANNED[name]
     taken = (
