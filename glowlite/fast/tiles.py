@@ -8,21 +8,20 @@ threads do, and nobody waits for the slowest.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.layout import positions
 from glowlite.arrays.parameters import parameters_of, replica
-from glowlite.arrays.statistics import SumOverProcesses, this_process
-from glowlite.bijectors.base import Bijector, Cache, backward
+from glowlite.bijectors.base import Cache, backward
 from glowlite.bijectors.chain import Chain, ChainCache
-from glowlite.bijectors.memory import Memory
+from glowlite.fast.chain_form import ChainForm
 from glowlite.fast.last_step import kept_layers
 from glowlite.fast.threads import Workers
 
 
-class Tiles(Bijector):
+class Tiles(ChainForm):
     """`chain`, whose layers keep the shape of x, on tiles of whole samples.
 
     Parameters and names are the chain's. `width`: the channels of its widest array, from which
@@ -30,22 +29,8 @@ class Tiles(Bijector):
     """
 
     def __init__(self, chain: Chain, workers: Workers, width: int) -> None:
-        self.chain, self.workers, self.width = chain, workers, width
-
-    @property
-    def memory(self) -> Memory:
-        return self.chain.memory
-
-    @memory.setter
-    def memory(self, memory: Memory) -> None:
-        self.chain.memory = memory
-
-    @property
-    def layers(self) -> dict[str, Any]:
-        return self.chain.layers
-
-    def children(self) -> Iterator[tuple[str, Any]]:
-        yield from self.chain.children()
+        super().__init__(chain, width)
+        self.workers = workers
 
     def map_children(self, change: Callable[[Any], Any]) -> Self:
         return type(self)(self.chain.map_children(change), self.workers, self.width)
@@ -103,9 +88,6 @@ class Tiles(Bijector):
 
         self.workers.map(run, range(len(tiles)))
         return x, dx
-
-    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        return self.chain.initialize(x, total)
 
     def _tiles(self, x: Array) -> list[slice]:
         return self.workers.tiles(len(x), positions(x), max(self.width, x.shape[-1]))

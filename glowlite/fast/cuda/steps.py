@@ -14,48 +14,33 @@ level at once. With G, g and l the gradients by A, W b and log|det W|:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.checks import check_images
 from glowlite.arrays.layout import pixel_matrix, positions, to_images
 from glowlite.arrays.parameters import Parameter, ParameterStore, leaves
-from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import Bijector, Cache
 from glowlite.bijectors.chain import Chain, ChainCache
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU, inverse
-from glowlite.bijectors.memory import Memory
+from glowlite.fast.chain_form import ChainForm
 from glowlite.fast.cuda.stacks import side_by_side, stacked
 from glowlite.fast.folding import Folded, Prepared, collect, fold
 from glowlite.fast.last_step import kept_layers
 
 
-class CudaSteps(Bijector):
+class CudaSteps(ChainForm):
     """`chain`, whose FlowSteps share what they can. Parameters and names are the chain's."""
 
     def __init__(self, chain: Chain, store: ParameterStore, width: int) -> None:
-        self.chain, self.store, self.width = chain, store, width
+        super().__init__(chain, width)
+        self.store = store
         self._stacks: list[tuple[list[str], FlowStep]] | None = None  # views of the store
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_stacks": None}  # a copy has another store
-
-    @property
-    def memory(self) -> Memory:
-        return self.chain.memory
-
-    @memory.setter
-    def memory(self, memory: Memory) -> None:
-        self.chain.memory = memory
-
-    @property
-    def layers(self) -> dict[str, Any]:
-        return self.chain.layers
-
-    def children(self) -> Iterator[tuple[str, Any]]:
-        yield from self.chain.children()
 
     def map_children(self, change: Callable[[Any], Any]) -> Self:
         return type(self)(self.chain.map_children(change), self.store, self.width)
@@ -77,9 +62,6 @@ class CudaSteps(Bijector):
         x, dx = shared.chain.backward(y, dy, dlogdet, cache)
         shared.add_gradients(dlogdet)
         return x, dx
-
-    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        return self.chain.initialize(x, total)
 
     def stacks(self) -> list[tuple[list[str], FlowStep]]:
         """The FlowSteps as stacks, by name: all as one, if they lie side by side, else
