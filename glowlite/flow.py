@@ -29,6 +29,7 @@ from glowlite.arrays.checks import (
 from glowlite.arrays.parameters import Parameterized, ParameterStore
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, check_part, forward_with_cache, initialize
+from glowlite.bijectors.memory import Kept, Memory
 from glowlite.bijectors.trace import Visit, as_list, trace
 from glowlite.errors import GlowliteError
 from glowlite.fast.accelerate import accelerate
@@ -412,9 +413,32 @@ class Flow(Parameterized):
 
     # --- the trainer's questions ---
 
+    @property
+    def memory(self) -> Memory | None:
+        """The budget of what is kept from forward to backward; None for a bijector without one."""
+        return getattr(self.bijector, "memory", None)
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        self.bijector.memory = memory
+
+    def kept(self, images: int) -> Kept | None:
+        """What a pass of so many images keeps; None for a bijector without a budget, or
+        where the shape of x is not known. Cost: passes of one and two images.
+        """
+        memory, bijector, shape = self.memory, self.bijector, self.event_shape
+        if memory is None or shape is None or not hasattr(bijector, "cost_table"):
+            return None
+        few = self.xp.zeros((min(2, images), *shape), self.dtype)
+        with self.workers, np.errstate(all="ignore"):  # layers that zeros are nothing for
+            return Kept(memory, bijector.plans(few, images), bijector.cost_table(few, images))
+
     def step_bytes(self, images: int) -> int:
-        """What a training step takes at the least: theta, its gradient, and Adam's two vectors."""
-        return 4 * len(self.store) * self.dtype.itemsize
+        """What a training step takes at the least: theta, its gradient, Adam's two vectors, and
+        what is kept.
+        """
+        kept = self.kept(images)
+        return 4 * len(self.store) * self.dtype.itemsize + (0 if kept is None else kept.size)
 
     # --- checks ---
 

@@ -1,18 +1,25 @@
-"""What the memory policies promise: the same gradients, drift that is measured, and memory that
-depth does not touch.
+"""What a budget of memory promises: the same gradients, drift that is measured, as much memory as
+it says, and depth that does not touch it.
 """
 
+import math
 import tracemalloc
 
 import numpy as np
 import pytest
 
-import glowlite.fast.last_step
-from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite import Chain, Flow, Glow, GlowConfig, GlowliteError, Memory
+from glowlite.arrays.machine import free_bytes
+from glowlite.arrays.sizes import parse_size
+from glowlite.bijectors.actnorm import ActNorm
+from glowlite.bijectors.memory import Cost, cache_bytes, plans
+from glowlite.commands.train import memory_in
+from glowlite.distributed.communicator import OneProcess
 from glowlite.fast.threads import Workers
 from glowlite.objective import loss_gradients
+from glowlite.training.step import training_step
 
-POLICIES = ("reversible", "anchored:2", "stored")
+BUDGETS = ("0", "1MB", "2MB+anchored:2")
 K, L = 8, 3
 BATCH = 32  # of the memory measurements
 
@@ -62,25 +69,28 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize(("dtype", "limit"), [("float64", 1e-9), ("float32", 1e-3)])
-def test_all_policies_give_the_same_gradients(dtype, limit, options):
-    model, x, _, expected_dx, _ = gradients("stored", dtype, **options)
+def test_every_budget_gives_the_gradients_of_all(dtype, limit, options):
+    model, x, rebuilt, expected_dx, _ = gradients("all", dtype, **options)
+    assert rebuilt.tobytes() == x.tobytes()  # nothing was rebuilt
     expected = {name: p.grad for name, p in model.store.parameters.items()}
     assert all(np.isfinite(g).all() for g in expected.values())
     assert all(g.any() for g in expected.values())  # so that there is something to agree on
-    for policy in POLICIES[:2]:
-        model, x, rebuilt, dx, _ = gradients(policy, dtype, **options)
+    kept = set()
+    for budget in BUDGETS:
+        model, x, rebuilt, dx, cache = gradients(budget, dtype, **options)
+        kept.add(sum(len(chain.plan.kept) for _, chain in cache.chains()))
         assert difference(rebuilt, x) <= limit
         assert difference(dx, expected_dx) <= limit
         for name, p in model.store.parameters.items():
-            assert difference(p.grad, expected[name]) <= limit, f"{policy}, {name}"
+            assert difference(p.grad, expected[name]) <= limit, f"{budget}, {name}"
+    assert len(kept) == 3  # nothing, and two different parts of it
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_anchors_report_how_far_each_rebuilt_input_was_off(dtype):
-    drift = gradients("anchored:2", dtype)[-1].drift
+    drift = gradients("0+anchored:2", dtype)[-1].drift
     steps = {f"level{level}/step{k}" for level in range(L) for k in range(0, K, 2)}
-    assert steps <= set(drift) <= steps | {f"level{level}/end" for level in range(L)}
-    drift = {name: drift[name] for name in steps}
+    assert set(drift) == steps
     limit = 1e-11 if dtype == "float64" else 1e-3
     assert all(0 < float(d) < limit for d in drift.values())
 
@@ -90,7 +100,7 @@ def test_an_anchor_replaces_the_rebuilt_input():
     below it.
     """
     config = GlowConfig((8, 8, 3), K=4, L=1, width=4, permutation="shuffle")
-    model = Glow(config, 0, "float64", Memory.parse("anchored:1"), Workers(1))
+    model = Glow(config, 0, "float64", Memory(0, every=1), Workers(1))
     rng = np.random.default_rng(0)
     model.store.theta[...] += 0.05 * rng.standard_normal(len(model.store))
     x = rng.standard_normal((2, 8, 8, 3))
@@ -101,26 +111,99 @@ def test_an_anchor_replaces_the_rebuilt_input():
     rebuilt, _ = model.backward(latents, *loss_gradients(latents, 2), kept)
     drift = {name: float(d) for name, d in kept.drift.items()}
     assert drift.pop("level0/step2") == pytest.approx(0.5, rel=1e-6)
-    # the last one rebuilds nothing
-    assert (
-        set(drift) == {"level0/step0", "level0/step1", "level0/end"} and max(drift.values()) < 1e-12
-    )
+    assert set(drift) == {"level0/step0", "level0/step1", "level0/step3"}
+    assert max(drift.values()) < 1e-12
     np.testing.assert_allclose(rebuilt, x, atol=1e-12)
 
 
-def test_without_anchors_drift_is_measured_between_levels_only():
-    assert gradients("stored", "float64")[-1].drift == {}
-    drift = gradients("reversible", "float64")[-1].drift
-    assert set(drift) == {f"level{level}/end" for level in range(L)} and max(drift.values()) < 1e-11
+def test_without_anchors_drift_is_measured_where_what_is_kept_meets_what_is_rebuilt():
+    assert gradients("all", "float64")[-1].drift == {}
+    assert gradients("0", "float64")[-1].drift == {}  # there at the input of the model alone
+    cache = gradients("2MB", "float64")[-1]
+    plans = [chain.plan for _, chain in cache.chains()]
+    meetings = {
+        f"level{i}/end"
+        for i, cache in cache.chains()
+        if K - 1 in cache.plan.kept and any(len(p.kept) < K for p in plans[i + 1 :])
+    }
+    assert set(cache.drift) == meetings and meetings
+    assert max(cache.drift.values()) < 1e-11
 
 
-def test_what_the_last_step_of_a_level_keeps_changes_nothing_but_rounding(monkeypatch):
-    _, _, rebuilt, dx, _ = gradients("reversible", "float64")
-    monkeypatch.setattr(glowlite.fast.last_step, "LAST_STEP_MB", 0)
-    _, x, rebuilt_without, dx_without, kept = gradients("reversible", "float64")
-    assert kept.drift == {}  # so it was switched off
-    assert difference(rebuilt, x) <= 1e-9 and difference(rebuilt_without, x) <= 1e-9
-    assert difference(dx, dx_without) <= 1e-9
+def test_a_layer_that_is_kept_before_one_that_is_not_is_compared_with_what_comes_from_it():
+    """Of two affine layers the first is worth more to keep, and the inverse of the second is
+    wrong.
+    """
+    small, large = Cost(10, 100), Cost(10, 90)
+    (plan,) = plans(Memory(15), [[small, large]])
+    assert plan.kept == {0} and plan.anchors(1) and not plan.anchors(0)
+    chain = Chain([ActNorm(3), ActNorm(3)])
+    exact = chain.layers["1"].inverse
+    chain.layers["1"].inverse = lambda y: exact(y) + 0.5
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 3))
+    y, logdet, cache = chain.forward_with_cache(x, plan)
+    rebuilt, _ = chain.backward(y, y, logdet, cache)
+    assert float(cache.drift["1"]) == pytest.approx(0.5)
+    assert rebuilt is x
+
+
+# --- what is kept ---
+
+
+def test_what_saves_most_per_byte_is_kept_and_of_equals_the_later():
+    even = [Cost(10, 100)] * 4
+    assert [p.kept for p in plans(Memory(25), [even])] == [{2, 3}]
+    assert [p.kept for p in plans(Memory(25), [even, even])] == [set(), {2, 3}]
+    better = [Cost(10, 101), Cost(20, 100)]
+    assert [p.kept for p in plans(Memory(30), [even, better])] == [{2, 3}, {0}]
+    # what does not fit is passed over, and a smaller one that does is kept
+    assert [p.kept for p in plans(Memory(5), [[Cost(5, 1), Cost(6, 9)]])] == [{0}]
+    assert [p.kept for p in plans(Memory(math.inf), [even, better])] == [{0, 1, 2, 3}, {0, 1}]
+    ends = [p.checks_end for p in plans(Memory(40), [even, better, [Cost(5, 0)]])]
+    assert ends == [True, True, False]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("images", [1, 2, 7, 32])
+def test_what_is_kept_is_as_large_as_was_reckoned_from_two_images(images, plain):
+    config = GlowConfig((16, 16, 3), K=4, L=2, width=32)
+    model = Glow(config, memory=Memory("all"), workers=Workers(2), plain=plain)
+    x = np.random.default_rng(0).standard_normal((images, 16, 16, 3)).astype(np.float32)
+    cache = model.forward_with_cache(x)[2]
+    parts = [part for level in cache.levels for part in np.atleast_1d(np.array(level, object))]
+    weights = [p.value for p in model.store.parameters.values()]
+    held = sum(cache_bytes(part.entries, weights) for part in parts)
+    assert model.kept(images).size == pytest.approx(held, rel=0.02)
+
+
+def test_a_layer_of_ones_own_is_reckoned_by_what_its_cache_holds():
+    class Doubled(ActNorm):
+        def forward_with_cache(self, x):
+            y, logdet = self.forward(x)
+            return y, logdet, {"x": x, "more": [x + 1, {"again": x}]}
+
+        def backward(self, y, dy, dlogdet, cache=None):
+            return super().backward(y, dy, dlogdet, None if cache is None else cache["x"])
+
+    x = np.random.default_rng(0).standard_normal((8, 3))
+    flow = Flow(Chain([ActNorm(3), Doubled(3)]), dtype="float64")
+    flow.initialize(x)
+    ((one, two),) = flow.kept(8).costs
+    assert (one.size, two.size) == (8 * 3 * 8, 2 * 8 * 3 * 8)
+    assert one.work == 8 * 6  # numbers of parameters, at each of 8 places
+
+
+def test_the_first_line_says_what_is_kept():
+    model = Glow(GlowConfig((16, 16, 3), K=4, L=2, width=32))
+    assert str(model.kept(32)).startswith("memory 256MB: keeps all 8 steps, ")
+    model.memory = Memory(0)
+    assert str(model.kept(32)) == "memory 0: keeps none of 8 steps, 0 MB"
+    model.memory = Memory("5MB", every=2)
+    assert str(model.kept(32)).startswith("memory 5MB+anchored:2: keeps ")
+    said = str(model.kept(32)).split("keeps ")[1]
+    kept = [len(plan.kept) for plan in model.kept(32).plans]
+    assert said.startswith(f"{kept[0]} of 4 steps of level 0, {kept[1]} of 4 of level 1, ")
+    assert 0 < sum(kept) < 8
 
 
 def peak_bytes(policy, depth):
@@ -147,34 +230,132 @@ def peak_bytes(policy, depth):
     return peak
 
 
-def test_memory_does_not_grow_with_depth_unless_everything_is_stored():
-    shallow, deep = (peak_bytes("reversible", depth) for depth in (4, 64))
+def test_memory_does_not_grow_with_depth_unless_everything_is_kept():
+    shallow, deep = (peak_bytes("0", depth) for depth in (4, 64))
     # what a step adds is its 12x12 matrix, folded and inverted, and the Python objects around it:
     # no image is in it
-    assert deep - shallow < 60 * 8000, f"reversible: {shallow} bytes at K=4, {deep} at K=64"
+    assert deep - shallow < 60 * 8000, f"0: {shallow} bytes at K=4, {deep} at K=64"
     assert BATCH * 16 * 16 * 3 * 4 > 10 * 8000  # bytes of the batch
-    # the same measure sees what `stored` keeps: 16 times as many steps, each with its hidden maps
-    shallow, deep = (peak_bytes("stored", depth) for depth in (4, 64))
-    assert deep > 8 * shallow, f"stored: {shallow} bytes at K=4, {deep} at K=64"
+    # the same measure sees what `all` keeps: 16 times as many steps, each with its hidden maps
+    shallow, deep = (peak_bytes("all", depth) for depth in (4, 64))
+    assert deep > 8 * shallow, f"all: {shallow} bytes at K=4, {deep} at K=64"
 
 
 def test_anchors_grow_by_one_thin_input_each():
-    reversible, anchored = peak_bytes("reversible", 16), peak_bytes("anchored:4", 16)
+    rebuilt, anchored = peak_bytes("0", 16), peak_bytes("0+anchored:4", 16)
     # bytes of the batch, as wide at the first level's steps; half of it at the second's
     thin = BATCH * 16 * 16 * 3 * 4
     expected = 4 * thin + 4 * thin // 2
-    assert 0.9 * expected < anchored - reversible < 1.1 * expected + 0.02 * reversible
+    assert 0.9 * expected < anchored - rebuilt < 1.1 * expected + 0.02 * rebuilt
 
 
-@pytest.mark.parametrize("text", ["reversible", "stored", "anchored:1", "anchored:12"])
-def test_a_policy_is_read_and_written_alike(text):
-    assert str(Memory.parse(text)) == text
+@pytest.mark.parametrize("megabytes", [2, 8, 24])
+def test_a_step_takes_its_working_set_and_the_budget_at_any_depth(megabytes):
+    working_set = peak_bytes("0", 16)
+    for depth in (16, 48):
+        peak = peak_bytes(f"{megabytes}MB", depth)
+        budget = megabytes * 2**20
+        assert peak <= 1.01 * (working_set + budget) + depth * 8000
+        assert peak >= 0.8 * budget  # it is used
+
+
+# --- where it cannot be had ---
+
+
+class Short(ActNorm):
+    """Memory runs out while it is kept, `times` over."""
+
+    times = 1
+
+    def forward_with_cache(self, x):
+        if len(x) > 2 and Short.times:
+            Short.times -= 1
+            raise MemoryError("none left")
+        return super().forward_with_cache(x)
+
+
+def test_a_step_whose_budget_cannot_be_had_goes_on_with_half_and_says_so(capsys):
+    x = np.random.default_rng(0).standard_normal((8, 3))
+    found = []
+    for times in (0, 1, 2):
+        Short.times = 0
+        flow = Flow(Chain([ActNorm(3), Short(3)]), dtype="float64")
+        flow.initialize(x)
+        Short.times = times
+        training_step(flow, NoStep(), x, None, 0.0, parts=[slice(0, 4), slice(4, 8)])
+        found.append((flow.store.grad.copy(), str(flow.memory)))
+    said = capsys.readouterr().err.splitlines()
+    assert [memory for _, memory in found] == ["256MB", "128MB", "64MB"]
+    assert all(np.array_equal(grad, found[0][0]) for grad, _ in found)  # nothing is added twice
+    line = "warning: a step: the memory that is kept, {}, cannot be had; going on with {}"
+    expected = [("256MB", "128MB"), ("256MB", "128MB"), ("128MB", "64MB")]
+    assert said == [line.format(*sizes) for sizes in expected]
+
+
+def test_where_nothing_is_kept_memory_that_is_short_ends_the_step():
+    x = np.random.default_rng(0).standard_normal((8, 3))
+    flow = Flow(Chain([ActNorm(3), Short(3)], Memory(0)), dtype="float64")
+    flow.initialize(x)
+
+    def short(x):
+        raise MemoryError("none left")
+
+    flow.bijector.layers["1"].forward = short
+    with pytest.raises(MemoryError):
+        training_step(flow, NoStep(), x, None, 0.0)
+
+
+class NoStep:
+    def step(self, *_):
+        pass
+
+
+# --- in words ---
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("256MB", "256MB"), ("0", "0"), ("all", "all"), ("1.5GB", "1536MB"), ("3 kb", "3KB"),
+        ("2GiB", "2GB"), ("100B", "100B"), ("reversible", "0"), ("stored", "all"),
+        ("anchored:4", "256MB+anchored:4"), ("0+anchored:12", "0+anchored:12"),
+        ("all+anchored:1", "all+anchored:1"),
+    ],
+)  # fmt: skip
+def test_a_budget_is_read_and_written_alike(text, same):
+    assert str(Memory.parse(text)) == same and Memory.parse(same) == Memory.parse(text)
+
+
+def test_a_share_of_what_is_free_is_a_size_from_then_on():
+    memory = Memory.parse("auto:0.25", lambda: (400.5 * 2**20, 2**40))
+    assert memory == Memory("100MB") and str(memory) == "100MB"
+    assert parse_size("auto:1", lambda: (2.0**30, 2**40)) == 2**30
+    with pytest.raises(GlowliteError, match="how much is free is not known here"):
+        parse_size("auto:0.5", lambda: (math.inf, math.inf))
+    taken = memory_in("auto:0.5", OneProcess(), np).bytes
+    assert 0 < taken <= 0.6 * free_bytes()
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "all", "anchored", "anchored:", "anchored:0", "anchored:-1", "anchored:x", "stored:2"],
-)
-def test_an_unknown_policy_is_refused(text):
-    with pytest.raises(GlowliteError, match="expected reversible, stored or anchored:k"):
+    [
+        "", "anchored", "anchored:", "anchored:0", "anchored:-1", "anchored:x", "stored:2", "3GX",
+        "-1MB", "1", "1e3MB", "auto", "auto:0", "auto:2", "auto:x", "0+", "+", "0+anchored",
+        "0+anchored:1+anchored:2", "٣MB", f"anchored:{10**30}", "MB", "nan", "inf",
+    ],
+)  # fmt: skip
+def test_another_budget_is_refused(text):
+    with pytest.raises(GlowliteError, match="expected a size such as 256MB, 0, all, auto"):
         Memory.parse(text)
+
+
+def test_more_than_there_is_is_refused():
+    with pytest.raises(GlowliteError, match=r"memory 3GB: there are only 2.0 GB here; give less"):
+        Memory.parse("3GB", lambda: (2.0**30, 2.0**31))
+
+
+@pytest.mark.parametrize("budget", [-1, float("nan"), True, None, [], ("0", 1.5), ("0", -1)])
+def test_a_budget_that_is_no_number_of_bytes_is_refused(budget):
+    arguments = budget if isinstance(budget, tuple) else (budget,)
+    with pytest.raises(GlowliteError, match="Memory: the budget is bytes, or a text such as"):
+        Memory(*arguments)

@@ -563,7 +563,7 @@ def watch_training(words, with_a_bad_step=False):
             seen.note(
                 "priors", {name: shape for name, shape in shapes.items() if "/step" not in name}
             )
-            seen.note("memory", str(training.model.levels[0].steps.memory))
+            seen.note("memory", str(training.model.memory))
             glowlite.commands.train.train(training, data, [Watcher(seen)])
             seen.note("weights", theta.copy())
         except GlowliteError as error:

@@ -110,7 +110,7 @@ def write_bad_inputs(folder: Path) -> None:
         (["--data", "good.npz", "--no-such-option"], ["--no-such-option", "--help"]),
         (["--data", "good.npz", "--coupling", "quadratic"], ["--coupling", "affine"]),
         (["--data", "good.npz", "--permutation", "riffle"], ["permutation", "conv1x1"]),
-        (["--data", "good.npz", "--memory", "anchored:0"], ["anchored:k"]),
+        (["--data", "good.npz", "--memory", "anchored:0"], ["expected a size such as 256MB"]),
         (["--data", "good.npz", "--batch", "1000"], ["--batch", "36"]),
         (["--data", "good.npz", "--lr", "nan"], ["--lr"]),
         (["--data", "good.npz", "--steps", "0"], ["--steps", "number of steps"]),
@@ -159,18 +159,18 @@ def test_out_of_memory_is_one_line_with_the_bytes_wanted(tmp_path):
     )
 
 
-def test_what_a_step_needs_is_estimated_from_what_the_policy_keeps():
+def test_what_a_step_needs_is_estimated_from_what_is_kept():
     sizes = {
-        kind: small_model(memory=Memory.parse(kind)).step_bytes(1000)
-        for kind in ("reversible", "anchored:1", "stored")
+        text: small_model(memory=Memory.parse(text)).step_bytes(1000)
+        for text in ("0", "0+anchored:1", "5MB", "all")
     }
-    assert sizes["reversible"] == 4 * 4 * len(small_model().store)
-    # two steps a level: 16 pixels of 12 channels, 4 of 24;
-    # and their hidden maps, 2 x 16 channels, with 8 thin arrays
-    assert sizes["anchored:1"] - sizes["reversible"] == 4 * 1000 * 2 * (16 * 12 + 4 * 24)
-    assert sizes["stored"] - sizes["reversible"] == 4 * 1000 * 2 * (
-        16 * (32 + 8 * 12) + 4 * (32 + 8 * 24)
-    )
+    assert sizes["0"] == 4 * 4 * len(small_model().store)
+    # two steps a level: 16 pixels of 12 channels, 4 of 24
+    assert sizes["0+anchored:1"] - sizes["0"] == 4 * 1000 * 2 * (16 * 12 + 4 * 24)
+    assert sizes["0"] < sizes["5MB"] <= sizes["0"] + 5 * 2**20
+    # and their hidden maps, 2 x 16 channels, the patches and the thin arrays
+    numbers = [16 * (32 + 9 * 6 + 10 + 4 * 12), 4 * (32 + 9 * 12 + 10 + 4 * 24)]
+    assert sizes["all"] - sizes["0"] == pytest.approx(4 * 1000 * 2 * sum(numbers), rel=0.05)
 
 
 def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatch):
@@ -179,7 +179,7 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatc
     monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 1e6)
     with pytest.raises(
         GlowliteError,
-        match=r"needs at least \d+\.\d GiB, and this machine has .* --memory reversible",
+        match=r"needs at least \d+\.\d GiB, and this machine has .* give less --memory",
     ):
         check_memory(model, 1000)
 

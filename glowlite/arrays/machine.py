@@ -45,6 +45,23 @@ def available_bytes() -> float:
     return min(machine, memory_limit())
 
 
+def free_bytes(root: Path = ROOT) -> float:
+    """The memory that this process could still use: what the machine has available, or what its
+    groups leave of their limits.
+
+    It is infinity if unknown.
+    """
+    found = [available_bytes()]
+    if meminfo := re.search(r"^MemAvailable: +(\d+) kB$", _read(root / "proc/meminfo"), re.M):
+        found.append(1024 * float(meminfo[1]))
+    for version, folder in _groups("memory", root):
+        names = ("max", "current") if version == 2 else ("limit_in_bytes", "usage_in_bytes")
+        limit, used = (_read(folder / f"memory.{name}").strip() for name in names)
+        if limit.isdecimal() and used.isdecimal():
+            found.append(max(0.0, float(limit) - float(used)))
+    return min(found)
+
+
 def check_images_fit(option: str, n: int, dimensions: int) -> None:
     """Raise GlowliteError for more images than this machine can hold, noise and all.
 

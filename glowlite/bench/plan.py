@@ -1,8 +1,8 @@
 """python -m glowlite.bench.plan: what each preset should take on a GPU, computed and not measured,
 as Markdown.
 
-Memory is counted from the code: the arrays that are there at a step's worst moment, under the
-policy `reversible`. It comes in the backward pass of a coupling network, when both hidden maps and
+Memory is counted from the code: the arrays that are there at a step's worst moment, under a
+budget of 0. It comes in the backward pass of a coupling network, when both hidden maps and
 their gradients are there at once; `tests/test_bench.py` holds the count to what the arrays of a
 real step take.
 
@@ -25,7 +25,6 @@ from glowlite.bench.preset_jobs import SHAPES, preset_job
 from glowlite.bench.work import LevelWork, forward_flops, levels, products
 from glowlite.commands.program import Parser, run
 from glowlite.fast.cuda.launch import MAX_ELEMENTS
-from glowlite.fast.last_step import LAST_STEP_MB
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.terminal import say
@@ -123,21 +122,6 @@ def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
     return FLOAT * (stacks + folded + config.width**2)
 
 
-def kept_bytes(config: GlowConfig, images: int) -> float:
-    """What the last steps of levels keep if their hidden maps are small.
-
-    It is there until the step ends.
-    """
-    total = 0.0
-    for level in levels(config):
-        if FLOAT * 2 * config.width * level.pixels * images <= LAST_STEP_MB * 2**20:
-            numbers = (
-                2 * config.width + 9 * level.given + 10 + 3 * level.channels + level.net_output
-            )
-            total += FLOAT * numbers * level.pixels * images
-    return total
-
-
 def step_bytes(config: GlowConfig, images: int) -> float:
     """Count bytes beyond the vectors, at the worst moment of a step of so many images at once.
 
@@ -149,7 +133,7 @@ def step_bytes(config: GlowConfig, images: int) -> float:
         + matrix_bytes(level, config)
         for level in levels(config)
     )
-    return worst + FLOAT * 3 * config.dimensions * images + kept_bytes(config, images)
+    return worst + FLOAT * 3 * config.dimensions * images
 
 
 def whole_bytes(config: GlowConfig, average: bool, images: int) -> float:

@@ -20,7 +20,7 @@ from glowlite.bijectors.base import (
     initialize,
     total_logdet,
 )
-from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.memory import Cost, Memory, Plan, Planner, cost_of
 
 END = "end"
 
@@ -29,14 +29,14 @@ END = "end"
 class ChainCache:
     """What a chain keeps, one entry per layer, and how far the rebuilt inputs were off.
 
-    From layer `keep_from` on, an entry is all that the layer's backward needs; before it, an anchor
-    or None. `output` is kept where the last layer does not rebuild its input, so that what comes
-    from above is measured there. `drift[name]`: largest |rebuilt - kept| at the input of that layer
-    (END: at the chain's output), a 0-d array, known after `backward`.
+    The entry of a layer that the `plan` keeps is all that its backward needs; of another an anchor,
+    or None. `output`: the chain's, where the plan checks it. `drift[name]`: largest
+    |rebuilt - kept| at the input of that layer (END: at the chain's output), a 0-d array, known
+    after `backward`.
     """
 
-    keep_from: int
-    entries: list[Cache] = field(default_factory=list)
+    plan: Plan
+    entries: list[Cache]
     drift: dict[str, Array] = field(default_factory=dict)
     output: Array | None = None
 
@@ -44,7 +44,7 @@ class ChainCache:
 class Chain(Bijector):
     """The composition of `layers`, in order: a dict by name, or a list, named "0", "1", ...
 
-    `memory` says what `forward_with_cache` keeps. Raises GlowliteError for what is not a layer.
+    `memory` says how much `forward_with_cache` keeps. Raises GlowliteError for what is not a layer.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Chain(Bijector):
             check_part(f"Chain: layer {name!r}", layer, "forward", "inverse", "backward")
         self.layers = dict(named)
         self.memory = memory or Memory()
+        self.planner = Planner()
 
     def children(self) -> Iterator[tuple[str, Any]]:
         yield from self.layers.items()
@@ -77,33 +78,30 @@ class Chain(Bijector):
         return y
 
     def forward_with_cache(
-        self, x: Array, keep_from: int | None = None
+        self, x: Array, plan: Plan | None = None
     ) -> tuple[Array, Array, ChainCache]:
-        """`keep_from`: from this layer on everything is kept, whatever the policy of memory."""
-        everything = 0 if self.memory.kind == "stored" else len(self.layers)
-        cache = ChainCache(everything if keep_from is None else min(keep_from, everything))
-        logdets = []
-        for i, layer in enumerate(self.layers.values()):
-            if i >= cache.keep_from:
-                x, logdet, entry = forward_with_cache(layer, x)
-            else:
-                entry = x if self.memory.anchors(i) else None
-                x, logdet = layer.forward(x)
-            cache.entries.append(entry)
-            logdets.append(logdet)
-        cache.output = x if cache.keep_from < everything else None
-        return x, total_logdet(logdets, x), cache
+        """`forward` itself, over layers that leave in a cache what the plan keeps of them.
+
+        `plan`: what to keep; by default what the budget of `memory` holds.
+        """
+        plan, count = plan or self.plans(x[:2], len(x))[0], len(self.layers)
+        cache, twin = ChainCache(plan, [None] * count), self.shallow_copy()
+        twin.layers = {
+            name: _Keeping(layer, i, cache) for i, (name, layer) in enumerate(self.layers.items())
+        }
+        y, logdet = twin.forward(x)
+        cache.output = y if plan.checks_end and count - 1 in plan.kept else None
+        return y, logdet, cache
 
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: ChainCache | None = None
     ) -> tuple[Array, Array]:
-        count = len(self.layers)
-        cache = cache or ChainCache(count, [None] * count)
+        cache = cache or ChainCache(Plan(), [None] * len(self.layers))
         if cache.output is not None:
             cache.drift[END] = abs(y - cache.output).max()
         for i, (name, layer) in reversed(list(enumerate(self.layers.items()))):
             entry = cache.entries[i]
-            if i >= cache.keep_from:
+            if i in cache.plan.kept:
                 y, dy = backward(layer, y, dy, dlogdet, entry)
                 continue
             y, dy = backward(layer, y, dy, dlogdet)  # its input: the output of the layer before it
@@ -112,10 +110,54 @@ class Chain(Bijector):
                 y = entry
         return y, dy
 
+    def plans(self, few: Array, images: int) -> list[Plan]:
+        """What is kept of a batch of `images`, if this chain has the budget for itself: one plan.
+
+        `few`: one or two of the images.
+        """
+        return self.planner.plans(self.memory, few, images, [self], self.cost_table)
+
+    def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
+        """Of each chain, which is this one, and each of its layers."""
+        return [self.costs(few, images)[0]]
+
+    def costs(self, few: Array, images: int, pieces: int = 1) -> tuple[list[Cost], Array]:
+        """The costs of keeping each layer, see `cost_of`, and y of `few`.
+
+        Cost: passes of one and two images.
+        """
+        costs = []
+        for layer in self.layers.values():
+            _, _, first = forward_with_cache(layer, few[:1].copy(order="K"))
+            y, _, cache = forward_with_cache(layer, few.copy(order="K"))
+            costs.append(cost_of(layer, few, (first, cache), images, pieces))
+            few = y
+        return costs, few
+
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
         for layer in self.layers.values():
             x = initialize(layer, x, total)
         return x
+
+
+class _Keeping:
+    """Layer `index` of a chain, whose forward leaves in `cache` what the plan keeps of it."""
+
+    def __init__(self, layer: Any, index: int, cache: ChainCache) -> None:
+        self._layer, self._index, self._cache = layer, index, cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        plan, entry = self._cache.plan, None
+        if self._index in plan.kept:
+            y, logdet, entry = forward_with_cache(self._layer, x)
+        else:
+            entry = x if plan.anchors(self._index) else None
+            y, logdet = self._layer.forward(x)
+        self._cache.entries[self._index] = entry
+        return y, logdet
 
 
 class UniformChain(Chain):

@@ -68,9 +68,11 @@ class Coupling(Bijector):
         return self.transform(x, self.net.forward(x1)[0])
 
     def forward_with_cache(self, x: Array) -> tuple[Array, Array, Cache]:
-        x1, _ = self.halves(x)
-        net_output, net_cache = self.net.forward(x1)
-        return *self.transform(x, net_output), (x, net_output, net_cache)
+        """`forward` itself, with a network that remembers what it gave."""
+        twin = self.shallow_copy()
+        twin.net = _Remembering(self.net)
+        y, logdet = twin.forward(x)
+        return y, logdet, (x, *twin.net.given)
 
     def inverse(self, y: Array) -> Array:
         y1, _ = self.halves(y)
@@ -92,6 +94,20 @@ class Coupling(Bijector):
             return self.forward(x)[0]
         x1, _ = self.halves(x)
         return self.transform(x, self.net.initialize(x1, total))[0]
+
+
+class _Remembering:
+    """A network in one pass; `given`: its output and its cache."""
+
+    def __init__(self, net: Any) -> None:
+        self._net = net
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._net, name)
+
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        self.given = self._net.forward(x)
+        return self.given
 
 
 class AdditiveCoupling(Coupling):

@@ -13,4 +13,4 @@ class FlowStep(Chain):
 
     def __init__(self, actnorm: Any, permutation: Any, coupling: Any) -> None:
         layers = {"actnorm": actnorm, "permutation": permutation, "coupling": coupling}
-        super().__init__(layers, Memory("stored"))  # when asked to keep, it keeps all
+        super().__init__(layers, Memory("all"))  # when asked to keep, it keeps all

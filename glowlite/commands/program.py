@@ -202,7 +202,7 @@ def _show_ignored(ignored: Any) -> None:
 def describe(error: Exception) -> str | None:
     """A user's mistake in one line; None for any other error."""
     if isinstance(error, MemoryError):  # NumPy's says how many bytes were wanted, and for what
-        advice = "lower --batch, --tile or --width, or use --memory reversible"
+        advice = "lower --batch, --tile or --width, or give less --memory"
         return f"out of memory: {error or 'no details'}; {advice}"
     if isinstance(error, OSError):
         where = "" if error.filename is None else f"{error.filename}: "

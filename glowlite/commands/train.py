@@ -7,10 +7,14 @@ import contextlib
 import os
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from glowlite.arrays.backend import device_namespace
+import numpy as np
+
+from glowlite.arrays.backend import Namespace, device_namespace
+from glowlite.arrays.sizes import memory_of
 from glowlite.bijectors.memory import Memory
 from glowlite.commands.data_options import preparation_of
 from glowlite.commands.interrupts import Interrupts
@@ -203,7 +207,8 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     Raises GlowliteError for what cannot be.
     """
     xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
-    memory = Memory.parse(options.memory)
+    memory = memory_in(options.memory, ranks, xp)
+    options.memory = str(memory)  # a share of what is free now is a size from now on
     if not options.data:
         which = f" of --preset {options.preset}" if options.preset else ""
         raise GlowliteError(
@@ -229,6 +234,20 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
         if line is not None and ranks.is_root:
             warn(line)
     return training, data
+
+
+def memory_in(text: str, ranks: Communicator, xp: Namespace) -> Memory:
+    """The budget that an option asks for; of `auto`, the least that any rank could have.
+
+    The processes of a machine share what is free there.
+    """
+    free, there = memory_of(xp)
+    share = ranks.local_size if xp is np else 1
+    memory = Memory.parse(text, lambda: (free / share, there))
+    if text.startswith("auto:") and ranks.size > 1:
+        least = ranks.allgather_numbers(np.array([memory.bytes]), "the memory of --memory").min()
+        memory = replace(memory, budget=float(least))
+    return memory
 
 
 def facts(training: Training, data: Dataset) -> dict[str, Any]:
@@ -281,6 +300,8 @@ def take_up(
             f"{data.name}: {images[0]} training and {images[1]} held-out images {data.image_shape};"
             f" {len(training.model.store):,} parameters;{over} {where} {path}"
         )
+        if (kept := training.model.kept(training.images_at_once())) is not None:
+            warn(str(kept))
         for note in data.notes:
             warn(f"{data.name}: {note}")
     return source

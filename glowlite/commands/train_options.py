@@ -9,6 +9,7 @@ import dataclasses
 import math
 from typing import Any
 
+from glowlite.bijectors.memory import DEFAULT_MEMORY
 from glowlite.commands.data_options import add_data_options
 from glowlite.commands.presets import PRESETS
 from glowlite.commands.program import MAX_SEED, Parser, at_least
@@ -249,7 +250,8 @@ def _add_output_options(parser: Parser) -> None:
 
 def _add_machine_options(parser: Parser) -> None:
     add = parser.add_argument_group("the machine").add_argument
-    add("--memory", default="reversible", help="reversible, anchored:k, or stored")
+    kept = "kept from forward to backward: 256MB, 0, all, auto:0.25 (of what is free), +anchored:k"
+    add("--memory", default=DEFAULT_MEMORY, help=kept)
     device = "cpu, gpu or gpu:k; over several ranks, gpu is one of its own for each"
     add("--device", default="cpu", help=device)
     tf32 = "on a GPU: products with 10 bits of mantissa, relative error about 1e-3, and faster"

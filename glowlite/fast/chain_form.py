@@ -9,7 +9,7 @@ from glowlite.arrays.backend import Array
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import Bijector
 from glowlite.bijectors.chain import Chain
-from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.memory import Cost, Memory, Plan
 
 
 class ChainForm(Bijector):
@@ -32,6 +32,18 @@ class ChainForm(Bijector):
 
     def children(self) -> Iterator[tuple[str, Any]]:
         yield from self.chain.children()
+
+    def plans(self, few: Array, images: int) -> list[Plan]:
+        """What is kept of a batch of `images`, if this chain has the budget for itself."""
+        return self.chain.planner.plans(self.memory, few, images, [self], self.cost_table)
+
+    def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
+        """Of each chain, which is this one, and each of its layers."""
+        return [self.costs(few, images)[0]]
+
+    def costs(self, few: Array, images: int) -> tuple[list[Cost], Array]:
+        """The costs of keeping each layer, and y of `few`."""
+        return self.chain.costs(few, images)
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
         return self.chain.initialize(x, total)

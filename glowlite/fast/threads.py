@@ -12,7 +12,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Any, Self, TypeVar
 
@@ -108,18 +108,24 @@ class Workers:
         with self:
             if self.threads == 1 or len(items) < 2:
                 return [task(item) for item in items]
-            if (
-                self._pool is None or self._process != os.getpid()
-            ):  # a forked process has no threads but the one that forked
-                self._pool, self._process = (
-                    ThreadPoolExecutor(self.threads, "glowlite"),
-                    os.getpid(),
-                )
+            if self._pool is None or self._process != os.getpid():  # a fork has no other threads
+                self._pool = ThreadPoolExecutor(self.threads, "glowlite")
+                self._process = os.getpid()
+            begun: list[Future[R]] = []
             try:
-                results = self._pool.map(self._task(task), items)
-            except RuntimeError as error:  # of the system, which starts no more
-                raise GlowliteError(f"threads {self.threads}: {error}; lower --threads") from None
-            return list(results)
+                for item in items:
+                    begun.append(self._submit(self._pool, task, item))
+                return [each.result() for each in begun]
+            finally:  # an error is dealt with when no task is running any more
+                for each in begun:
+                    each.cancel()
+                wait(begun)
+
+    def _submit(self, pool: ThreadPoolExecutor, task: Callable[[T], R], item: T) -> Future[R]:
+        try:
+            return pool.submit(self._task(task), item)
+        except RuntimeError as error:  # of the system, which starts no more
+            raise GlowliteError(f"threads {self.threads}: {error}; lower --threads") from None
 
     def _task(self, task: Callable[[T], R]) -> Callable[[T], R]:
         def run(item: T) -> R:

@@ -16,8 +16,8 @@ from glowlite.arrays.layout import positions
 from glowlite.arrays.parameters import parameters_of, replica
 from glowlite.bijectors.base import Cache, backward
 from glowlite.bijectors.chain import Chain, ChainCache
+from glowlite.bijectors.memory import Cost, Plan
 from glowlite.fast.chain_form import ChainForm
-from glowlite.fast.last_step import kept_layers
 from glowlite.fast.threads import Workers
 
 
@@ -44,12 +44,14 @@ class Tiles(ChainForm):
         self.workers.map(run, self._tiles(x))
         return y, logdet
 
-    def forward_with_cache(self, x: Array) -> tuple[Array, Array, list[ChainCache]]:
+    def forward_with_cache(
+        self, x: Array, plan: Plan | None = None
+    ) -> tuple[Array, Array, list[ChainCache]]:
         y, logdet = _results(x)
-        keep_from = kept_layers(self.chain, x, self.width)
+        kept = plan or self.plans(x[:2], len(x))[0]
 
         def run(tile: slice) -> ChainCache:
-            y[tile], logdet[tile], cache = self.chain.forward_with_cache(x[tile], keep_from)
+            y[tile], logdet[tile], cache = self.chain.forward_with_cache(x[tile], kept)
             return cache
 
         return y, logdet, self.workers.map(run, self._tiles(x))
@@ -89,8 +91,11 @@ class Tiles(ChainForm):
         self.workers.map(run, range(len(tiles)))
         return x, dx
 
-    def _tiles(self, x: Array) -> list[slice]:
-        return self.workers.tiles(len(x), positions(x), max(self.width, x.shape[-1]))
+    def costs(self, few: Array, images: int) -> tuple[list[Cost], Array]:
+        return self.chain.costs(few, images, len(self._tiles(few, images)))
+
+    def _tiles(self, x: Array, images: int | None = None) -> list[slice]:
+        return self.workers.tiles(images or len(x), positions(x), max(self.width, x.shape[-1]))
 
 
 class _Turns:

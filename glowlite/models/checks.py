@@ -35,7 +35,7 @@ def check_policy(memory: Any) -> None:
     """Raise GlowliteError unless this is a Memory, or None."""
     if memory is not None and not isinstance(memory, Memory):
         raise GlowliteError(
-            f"Glow: memory must be a Memory, such as Memory('stored'), got {shown(memory)}"
+            f"Glow: memory must be a Memory, such as Memory('256MB'), got {shown(memory)}"
         )
 
 

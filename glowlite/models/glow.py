@@ -118,23 +118,6 @@ class Glow(Flow):
         check_n_bits(n_bits)
         return super().bits_per_dim(x, n_bits)
 
-    def step_bytes(self, images: int) -> int:
-        """About what a training step takes at the least: theta, gradient, Adam's two vectors, and
-        what the policy keeps.
-        """
-        config, numbers = self.config, 4 * len(self.store)
-        for i, level in enumerate(self.levels):
-            channels = config.image_shape[2] << (i + 2)
-            pixels = images * config.image_shape[0] * config.image_shape[1] >> (2 * i + 2)
-            memory = level.steps.memory
-            if (
-                memory.kind == "stored"
-            ):  # both hidden maps, the patches, and the thin arrays around them
-                numbers += config.K * pixels * (2 * config.width + 5 * channels + 3 * channels)
-            elif memory.kind == "anchored":
-                numbers += config.K // memory.every * pixels * channels
-        return numbers * self.dtype.itemsize
-
     def encode(self, x: Array) -> list[Array]:
         """The latents of x, (N, h, w, c) a level, each N(0, I) under the model: a list of arrays.
         Cost: a forward pass.
@@ -243,7 +226,7 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
             f"step{k}": flow_step(config, channels, i, rng) if step is None else step(channels, rng)
             for k in range(config.K)
         }
-        chain, split = UniformChain(steps, memory), None
+        chain, split = UniformChain(steps), None
         if i < config.L - 1:
             learned = config.split_prior == "learned"
             split = Split(
@@ -252,9 +235,8 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
             )
         levels.append(Level(chain, split))
     channels = config.image_shape[2] << (config.L + 1)
-    return Multiscale(
-        levels, TopPrior(channels, with_border, scaled) if config.top_prior == "learned" else None
-    )
+    top = TopPrior(channels, with_border, scaled) if config.top_prior == "learned" else None
+    return Multiscale(levels, top, memory)
 
 
 def config_in(header: Any, path: Path, checkpoint: bool = False) -> GlowConfig:

@@ -14,6 +14,7 @@ from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameterized
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import zero_logdet
+from glowlite.bijectors.memory import Cost, Memory, Plan, Planner
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.bijectors.trace import Visit, trace
 from glowlite.models.level import GlowCache, Level
@@ -23,13 +24,16 @@ class Multiscale(Parameterized):
     """Images x (N, H, W, C) <-> latents, a list of arrays (N, h, w, c), one per level.
 
     `levels` in the order of the forward pass; `top`: the learned prior of the last latents, or
-    None.
+    None. `memory`: the budget of what is kept, one for all levels.
     """
 
     gives_list = True
 
-    def __init__(self, levels: list[Level], top: TopPrior | None = None) -> None:
-        self.levels, self.top = levels, top
+    def __init__(
+        self, levels: list[Level], top: TopPrior | None = None, memory: Memory | None = None
+    ) -> None:
+        self.levels, self.top, self.memory = levels, top, memory or Memory()
+        self._planner = Planner()
 
     def children(self) -> Iterator[tuple[str, Any]]:
         for i, level in enumerate(self.levels):
@@ -41,18 +45,19 @@ class Multiscale(Parameterized):
         return self._forward(x, None)
 
     def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, GlowCache]:
-        """`forward`, and what `backward` needs under the memory policy."""
+        """`forward`, and of what `backward` needs as much as the budget holds."""
         cache = GlowCache()
         return *self._forward(x, cache), cache
 
     def _forward(self, x: Array, cache: GlowCache | None) -> tuple[list[Array], Array]:
         latents, logdet = [], zero_logdet(x)
-        for level in self.levels:
+        plans = [] if cache is None else self.plans(x[:2], len(x))
+        for i, level in enumerate(self.levels):
             x, _ = level.squeeze.forward(x)
             if cache is None:
                 x, steps_logdet = level.steps.forward(x)
             else:
-                x, steps_logdet, level_cache = level.steps.forward_with_cache(x)
+                x, steps_logdet, level_cache = level.steps.forward_with_cache(x, plans[i])
                 cache.levels.append(level_cache)
             x, eps, split_logdet = level.split_off(x)
             latents.append(eps)
@@ -61,6 +66,20 @@ class Multiscale(Parameterized):
             latents[-1], top_logdet = self.top.forward(x)
             logdet = logdet + top_logdet
         return latents, logdet
+
+    def plans(self, few: Array, images: int) -> list[Plan]:
+        """What is kept of a batch of `images`, by level; `few`: one or two of them."""
+        chains = [level.steps for level in self.levels]
+        return self._planner.plans(self.memory, few, images, chains, self.cost_table)
+
+    def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
+        """The costs of keeping each step of each level."""
+        table = []
+        for level in self.levels:
+            costs, few = level.steps.costs(level.squeeze.forward(few)[0], images)
+            table.append(costs)
+            few = level.split_off(few)[0]
+        return table
 
     def inverse(self, latents: list[Array]) -> Array:
         h = latents[-1] if self.top is None else self.top.inverse(latents[-1])

@@ -70,8 +70,8 @@ def check_memory(model: Flow, batch: int) -> None:
     if model.xp is np and wanted > there:
         raise GlowliteError(
             f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has"
-            f" {there / 2**30:.1f} GiB: lower --batch, --width or --K, raise --accumulate, or use"
-            " --memory reversible"
+            f" {there / 2**30:.1f} GiB: lower --batch, --width or --K, raise --accumulate, or give"
+            " less --memory"
         )
 
 

@@ -10,9 +10,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from glowlite.arrays.backend import Array, namespace, to_device, to_host
+from glowlite.arrays.sizes import memory_of
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.pairwise_sum import PairwiseSum
+from glowlite.terminal import warn
 from glowlite.training.guards import is_good
 from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
@@ -46,12 +50,7 @@ def training_step(
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]
     with workers:
-        workers.clear(store.grad)
-        summed, passes = PairwiseSum(store.grad) if pairwise else None, []
-        for part in parts:
-            passes.append(model.gradients(x[part], n_bits, batch))
-            if summed is not None:
-                summed.add(last=len(passes) == len(parts))
+        passes = _gradients(model, [x[part] for part in parts], n_bits, batch, pairwise, what)
         shares = _of_every_process(passes, allreduce, what)
         began = time.perf_counter()
         allreduce.sum_in_place(store.grad, pairwise)
@@ -62,6 +61,42 @@ def training_step(
         good = is_good(*table) if good is None else good & is_good(*table)
         optimizer.step(store.grad, lr, xp.where(good, clip_factor(norm, clip), xp.nan), workers)
     return StepResult(table, good, shares)
+
+
+def _gradients(
+    model: Flow, parts: list[Array], n_bits: int | None, batch: int, pairwise: bool, what: str
+) -> list[tuple[Array, Array]]:
+    """The gradients of all parts, in `store.grad`; loss and drift of each.
+
+    Where memory does not suffice, half as much is kept from here on, and they are taken again.
+    """
+    while True:
+        try:
+            return _passes(model, parts, n_bits, batch, pairwise)
+        except MemoryError:
+            budget = model.memory
+            if budget is None or budget.bytes == 0:
+                raise
+        model.memory = budget.halved(memory_of(model.xp)[1])
+        if model.xp is not np:
+            model.xp.get_default_memory_pool().free_all_blocks()
+        warn(
+            f"warning: {what}: the memory that is kept, {budget}, cannot be had; going on with"
+            f" {model.memory}"
+        )
+
+
+def _passes(
+    model: Flow, parts: list[Array], n_bits: int | None, batch: int, pairwise: bool
+) -> list[tuple[Array, Array]]:
+    store = model.store
+    model.workers.clear(store.grad)
+    summed, passes = PairwiseSum(store.grad) if pairwise else None, []
+    for x in parts:
+        passes.append(model.gradients(x, n_bits, batch))
+        if summed is not None:
+            summed.add(last=len(passes) == len(parts))
+    return passes
 
 
 def _of_every_process(passes: list[tuple[Array, Array]], allreduce: Allreduce, what: str) -> Array:

@@ -25,10 +25,10 @@ from glowlite.bijectors.base import Bijector, Cache
 from glowlite.bijectors.chain import Chain, ChainCache
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU, inverse
+from glowlite.bijectors.memory import Plan
 from glowlite.fast.chain_form import ChainForm
 from glowlite.fast.cuda.stacks import side_by_side, stacked
 from glowlite.fast.folding import Folded, Prepared, collect, fold
-from glowlite.fast.last_step import kept_layers
 
 
 class CudaSteps(ChainForm):
@@ -48,9 +48,11 @@ class CudaSteps(ChainForm):
     def forward(self, x: Array) -> tuple[Array, Array]:
         return Shared(self, x, forward=True).chain.forward(x)
 
-    def forward_with_cache(self, x: Array) -> tuple[Array, Array, ChainCache]:
-        shared = Shared(self, x, forward=True)
-        return shared.chain.forward_with_cache(x, kept_layers(self.chain, x, self.width))
+    def forward_with_cache(
+        self, x: Array, plan: Plan | None = None
+    ) -> tuple[Array, Array, ChainCache]:
+        plan = plan or self.plans(x[:2], len(x))[0]
+        return Shared(self, x, forward=True).chain.forward_with_cache(x, plan)
 
     def inverse(self, y: Array) -> Array:
         return Shared(self, y, inverse=True).chain.inverse(y)
