@@ -170,7 +170,7 @@ class Watcher:
         for part in cut(8, 3):
             latents, _, trail = model.forward_with_cache(last.x[part])
             rebuilt, _ = model.backward(latents, *loss_gradients(latents, 8), trail)
-            found.append(max(abs(rebuilt - last.x[part]).max(), *trail.drift.values()))
+            found.append(max([abs(rebuilt - last.x[part]).max(), *trail.drift.values()]))
         model.store.theta[...] = kept
         return found
 

@@ -109,10 +109,6 @@ ALSO = {
         "tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",
     ),
 }
-for _name in ("K", "width"):
-    ALSO["models/glow.py", _name] = (
-        "tests/test_train.py::test_what_a_step_needs_is_estimated_from_what_the_policy_keeps",
-    )
 for _name in ("K", "L", "width", "coupling", "scale"):
     ALSO["bench/__main__.py", _name] = (
         "tests/test_bench.py::test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins",
