@@ -7,10 +7,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import strict_device
 
 from glowlite import Chain, Flow, Glow, GlowConfig, GlowliteError, Memory
 from glowlite.arrays.machine import free_bytes
-from glowlite.arrays.sizes import parse_size
+from glowlite.arrays.sizes import memory_of, parse_size
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.memory import Cost, cache_bytes, plans
 from glowlite.commands.train import memory_in
@@ -21,6 +22,7 @@ from glowlite.training.step import training_step
 
 BUDGETS = ("0", "1MB", "2MB+anchored:2")
 K, L = 8, 3
+KEPT_OF_600KB = [[1, 2], [0, 1, 2]]
 BATCH = 32  # of the memory measurements
 
 
@@ -334,6 +336,32 @@ def test_a_share_of_what_is_free_is_a_size_from_then_on():
         parse_size("auto:0.5", lambda: (math.inf, math.inf))
     taken = memory_in("auto:0.5", OneProcess(), np).bytes
     assert 0 < taken <= 0.6 * free_bytes()
+
+
+def test_of_a_device_it_is_the_devices_memory_that_counts():
+    """1 GB, or less by --gpu-memory, and what arrays have taken is not free."""
+    xp, pool = strict_device.xp, strict_device.pool
+    held = xp.zeros(2**20, np.float64)  # 8 MB
+    free = xp.cuda.Device().mem_info[0]
+    assert memory_of(xp) == (free, 2**30) and free <= 2**30 - 2**23
+    whole = memory_in("auto:1", OneProcess(), xp).bytes
+    assert 0 <= free - whole < 2**20
+    pool.set_limit(size=100 * 2**20)
+    try:
+        assert memory_of(xp) == (100 * 2**20 - pool.used_bytes(), 100 * 2**20)
+        with pytest.raises(GlowliteError, match=r"memory 1GB: there are only 0.1 GB here"):
+            memory_in("1GB", OneProcess(), xp)
+    finally:
+        pool.set_limit(size=0)
+    assert held.nbytes == 2**23
+
+
+@pytest.mark.parametrize("library", [np, strict_device.xp])
+def test_what_is_kept_is_the_same_on_a_device(library):
+    config = GlowConfig((8, 8, 3), K=3, L=2, width=16)
+    model = Glow(config, memory=Memory("600KB"), workers=Workers(1), xp=library, plain=True)
+    kept = [sorted(plan.kept) for plan in model.kept(16).plans]
+    assert kept == KEPT_OF_600KB
 
 
 @pytest.mark.parametrize(

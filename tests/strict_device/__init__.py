@@ -383,7 +383,7 @@ class MemoryPool:
     """The memory of arrays of the device: what NumPy holds for them, in pieces of 512 bytes."""
 
     def __init__(self):
-        self._held = {}
+        self._held, self._limit = {}, 0  # no limit
 
     def hold(self, host):
         while isinstance(host.base, np.ndarray):
@@ -406,6 +406,23 @@ class MemoryPool:
 
     def free_all_blocks(self):
         pass
+
+    def free_bytes(self):
+        return 0
+
+    def set_limit(self, size):
+        self._limit = size
+
+    def get_limit(self):
+        return self._limit
+
+
+class Device:
+    """A card of 1 GB, of which arrays take what the pool holds."""
+
+    @property
+    def mem_info(self):
+        return 2**30 - pool.used_bytes(), 2**30
 
 
 pool = MemoryPool()
@@ -443,6 +460,7 @@ class Stream:
 
 _CURRENT = Stream()
 xp.cuda = types.SimpleNamespace(
+    Device=Device,
     Stream=Stream,
     get_current_stream=lambda: _CURRENT,
     alloc_pinned_memory=lambda size: bytearray(size),
