@@ -130,9 +130,9 @@ LAYERS = {
     "split-unit": (EVEN, lambda s, rng: SplitAsLayer(Split(s[3], None))),
     "split-plain": (EVEN, split(border=False, output_scale=False)),
     "split-openai": (EVEN, split(border=True, output_scale=True)),
-    "chain-reversible": (EVEN, chain("0")),
+    "chain-rebuilt": (EVEN, chain("0")),
     "chain-anchored": (EVEN, chain("0+anchored:2")),
-    "chain-stored": (EVEN, chain("all")),
+    "chain-kept": (EVEN, chain("all")),
 }
 for scale, shift, changed in itertools.product(
     ("exp", "sigmoid", "bounded"), ("before", "after"), ("first", "second")

@@ -26,7 +26,7 @@ KEPT_OF_600KB = [[1, 2], [0, 1, 2]]
 BATCH = 32  # of the memory measurements
 
 
-def gradients(policy, dtype, initialize_last=True, **options):
+def gradients(budget, dtype, initialize_last=True, **options):
     """Model, x, x rebuilt, dx and what was kept of one training step at K=8, L=3.
 
     Last layers are random of scale 0.05. `initialize_last`: ActNorm sees the data after that, so
@@ -34,7 +34,7 @@ def gradients(policy, dtype, initialize_last=True, **options):
     nothing holds the numbers down, and 24 steps of a scale that can exceed 1 overflow.
     """
     config = GlowConfig((16, 16, 3), **{"K": K, "L": L, "width": 16, **options})
-    model = Glow(config, 0, dtype, Memory.parse(policy), Workers(2))
+    model = Glow(config, 0, dtype, Memory.parse(budget), Workers(2))
     rng = np.random.default_rng(1)
     x = (rng.random((4, 16, 16, 3)) - 0.5).astype(dtype)
     if not initialize_last:
@@ -208,7 +208,7 @@ def test_the_first_line_says_what_is_kept():
     assert 0 < sum(kept) < 8
 
 
-def peak_bytes(policy, depth):
+def peak_bytes(budget, depth):
     """The most that a training step holds beyond the parameters and gradients, by all that NumPy
     allocates.
 
@@ -217,7 +217,7 @@ def peak_bytes(policy, depth):
     objects, some 200 bytes a layer.
     """
     config = GlowConfig((16, 16, 3), K=depth, L=2, width=32)
-    model = Glow(config, memory=Memory.parse(policy), workers=Workers(1))
+    model = Glow(config, memory=Memory.parse(budget), workers=Workers(1))
     x = (np.random.default_rng(0).random((BATCH, 16, 16, 3)) - 0.5).astype(np.float32)
     model.initialize(x)
     for measured in (False, False, True):

@@ -31,7 +31,7 @@ def warn_of_range(where: str, x: Array) -> None:
         warnings.warn(f"{where}: {line}", stacklevel=3)
 
 
-def check_policy(memory: Any) -> None:
+def check_budget(memory: Any) -> None:
     """Raise GlowliteError unless this is a Memory, or None."""
     if memory is not None and not isinstance(memory, Memory):
         raise GlowliteError(

@@ -28,7 +28,7 @@ from glowlite.errors import GlowliteError, ShapeError
 from glowlite.files.header import check_header
 from glowlite.files.saved_weights import check_constants, weights_in
 from glowlite.flow import Flow, read_model
-from glowlite.models.checks import check_policy, check_size, warn_of_range
+from glowlite.models.checks import check_budget, check_size, warn_of_range
 from glowlite.models.config import GlowConfig
 from glowlite.models.level import Level
 from glowlite.models.multiscale import Multiscale
@@ -77,7 +77,7 @@ class Glow(Flow):
             raise GlowliteError(f"Glow: dtype must be float32 or float64, got {shown(dtype)}")
         if not isinstance(config, GlowConfig):
             raise GlowliteError(f"Glow: expected a GlowConfig, got {shown(config)}")
-        check_policy(memory)
+        check_budget(memory)
         if step is None:
             check_room(config, dtype)
         check_seed("Glow", seed)
