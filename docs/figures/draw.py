@@ -185,29 +185,28 @@ def gather_scatter() -> Canvas:
 
 
 def memory() -> Canvas:
-    c = Canvas(74, 34)
-    c.text(41, 31.4, "steps of flow of one level, forward", 9, GREY)
-    c.arrow((24, 29.6), (58, 29.6), GREY)
-    rows = (
-        ("reversible", "the output; 4 passes", lambda i: False, False),
-        ("anchored:4", "every fourth input, thin; 4 passes", lambda i: i % 4 == 0, False),
-        ("stored", "every input and hidden map; 3 passes", lambda i: True, True),
+    c = Canvas(74, 42.5)
+    c.text(41, 39.9, "steps of flow of one level, forward", 9, GREY)
+    c.arrow((24, 38.1), (58, 38.1), GREY)
+    rows = (  # budget, in words, the inputs that are kept, and the hidden maps
+        ("0", "nothing; 4 passes", range(0), range(0)),
+        ("128MB", "what fits; between the two", range(7, 12), range(7, 12)),
+        ("all", "all; 3 passes", range(12), range(12)),
+        ("0+anchored:4", "every fourth input; 4 passes", range(0, 12, 4), range(0)),
     )
-    for row, (name, what, kept, hidden) in enumerate(rows):
-        y = 22 - 8.5 * row
+    for row, (name, what, inputs, hidden) in enumerate(rows):
+        y = 30.5 - 8.5 * row
         c.text(3, y + 2.6, name, 10.5, across="left", bold=True)
         c.text(3, y - 0.2, what, 7.2, "#444444", across="left")
         for i in range(12):
-            x = 24 + 3.2 * i
-            c.box(
-                x, y, 2.6, 4, "", BLUE if kept(i) else "white", edge=INK if kept(i) else "#bbbbbb"
-            )
-            if hidden:
+            x, kept = 24 + 3.2 * i, i in inputs
+            c.box(x, y, 2.6, 4, "", BLUE if kept else "white", edge=INK if kept else "#bbbbbb")
+            if i in hidden:
                 c.box(x, y - 2.6, 2.6, 2.2, "", YELLOW)
         c.box(24 + 3.2 * 12, y, 2.6, 4, "y", RED, 9)
+    c.text(69, 32.5, "red: output", 8, RED)
     c.text(69, 24, "blue: inputs", 8, BLUE)
-    c.text(69, 15.5, "red: output", 8, RED)
-    c.text(69, 7, "yellow:\nhidden maps", 8, "#8a5f00")
+    c.text(69, 15.5, "yellow:\nhidden maps", 8, "#8a5f00")
     return c
 
 
