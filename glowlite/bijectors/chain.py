@@ -1,4 +1,5 @@
-"""Chain: layers one after the other. As in RevNets, each rebuilds its own input in `backward`.
+"""Chain: layers one after the other. As in RevNets, `backward` rebuilds the input of a
+layer from its output, where it is not kept.
 
 y = f_n(... f_1(x))      x = f_1^-1(... f_n^-1(y))      log|det| = the sum of the layers'
 """
