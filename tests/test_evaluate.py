@@ -15,6 +15,7 @@ from small_runs import SMALL, command, environment, images
 from glowlite import Glow
 from glowlite.commands.report import page
 from glowlite.data import load
+from glowlite.files.storage import read_arrays
 from glowlite.training.scoring import scores
 
 
@@ -77,6 +78,21 @@ def test_raw_weights_more_draws_other_data_and_the_training_set(home):
     assert figure(best)[0] == pytest.approx(
         min(line["held_out_bits_per_dim"] for line in lines), abs=1e-4
     )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_an_exported_model_has_the_type_that_was_asked_for_and_the_bits_of_its_weights(home, dtype):
+    name = f"small-{dtype}.safetensors"
+    done = command(home, "run", name, "--dtype", dtype, program="export")
+    assert done.returncode == 0, done.stderr
+    arrays, header = read_arrays(home / name)
+    assert {str(array.dtype) for array in arrays.values() if array.dtype.kind == "f"} == {dtype}
+    model = Glow.load(home / name)
+    expected = scores(model, load(str(home / "ramps.npz")).held_out, 5, 64, 0).mean()
+    assert header["held_out"]["bits_per_dim"] == pytest.approx(expected, abs=1e-9)
+    rounded = {name: p.value for name, p in Glow.load(home / "run").store.parameters.items()}
+    same = [np.array_equal(p.value, rounded[n]) for n, p in model.store.parameters.items()]
+    assert all(same) == (dtype == "float32")
 
 
 @pytest.mark.parametrize(

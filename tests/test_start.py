@@ -285,6 +285,9 @@ def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, mon
     ]
     glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert capsys.readouterr().err.count("bits/dim can begin far too high") == said
+    # a run that is resumed has begun already
+    glowlite.commands.train.make_training(parse_arguments([*options, "--resume"]), OneProcess())
+    assert capsys.readouterr().err == ""
 
 
 def test_the_start_of_few_values_is_what_the_line_says():

@@ -88,6 +88,19 @@ ALSO = {
     ("commands/interpolate.py", "out"): (
         "tests/test_pictures_show.py::test_an_animation_has_the_frames_of_the_walk_there_and_back",
     ),
+    ("commands/option_sources.py", "config"): (
+        "tests/test_options.py::test_a_value_that_is_not_allowed_names_the_file",
+    ),
+    ("commands/train.py", "resume"): (
+        "tests/test_start.py::test_a_start_from_few_values_is_said_in_a_line",
+    ),
+    ("commands/evaluate.py", "data"): (
+        "tests/test_evaluate.py::test_raw_weights_more_draws_other_data_and_the_training_set",
+    ),
+    ("commands/export.py", "dtype"): (
+        "tests/test_evaluate.py"
+        "::test_an_exported_model_has_the_type_that_was_asked_for_and_the_bits_of_its_weights",
+    ),
     ("commands/option_sources.py", "out"): (
         "tests/test_options_act.py::test_an_option_acts[train --resume]",
     ),
