@@ -13,15 +13,29 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.backend import device_namespace
-from glowlite.arrays.machine import available_cores, check_images_fit
-from glowlite.bench import device, parts, work
+from glowlite.arrays.machine import available_bytes, available_cores, check_images_fit
+from glowlite.arrays.sizes import memory_of
+from glowlite.bench import candidates, device, parts, scaling, shapes, work
+from glowlite.bench.budgets import parse_budgets, row_figures, row_of
 from glowlite.bench.candidates import FORMS, RIVALS, SQUARES, check_rivals
-from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
+from glowlite.bench.figures import (
+    REFERENCE,
+    counts,
+    figures,
+    kept_figures,
+    limit_line,
+    memory_lines,
+    name_of,
+    progress,
+    rate,
+    share_line,
+    step_lines,
+)
 from glowlite.bench.job import Job
 from glowlite.bench.peak import peak_bytes
 from glowlite.bench.preset_jobs import SHAPES, images_at_once, preset_job
 from glowlite.bench.rounds import measure
-from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.memory import DEFAULT_MEMORY, Kept, Memory
 from glowlite.commands.program import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import MAX_THREADS, TILE_MB
@@ -30,6 +44,8 @@ from glowlite.models.config import CHOICES, MAX_CHANNELS, MAX_SIDE, MAX_SIZES, G
 from glowlite.models.glow import check_room
 from glowlite.terminal import say, shortened
 
+PICTURES = ("step-times.png", "shares.png", "memory.png", "budget.png")
+SHAPE_ROUNDS = 5  # at the most: there are many shapes
 DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
 
 
@@ -65,8 +81,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add(
         "--memory",
-        default="reversible,stored",
-        help="memory policies to time, with commas; reversible is always timed",
+        default=f"0,{DEFAULT_MEMORY},all",
+        help=f"budgets of memory to time, with commas; {DEFAULT_MEMORY} is always timed, and the"
+        " reference of all ratios",
+    )
+    add(
+        "--budgets",
+        default="auto",
+        help="budgets to measure time and peak memory at, with commas, or none; auto: five from 0"
+        " to all, with --json or --plots",
     )
     add(
         "--threads",
@@ -105,6 +128,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="torch: also time a plain PyTorch Glow, three ways, and normflows' Glow; plain: the"
         " layers as they are written, and each fast form left out",
     )
+    add(
+        "--scaling",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="instead of all else: how a step's time grows with K, batch, side, width and ranks,"
+        f" from a small job: {scaling.BASE_WORDS}",
+    )
     add("--json", metavar="FILE", type=Path, help="write all figures there")
     add(
         "--plots", metavar="DIR", type=Path, help="draw step times, shares and memory there, as PNG"
@@ -130,6 +160,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="on a GPU: also time one 256x256 sample of the paper's largest model",
     )
     options = parser.parse_args(arguments)
+    if options.scaling:
+        parser.set_defaults(**scaling.BASE)
     if options.preset:
         config, training = preset_job(options.preset)
         side, _, channels = config.image_shape
@@ -141,27 +173,45 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def report(
-    job: Job, policies: list[str], rounds: int, depths: list[int], rivals: tuple[str, ...]
+    job: Job,
+    budgets: list[Memory],
+    row: list[Memory] | None,
+    rounds: int,
+    depths: list[int],
+    rivals: tuple[str, ...],
 ) -> dict[str, Any]:
-    """All figures, as JSON holds them; times in seconds, memory in bytes, rates in GFLOP/s."""
-    steps = [*policies, *rivals]
+    """All figures, as JSON holds them; times in seconds, memory in bytes, rates in GFLOP/s.
+
+    `budgets` of the table; `row`: those of time and peak memory, None for `row_of` all.
+    """
+    row = row_of(job.kept([Memory("all")]).popitem()[1]) if row is None else row
+    kept = {name: each for name, each in job.kept([*budgets, *row]).items() if fits(name, each)}
+    kept |= {name: candidates.kept_by(name, job) for name in rivals if name in FORMS}
+    steps = [name for name in (*map(name_of, budgets), *rivals) if name in kept or name in RIVALS]
+    row_names = [name for name in map(name_of, row) if name in kept]
     squares = [f"sgemm:{n}" for n in SQUARES]
-    names = [*squares, "products", *steps, "optimiser", "data", "products of a sample", "sample"]
+    parts_of_it = ["products", "optimiser", "data", "products of a sample", "sample"]
+    names = list(dict.fromkeys([*squares, *steps, *row_names, *parts_of_it]))
     progress(f"timing {len(names)} candidates, {rounds} rounds")
     times = measure(dict.fromkeys(names, job), rounds)
 
     best = max(squares, key=lambda name: rate(name, times[name]))
+    progress("products by shape")
+    by_shape = shapes.measure(job, SQUARES[squares.index(best)], min(rounds, SHAPE_ROUNDS))
     forward = work.forward_flops(job.config, job.batch) / 1e9
-    limit = 4 * forward / rate(best, times[best])
+    a_pass, default = forward / rate(best, times[best]), times[REFERENCE]
+    passes = {name: work.passes(job.config, counts(each)) for name, each in kept.items()}
+    limit = passes[REFERENCE] * a_pass
     progress("gather and scatter")
-    gathered = parts.gather_and_scatter_seconds(job, "reversible")
+    gathered = parts.gather_and_scatter_seconds(job)
     memory: dict[str, dict[str, dict[str, int]]] = {}
-    for policy in policies if depths else []:
+    for name in [name for name in map(name_of, budgets) if name in kept and depths]:
         for K in depths:
-            progress(f"memory of {policy} at K={K}")
+            progress(f"peak of {name} at K={K}")
             deeper = replace(job, config=replace(job.config, K=K))
-            memory.setdefault(policy, {})[str(K)] = peak_bytes(deeper, policy)
+            memory.setdefault(name, {})[str(K)] = peak_bytes(deeper, name)
     height, width, channels = job.config.image_shape
+    made = sum(work.products_flops(job.config, job.batch, counts(kept[REFERENCE])))
     return {
         "title": f"{height}x{width}x{channels}, K={job.config.K}, L={job.config.L}, width"
         f" {job.config.width}, {job.config.coupling}, batch {job.batch}, {job.threads} threads,"
@@ -175,25 +225,48 @@ def report(
         "numpy": np.__version__,
         "sgemm_gflops": {name.partition(":")[2]: rate(name, times[name]) for name in squares},
         "best_sgemm_gflops": rate(best, times[best]),
-        "products_gflops": 4 * forward / times["products"].median,
+        "products_gflops": made / times["products"].median / 1e9,
+        "shapes": by_shape,
         "forward_gflop": forward,
+        "pass_s": a_pass,
         "limit_s": limit,
         "steps": {
-            name: figures(times[name], times["reversible"], limit, job.batch) for name in steps
+            name: figures(times[name], default, a_pass, passes.get(name, work.KEPT), job.batch)
+            for name in steps
         },
+        "kept": {name: kept_figures(kept[name]) for name in steps if name in kept},
         "rivals": list(rivals),
         "shares": parts.shares(
-            times["reversible"], times["products"], times["optimiser"], times["data"], gathered
+            default, times["products"], times["optimiser"], times["data"], gathered
         ),
         "memory": memory,
+        "budgets": row_figures(times, kept, peaks_of(row_names, job)),
         "sample": {
-            **figures(
-                times["sample"], times["sample"], forward / rate(best, times[best]), job.batch
-            ),
+            **figures(times["sample"], times["sample"], a_pass, 1, job.batch),
             "of_products": times["products of a sample"].median / times["sample"].median,
         },
-        "optimiser_share": times["optimiser"].median / times["reversible"].median,
+        "optimiser_share": times["optimiser"].median / default.median,
     }
+
+
+def fits(name: str, kept: Kept) -> bool:
+    """Whether this machine's memory holds what a step keeps; else a line says that it does not."""
+    if kept.size <= available_bytes():
+        return True
+    progress(
+        f"{name} is left out: it keeps {kept.size / 2**30:.1f} GB, and there are"
+        f" {available_bytes() / 2**30:.1f}"
+    )
+    return False
+
+
+def peaks_of(row: list[str], job: Job) -> dict[str, int]:
+    """The peak bytes of each step of a row."""
+    found = {}
+    for name in row:
+        progress(f"peak of {name}")
+        found[name] = peak_bytes(job, name)["step"]
+    return found
 
 
 def table(report: dict[str, Any]) -> str:
@@ -203,8 +276,7 @@ def table(report: dict[str, Any]) -> str:
         report["title"],
         f"sgemm, GFLOP/s, all threads: {squares}; this net's own products:"
         f" {report['products_gflops']:.0f}",
-        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the"
-        f" best rate: {report['limit_s']:.4f} s",
+        limit_line(report),
         "",
         *step_lines(report),
     ]
@@ -215,6 +287,7 @@ def table(report: dict[str, Any]) -> str:
         f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to"
         f" {f['max_s']:.4f}), {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the"
         " limit of one pass",
+        *shapes.lines(report["shapes"]),
         *memory_lines(report, "whole process"),
     ]
     return "\n".join(lines)
@@ -236,24 +309,37 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
     return [int(part) for part in parts]
 
 
+def check_together(options: argparse.Namespace) -> None:
+    """Raise GlowliteError for options that do not go together."""
+    if options.against and options.device != "cpu":
+        raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
+    for name in ("against", "plots"):
+        if options.scaling and getattr(options, name):
+            raise GlowliteError(f"--scaling is a table of its own: leave out --{name}")
+    if options.scaling and options.device != "cpu":
+        raise GlowliteError("--scaling times steps on the CPU: leave it out with --device gpu")
+
+
+def row_asked(options: argparse.Namespace, xp: Any) -> list[Memory] | None:
+    """The budgets of time and peak memory; None: as many as it takes, from 0 to all."""
+    if options.budgets == "auto":
+        return None if options.json or options.plots else []
+    if options.budgets in ("", "none"):
+        return []
+    return [Memory.parse(word, lambda: memory_of(xp)) for word in options.budgets.split(",")]
+
+
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
+    check_together(options)
     if options.json:
         check_output("--json", options.json, BENCHMARK)
     if options.plots:
-        check_folder(
-            "--plots",
-            options.plots,
-            PNG,
-            ("step-times.png", "shares.png", "memory.png").__contains__,
-        )
+        check_folder("--plots", options.plots, PNG, PICTURES.__contains__)
     xp = device_namespace(options.device, 0, options.tf32, options.gpu_memory)
     depths = depths_of(options.depths, xp is not np)
-    policies = list(
-        dict.fromkeys(
-            ["reversible", *(str(Memory.parse(text)) for text in options.memory.split(","))]
-        )
-    )
+    budgets = parse_budgets(options.memory, lambda: memory_of(xp))
+    row = row_asked(options, xp)
     shape = (options.side, options.side, options.channels)
     config = GlowConfig(shape, options.K, options.L, options.width, options.coupling, options.scale)
     if xp is np:
@@ -271,15 +357,16 @@ def main(arguments: list[str] | None = None) -> None:
         if options.against == "torch":
             check_rivals()
         rivals = {"torch": RIVALS, "plain": tuple(FORMS)}.get(options.against, ())
-        found = report(job, policies, options.rounds, depths, rivals)
-        shown = table(found)
+        if options.scaling:
+            found = scaling.report(job, options.rounds)
+            shown = scaling.table(found)
+        else:
+            found = report(job, budgets, row, options.rounds, depths, rivals)
+            shown = table(found)
     else:
-        if options.against:
-            raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
         job = Job(config, options.batch, 1, TILE_MB, plain=options.plain)
-        found = device.report(
-            job, policies, options.rounds, depths, device.LATENCY if options.latency else None, xp
-        )
+        sampled = device.LATENCY if options.latency else None
+        found = device.report(job, budgets, row, options.rounds, depths, sampled, xp)
         shown = device.table(found)
     for line in shown.splitlines():
         say(line)

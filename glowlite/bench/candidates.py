@@ -11,17 +11,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from glowlite.arrays.slices import cut
+from glowlite.bench.figures import REFERENCE, counts
 from glowlite.bench.work import products_alone
 from glowlite.bijectors.chain import UniformChain
+from glowlite.bijectors.memory import Kept, Memory
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.errors import GlowliteError
 from glowlite.fast.accelerate import HOST, accelerate
 from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
-from glowlite.training.step import training_step
 
 if TYPE_CHECKING:
     from glowlite.bench.job import Job
+    from glowlite.models.glow import Glow
 
 SQUARES = (1024, 1536, 2048, 3072)
 FORMS = {  # the fast forms of a CPU, one by one: what stays plain then
@@ -34,7 +36,7 @@ Task = Callable[[], object]
 
 
 def make(name: str, job: Job) -> Task:
-    """The task of a name: `sgemm:n`, a memory policy, a part of a step, one of RIVALS or FORMS."""
+    """The task of a name: `sgemm:n`, a `name_of`, a part of a step, one of RIVALS or FORMS."""
     kind, _, argument = name.partition(":")
     if kind == "sgemm":
         return _sgemm(int(argument), job)
@@ -43,15 +45,26 @@ def make(name: str, job: Job) -> Task:
 
         return torch_glow.training_task(name, job)
     parts: dict[str, Callable[[], Task]] = {
-        "products": lambda: products_alone(job, training=True),
-        "products of a sample": lambda: products_alone(job, training=False),
+        "products": lambda: products_alone(job, counts(job.kept([Memory()])[REFERENCE])),
+        "products of a sample": lambda: products_alone(job, None),
         "optimiser": lambda: _optimiser(job),
         "data": lambda: _data(job),
         "sample": lambda: _sample(job),
     }
     if name in FORMS:
-        return _step_of_forms(name, job)
-    return parts[name]() if name in parts else _step(name, job)
+        return _step(_with_forms(replace(job, plain=True).model(), name), job)
+    return parts[name]() if name in parts else _step(job.model(_memory_in(name)), job)
+
+
+def kept_by(form: str, job: Job) -> Kept:
+    """What a step of one of FORMS keeps of a batch."""
+    found = _with_forms(replace(job, plain=True).bare_model(), form).kept(job.batch)
+    assert found is not None  # a Glow always has a budget
+    return found
+
+
+def _memory_in(name: str) -> Memory:
+    return Memory.parse(name.removeprefix("memory "))
 
 
 def check_rivals() -> None:
@@ -84,19 +97,15 @@ def _sgemm(n: int, job: Job) -> Task:
     return by_blas if job.blas == "numpy" else by_columns
 
 
-def _step(memory: str, job: Job) -> Task:
-    """A whole training step, Adam included."""
-    model, x = job.model(memory), job.images()
-    optimizer = Adam(model.store.theta)
-    return lambda: training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+def _step(model: Glow, job: Job) -> Task:
+    x, optimizer = job.images(), Adam(model.store.theta)
+    return lambda: job.step(model, optimizer, x)
 
 
-def _step_of_forms(name: str, job: Job) -> Task:
-    """A whole training step in constant memory, with some layers as they are written."""
-    model, x = replace(job, plain=True).model(), job.images()
+def _with_forms(model: Glow, name: str) -> Glow:
+    """A plain model with the fast forms of one of FORMS."""
     model.bijector = accelerate(model.bijector, model.workers, model.store, FORMS[name])
-    optimizer = Adam(model.store.theta)
-    return lambda: training_step(model, optimizer, x, job.n_bits, lr=1e-5)
+    return model
 
 
 def _optimiser(job: Job) -> Task:

@@ -18,18 +18,32 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.backend import Namespace, to_device, to_host
+from glowlite.arrays.backend import Array, Namespace, to_device, to_host
 from glowlite.bench import work
-from glowlite.bench.figures import figures, memory_lines, progress, rate, share_line, step_lines
+from glowlite.bench.budgets import row_figures, row_of
+from glowlite.bench.figures import (
+    REFERENCE,
+    counts,
+    figures,
+    kept_figures,
+    limit_line,
+    memory_lines,
+    name_of,
+    progress,
+    rate,
+    share_line,
+    step_lines,
+)
 from glowlite.bench.job import Job
 from glowlite.bench.rounds import Times
+from glowlite.bench.shapes import Shape, shape_of
+from glowlite.bench.shapes import figures as shape_figures
+from glowlite.bench.shapes import lines as shape_lines
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
-from glowlite.models.glow import Glow
 from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
-from glowlite.training.step import training_step
 
 Task = Callable[[], object]
 
@@ -92,42 +106,43 @@ def square(n: int, xp: Namespace) -> Task:
     return lambda: xp.matmul(a, b, out=out)
 
 
-def level_products(job: Job, xp: Namespace) -> dict[str, Task]:
-    """The products of one coupling network in a step, for each level: their shapes are the model's
-    own.
+def shape_tasks(job: Job, xp: Namespace) -> dict[Shape, Task]:
+    """Each product of a coupling network of each level, of the whole batch."""
+
+    def task(a: Array, b: Array, out: Array) -> Task:
+        return lambda: xp.matmul(a, b, out=out)
+
+    found: dict[Shape, Task] = {}
+    for i, level in enumerate(work.levels(job.config)):
+        made = work.network_products(job.config, level, job.batch * level.pixels, xp)
+        found |= {shape_of(key, made[key], i): task(*made[key]) for key in made}
+    return found
+
+
+def level_seconds(
+    config: GlowConfig, kept: Sequence[int], times: dict[Shape, Times]
+) -> list[float]:
+    """The seconds of all coupling networks' products of each level, in a step that keeps so many of
+    its steps.
     """
-    return {
-        f"level {i}": work.network_products(job.config, level, job.batch * level.pixels, True, xp)
-        for i, level in enumerate(work.levels(job.config))
-    }
+    found = [0.0] * len(kept)
+    for shape, each in times.items():
+        forwards = 2 * config.K - kept[shape.level]
+        found[shape.level] += each.median * (forwards if shape.way == "forward" else config.K)
+    return found
 
 
-def level_flops(job: Job) -> list[float]:
-    """What `level_products` makes of each level, counted as `work.forward_flops` counts: 4 forward
-    passes of one network.
-    """
-    config = job.config
-    return [
-        8.0
-        * job.batch
-        * level.pixels
-        * config.width
-        * (9 * level.given + config.width + 9 * level.net_output)
-        for level in work.levels(config)
-    ]
-
-
-def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Task]:
-    """A training step under each policy, its parts, and samples, all with one model."""
+def step_tasks(job: Job, budgets: Sequence[Memory], xp: Namespace) -> dict[str, Task]:
+    """A training step under each budget, its parts, and samples, all with one model."""
     model, x = job.model(xp=xp), job.images(xp)
     optimizer = Adam(model.store.theta)
     images = np.random.default_rng(0).integers(
         0, 256, (4 * job.batch, *job.config.image_shape), np.uint8
     )
 
-    def step(memory: str) -> None:
-        follow(model, memory)
-        training_step(model, optimizer, x, job.n_bits, 1e-5)
+    def step(memory: Memory) -> None:
+        model.memory = memory
+        job.step(model, optimizer, x)
 
     def optimiser() -> None:
         model.workers.clear(model.store.grad)
@@ -141,17 +156,11 @@ def step_tasks(job: Job, policies: Sequence[str], xp: Namespace) -> dict[str, Ta
         )
 
     return {
-        **{policy: lambda policy=policy: step(policy) for policy in policies},  # type: ignore[misc]
+        **{name_of(m): lambda memory=m: step(memory) for m in budgets},  # type: ignore[misc]
         "optimiser": optimiser,
         "data": data,
         "sample": lambda: model.sample(job.batch, 0.7, seed=0),
     }
-
-
-def follow(model: Glow, memory: str) -> None:
-    """Let the model keep what a policy keeps, from the next step on."""
-    for level in model.levels:
-        level.steps.memory = Memory.parse(memory)
 
 
 # --- memory ---
@@ -178,7 +187,7 @@ def high_water(task: Task, xp: Namespace) -> tuple[int, int]:
     return most, before
 
 
-def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
+def step_memory(job: Job, memory: Memory, xp: Namespace) -> dict[str, int]:
     """Measure as `peak.peak_bytes` does, but `resident` in CuPy's pool, after a first step that
     fills caches.
     """
@@ -187,7 +196,7 @@ def step_memory(job: Job, memory: str, xp: Namespace) -> dict[str, int]:
     optimizer = Adam(model.store.theta)
 
     def step() -> None:
-        training_step(model, optimizer, x, job.n_bits, 1e-5)
+        job.step(model, optimizer, x)
 
     step()
     most, before = high_water(step, xp)
@@ -230,48 +239,56 @@ def check_fits(times: dict[str, Times], needed: Sequence[str] | dict[str, Task])
 
 
 def report(
-    job: Job, policies: list[str], rounds: int, depths: list[int], sampled: Job | None,
-    xp: Namespace, squares: Sequence[int] = (),
-) -> dict[str, Any]:  # fmt: skip
+    job: Job,
+    budgets: list[Memory],
+    row: list[Memory] | None,
+    rounds: int,
+    depths: list[int],
+    sampled: Job | None,
+    xp: Namespace,
+    squares: Sequence[int] = (),
+) -> dict[str, Any]:
     """Make the same report as on the CPU.
 
     `sampled`: the job whose latency is measured; `squares`: sides of the matrices of the peak.
     """
     config, pool, squares = job.config, xp.get_default_memory_pool(), squares or SQUARES
-    names = [f"sgemm:{n}" for n in squares]
-    tasks = (
-        {f"sgemm:{n}": square(n, xp) for n in squares}
-        | level_products(job, xp)
-        | step_tasks(job, policies, xp)
-    )
+    row = row_of(job.kept([Memory("all")], xp).popitem()[1]) if row is None else row
+    kept = job.kept([*budgets, *row], xp)
+    names, by_shape = [f"sgemm:{n}" for n in squares], shape_tasks(job, xp)
+    tasks = {f"sgemm:{n}": square(n, xp) for n in squares}
+    tasks |= {str(shape): task for shape, task in by_shape.items()}
+    tasks |= step_tasks(job, list(dict.fromkeys([*budgets, *row])), xp)
     progress(f"timing {len(tasks)} candidates, {rounds} rounds")
     times = measure(tasks, rounds, xp)
-    check_fits(times, [name for name in tasks if name not in policies or name == "reversible"])
+    check_fits(times, [name for name in tasks if name not in kept or name == REFERENCE])
     tasks.clear()
 
-    best = max(rate(name, times[name]) for name in names)
+    best = max(names, key=lambda name: rate(name, times[name]))
     forward = work.forward_flops(config, job.batch) / 1e9
-    limit, step = 4 * forward / best, times["reversible"].median
-    rates = [flops / times[f"level {i}"].median / 1e9 for i, flops in enumerate(level_flops(job))]
-    products = config.K * sum(times[f"level {i}"].median for i in range(config.L))
-    whole = step + times["data"].median
+    a_pass, default = forward / rate(best, times[best]), times[REFERENCE]
+    passes = {name: work.passes(config, counts(each)) for name, each in kept.items()}
+    shape_times = {shape: times[str(shape)] for shape in by_shape}
+    by_shape.clear()
+    products = level_seconds(config, counts(kept[REFERENCE]), shape_times)
+    flops = work.products_flops(config, job.batch, counts(kept[REFERENCE]))
+    whole = default.median + times["data"].median
     parts = {
-        "products": products,
+        "products": sum(products),
         "optimiser": times["optimiser"].median,
         "data": times["data"].median,
     }
     shares = {name: taken / whole for name, taken in parts.items()}
+    large = Shape(-1, "square", "", *3 * [int(best.partition(":")[2])])
     memory: dict[str, dict[str, dict[str, int]]] = {}
-    for policy in policies if depths else []:
+    for budget in budgets if depths else []:
         for K in depths:
-            progress(f"memory of {policy} at K={K}")
-            pool.free_all_blocks()
-            try:
-                found = step_memory(replace(job, config=replace(config, K=K)), policy, xp)
-            except MemoryError as error:
-                progress(f"{policy} at K={K} is left out: {error}")
+            progress(f"peak of {name_of(budget)} at K={K}")
+            found = peak_or_none(replace(job, config=replace(config, K=K)), budget, xp)
+            if found is None:
                 break
-            memory.setdefault(policy, {})[str(K)] = found
+            memory.setdefault(name_of(budget), {})[str(K)] = found
+    peaks = {name_of(m): peak_or_none(job, m, xp) for m in row if name_of(m) in times}
     if sampled is not None:
         progress(
             "latency of a sample of"
@@ -279,6 +296,7 @@ def report(
         )
         pool.free_all_blocks()
     height, width, channels = config.image_shape
+    steps = [name for name in map(name_of, budgets) if name in times]
     return {
         "title": f"{height}x{width}x{channels}, K={config.K}, L={config.L}, width {config.width},"
         f" {config.coupling}, batch {job.batch}, on a GPU",
@@ -286,22 +304,36 @@ def report(
         "batch": job.batch,
         "rounds": rounds,
         "sgemm_gflops": {name.partition(":")[2]: rate(name, times[name]) for name in names},
-        "best_sgemm_gflops": best,
-        "products_gflops": config.K * sum(level_flops(job)) / products / 1e9,
-        "level_gflops": rates,
+        "best_sgemm_gflops": rate(best, times[best]),
+        "products_gflops": sum(flops) / sum(products) / 1e9,
+        "level_gflops": [n / taken / 1e9 for n, taken in zip(flops, products, strict=True)],
+        "shapes": shape_figures({**shape_times, large: times[best]}, large),
         "forward_gflop": forward,
-        "limit_s": limit,
+        "pass_s": a_pass,
+        "limit_s": passes[REFERENCE] * a_pass,
         "steps": {
-            p: figures(times[p], times["reversible"], limit, job.batch)
-            for p in policies
-            if p in times
+            name: figures(times[name], default, a_pass, passes[name], job.batch) for name in steps
         },
+        "kept": {name: kept_figures(kept[name]) for name in steps},
         "rivals": [],
         "shares": {**shares, "kernels of the rest, and waiting": 1 - sum(shares.values())},
         "memory": memory,
-        "sample": figures(times["sample"], times["sample"], forward / best, job.batch),
+        "budgets": row_figures(
+            times, kept, {name: peak["step"] for name, peak in peaks.items() if peak is not None}
+        ),
+        "sample": figures(times["sample"], times["sample"], a_pass, 1, job.batch),
         "latency": None if sampled is None else latency(sampled, rounds, xp),
     }
+
+
+def peak_or_none(job: Job, memory: Memory, xp: Namespace) -> dict[str, int] | None:
+    """`step_memory`; None, with a line that says so, where it does not fit."""
+    xp.get_default_memory_pool().free_all_blocks()
+    try:
+        return step_memory(job, memory, xp)
+    except MemoryError as error:
+        progress(f"{name_of(memory)} at K={job.config.K} is left out: {error}")
+        return None
 
 
 def table(report: dict[str, Any]) -> str:
@@ -313,8 +345,7 @@ def table(report: dict[str, Any]) -> str:
         report["title"],
         f"sgemm, GFLOP/s: {squares}; this net's own products: {report['products_gflops']:.0f}, by"
         f" level: {levels}",
-        f"a forward pass is {report['forward_gflop']:.2f} GFLOP; limit of a step, 4 passes at the"
-        f" best rate: {report['limit_s']:.4f} s",
+        limit_line(report),
         "",
         *step_lines(report),
         "",
@@ -322,6 +353,7 @@ def table(report: dict[str, Any]) -> str:
         f"sampling {report['batch']} images: {f['median_s']:.4f} s ({f['min_s']:.4f} to"
         f" {f['max_s']:.4f}), {f['images_per_s']:.1f} images/s, {100 * f['of_limit']:.1f}% of the"
         " limit of one pass",
+        *shape_lines(report["shapes"]),
         *memory_lines(report, "of CuPy's pool in all"),
     ]
     if report["latency"]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from glowlite.arrays.backend import Array, Namespace, to_device
-from glowlite.bijectors.memory import Memory
+from glowlite.bench.figures import name_of
+from glowlite.bijectors.memory import Kept, Memory
 from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
+from glowlite.training.optimizers import Optimizer
+from glowlite.training.step import training_step
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,15 @@ class Job:
     def workers(self) -> Workers:
         return Workers(self.threads, self.tile, self.blas)
 
-    def model(self, memory: str = "reversible", xp: Namespace = np) -> Glow:
+    def bare_model(self, memory: Memory | None = None, xp: Namespace = np) -> Glow:
+        """A model as it is made: enough to ask what it would keep."""
+        return Glow(self.config, memory=memory, workers=self.workers(), xp=xp, plain=self.plain)
+
+    def model(self, memory: Memory | None = None, xp: Namespace = np) -> Glow:
         """Make a model with ActNorm as data leave it and output layers that are not zero: zeros
         could save time.
         """
-        policy, workers = Memory.parse(memory), self.workers()
-        model = Glow(self.config, memory=policy, workers=workers, xp=xp, plain=self.plain)
+        model = self.bare_model(memory, xp)
         model.initialize(self.images(xp))
         rng = np.random.default_rng(0)
         for name, p in model.store.parameters.items():
@@ -45,9 +52,26 @@ class Job:
                 p.value[...] = to_device(0.001 * rng.standard_normal(p.value.shape, np.float32), xp)
         return model
 
+    def kept(self, budgets: Sequence[Memory], xp: Namespace = np) -> dict[str, Kept]:
+        """What a step keeps under each budget, by `name_of`. Cost: a model, few images."""
+        model, found = self.bare_model(xp=xp), dict[str, Kept]()
+        for memory in dict.fromkeys(budgets):
+            model.memory = memory
+            each = model.kept(self.batch)
+            assert each is not None  # a Glow always has a budget
+            found[name_of(memory)] = each
+        return found
+
     def images(self, xp: Namespace = np) -> Array:
         """A batch (N, H, W, C) in [-0.5, 0.5), float32."""
         x = (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(
             np.float32
         )
         return to_device(x, xp)
+
+    def step(self, model: Glow, optimizer: Optimizer, x: Array) -> None:
+        """A whole training step, Adam included; MemoryError, if it had to keep less than asked."""
+        memory = model.memory
+        training_step(model, optimizer, x, self.n_bits, lr=1e-5)
+        if model.memory != memory:
+            raise MemoryError(f"memory {memory} cannot be had")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from glowlite.bench.candidates import make
+from glowlite.bench.figures import REFERENCE
 from glowlite.conditioners import scaled_linear
 from glowlite.fast import columns
 
@@ -31,11 +32,11 @@ CLOCKED = [
 ]
 
 
-def gather_and_scatter_seconds(job: Job, memory: str, steps: int = 5) -> float:
+def gather_and_scatter_seconds(job: Job, steps: int = 5) -> float:
     """Seconds of a step that threads spend in gather and scatter, by the wall clock: their sum over
     threads, shared.
     """
-    step = make(memory, job)
+    step = make(REFERENCE, job)
     step()
     seconds = []
     for _ in range(steps):

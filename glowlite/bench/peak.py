@@ -27,15 +27,15 @@ STEPS = 2
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
 
 
-def peak_bytes(job: Job, memory: str) -> dict[str, int]:
-    """`step`: bytes of a step beyond parameters, gradients and optimiser.
+def peak_bytes(job: Job, name: str) -> dict[str, int]:
+    """`step`: bytes of the step of this name beyond parameters, gradients and optimiser.
 
     `resident`: of the whole process, at its peak. With several threads the peak depends a little on
     which of their peaks coincide; with one it is always the same.
     """
     request = {
         "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads,
-        "tile": job.tile, "blas": job.blas, "plain": job.plain, "memory": memory,
+        "tile": job.tile, "blas": job.blas, "plain": job.plain, "name": name,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "glowlite.bench.peak", json.dumps(request)],
@@ -43,14 +43,14 @@ def peak_bytes(job: Job, memory: str) -> dict[str, int]:
     )  # fmt: skip
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message; was memory short?"])[-1]
-        raise GlowliteError(f"bench: memory at K={job.config.K}, {memory}: {last}")
+        raise GlowliteError(f"bench: peak of {name}, K={job.config.K}: {last}")
     answer: dict[str, int] = json.loads(done.stdout)
     return answer
 
 
-def measure(job: Job, memory: str) -> dict[str, int]:
+def measure(job: Job, name: str) -> dict[str, int]:
     """Measure what `peak_bytes` returns, in this process."""
-    step = make(memory, job)  # makes the model, runs nothing
+    step = make(name, job)  # makes the model, runs nothing
     touch = step.__closure__  # the model and its optimiser, whose memory has to be there before
     for cell in touch or ():
         for name in ("grad", "m", "v"):
@@ -96,7 +96,7 @@ def main() -> None:
     job = Job(
         config, asked["batch"], asked["threads"], asked["tile"], asked["blas"], plain=asked["plain"]
     )
-    say(json.dumps(measure(job, asked["memory"])))
+    say(json.dumps(measure(job, asked["name"])))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from glowlite.bench.figures import REFERENCE
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.files.outputs import make_folder
 
@@ -12,7 +13,8 @@ SAVING: dict[str, Any] = {"option": "--plots", "layout": None, "dpi": 120, "bbox
 
 
 def draw(report: dict[str, Any], folder: Path) -> list[Path]:
-    """step-times.png, shares.png, and memory.png where depths were measured, in `folder`.
+    """step-times.png, shares.png, and in `folder`, too, memory.png where depths were measured, and
+    budget.png where several budgets were.
 
     Returns their paths.
     """
@@ -22,7 +24,10 @@ def draw(report: dict[str, Any], folder: Path) -> list[Path]:
     _draw_shares(report, written[1])
     if report["memory"]:
         written.append(folder / "memory.png")
-        _draw_memory(report, written[2])
+        _draw_memory(report, written[-1])
+    if report["budgets"]:
+        written.append(folder / "budget.png")
+        _draw_budgets(report, written[-1])
     return written
 
 
@@ -38,11 +43,12 @@ def _draw_step_times(report: dict[str, Any], path: Path) -> None:
         axes.barh(
             [shortened(name) for name in names], medians, xerr=spread, color=colors, capsize=3
         )
-        axes.axvline(
-            report["limit_s"],
-            color="k",
-            linestyle="--",
-            label="limit: four forward passes at the best sgemm rate",
+        axes.plot(
+            [steps[name]["limit_s"] for name in names],
+            range(len(names)),
+            "k|",
+            markersize=14,
+            label="limit: the products it makes, at the best sgemm rate",
         )
         axes.set_xlabel("seconds per training step: median, least and most")
         axes.set_title(report["title"], fontsize=9)
@@ -57,19 +63,38 @@ def _draw_shares(report: dict[str, Any], path: Path) -> None:
             names.append(f"{name} {100 * share:.1f}%")
             left += share
         axes.set_xlim(0, 1)
-        axes.set_xlabel("share of a step, reversible")
+        axes.set_xlabel(f"share of a step, {REFERENCE}")
         add_legend(axes, names, ncols=3, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_memory(report: dict[str, Any], path: Path) -> None:
     with figure_at(path, 6, 4, **SAVING) as figure:
         axes = figure.subplots()
-        for policy, points in report["memory"].items():
+        for name, points in report["memory"].items():
             depths = [int(k) for k in points]
-            axes.plot(depths, [points[k]["step"] / 2**20 for k in points], "o-", label=policy)
+            axes.plot(depths, [points[k]["step"] / 2**20 for k in points], "o-", label=name)
         axes.set_xlabel("steps of flow per level, K")
         axes.set_ylabel("MiB beyond parameters, gradients, optimiser")
         axes.set_xticks(depths)
         axes.set_ylim(bottom=0)
         axes.legend()
         axes.set_title(report["title"], fontsize=9)
+
+
+def _draw_budgets(report: dict[str, Any], path: Path) -> None:
+    """Both against the bytes that are kept: a budget that is larger than all is not all used."""
+    points = sorted(report["budgets"].items(), key=lambda point: point[1]["kept_bytes"])
+    kept = [p["kept_bytes"] / 2**20 for _, p in points]
+    with figure_at(path, 6, 4, **SAVING) as figure:
+        times = figure.subplots()
+        times.plot(kept, [p["median_s"] for _, p in points], "o-", color="C0", label="time")
+        times.set_xlabel("MiB kept from forward to backward; budget above")
+        times.set_ylabel("seconds per training step, median", color="C0")
+        times.set_ylim(bottom=0)
+        memory = times.twinx()
+        memory.plot(kept, [p["peak_bytes"] / 2**20 for _, p in points], "s--", color="C1")
+        memory.set_ylabel("MiB at the peak beyond parameters, gradients, optimiser", color="C1")
+        memory.set_ylim(bottom=0)
+        above = times.secondary_xaxis("top")
+        above.set_xticks(kept, [name for name, _ in points], fontsize=8, rotation=30)
+        figure.suptitle(report["title"], fontsize=9)

@@ -3,13 +3,14 @@
 A forward pass is, per level of N h w pixels of C channels, K times: the coupling network's three
 products and the 1x1 convolution; and the prior of the split. An addition and a multiplication are
 two operations. The border channel, which is known beforehand, is not counted, nor is anything
-element-wise. A training step in constant memory is four forward passes: forward, the networks again
-in backward, and the gradients by their inputs and by their weights.
+element-wise. A step of flow that is rebuilt makes four forward passes in a training step: forward,
+the same again in backward, and the gradients by its inputs and by its weights. One that is kept
+makes three: it is not computed again. The prior of a split always is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from glowlite.models.config import GlowConfig
 if TYPE_CHECKING:
     from glowlite.bench.job import Job
 
-PASSES = {"reversible": 4, "anchored": 4, "stored": 3}
+REBUILT, KEPT = 4, 3  # forward passes of products that a step of flow makes in a training step
+LAYERS, WAYS = ("first", "middle", "last"), ("forward", "by inputs", "by weights")
+Operands = dict[tuple[str, str], tuple[Array, Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,31 @@ def forward_flops(config: GlowConfig, images: int) -> float:
     return 2.0 * images * sum(p.times * p.rows * p.inner * p.pixels for p in products(config))
 
 
-def network_products(
-    config: GlowConfig,
-    level: LevelWork,
-    columns: int,
-    training: bool,
-    xp: Namespace = np,
-    matmul: Any = None,
-) -> Callable[[], None]:
-    """A function that runs the products of one coupling network of a level in a step (or in one
-    inverse pass), once.
+def network_flops(config: GlowConfig, level: LevelWork, images: int) -> float:
+    """Those of one forward pass of one coupling network of a level."""
+    inner = 9 * level.given + config.width + 9 * level.net_output
+    return 2.0 * images * level.pixels * config.width * inner
 
-    From and into memory of `xp` that is there already, for `columns` pixels.
+
+def passes(config: GlowConfig, kept: Sequence[int]) -> float:
+    """How many forward passes' worth of products a training step makes, that keeps so many steps of
+    each level: 3, or a little more where priors are learned, to 4.
     """
-    rng, matmul = np.random.default_rng(0), matmul or xp.matmul
+    saved = 0.0
+    for i, level in enumerate(levels(config)):
+        mixing = 2.0 * level.pixels * level.channels**2
+        saved += kept[i] * (network_flops(config, level, 1) + mixing)
+    return REBUILT - (REBUILT - KEPT) * saved / forward_flops(config, 1)
+
+
+def network_products(
+    config: GlowConfig, level: LevelWork, columns: int, xp: Namespace = np
+) -> Operands:
+    """The products of one coupling network of a level in a step: a, b and the memory for a b.
+
+    Of each layer and way, in memory of `xp`, for `columns` pixels; `forward` comes first.
+    """
+    rng = np.random.default_rng(0)
 
     def some(*shape: int) -> Array:
         return to_device(0.01 * rng.standard_normal(shape, np.float32), xp)
@@ -111,67 +125,79 @@ def network_products(
 
     taps, width, outgoing = 9 * level.given, config.width, 9 * level.net_output
     rows = taps + 9 * (config.border == "all") + 1
-    W1, W2, W3, patches = (
-        some(rows, width),
-        some(width, width),
-        some(width, outgoing),
+    W1, W2, W3 = some(rows, width), some(width, width), some(width, outgoing)
+    patches, h1, h2, out = (
         some(rows, columns),
+        *(room(n, columns) for n in (width, width, outgoing)),
     )
-    h1, h2, out = room(width, columns), room(width, columns), room(outgoing, columns)
-
-    def forward() -> None:
-        matmul(W1.T, patches, out=h1)
-        matmul(W2.T, h1, out=h2)
-        matmul(W3.T, h2, out=out)
-
-    if not training:
-        return forward
-    dh1, dh2, dpatches = room(width, columns), room(width, columns), room(taps, columns)
-    dW1, dW2, dW3 = room(rows, width), room(width, width), room(width, outgoing)
-
-    def step() -> None:
-        forward()
-        forward()
-        matmul(W3, out, out=dh2)
-        matmul(W2, dh2, out=dh1)
-        matmul(patches, dh1.T, out=dW1)
-        matmul(h1, dh2.T, out=dW2)
-        matmul(h2, out.T, out=dW3)
-        matmul(W1[:taps], dh1, out=dpatches)
-
-    return step
+    dh1, dh2 = room(width, columns), room(width, columns)
+    return {  # y = W^T x:  dx = W dy,  dW = x dy^T
+        ("first", "forward"): (W1.T, patches, h1),
+        ("middle", "forward"): (W2.T, h1, h2),
+        ("last", "forward"): (W3.T, h2, out),
+        ("last", "by inputs"): (W3, out, dh2),
+        ("middle", "by inputs"): (W2, dh2, dh1),
+        ("first", "by inputs"): (W1[:taps], dh1, room(taps, columns)),
+        ("first", "by weights"): (patches, dh1.T, room(rows, width)),
+        ("middle", "by weights"): (h1, dh2.T, room(width, width)),
+        ("last", "by weights"): (h2, out.T, room(width, outgoing)),
+    }
 
 
-def products_alone(job: Job, training: bool) -> Callable[[], None]:
-    """A function that runs the coupling networks' products of a step (or of one inverse pass) and
-    nothing else.
+def run_network(operands: Operands, matmul: Any, forwards: int, backward: bool = True) -> None:
+    """Make a network's products: so many forward passes, then the gradients."""
+    for _ in range(forwards):
+        for layer in LAYERS:
+            a, b, out = operands[layer, "forward"]
+            matmul(a, b, out=out)
+    for (_, way), (a, b, out) in operands.items():
+        if backward and way != "forward":
+            matmul(a, b, out=out)
+
+
+def columns_of_tiles(job: Job, level: LevelWork) -> list[int]:
+    """How many pixels each of a job's tiles has, or each block of its only image."""
+    workers, width = job.workers(), job.config.width
+    parts = workers.tiles(job.batch, level.pixels, width)
+    if len(parts) == 1:
+        return [part.stop - part.start for part in workers.blocks(1, level.pixels, width)]
+    return [(part.stop - part.start) * level.pixels for part in parts]
+
+
+def products_alone(job: Job, kept: Sequence[int] | None) -> Callable[[], None]:
+    """A function that runs the coupling networks' products of a step that keeps so many steps of
+    each level (None: of one inverse pass) and nothing else.
 
     On the tiles and threads of the real step, in its shapes, from and into memory that is there
     already.
     """
-    workers, config = job.workers(), job.config
-    tasks: list[list[Callable[[], None]]] = []
-    for level in levels(config):
-        tiles = workers.tiles(job.batch, level.pixels, config.width)
-        if len(tiles) > 1:
-            columns = [(tile.stop - tile.start) * level.pixels for tile in tiles]
-        else:
-            columns = [
-                block.stop - block.start for block in workers.blocks(1, level.pixels, config.width)
-            ]
+    workers, K = job.workers(), job.config.K
+    tasks: list[list[tuple[Operands, int]]] = []
+    for i, level in enumerate(levels(job.config)):
+        columns = columns_of_tiles(job, level)
         made = [  # as many as run side by side
-            network_products(config, level, n, training, matmul=workers.matmul)
-            for n in columns[: job.threads]
+            network_products(job.config, level, n) for n in columns[: job.threads]
         ]
-        tasks.append([made[i % len(made)] for i in range(len(columns))])
+        tasks.append([(made[j % len(made)], kept[i] if kept else 0) for j in range(len(columns))])
 
-    def repeat(task: Callable[[], None]) -> None:
-        for _ in range(config.K):
-            task()
+    def run_tile(task: tuple[Operands, int]) -> None:
+        operands, kept_here = task
+        for k in range(K):
+            forwards = 1 if kept is None or k < kept_here else 2
+            run_network(operands, workers.matmul, forwards, kept is not None)
 
     def run() -> None:
         with workers:
             for level_tasks in tasks:
-                workers.map(repeat, level_tasks)
+                workers.map(run_tile, level_tasks)
 
     return run
+
+
+def products_flops(config: GlowConfig, images: int, kept: Sequence[int] | None) -> list[float]:
+    """The operations of `products_alone`, level by level."""
+    found = []
+    for i, level in enumerate(levels(config)):
+        times = config.K if kept is None else REBUILT * config.K - (REBUILT - KEPT) * kept[i]
+        found.append(times * network_flops(config, level, images))
+    return found
