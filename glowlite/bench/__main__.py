@@ -251,7 +251,7 @@ def report(
 
 def fits(name: str, kept: Kept) -> bool:
     """Whether this machine's memory holds what a step keeps; else a line says that it does not."""
-    if kept.size <= available_bytes():
+    if name == REFERENCE or kept.size <= available_bytes():
         return True
     progress(
         f"{name} is left out: it keeps {kept.size / 2**30:.1f} GB, and there are"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BASE = {"side": 16, "K": 4, "L": 2, "width": 64, "batch": 16}
 BASE_WORDS = " ".join(f"--{name} {value}" for name, value in BASE.items())
 FACTORS = (1, 2, 4)
+PROGRAM = "glowlite.bench.ranks"
 RANKS, LAUNCHES, STEPS = (1, 2), 3, 5  # each number of ranks is started so often, for so many steps
 
 
@@ -133,7 +134,7 @@ def _run(mpirun: str, ranks: int, job: Job) -> float:
         "plain": job.plain, "steps": STEPS,
     }  # fmt: skip
     done = subprocess.run(
-        [mpirun, "-n", f"{ranks}", sys.executable, "-m", "glowlite.bench.ranks", json.dumps(request)],
+        [mpirun, "-n", f"{ranks}", sys.executable, "-m", PROGRAM, json.dumps(request)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:

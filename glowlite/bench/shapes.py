@@ -129,7 +129,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     cells: dict[str, list[str]] = {}
     for p in found["products"]:
         size = f"{p['rows']}x{p['inner']}x{p['columns']}"
-        cells.setdefault(f"level {p['level']}, {p['layer']}", [""] * len(work.WAYS))[
+        cells.setdefault(f"level {p['level']}, {p['layer']}", [28 * " "] * len(work.WAYS))[
             work.WAYS.index(p["way"])
         ] = f"{size:>16}{p['gflops']:6.0f}{100 * p['of_square']:5.0f}%"
     square = f"{found['square']}x{found['square']}"

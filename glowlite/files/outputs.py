@@ -71,7 +71,8 @@ def _is_benchmark(path: Path) -> bool:
         found = json.loads(read_bytes(path, LONGEST_JSON))
     except (ValueError, RecursionError, GlowliteError):
         return False
-    return isinstance(found, dict) and {"title", "config", "steps", "limit_s"} <= set(found)
+    kinds = {"title", "config", "steps", "limit_s"}, {"title", "config", "scaling"}
+    return isinstance(found, dict) and any(names <= set(found) for names in kinds)
 
 
 def _has_header(*names: str) -> Callable[[Path], bool]:
