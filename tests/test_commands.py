@@ -156,7 +156,7 @@ def test_the_search_for_own_words_finds_them():
 
 
 def test_every_command_is_listed_and_run_by_the_one_function():
-    assert set(COMMANDS) == programs() - {"bench.peak"}
+    assert set(COMMANDS) == programs() - {"bench.peak", "bench.ranks"}
     for program in programs():
         text = MODULES[module_of(program)].read_text(encoding="utf-8")
         assert f'if __name__ == "__main__":\n    run(main, "{program}")\n' in text
@@ -177,6 +177,7 @@ MISTAKES = {
     "bench": ["--depths", NASTY],
     "bench.plan": [NASTY],
     "bench.peak": [NASTY],
+    "bench.ranks": [NASTY],
     "bench.allreduce": [NASTY],
 }
 OTHERS = [
@@ -194,6 +195,7 @@ OTHERS = [
     ("edit", ["--alpha", NASTY]),
     ("edit", ["0", "--attribute", NASTY]),
     ("bench", ["--memory", NASTY]),
+    ("bench", ["--budgets", NASTY]),
 ]
 
 

@@ -404,7 +404,16 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         ],
         "--coupling": [Row("asked", "--coupling affine", "--coupling additive")],
         "--scale": [Row("asked", "--scale exp", "--scale sigmoid")],
-        "--memory": [Row("asked", "--memory stored", "--memory anchored:2")],
+        "--memory": [
+            Row("asked", f"{device} --memory 0", f"{device} --memory anchored:2")
+            for device in ("", "--device gpu")
+        ],
+        "--budgets": [
+            Row("asked", "--budgets 0,2MB", "--budgets none"),
+            Row("asked", "--device gpu --budgets 0", "--device gpu --budgets 2MB"),
+            Row("asked", "--json a.json --budgets none", "--json a.json"),
+        ],
+        "--scaling": [Row("asked", "--scaling", "--no-scaling")],
         "--threads": [Row("threads", "--threads 2", "--threads 3")],
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
@@ -704,7 +713,8 @@ def watch_bench(seen, patch):
         seen.note("drawn", str(folder))
         return []
 
-    for place in (bench, bench.device):
+    patch.setattr(bench, "memory_of", lambda xp: (2.0**34, 2.0**35))
+    for place in (bench, bench.device, bench.scaling):
         patch.setattr(place, "report", asked)
         patch.setattr(place, "table", lambda found: "")
     patch.setattr(bench, "check_rivals", lambda: None)

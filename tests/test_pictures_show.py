@@ -613,18 +613,24 @@ def test_a_report_has_each_picture_under_its_heading(runs, tmp_path):
 
 
 def test_the_plots_of_a_benchmark_have_each_number_at_its_name(tmp_path):
-    steps = {"reversible": (3.0, 2.5, 4.0), "stored": (2.0, 1.75, 2.5), "torch": (5.0, 4.0, 7.0)}
-    memory = {"reversible": {"4": {"step": 2**20}, "16": {"step": 2**21}}}
-    memory["stored"] = {"4": {"step": 2**22}, "16": {"step": 2**24}}
+    steps = {"memory 0": (3, 2.5, 4, 1.5), "memory all": (2, 1.75, 2.5, 1.25)}
+    steps["torch"] = (5, 4, 7, 1)
+    memory = {"memory 0": {"4": {"step": 2**20}, "16": {"step": 2**21}}}
+    memory["memory all"] = {"4": {"step": 2**22}, "16": {"step": 2**24}}
+    budgets = {"all": (5, 2, 9), "0": (0, 3, 4), "2MB": (2, 2.5, 6)}  # MiB kept, seconds, MiB
     found = {
         "title": "a job",
         "rivals": ["torch"],
-        "limit_s": 1.5,
         "shares": {"products": 0.6, "optimiser": 0.1, "the rest": 0.3},
         "steps": {
-            name: dict(zip(("median_s", "min_s", "max_s"), times)) for name, times in steps.items()
+            name: dict(zip(("median_s", "min_s", "max_s", "limit_s"), times))
+            for name, times in steps.items()
         },
         "memory": memory,
+        "budgets": {
+            name: {"kept_bytes": kept * 2**20, "median_s": seconds, "peak_bytes": peak * 2**20}
+            for name, (kept, seconds, peak) in budgets.items()
+        },
     }
     with drawing() as figures:
         glowlite.bench.plots.draw(found, tmp_path)
@@ -635,8 +641,9 @@ def test_the_plots_of_a_benchmark_have_each_number_at_its_name(tmp_path):
     }
     (spread,) = axes.collections
     ends = {name: tuple(segment[:, 0]) for name, segment in zip(names, spread.get_segments())}
-    assert ends == {name: times[1:] for name, times in steps.items()}
-    assert {axes.lines[-1].get_xdata()[0], *axes.lines[0].get_xdata()} >= {1.5}
+    assert ends == {name: times[1:3] for name, times in steps.items()}
+    (limits,) = [line for line in axes.lines if (line.get_label() or "").startswith("limit")]
+    assert dict(zip(names, limits.get_xdata())) == {n: times[3] for n, times in steps.items()}
     (axes,) = figures["shares.png"].axes
     texts, handles = legend_of(axes)
     assert [text.get_text() for text in texts] == [
@@ -652,4 +659,11 @@ def test_the_plots_of_a_benchmark_have_each_number_at_its_name(tmp_path):
     ]
     (axes,) = figures["memory.png"].axes
     lines = {line.get_label(): np.array(line.get_data()).T.tolist() for line in axes.lines}
-    assert lines == {"reversible": [[4, 1], [16, 2]], "stored": [[4, 4], [16, 16]]}
+    assert lines == {"memory 0": [[4, 1], [16, 2]], "memory all": [[4, 4], [16, 16]]}
+    times, peaks = figures["budget.png"].axes
+    (line,), (peak,) = times.lines, peaks.lines
+    assert np.array(line.get_data()).T.tolist() == [[0, 3], [2, 2.5], [5, 2]]
+    assert np.array(peak.get_data()).T.tolist() == [[0, 4], [2, 6], [5, 9]]
+    (above,) = times.child_axes
+    ticks = {label.get_text(): at for label, at in zip(above.get_xticklabels(), above.get_xticks())}
+    assert ticks == {name: kept for name, (kept, *_) in budgets.items()}

@@ -514,4 +514,25 @@ BUGS = [
         'points[str(depths[0])]["step"] / 2**20 for k in points',
         PLOTS,
     ),
+    bug(
+        "limits of other candidates",
+        "bench/plots.py",
+        '[steps[name]["limit_s"] for name in names]',
+        '[steps[name]["limit_s"] for name in steps]',
+        PLOTS,
+    ),
+    bug(
+        "budgets in another order",
+        "bench/plots.py",
+        'points = sorted(report["budgets"].items(), key=lambda point: point[1]["kept_bytes"])\n',
+        'points = sorted(report["budgets"].items())\n',
+        PLOTS,
+    ),
+    bug(
+        "what is kept at the peak",
+        "bench/plots.py",
+        '[p["peak_bytes"] / 2**20 for _, p in points]',
+        '[p["kept_bytes"] / 2**20 for _, p in points]',
+        PLOTS,
+    ),
 ]
