@@ -417,15 +417,18 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--threads": [Row("threads", "--threads 2", "--threads 3")],
         "--tile": [Row("tile", "--tile 1", "--tile 2")],
         "--blas": [Row("products", "--blas numpy", "--blas mkl")],
-        "--plain": [Row("asked", "--plain", "--no-plain")],
-        "--rounds": [
-            Row("asked", f"{device} --rounds 2", f"{device} --rounds 3")
+        "--plain": [
+            Row("asked", f"{device} --plain", f"{device} --no-plain")
             for device in ("", "--device gpu")
+        ],
+        "--rounds": [
+            Row("asked", f"{kind} --rounds 2", f"{kind} --rounds 3")
+            for kind in ("", "--device gpu", "--scaling")
         ],
         "--depths": [Row("asked", "--depths 2,3", "--depths none")],
         "--against": [Row("asked", "--against torch")],
-        "--json": [Row("files", "--json a.json", "--json b.json")],
-        "--plots": [Row("drawn", "--plots a", "--plots b")],
+        "--json": [Row("files", "--json a.json", "--json b.json"), Row("asked", "--json a.json")],
+        "--plots": [Row("drawn", "--plots a", "--plots b"), Row("asked", "--plots a")],
         "--device": [Row("device", "--device cpu", "--device gpu:1"), Row("asked", "--device gpu")],
         "--tf32": [Row("device", "--tf32", "--no-tf32")],
         "--gpu-memory": [Row("device", "--gpu-memory 2", "--gpu-memory 3")],

@@ -118,6 +118,10 @@ ALSO = {
         f"{NUMBERS}::test_seconds_go_on_over_a_resume_and_images_per_second_are_those_of_training",
     ),
     ("bench/__main__.py", "side"): ("tests/test_bench.py::test_the_command_on_the_stand_in",),
+    ("bench/__main__.py", "scaling"): (
+        "tests/test_bench.py::test_scaling_begins_with_a_small_job_and_what_is_typed_wins",
+        "tests/test_bench.py::test_scaling_is_a_table_of_its_own",
+    ),
     ("commands/evaluate.py", "ood"): (
         "tests/test_pictures_show.py::test_a_comparison_draws_its_own_data_and_the_others",
     ),
