@@ -615,11 +615,12 @@ def test_the_page_holds_what_the_plan_prints():
 
 
 PLANNED = {
-    "affine": (GlowConfig((32, 32, 3), K=2, L=2, width=128), 16),
-    "openai": (GlowConfig.openai((32, 32, 3), K=2, L=3, width=256), 64),
-    "additive": (GlowConfig.openai((32, 32, 3), K=2, L=2, width=256, coupling="additive"), 32),
-    "thin": (GlowConfig((32, 32, 3), K=2, L=2, width=16), 64),
-    "paper": (GlowConfig.paper((32, 32, 3), K=2, L=2, width=64), 64),
+    "affine": (GlowConfig((32, 32, 3), K=2, L=2, width=128), 4),
+    "openai": (GlowConfig.openai((32, 32, 3), K=2, L=3, width=256), 16),
+    "additive": (GlowConfig.openai((32, 32, 3), K=2, L=2, width=256, coupling="additive"), 8),
+    "thin": (GlowConfig((32, 32, 3), K=2, L=2, width=16), 16),
+    "paper": (GlowConfig.paper((32, 32, 3), K=2, L=2, width=64), 16),
+    "deep": (GlowConfig((32, 32, 3), K=6, L=1, width=32), 8),
 }
 
 
@@ -627,17 +628,16 @@ PLANNED = {
 def test_memory_of_a_step_is_as_planned(name):
     """The arrays of a step on the stand-in, at their most; x is there before.
 
-    Where hidden maps are thin themselves, the plan is above what is taken: by 5.3% here, for a
-    reason that is not known yet.
+    Beside what is counted there are vectors of a step: scales, biases, constants and sums, about 12
+    as long as `width` or nine times the channels; and each array ends on 512 bytes.
     """
     config, images = PLANNED[name]
     taken = (
         device.step_memory(Job(config, images, 1, 4.0), Memory(0), xp)["step"]
         + 4 * config.dimensions * images
     )
-    planned = plan.step_bytes(config, images)
-    above = 0.06 if config.width <= 64 else 0.03
-    assert (1 - above) * planned <= taken <= 1.03 * planned
+    planned, longest = plan.step_bytes(config, images), max(config.width, 9 * 4 * 3)
+    assert planned <= taken <= planned + config.K * 12 * (4 * longest + 512)
 
 
 @pytest.mark.parametrize(

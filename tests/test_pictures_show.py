@@ -617,7 +617,8 @@ def test_the_plots_of_a_benchmark_have_each_number_at_its_name(tmp_path):
     steps["torch"] = (5, 4, 7, 1)
     memory = {"memory 0": {"4": {"step": 2**20}, "16": {"step": 2**21}}}
     memory["memory all"] = {"4": {"step": 2**22}, "16": {"step": 2**24}}
-    budgets = {"all": (5, 2, 9), "0": (0, 3, 4), "2MB": (2, 2.5, 6)}  # MiB kept, seconds, MiB
+    # MiB kept, seconds, MiB at the peak
+    budgets = {"all": (5, 2, 9), "0": (0, 3, 4), "16MB": (4, 2.25, 8), "2MB": (2, 2.5, 6)}
     found = {
         "title": "a job",
         "rivals": ["torch"],
@@ -662,8 +663,8 @@ def test_the_plots_of_a_benchmark_have_each_number_at_its_name(tmp_path):
     assert lines == {"memory 0": [[4, 1], [16, 2]], "memory all": [[4, 4], [16, 16]]}
     times, peaks = figures["budget.png"].axes
     (line,), (peak,) = times.lines, peaks.lines
-    assert np.array(line.get_data()).T.tolist() == [[0, 3], [2, 2.5], [5, 2]]
-    assert np.array(peak.get_data()).T.tolist() == [[0, 4], [2, 6], [5, 9]]
+    assert np.array(line.get_data()).T.tolist() == [[0, 3], [2, 2.5], [4, 2.25], [5, 2]]
+    assert np.array(peak.get_data()).T.tolist() == [[0, 4], [2, 6], [4, 8], [5, 9]]
     (above,) = times.child_axes
     ticks = {label.get_text(): at for label, at in zip(above.get_xticklabels(), above.get_xticks())}
     assert ticks == {name: kept for name, (kept, *_) in budgets.items()}

@@ -3,8 +3,9 @@ as Markdown.
 
 Memory is counted from the code: the arrays that are there at a step's worst moment, under a
 budget of 0. It comes in the backward pass of a coupling network, when both hidden maps and
-their gradients are there at once; `tests/test_bench.py` holds the count to what the arrays of a
-real step take.
+their gradients are there at once, in the last step of a level to be rebuilt; `tests/test_bench.py`
+holds the count to what the arrays of a real step take. Where matrices outweigh maps, another moment
+is worse: when the gradients of a whole level are added.
 
 Time is that of a device which does one thing after the other:
 
@@ -100,26 +101,23 @@ def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
     """The patches with their border and ones, their gradient, what was sent back, and arrays as
     wide as the flow.
 
-    These are: y, dy, x and dx of the level, y and dy of the step, and x and dx of the coupling; the
-    output of its network, and of an affine coupling the gradient of that.
+    These are: y and dy of the level and of the step, and x and dx of the coupling; the output of
+    its network, and of an affine coupling the gradient of that.
     """
     ninefold = (
         9 * level.given + 9 * (config.border == "all") + 1 + 9 * level.given + 9 * level.net_output
     )
-    flow = 8.0 * level.channels + level.net_output * (2 if config.coupling == "affine" else 1)
+    flow = 6.0 * level.channels + level.net_output * (2 if config.coupling == "affine" else 1)
     return FLOAT * (ninefold + flow) * level.pixels * images
 
 
 def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
-    """Four stacks of channel matrices of a level; the folded weights of its steps.
-
-    Then the gradients of one of them, and of W2: when those of all steps are there, the hidden maps
-    are gone.
+    """Four stacks of channel matrices of a level; the folded weights of its steps and their
+    gradients; the gradient of one W2.
     """
     taps = 9 * level.given + 9 * (config.border == "all") + 1
     folded = 1.0 * config.width * (taps + 9 * level.net_output)
-    stacks = config.K * (4.0 * level.channels**2 + folded)
-    return FLOAT * (stacks + folded + config.width**2)
+    return FLOAT * (config.K * (4.0 * level.channels**2 + 2 * folded) + config.width**2)
 
 
 def step_bytes(config: GlowConfig, images: int) -> float:
