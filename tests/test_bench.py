@@ -532,7 +532,6 @@ def test_the_command_on_the_stand_in(monkeypatch, tmp_path, capsys, arguments):
     asked = []
     monkeypatch.setattr(command, "device_namespace", lambda *wanted: asked.append(wanted) or xp)
     monkeypatch.setattr(device, "SQUARES", (64,))
-    monkeypatch.setattr(command, "memory_of", lambda xp: (2.0**34, 2.0**35))
     monkeypatch.setattr(device, "TURN", 1e-4)
     small = [
         "--side",
