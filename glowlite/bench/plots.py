@@ -13,8 +13,8 @@ SAVING: dict[str, Any] = {"option": "--plots", "layout": None, "dpi": 120, "bbox
 
 
 def draw(report: dict[str, Any], folder: Path) -> list[Path]:
-    """step-times.png, shares.png, and in `folder`, too, memory.png where depths were measured, and
-    budget.png where several budgets were.
+    """step-times.png, shares.png, memory.png where depths were measured, and budget.png where
+    budgets were, in `folder`.
 
     Returns their paths.
     """
@@ -93,8 +93,8 @@ def _draw_budgets(report: dict[str, Any], path: Path) -> None:
         times.set_ylim(bottom=0)
         memory = times.twinx()
         memory.plot(kept, [p["peak_bytes"] / 2**20 for _, p in points], "s--", color="C1")
-        memory.set_ylabel("MiB at the peak beyond parameters, gradients, optimiser", color="C1")
+        memory.set_ylabel("MiB at the peak beyond parameters", color="C1")
         memory.set_ylim(bottom=0)
         above = times.secondary_xaxis("top")
-        above.set_xticks(kept, [name for name, _ in points], fontsize=8, rotation=30)
-        figure.suptitle(report["title"], fontsize=9)
+        above.set_xticks(kept, [name for name, _ in points], fontsize=8)
+        times.set_title(report["title"], fontsize=9, pad=10)
