@@ -123,14 +123,18 @@ def plans(memory: Memory, costs: Sequence[Sequence[Cost]]) -> list[Plan]:
     """
     places = [(chain, i) for chain, layers in enumerate(costs) for i in range(len(layers))]
 
+    def taken(chain: int, i: int) -> int:
+        """Bytes, with the output that is compared where a later chain may rebuild it."""
+        cost, is_last = costs[chain][i], i == len(costs[chain]) - 1
+        return cost.size + (cost.input if is_last and chain < len(costs) - 1 else 0)
+
     def gain(place: tuple[int, int]) -> tuple[Fraction, tuple[int, int]]:
-        cost = costs[place[0]][place[1]]
-        return Fraction(cost.work, max(1, cost.size)), place
+        return Fraction(costs[place[0]][place[1]].work, max(1, taken(*place))), place
 
     left, kept = memory.bytes, [set[int]() for _ in costs]
     for chain, i in sorted(places, key=gain, reverse=True):
-        if costs[chain][i].size <= left:
-            left -= costs[chain][i].size
+        if taken(chain, i) <= left:
+            left -= taken(chain, i)
             kept[chain].add(i)
     whole = [len(k) == len(layers) for k, layers in zip(kept, costs, strict=True)]
     return [
