@@ -129,7 +129,8 @@ def plans(memory: Memory, costs: Sequence[Sequence[Cost]]) -> list[Plan]:
         return cost.size + (cost.input if is_last and chain < len(costs) - 1 else 0)
 
     def gain(place: tuple[int, int]) -> tuple[Fraction, tuple[int, int]]:
-        return Fraction(costs[place[0]][place[1]].work, max(1, taken(*place))), place
+        cost = costs[place[0]][place[1]]
+        return Fraction(cost.work, max(1, cost.size)), place
 
     left, kept = memory.bytes, [set[int]() for _ in costs]
     for chain, i in sorted(places, key=gain, reverse=True):
