@@ -4,6 +4,10 @@
 
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes of -n share the cores: one BLAS thread each
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
 from hypothesis import HealthCheck, Phase, settings
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

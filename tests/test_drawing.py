@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import SMALL, command, images
+from small_runs import SMALL, images, process
 
 from glowlite.commands.report import page
 from glowlite.drawing import run_pictures as pictures
@@ -100,7 +100,7 @@ def test_a_run_whose_pictures_fail_ends_well(failing, tmp_path, monkeypatch, cap
     np.savez(tmp_path / "ramps.npz", images=images(24))
     if failing == "a backend of no such name":
         monkeypatch.setenv("MPLBACKEND", "nonsense")
-        done = command(tmp_path, *SMALL, "--data", "ramps.npz", "--out", "run")
+        done = process(tmp_path, *SMALL, "--data", "ramps.npz", "--out", "run")
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "run" / "learning-curve.png").exists()
         return

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import SMALL, command
+from small_runs import SMALL, command, images
 
 from glowlite import Glow, GlowliteError
 from glowlite.commands.edit import alpha_range, main
@@ -84,12 +84,17 @@ def test_the_directions_that_come_with_the_faces_are_of_these_weights():
 
 
 def test_directions_stay_with_the_run_until_its_weights_change(tmp_path):
-    run = tmp_path / "run"
+    run, faces = tmp_path / "run", load("faces")
+    some = np.arange(200)
+    np.savez(
+        tmp_path / "labelled.npz", images=faces.train.read(some),
+        attributes=faces.attributes[some], attribute_names=faces.attribute_names,
+    )  # fmt: skip
     for steps, said in ((6, ""), (6, ""), (8, "directions of other weights; taken again")):
         words = (
             ["--steps", str(steps), "--out", run.name, "--resume"]
             if run.exists()
-            else [*SMALL, "--out", run.name]
+            else ["--data", "labelled.npz", *SMALL, "--out", run.name]
         )
         done = command(tmp_path, *words)
         assert done.returncode == 0, done.stderr
@@ -120,7 +125,8 @@ def test_directions_stay_with_the_run_until_its_weights_change(tmp_path):
 
 
 def test_data_without_attributes_are_refused(tmp_path):
-    done = command(tmp_path, "--data", "fashion", *SMALL, "--out", "run")
+    np.savez(tmp_path / "ramps.npz", images=images())
+    done = command(tmp_path, "--data", "ramps.npz", *SMALL, "--out", "run")
     assert done.returncode == 0, done.stderr
     done = command(tmp_path, "run", "0", "--attribute", "hat", program="edit")
     assert done.returncode == 2 and "Traceback" not in done.stderr

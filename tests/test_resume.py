@@ -2,6 +2,7 @@
 last bit as one that never ended.
 """
 
+import functools
 import json
 import os
 import random
@@ -26,11 +27,11 @@ from glowlite.training.optimizers import OPTIMIZERS
 from glowlite.training.run import Training
 from glowlite.training.settings import Settings
 
-STEPS = 200
+STEPS = 200 if settings().max_examples >= 50 else 60  # the thorough profile of Hypothesis
 RUN = [
     "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8", "--batch", "8", "--steps",
     str(STEPS), "--lr", "1e-3",
-    "--log-every", "1", "--evaluate-every", "40", "--checkpoint-every", "5", "--picture-every",
+    "--log-every", "1", "--evaluate-every", "20", "--checkpoint-every", "5", "--picture-every",
     "100000", "--average", "0.9",
     "--flip", "--augment-shift", "0.2", "--threads", "1",
 ]  # fmt: skip
@@ -44,6 +45,13 @@ def home(tmp_path_factory):
     done = command(home, *RUN, "--out", "whole")
     assert done.returncode == 0, done.stderr
     return home
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """A run that ends within this process draws nothing: that takes as long as all its steps."""
+    for name in ("save_pictures", "save_learning_curve"):
+        monkeypatch.setattr(f"glowlite.drawing.observers.{name}", lambda *_, **__: None)
 
 
 def assert_same_run(run, whole):
@@ -61,7 +69,6 @@ def assert_same_run(run, whole):
             del one["state"]["seconds"], one["run"]
         assert header == expected_header
     assert [p.name for p in checkpoints_of(run)] == [p.name for p in checkpoints_of(whole)]
-    assert (run / f"samples-{STEPS:06d}.png").exists()
     assert not list(run.rglob("*.tmp"))
 
 
@@ -84,8 +91,8 @@ def wait_for_step(process, path, step, seconds=120):
 
 
 def test_kills_at_random_moments_change_nothing(home):
-    """Ten of them in the quick profile of Hypothesis, thirty in the thorough one."""
-    rng, kills = random.Random(0), 30 if settings().max_examples >= 50 else 10
+    """Six of them in the quick profile of Hypothesis, thirty in the thorough one."""
+    rng, kills = random.Random(0), 30 if settings().max_examples >= 50 else 6
     for target in sorted(rng.sample(range(1, STEPS - 10), kills)):
         process = start(home, "killed")
         wait_for_step(process, home / "killed" / "metrics.jsonl", target)
@@ -97,6 +104,7 @@ def test_kills_at_random_moments_change_nothing(home):
     done = command(home, *RUN, "--out", "killed", "--resume")
     assert done.returncode == 0 and "going on from killed/checkpoints/step-" in done.stderr
     assert_same_run(home / "killed", home / "whole")
+    assert (home / "killed" / f"samples-{STEPS:06d}.png").exists()
 
 
 # Where a process ends itself by SIGKILL, on the n-th time that it comes there
@@ -162,7 +170,7 @@ os.replace = late""",
 
 
 @pytest.mark.parametrize("where", KILLED_WHERE)
-def test_a_kill_at_the_worst_moments_changes_nothing(home, where):
+def test_a_kill_at_the_worst_moments_changes_nothing(home, undrawn, where):
     out = where.replace(" ", "-")
     code = (
         "import os, signal\ncalls = []\n"
@@ -182,7 +190,7 @@ def test_a_kill_at_the_worst_moments_changes_nothing(home, where):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_finishes_the_step_saves_and_exits(home, number, code):
+def test_a_signal_finishes_the_step_saves_and_exits(home, undrawn, number, code):
     out = f"stopped-{code}"
     process = start(home, out)
     wait_for_step(process, home / out / "metrics.jsonl", 23)
@@ -222,7 +230,7 @@ def test_a_second_signal_stops_at_once(home):
     )
 
 
-def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home):
+def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home, undrawn):
     begun = command(home, *RUN, "--out", "new", "--resume", "--steps", "10")
     assert begun.returncode == 0 and "writing to new" in begun.stderr
     before = {path: path.read_bytes() for path in (home / "new").rglob("*.safetensors")}
@@ -253,7 +261,7 @@ def test_a_mistake_in_resuming_is_one_line(home, arguments, said):
     assert all(part in done.stderr for part in said), done.stderr
 
 
-def test_data_that_changed_since_are_refused(home, tmp_path):
+def test_data_that_changed_since_are_refused(undrawn, tmp_path):
     np.savez(tmp_path / "ramps.npz", images=images(60))
     assert command(tmp_path, *RUN, "--steps", "5", "--out", "run").returncode == 0
     np.savez(tmp_path / "ramps.npz", images=images(61))
@@ -265,7 +273,7 @@ def test_data_that_changed_since_are_refused(home, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["options"]["steps"] == 5
 
 
-def test_a_checkpoint_that_was_damaged_on_the_disk_is_passed_over(home):
+def test_a_checkpoint_that_was_damaged_on_the_disk_is_passed_over(home, undrawn):
     process = start(home, "damaged")
     wait_for_step(process, home / "damaged" / "metrics.jsonl", 33)
     process.kill()
@@ -293,7 +301,7 @@ def test_two_processes_do_not_write_one_run(home):
     assert (home / "shared" / "metrics.jsonl").stat().st_size > 0
 
 
-def test_a_full_disk_during_a_checkpoint_is_said_and_the_one_before_loads(home):
+def test_a_full_disk_during_a_checkpoint_is_said_and_the_one_before_loads(home, undrawn):
     code = """
 import errno, os
 fsync, calls = os.fsync, []
@@ -339,7 +347,7 @@ WAYS = {
 }  # fmt: skip
 
 
-def make(settings, threads):
+def make(settings, threads=1):
     model = Glow(
         GlowConfig((8, 8, 3), K=2, L=2, width=16, permutation="conv1x1,lu"),
         workers=Workers(threads),
@@ -347,16 +355,26 @@ def make(settings, threads):
     return Training(model, settings)
 
 
+def settings_of(way):
+    return Settings(
+        steps=14, batch=12, log_every=3, evaluate_every=5, checkpoint_every=100, **WAYS[way]
+    )
+
+
+@functools.cache
+def uninterrupted(way):
+    whole, seen = make(settings_of(way)), Record()
+    train(whole, dataset(), [seen])
+    return whole, seen
+
+
 @pytest.mark.bits
 @pytest.mark.parametrize("stopped_at", [1, 7, 10])
 @pytest.mark.parametrize("way", WAYS)
 def test_resumed_equals_uninterrupted(tmp_path, way, stopped_at):
     """Across threads: what was begun with one thread goes on with two."""
-    settings = Settings(
-        steps=14, batch=12, log_every=3, evaluate_every=5, checkpoint_every=100, **WAYS[way]
-    )
-    data, whole, seen = dataset(), make(settings, 1), Record()
-    train(whole, data, [seen])
+    settings, data = settings_of(way), dataset()
+    whole, seen = uninterrupted(way)
 
     first, before = make(settings, 1), Record()
     train(first, data, [before], stop=lambda: first.state.step == stopped_at)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import strict_device
 from PIL import Image
-from small_runs import command, images, small_model
+from small_runs import command, images, process, small_model
 
 from glowlite import Glow, GlowConfig, GlowliteError
 from glowlite.arrays import machine
@@ -132,7 +132,7 @@ def test_what_is_not_finite_is_drawn_as_a_cross_and_the_rest_as_it_is():
 
 def test_from_a_fresh_start_to_a_grid_takes_little_time(tmp_path, capsys):
     start = time.perf_counter()
-    done = command(tmp_path, program="sample")
+    done = process(tmp_path, program="sample")
     seconds = time.perf_counter() - start
     assert done.returncode == 0 and (tmp_path / "samples.png").exists(), done.stderr
     with capsys.disabled():
