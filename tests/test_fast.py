@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from layers import CONDITIONERS, GLOWS, LAYERS, fast_form, shapes, step
 
 from glowlite import Glow, GlowConfig, Memory
-from glowlite.arrays.parameters import ParameterStore, parameters_of
+from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain, UniformChain
@@ -31,6 +31,7 @@ from glowlite.fast.threads import Workers
 from glowlite.fast.tiles import Tiles
 from glowlite.models.steps import flow_step
 from glowlite.objective import loss_gradients
+from glowlite.testing.parameters import parameters_of
 
 PACKAGE = Path(__file__).parent.parent / "glowlite"
 SEEDS = st.integers(0, 2**16)
