@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the processes of -n share the cores: 
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -17,3 +18,10 @@ FIND = (Phase.explicit, Phase.generate)
 settings.register_profile("ci", max_examples=6, phases=FIND, derandomize=True, **COMMON)
 settings.register_profile("thorough", max_examples=200, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """A run that ends within this process draws nothing: that takes as long as all its steps."""
+    for name in ("save_pictures", "save_learning_curve"):
+        monkeypatch.setattr(f"glowlite.drawing.observers.{name}", lambda *_, **__: None)

@@ -266,7 +266,11 @@ def test_import_glowlite_brings_in_no_heavy_library():
 
 
 def test_import_glowlite_takes_less_than_four_tenths_of_a_second():
-    """The best of five: other work on the machine can only add to it."""
-    code = "import time; start = time.perf_counter(); import glowlite"
-    code += "; print(time.perf_counter() - start)"
-    assert min(float(in_a_new_process(code)) for _ in range(5)) <= IMPORT_SECONDS
+    """Of the processor, and the best of five: other work on the machine can only add to it.
+
+    Beside other tests that share a core, twice as much is allowed; `.ci/run` runs this one alone.
+    """
+    limit = IMPORT_SECONDS * (2 if "PYTEST_XDIST_WORKER" in os.environ else 1)
+    code = "import time; start = time.process_time(); import glowlite"
+    code += "; print(time.process_time() - start)"
+    assert min(float(in_a_new_process(code)) for _ in range(5)) <= limit

@@ -47,13 +47,6 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    """A run that ends within this process draws nothing: that takes as long as all its steps."""
-    for name in ("save_pictures", "save_learning_curve"):
-        monkeypatch.setattr(f"glowlite.drawing.observers.{name}", lambda *_, **__: None)
-
-
 def assert_same_run(run, whole):
     """Metrics, weights, optimiser and average are equal to the last bit; only times may differ."""
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()

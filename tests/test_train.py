@@ -253,7 +253,7 @@ def test_an_npy_larger_than_memory_trains_in_bounded_memory(tmp_path):
         "import re; from pathlib import Path; from glowlite.train import main;"
         " main();print(re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])"
     )
-    arguments = ["--data", "huge.npy", *SMALL, "--steps", "20", "--lr", "1e-4"]
+    arguments = ["--data", "huge.npy", *SMALL, "--lr", "1e-4"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments, "--evaluate-images", "16"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300,
