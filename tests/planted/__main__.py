@@ -32,7 +32,7 @@ def run_tests(tree: Path, tests: list[str]) -> tuple[int | None, str, str]:
     """Run tests in a copy of the tree: pytest's exit code, None if the time ran out; the test that failed; the output."""
     bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tree.parent / "bytecode")}
     environment = {**os.environ, "PYTHONPATH": str(tree), **bytecode}
-    arguments = ["-xqn0", "-p", "no:cacheprovider", "--no-header", "-rfE", "--tb=line", *tests]
+    arguments = ["-xq", "-n0", "-p", "no:cacheprovider", "--no-header", "-rfE", "--tb=line", *tests]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *arguments],
