@@ -61,7 +61,9 @@ def test_the_training_command_of_the_header_is_one(faces):
     program, _, words = faces.facts["command"].partition(" --")
     assert program == "python -m glowlite.train"
     options = vars(parse_arguments(shlex.split(f"--{words}")))
-    assert all(options[name] == value for name, value in faces.facts["run"]["options"].items())
+    trained = {**faces.facts["run"]["options"]}
+    assert trained.pop("memory") == "reversible"  # of version 0.1; it changes rounding alone
+    assert all(options[name] == value for name, value in trained.items())
 
 
 def test_decoding_gives_every_pixel_of_held_out_faces_back(faces, capsys):
