@@ -22,7 +22,7 @@ from glowlite.distributed.communicator import OneProcess
 from glowlite.distributed.launcher import LAUNCHED
 from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.distributed.pairwise_sum import PairwiseSum
-from glowlite.distributed.patience import Patience
+from glowlite.distributed.timeouts import Patience
 from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of, read_arrays
 from glowlite.training.settings import Settings, check_parts

@@ -19,8 +19,8 @@ from glowlite.commands.option_sources import parse_arguments
 from glowlite.commands.presets import PRESETS
 from glowlite.commands.train import main as train
 from glowlite.data import load
-from glowlite.data.own import load_fitted, own_image
-from glowlite.data.readers.pillow import extensions, formats, read_picture
+from glowlite.data.own_images import load_fitted, own_image
+from glowlite.data.readers.pictures import extensions, formats, read_picture
 from glowlite.errors import DataError, GlowliteError
 
 
@@ -468,7 +468,7 @@ def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatc
     ):
         read_picture(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    monkeypatch.setattr("glowlite.data.readers.pillow.available_bytes", lambda: 600 * 16)
+    monkeypatch.setattr("glowlite.data.readers.pictures.available_bytes", lambda: 600 * 16)
     with pytest.raises(
         DataError, match=r"a\.png: takes 0\.0 GiB while it is decoded, and this machine has"
     ):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from small_runs import command, images
 
-from glowlite.data.own import fit, load_fitted, own_image
+from glowlite.data.own_images import fit, load_fitted, own_image
 from glowlite.errors import DataError
 
 RED = np.array([200, 10, 30], np.uint8)

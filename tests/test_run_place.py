@@ -21,9 +21,9 @@ from glowlite.commands import edit, evaluate, export, reconstruct
 from glowlite.commands.interrupts import Interrupts
 from glowlite.commands.option_sources import MAY_CHANGE, TYPED_ONLY, effective, parse_arguments
 from glowlite.commands.program import Parser
+from glowlite.commands.shell_words import typed
 from glowlite.commands.train import main
 from glowlite.commands.train_options import make_parser
-from glowlite.commands.typed import typed
 from glowlite.data import load, located
 from glowlite.data.fingerprint import fingerprint
 from glowlite.files.storage import checkpoints_of

@@ -19,11 +19,11 @@ from glowlite.commands.loaded_model import (
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data import Dataset, load
 from glowlite.data.embedded import check_meaning
-from glowlite.data.own import load_fitted
+from glowlite.data.own_images import load_fitted
 from glowlite.data.preparation import Preparation
 from glowlite.distributed.communicator import Communicator
 from glowlite.distributed.mpi_processes import make_communicator
-from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
+from glowlite.distributed.timeouts import PATIENCE, TIMEOUT_HELP
 from glowlite.drawing.run_pictures import save_histograms
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import CSV, CSV_HEAD, PNG, check_output, output

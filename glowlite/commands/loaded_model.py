@@ -23,7 +23,7 @@ from glowlite.commands.train_options import make_parser
 from glowlite.data import Dataset, is_there, load
 from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
-from glowlite.data.own import own_image
+from glowlite.data.own_images import own_image
 from glowlite.errors import GlowliteError, OutputError
 from glowlite.fast.threads import MAX_THREADS, Workers
 from glowlite.files.outputs import DIRECTIONS, output_path

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from glowlite.commands.program import Parser
+from glowlite.commands.shell_words import typed
 from glowlite.commands.train_options import make_parser
-from glowlite.commands.typed import typed
 from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 

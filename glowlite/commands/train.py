@@ -19,8 +19,8 @@ from glowlite.bijectors.memory import Memory
 from glowlite.commands.data_options import preparation_of
 from glowlite.commands.interrupts import Interrupts
 from glowlite.commands.option_sources import as_yaml, effective, parse_arguments
+from glowlite.commands.shell_words import typed
 from glowlite.commands.train_options import config_of, settings_of, steps_in
-from glowlite.commands.typed import typed
 from glowlite.data import Dataset, load, located
 from glowlite.data.fingerprint import fingerprint
 from glowlite.distributed.allreduce import make_allreduce

@@ -15,7 +15,7 @@ from glowlite.commands.presets import PRESETS
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import KINDS
-from glowlite.distributed.patience import PATIENCE, TIMEOUT_HELP
+from glowlite.distributed.timeouts import PATIENCE, TIMEOUT_HELP
 from glowlite.fast.threads import MAX_THREADS, TILE_MB
 from glowlite.models.config import CHOICES, MAX_BOUND, MAX_SIZES, PERMUTATIONS, GlowConfig
 from glowlite.terminal import shortened

@@ -9,7 +9,7 @@ import stat
 from collections import Counter, deque
 from pathlib import Path
 
-from glowlite.data.readers.pillow import extensions
+from glowlite.data.readers.pictures import extensions
 from glowlite.errors import DataError
 
 # what systems and programs leave beside pictures, beside names that begin with a dot

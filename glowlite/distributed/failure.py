@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import glowlite.distributed.mpi as mpi
 from glowlite.distributed.launcher import launched_as
-from glowlite.distributed.patience import PATIENCE
+from glowlite.distributed.timeouts import PATIENCE
 
 
 def message_prefix() -> str | None:

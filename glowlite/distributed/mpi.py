@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from glowlite.distributed.launcher import Watch, launched_as, ranks_without, stopped_ranks
-from glowlite.distributed.patience import LOOK, PATIENCE, Patience
+from glowlite.distributed.timeouts import LOOK, PATIENCE, Patience
 from glowlite.terminal import warn
 
 MODULE = "mpi4py.MPI"

@@ -23,7 +23,7 @@ from glowlite.arrays.machine import available_cores
 from glowlite.distributed.communicator import CHUNK_BYTES, NAP, Communicator, OneProcess
 from glowlite.distributed.failure import end_all_ranks
 from glowlite.distributed.launcher import launched_as, stopped_ranks
-from glowlite.distributed.patience import PATIENCE, Patience, guard
+from glowlite.distributed.timeouts import PATIENCE, Patience, guard
 from glowlite.errors import GlowliteError
 from glowlite.terminal import warn
 

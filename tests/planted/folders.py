@@ -91,7 +91,7 @@ BUGS = [
     Bug(
         LAW,
         "hidden colours are trained on",
-        "data/readers/pillow.py",
+        "data/readers/pictures.py",
         "        picture = on_white(picture)\n",
         "",
         (WHITE,),
@@ -99,7 +99,7 @@ BUGS = [
     Bug(
         LAW,
         "transparency is laid on black",
-        "data/readers/pillow.py",
+        "data/readers/pictures.py",
         'picture.size, "white"',
         'picture.size, "black"',
         (WHITE,),
@@ -107,7 +107,7 @@ BUGS = [
     Bug(
         LAW,
         "a model with transparency sees none",
-        "data/own.py",
+        "data/own_images.py",
         "read_own(path, shape[2] not in (1, 3))",
         "read_own(path)",
         (ALPHA,),
@@ -115,7 +115,7 @@ BUGS = [
     Bug(
         LAW,
         "16 bits are cut, not rounded",
-        "data/readers/pillow.py",
+        "data/readers/pictures.py",
         "np.rint(values / 257)",
         "(values // 257)",
         (SIXTEEN,),

@@ -105,7 +105,7 @@ BUGS = [
     Bug(
         WAITING,
         "a stopped job loses its patience",
-        "distributed/patience.py",
+        "distributed/timeouts.py",
         "min(now - self._looked, GAP)",
         "now - self._looked",
         ("tests/test_communicator.py::test_patience_is_counted_while_this_process_runs",),

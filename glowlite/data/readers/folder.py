@@ -11,7 +11,7 @@ import numpy as np
 
 from glowlite.data.dataset import Reading
 from glowlite.data.images import Pictures
-from glowlite.data.readers.pillow import is_grey, read_mode, read_picture
+from glowlite.data.readers.pictures import is_grey, read_mode, read_picture
 from glowlite.data.split import split
 from glowlite.data.walk import Walk
 from glowlite.errors import DataError, GlowliteError

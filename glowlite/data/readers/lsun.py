@@ -10,7 +10,7 @@ import numpy as np
 from glowlite.data.dataset import Reading
 from glowlite.data.images import Pictures
 from glowlite.data.readers.lmdb_pages import Lmdb
-from glowlite.data.readers.pillow import read_picture
+from glowlite.data.readers.pictures import read_picture
 from glowlite.data.walk import is_hidden
 from glowlite.errors import DataError
 

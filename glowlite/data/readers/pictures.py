@@ -1,4 +1,4 @@
-"""One picture, from a file or from bytes, by Pillow, which is imported when one is read.
+"""One picture (PNG, JPEG, ...), from a file or from bytes, by Pillow, which is imported for it.
 
 One rule for all of glowlite: the first frame, turned as EXIF says, what is transparent laid on
 white, greys of 16 bits rounded to 8, all else as colours.

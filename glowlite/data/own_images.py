@@ -15,7 +15,7 @@ from glowlite.data import READERS, find_reader
 from glowlite.data.embedded import embedded_name, read_embedded
 from glowlite.data.images import ArrayPictures, Images, Pictures
 from glowlite.data.preparation import resize, to_grey
-from glowlite.data.readers.pillow import read_picture
+from glowlite.data.readers.pictures import read_picture
 from glowlite.errors import DataError
 
 Shape = tuple[int, int, int]
@@ -29,8 +29,8 @@ def own_image(path: Path, shape: Shape) -> tuple[np.ndarray, list[str]]:
     """The image in a file as uint8 of `shape`, (H, W, C), and what was done to it, a few words
     each.
 
-    Read as the pictures of training are, see `glowlite.data.readers.pillow`; for a model of 2 or 4
-    channels, with its transparency as the last one; then as `fit`. Raises DataError for what is
+    Read as the pictures of training are, see `glowlite.data.readers.pictures`; for a model of 2 or
+    4 channels, with its transparency as the last one; then as `fit`. Raises DataError for what is
     missing, no image, damaged, too large, or floating point.
     """
     picture, notes = read_own(path, shape[2] not in (1, 3))
