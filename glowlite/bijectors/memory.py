@@ -75,9 +75,8 @@ class Memory:
         return float(self.budget)
 
     def halved(self, there: float) -> Memory:
-        """Half of the budget, or of all bytes `there` are; nothing, if that is below a megabyte."""
-        half = min(self.bytes, there) // 2
-        return dataclasses.replace(self, budget=half if half >= 2**20 else 0.0)
+        """Half of the budget, or of all bytes `there` are, in whole megabytes."""
+        return dataclasses.replace(self, budget=min(self.bytes, there) // 2**21 * 2**20)
 
     def __str__(self) -> str:
         return f"{size_text(self.bytes)}{f'+anchored:{self.every}' if self.every else ''}"
