@@ -281,7 +281,7 @@ def test_ranks_that_differ_end_in_one_line(tmp_path, what):
         [MPIRUN, "-n", "1", *first, ":", "-n", "1", *second],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    said_before = "writing to", "memory "
+    said_before = "writing to", "memory 256MB: keeps "
     lines = [
         line for line in done.stderr.splitlines() if not any(word in line for word in said_before)
     ]

@@ -266,11 +266,12 @@ def test_import_glowlite_brings_in_no_heavy_library():
 
 
 def test_import_glowlite_takes_less_than_four_tenths_of_a_second():
-    """Of the processor, and the best of five: other work on the machine can only add to it.
+    """The best of five: other work on the machine can only add to it.
 
-    Beside other tests that share a core, twice as much is allowed; `.ci/run` runs this one alone.
+    Beside other tests that share the cores it is twice as much, and of the processor; `.ci/run`
+    holds the limit itself, in this test alone.
     """
-    limit = IMPORT_SECONDS * (2 if "PYTEST_XDIST_WORKER" in os.environ else 1)
-    code = "import time; start = time.process_time(); import glowlite"
-    code += "; print(time.process_time() - start)"
-    assert min(float(in_a_new_process(code)) for _ in range(5)) <= limit
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    clock, limit = ("perf_counter", 1) if alone else ("process_time", 2)
+    code = f"from time import {clock} as now; start = now(); import glowlite; print(now() - start)"
+    assert min(float(in_a_new_process(code)) for _ in range(5)) <= limit * IMPORT_SECONDS

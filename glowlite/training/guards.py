@@ -163,6 +163,6 @@ def drift_message(model: Flow, x: Array, drift: float) -> str:
     name, worst = max(off.items(), key=lambda item: (item[1] != item[1], item[1]))
     return (
         f"rebuilt inputs are off by {drift:.1e} of the range of the data (limit {DRIFT_LIMIT:.0e}),"
-        f" most at {name or type(model.bijector).__name__}, {worst:.1e}: use --memory anchored:4"
-        " or more of it, --dtype float64, or a lower --lr"
+        f" most at {name or type(model.bijector).__name__}, {worst:.1e}: give more --memory,"
+        " or use --memory anchored:4, --dtype float64, or a lower --lr"
     )
