@@ -156,7 +156,7 @@ def test_shares_add_up_to_one():
 
 def test_the_operating_system_sees_what_is_kept():
     """In processes of their own; `tests/test_memory.py` has more depths and budgets."""
-    job = Job(GlowConfig((32, 32, 3), K=8, L=1, width=64), 16, 1, 4.0)
+    job = Job(GlowConfig((32, 32, 3), K=8, L=1, width=64), 16, 2, 4.0)  # both lanes at once
     nothing, everything = (peak_bytes(job, f"memory {text}") for text in ("0", "all"))
     hidden = 2 * 16 * 256 * 64 * 4  # bytes of a step's two hidden maps
     assert everything["step"] - nothing["step"] > 8 * hidden

@@ -16,6 +16,7 @@ from glowlite.arrays.backend import to_host
 from glowlite.commands.evaluate import mean_and_error, not_finite
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.communicator import OneProcess
+from glowlite.fast.lanes import Lanes
 from glowlite.fast.threads import Workers
 from glowlite.objective import dequantize_midpoint
 from glowlite.training.guards import BadStep, check_held_out, check_step, check_weights, is_good
@@ -43,6 +44,12 @@ SAID = {
 }
 BACKENDS = {"host": np, "device": strict_device.xp}
 quiet = pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
+
+
+@pytest.fixture(autouse=True)
+def whole_batches(monkeypatch):
+    """What is spoiled here is a whole batch."""
+    monkeypatch.setattr(Lanes, "are_two", lambda lanes, images: False)
 
 
 def made(xp=np, dtype="float32", ranks=None, **settings):

@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from glowlite.arrays.backend import Array, Namespace, namespace, to_device
+from glowlite.arrays.shared import shared_zeros
 from glowlite.errors import GlowliteError
 
 Value = TypeVar("Value")
@@ -265,7 +266,8 @@ class ParameterStore:
     """Moves the parameters of a module into one flat `theta` and one flat `grad`, as arrays of `xp`
     and `dtype`.
 
-    `theta`, `grad`: (P,). `offsets[name]` is the slice of a parameter. Constants of floating type
+    `theta`, `grad`: (P,); theta is in memory that processes forked from this one see, too, until it
+    is copied. `offsets[name]` is the slice of a parameter. Constants of floating type
     are cast, too. A copy (`copy.deepcopy`, `pickle`) has vectors of its own, and the parameters
     that are copied with it are views of them.
     """
@@ -274,7 +276,7 @@ class ParameterStore:
         self.parameters = parameters_of(module)
         self.constants = dict(leaves(module, Constant))
         size = sum(p.value.size for p in self.parameters.values())
-        self.theta = xp.zeros(size, dtype)
+        self.theta = shared_zeros((size,), dtype) if xp is np else xp.zeros(size, dtype)
         self.grad = xp.zeros(size, dtype)
         self.offsets: dict[str, slice] = {}
         start = 0

@@ -18,6 +18,7 @@ from glowlite.bijectors.memory import Kept, Memory
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.errors import GlowliteError
 from glowlite.fast.accelerate import HOST, accelerate
+from glowlite.fast.lanes import Lanes
 from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
 
@@ -30,7 +31,9 @@ FORMS = {  # the fast forms of a CPU, one by one: what stays plain then
     "plain": tuple(HOST),
     "without FoldedNetwork": (CouplingNetwork,),
     "without Tiles": (UniformChain,),
+    "without Lanes": (),
 }
+IN_LANES = ("without FoldedNetwork", "without Tiles")
 RIVALS = ("torch eager", "torch channels-last", "torch compiled", "normflows")
 Task = Callable[[], object]
 
@@ -52,7 +55,7 @@ def make(name: str, job: Job) -> Task:
         "sample": lambda: _sample(job),
     }
     if name in FORMS:
-        return _step(_with_forms(replace(job, plain=True).model(), name), job)
+        return _step(_with_forms(replace(job, plain=True).model(), name), job, name in IN_LANES)
     return parts[name]() if name in parts else _step(job.model(_memory_in(name)), job)
 
 
@@ -97,14 +100,17 @@ def _sgemm(n: int, job: Job) -> Task:
     return by_blas if job.blas == "numpy" else by_columns
 
 
-def _step(model: Glow, job: Job) -> Task:
+def _step(model: Glow, job: Job, lanes: bool = True) -> Task:
+    """A training step, in lanes as in training; a process of theirs ends with this one."""
     x, optimizer = job.images(), Adam(model.store.theta)
-    return lambda: job.step(model, optimizer, x)
+    run = Lanes(model, job.batch).__enter__().gradients if lanes else model.gradients
+    return lambda: job.step(model, optimizer, x, run)
 
 
 def _with_forms(model: Glow, name: str) -> Glow:
     """A plain model with the fast forms of one of FORMS."""
     model.bijector = accelerate(model.bijector, model.workers, model.store, FORMS[name])
+    model.plain = name == "plain"
     return model
 
 

@@ -14,7 +14,7 @@ from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.training.optimizers import Optimizer
-from glowlite.training.step import training_step
+from glowlite.training.step import Gradients, training_step
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,14 @@ class Job:
         )
         return to_device(x, xp)
 
-    def step(self, model: Glow, optimizer: Optimizer, x: Array) -> None:
-        """A whole training step, Adam included; MemoryError, if it had to keep less than asked."""
+    def step(
+        self, model: Glow, optimizer: Optimizer, x: Array, gradients: Gradients | None = None
+    ) -> None:
+        """A whole training step, Adam included; MemoryError, if it had to keep less than asked.
+
+        `gradients`: those of the model, or of its Lanes.
+        """
         memory = model.memory
-        training_step(model, optimizer, x, self.n_bits, lr=1e-5)
+        training_step(model, optimizer, x, self.n_bits, lr=1e-5, gradients=gradients)
         if model.memory != memory:
             raise MemoryError(f"memory {memory} cannot be had")

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.backend import namespace
-from glowlite.arrays.parameters import Parameter, ParameterStore, children, map_part
+from glowlite.arrays.parameters import Parameter, ParameterStore, map_part
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import UniformChain
 from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.chain_form import widest
 from glowlite.fast.cuda.actnorm import CudaActNorm
 from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
 from glowlite.fast.cuda.coupling import CudaAdditiveCoupling
@@ -103,11 +104,3 @@ def retyped(layer: Any, form: type, **more: Any) -> Any:
     twin: Any = object.__new__(form)
     twin.__dict__.update(layer.__dict__, **more)
     return twin
-
-
-def widest(part: Any) -> int:
-    """The largest `width` of the networks in a part, in channels; 1 where nothing has one."""
-    own = getattr(part, "width", 1)
-    named = part.children() if hasattr(part, "children") else children(part)
-    inner = [widest(child) for _, child in named if not isinstance(child, Parameter)]
-    return max([own if isinstance(own, int) else 1, *inner])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from glowlite.arrays.backend import Array
+from glowlite.arrays.parameters import Parameter, children
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import Bijector
 from glowlite.bijectors.chain import Chain
@@ -47,3 +48,11 @@ class ChainForm(Bijector):
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
         return self.chain.initialize(x, total)
+
+
+def widest(part: Any) -> int:
+    """The largest `width` of the networks in a part, in channels; 1 where nothing has one."""
+    own = getattr(part, "width", 1)
+    named = part.children() if hasattr(part, "children") else children(part)
+    inner = [widest(child) for _, child in named if not isinstance(child, Parameter)]
+    return max([own if isinstance(own, int) else 1, *inner])

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -85,6 +85,8 @@ class Workers:
         So results stay the same for any `threads`, and no idle thread of BLAS spins on a core that
         a worker needs.
         """
+        if self._is_busy():  # the task of a `map`, which has done so
+            return self
         if self._depth == 0:
             if self._blas is None:
                 self._blas = ThreadpoolController()
@@ -93,6 +95,8 @@ class Workers:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._is_busy():
+            return
         self._depth -= 1
         if self._depth == 0:
             self._limits.close()
@@ -103,7 +107,7 @@ class Workers:
         The first exception of a task is raised here. A `map` inside a task runs in the thread of
         that task, one item after the other.
         """
-        if getattr(self._local, "busy", False):
+        if self._is_busy():
             return [task(item) for item in items]
         with self:
             if self.threads == 1 or len(items) < 2:
@@ -126,6 +130,22 @@ class Workers:
             return pool.submit(self._task(task), item)
         except RuntimeError as error:  # of the system, which starts no more
             raise GlowliteError(f"threads {self.threads}: {error}; lower --threads") from None
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Inside, this thread cuts nothing: a batch is one tile, and a `map` runs item after item.
+
+        For what is itself a part of a batch, such as one of two lanes.
+        """
+        busy, self._local.busy, self._local.whole = self._is_busy(), True, True
+        try:
+            yield
+        finally:
+            self._local.busy, self._local.whole = busy, False
+
+    def _is_busy(self) -> bool:
+        """Whether this thread runs a task."""
+        return getattr(self._local, "busy", False)
 
     def _task(self, task: Callable[[T], R]) -> Callable[[T], R]:
         def run(item: T) -> R:
@@ -157,8 +177,11 @@ class Workers:
         """How a batch is cut: slices of whole images, whose maps of `width` channels fill a tile,
         if an image is no larger.
 
-        As equal as can be, and a power of two of them, at least two, if there are as many images.
+        As equal as can be, and a power of two of them, at least two, if there are as many images;
+        but one where `whole` says so.
         """
+        if getattr(self._local, "whole", False):
+            return [slice(0, images)]
         wanted = max(2, images * pixels * width / self.tile_numbers)
         return cut(images, min(images, 1 << math.ceil(math.log2(wanted))))
 

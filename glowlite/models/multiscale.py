@@ -8,7 +8,7 @@ x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> K steps -
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameterized
@@ -40,6 +40,12 @@ class Multiscale(Parameterized):
             yield f"level{i}", level
         if self.top is not None:
             yield "top", self.top
+
+    def with_memory(self, memory: Memory) -> Self:
+        """A shallow copy with a budget, and plans, of its own."""
+        twin = self.shallow_copy()
+        twin.memory, twin._planner = memory, Planner()
+        return twin
 
     def forward(self, x: Array) -> tuple[list[Array], Array]:
         return self._forward(x, None)

@@ -98,7 +98,7 @@ def train(
     if not model.initialized:
         training.initialize(next(_batches(training, data, None if settings.shards else share)))
     check_together(training, "the start")
-    with closing(ahead(_batches(training, data, share))) as waiting:
+    with training.in_lanes(), closing(ahead(_batches(training, data, share))) as waiting:
         for batch in clock.waiting(waiting):
             lr = training.learning_rate()
             result = training.step(batch)

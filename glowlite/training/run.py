@@ -17,12 +17,13 @@ from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.fast.cuda.dequantization import dequantize_on_device
 from glowlite.fast.cuda.upload import Staging
+from glowlite.fast.lanes import Lanes
 from glowlite.objective import as_continuous
 from glowlite.training.guards import BadStep, check_step, is_good
 from glowlite.training.metrics import StepResult
 from glowlite.training.optimizers import OPTIMIZERS, AveragedWeights, Optimizer, learning_rate
 from glowlite.training.settings import Settings, State, check_parts
-from glowlite.training.step import training_step
+from glowlite.training.step import Gradients, training_step
 
 if TYPE_CHECKING:
     from glowlite.flow import Flow
@@ -60,6 +61,7 @@ class Training:
         self.average = AveragedWeights(theta, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
         self._pending: list[PendingStep] = []
+        self._run: Gradients | None = None
 
     @property
     def steps_between_looks(self) -> int:
@@ -136,6 +138,7 @@ class Training:
         return training_step(
             self.model, self.optimizer, self.continuous(batch), settings.n_bits, lr, settings.clip,
             self.parts(), settings.batch, self.allreduce, settings.shards > 0, what, good,
+            self._run,
         )  # fmt: skip
 
     def synchronize(self) -> None:
@@ -176,6 +179,19 @@ class Training:
             f"step {bad.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not so"
             " when it was taken again: is this GPU in order?"
         )
+
+    @contextmanager
+    def in_lanes(self) -> Iterator[None]:
+        """Inside, the two halves of a batch of a small model run side by side: see `fast.lanes`.
+
+        Under mpirun they do so without more processes: each rank has a core.
+        """
+        with Lanes(self.model, self.images_at_once(), processes=self.ranks.size == 1) as lanes:
+            self._run = lanes.gradients
+            try:
+                yield
+            finally:
+                self._run = None
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

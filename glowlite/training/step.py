@@ -7,7 +7,7 @@ host need not wait for a GPU. A step that is not good changes nothing; `guards.c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,9 @@ from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
+# of images, their bits and the size of their batch: loss and drift; see Flow.gradients
+Gradients = Callable[[Array, int | None, int], tuple[Array, Array]]
+
 
 def training_step(
     model: Flow,
@@ -38,6 +41,7 @@ def training_step(
     pairwise: bool = False,
     what: str = "a step",
     good: Array | None = None,
+    gradients: Gradients | None = None,
 ) -> StepResult:
     """One update from the batch x (N, ...), in `parts`, one in memory at a time.
 
@@ -45,12 +49,14 @@ def training_step(
     shares of a `batch`: the update is that of the whole batch. `pairwise`: in an order that is the
     same for any number of processes; see `PairwiseSum`. `good`: whether all steps were that the
     host has not looked at. A step that is not good, or comes after such a one, leaves the weights
-    as they are.
+    as they are. `gradients`: `model.gradients`, or another way to run it, such as
+    `Lanes.gradients`.
     """
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]
     with workers:
-        passes = _gradients(model, [x[part] for part in parts], n_bits, batch, pairwise, what)
+        run, images = gradients or model.gradients, [x[part] for part in parts]
+        passes = _gradients(model, run, images, n_bits, batch, pairwise, what)
         shares = _of_every_process(passes, allreduce, what)
         began = time.perf_counter()
         allreduce.sum_in_place(store.grad, pairwise)
@@ -64,7 +70,13 @@ def training_step(
 
 
 def _gradients(
-    model: Flow, parts: list[Array], n_bits: int | None, batch: int, pairwise: bool, what: str
+    model: Flow,
+    run: Gradients,
+    parts: list[Array],
+    n_bits: int | None,
+    batch: int,
+    pairwise: bool,
+    what: str,
 ) -> list[tuple[Array, Array]]:
     """The gradients of all parts, in `store.grad`; loss and drift of each.
 
@@ -72,7 +84,7 @@ def _gradients(
     """
     while True:
         try:
-            return _passes(model, parts, n_bits, batch, pairwise)
+            return _passes(model, run, parts, n_bits, batch, pairwise)
         except MemoryError:
             budget = model.memory
             if budget is None or budget.bytes == 0:
@@ -87,13 +99,18 @@ def _gradients(
 
 
 def _passes(
-    model: Flow, parts: list[Array], n_bits: int | None, batch: int, pairwise: bool
+    model: Flow,
+    run: Gradients,
+    parts: list[Array],
+    n_bits: int | None,
+    batch: int,
+    pairwise: bool,
 ) -> list[tuple[Array, Array]]:
     store = model.store
     model.workers.clear(store.grad)
     summed, passes = PairwiseSum(store.grad) if pairwise else None, []
     for x in parts:
-        passes.append(model.gradients(x, n_bits, batch))
+        passes.append(run(x, n_bits, batch))
         if summed is not None:
             summed.add(last=len(passes) == len(parts))
     return passes

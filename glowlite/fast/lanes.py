@@ -1,0 +1,144 @@
+"""The two halves of a batch side by side, each on its way through the whole model and back.
+
+Threads of one process share Python's lock, and where arrays are short they wait for it: on the
+default job for a fifth of a step. So each half, a lane, has a process of its own where that can be:
+on Linux, with two threads or more. Elsewhere the lanes are threads, or come one after the other,
+and give the same bits. How a batch is cut depends on its shape, and never on the machine:
+
+    two lanes   if the model is small, since each lane has gradients of its own, and a half of the
+                batch is no more than one tile
+    one         else: the levels of the model cut the batch, see `tiles.py`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from contextlib import suppress
+from typing import Any, Self
+
+import numpy as np
+
+from glowlite.arrays.backend import Array
+from glowlite.arrays.parameters import replica
+from glowlite.arrays.shared import is_shared, shared_zeros
+from glowlite.arrays.slices import chunks, cut
+from glowlite.bijectors.memory import Memory
+from glowlite.fast.chain_form import widest
+from glowlite.fast.lane_process import LaneProcess
+
+SMALL = 1 << 22  # parameters: 16 MB of gradients in float32
+
+
+class Lanes:
+    """`gradients` of `model` for batches of at most `images`, in lanes, as this module says.
+
+    Between `with Lanes(model, images) as lanes:` and its end only the parameters of the model and
+    its `memory` may change. `processes`: False keeps all lanes in this process.
+    """
+
+    def __init__(self, model: Any, images: int, processes: bool = True) -> None:
+        self.model, self.images = model, images
+        self._wants_process = processes and self._can_fork()
+        self._process: LaneProcess | None = None
+
+    def __enter__(self) -> Self:
+        if not self.are_two(self.images):
+            return self
+        model = self.model
+        self._grad = shared_zeros(model.store.grad.shape, model.dtype)  # of the second lane
+        second, _ = replica(model.bijector, self._grad)
+        self._flows = [_with_budget(model, part) for part in (model.bijector, second)]
+        if self._wants_process:
+            assert model.event_shape is not None  # are_two has asked for the shapes of latents
+            shape = self.images - self.images // 2, *model.event_shape
+            with suppress(OSError):  # the system starts no more: then without it
+                self._process = LaneProcess(self._run_second, shape, model.dtype)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def are_two(self, images: int) -> bool:
+        """Whether a batch of so many images has two lanes: the same on every machine."""
+        model = self.model
+        if model.plain or model.xp is not np or not hasattr(model.bijector, "with_memory"):
+            return False
+        positions = int(np.prod(model.latent_shapes()[0][:-1]))
+        tiles = model.workers.tiles(images, positions, widest(model.bijector))
+        return len(tiles) == 2 and len(model.store) <= SMALL
+
+    def gradients(
+        self, x: Array, n_bits: int | None = None, batch: int | None = None
+    ) -> tuple[Array, Array]:
+        """As `Flow.gradients`; those of the second half are added after those of the first."""
+        if len(x) > self.images or not self.are_two(len(x)):
+            return self.model.gradients(x, n_bits, batch)
+        halves = [x[part] for part in cut(len(x), 2)]
+        options = n_bits, batch or len(x), _half(self.model.memory)
+        run = self._in_this_process if self._process is None else self._in_two_processes
+        (loss, drift), (other_loss, other_drift) = run(*halves, *options)
+        self._add_gradients()
+        return np.float64(loss + other_loss), np.maximum(drift, other_drift)
+
+    def _in_this_process(self, first: Array, second: Array, *options: Any) -> list[Any]:
+        tasks = [
+            lambda: _run(self._flows[0], first, *options),
+            lambda: self._run_second(second, *options),
+        ]
+        return self.model.workers.map(lambda task: task(), tasks)
+
+    def _in_two_processes(self, first: Array, second: Array, *options: Any) -> list[Any]:
+        process = self._process
+        assert process is not None
+        process.begin(second, *options)
+        try:
+            result = _run(self._flows[0], first, *options)
+        finally:
+            other = process.end()
+        # where it has failed, this process fails in the same way, and says why
+        return [result, other or self._run_second(second, *options)]
+
+    def _run_second(self, x: Array, *options: Any) -> tuple[Array, Array]:
+        self._grad.fill(0)
+        return _run(self._flows[1], x, *options)
+
+    def _add_gradients(self) -> None:
+        """Those of the second lane to the others, by all threads."""
+        total, more = self.model.store.grad, self._grad
+
+        def add(part: slice) -> None:
+            total[part] += more[part]
+
+        self.model.workers.map(add, chunks(total))
+
+    def _can_fork(self) -> bool:
+        """Whether a lane can be a process: on another system than Linux, libraries that were used
+        do not survive a fork, nor does MKL on any.
+        """
+        workers, theta = self.model.workers, self.model.store.theta
+        ready = workers.threads > 1 and workers.blas == "numpy" and sys.platform == "linux"
+        return ready and isinstance(theta, np.ndarray) and is_shared(theta)
+
+
+def _run(
+    flow: Any, x: Array, n_bits: int | None, batch: int, memory: Memory | None
+) -> tuple[Array, Array]:
+    """Loss and drift of a lane; its gradients are added to those of `flow`."""
+    if memory is not None and flow.memory != memory:
+        flow.memory = memory
+    with flow.workers, flow.workers.whole():
+        return flow.gradients(x, n_bits, batch)
+
+
+def _with_budget(model: Any, bijector: Any) -> Any:
+    """The model of one lane, of this `bijector`: with a budget, and plans, of its own."""
+    flow = model.shallow_copy()
+    flow.bijector = bijector.with_memory(bijector.memory)
+    return flow
+
+
+def _half(memory: Memory | None) -> Memory | None:
+    return None if memory is None else dataclasses.replace(memory, budget=memory.bytes / 2)
