@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -97,6 +98,26 @@ def test_a_lane_sees_what_becomes_of_the_parameters_and_of_the_budget():
         expected = gradients(others.gradients, alone)
     assert now[:2] == expected[:2] and now[0] != first[0] and now[1] > 0
     np.testing.assert_array_equal(now[2], expected[2])
+
+
+def test_lanes_keep_what_the_run_says_that_it_keeps():
+    for budget in ("0", "20KB", "40KB", "60KB", "80KB", "all"):
+        model, x = small_glow(memory=budget), images(8)
+        said = model.kept(8).plans
+        with Lanes(model, 8, processes=False) as lanes:
+            lanes.gradients(x, 5)
+            for flow in lanes._flows:
+                with model.workers.whole():
+                    assert flow.bijector.plans(x[:2], 4) == said
+
+
+def test_a_lane_is_not_cut_again():
+    workers = Workers(2, 1e-3)
+    assert len(workers.tiles(21, 16, 8)) > 2
+    with workers.whole():
+        assert workers.tiles(21, 16, 8) == [slice(0, 21)]
+        assert workers.map(lambda i: threading.get_ident(), range(4)) == [threading.get_ident()] * 4
+    assert len(workers.tiles(21, 16, 8)) > 2
 
 
 def test_which_batches_have_two_lanes():
