@@ -217,9 +217,11 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     data = load(options.data, preparation_of(options), ranks.local_size)
     settings = settings_of(options, steps_per_epoch(options, data))
     check_settings(settings, data)
+    config = config_of(options, data.image_shape)
+    options.L = config.L  # as config.json has it
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
     model = Glow(
-        config_of(options, data.image_shape),
+        config,
         settings.seed,
         options.dtype,
         memory,

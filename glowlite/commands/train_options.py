@@ -17,7 +17,14 @@ from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import KINDS
 from glowlite.distributed.timeouts import PATIENCE, TIMEOUT_HELP
 from glowlite.fast.threads import MAX_THREADS, TILE_MB
-from glowlite.models.config import CHOICES, MAX_BOUND, MAX_SIZES, PERMUTATIONS, GlowConfig
+from glowlite.models.config import (
+    CHOICES,
+    MAX_BOUND,
+    MAX_SIZES,
+    PERMUTATIONS,
+    GlowConfig,
+    usual_levels,
+)
 from glowlite.terminal import shortened
 from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 from glowlite.training.settings import Settings
@@ -125,7 +132,8 @@ def _add_model_options(parser: Parser) -> None:
     add = parser.add_argument_group("model").add_argument
     size = {name: at_least(1, int, most) for name, most in MAX_SIZES.items()}
     add("--K", type=size["K"], default=model.K, help="steps of flow per level")
-    add("--L", type=size["L"], default=model.L, help="levels")
+    levels = "levels (default: until the last latents are 4x4 or a little larger, as in the paper)"
+    add("--L", type=size["L"], help=levels)
     add(
         "--width",
         type=size["width"],
@@ -297,5 +305,7 @@ def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
 
 
 def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) -> GlowConfig:
-    names = [f.name for f in dataclasses.fields(GlowConfig) if f.name != "image_shape"]
-    return GlowConfig(image_shape, **{name: getattr(options, name) for name in names})
+    """The model of these options for images of this shape."""
+    names = [f.name for f in dataclasses.fields(GlowConfig) if f.name not in ("image_shape", "L")]
+    values = {name: getattr(options, name) for name in names}
+    return GlowConfig(image_shape, L=options.L or usual_levels(image_shape), **values)

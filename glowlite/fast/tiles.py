@@ -68,19 +68,20 @@ class Tiles(ChainForm):
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: list[ChainCache] | None = None
     ) -> tuple[Array, Array]:
+        tiles = self._tiles(y)
+        if len(tiles) == 1:
+            return self.chain.backward(y, dy, dlogdet, None if cache is None else cache[0])
         x, _ = _results(y)
         dx, _ = _results(y)
-        tiles, turns = self._tiles(y), _Turns(self.chain.layers)
+        turns = _Turns(self.chain.layers)
         size = max((_size(layer) for layer in self.chain.layers.values()), default=0)
 
         def run(i: int) -> None:
-            tile, chain = tiles[i], self.chain
-            if len(tiles) > 1:
-                chain = chain.shallow_copy()
-                chain.layers = {
-                    name: _LayerOfTile(layer, name, i, turns, self.workers, size)
-                    for name, layer in self.chain.layers.items()
-                }
+            tile, chain = tiles[i], self.chain.shallow_copy()
+            chain.layers = {
+                name: _LayerOfTile(layer, name, i, turns, self.workers, size)
+                for name, layer in self.chain.layers.items()
+            }
             kept = None if cache is None else cache[i]
             try:
                 x[tile], dx[tile] = chain.backward(y[tile], dy[tile], dlogdet[tile], kept)

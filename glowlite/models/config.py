@@ -41,6 +41,17 @@ MAX_BOUND = 80.0  # nats: exp of more leaves the range of float32
 MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
 
 
+def usual_levels(image_shape: tuple[int, int, int]) -> int:
+    """How many levels leave latents of 4x4 or a little more: 2 for 16x16, 3 for 32x32, 4 for
+    64x64 and 6 for 256x256, which are those of the paper for CIFAR-10, ImageNet and CelebA-HQ.
+    """
+    height, width, _ = image_shape
+    levels = 1
+    while min(height, width) >= 4 << levels + 1 and (height | width) % (2 << levels) == 0:
+        levels += 1
+    return levels
+
+
 @dataclass(frozen=True)
 class GlowConfig:
     """The shape of a Glow (section 3.6, figure 2b) and its options (`docs/paper_and_code.md` has
