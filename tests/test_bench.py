@@ -523,7 +523,7 @@ def test_the_budget_of_a_model_can_change_between_steps(monkeypatch):
     ("arguments", "title"),
     [
         ([*SMALL_WORDS, "--K=1", "--json=b.json", "--plots=plots"], "8x8x3, K=1, L=2"),
-        (["--preset=faces", "--K=1", "--width=8", "--batch=4", "--rounds=1"], "16x16x3, K=1, L=3"),
+        (["--preset=faces", "--K=1", "--width=8", "--batch=4", "--rounds=1"], "16x16x3, K=1, L=2"),
     ],
 )
 def test_the_command_on_the_stand_in(monkeypatch, tmp_path, capsys, arguments, title):

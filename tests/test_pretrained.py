@@ -36,7 +36,7 @@ def test_the_file_is_small_and_its_header_says_what_it_is(faces):
     assert header["n_bits"] == faces.n_bits == 5 and header["weights"] == "averaged"
     documented = (ROOT / "docs" / "using_a_flow.md").read_text()
     assert (
-        header["command"].startswith("python -m glowlite.train --steps")
+        header["command"].startswith("python -m glowlite.train --")
         and f"    {header['command']}\n" in documented
     )
     assert (

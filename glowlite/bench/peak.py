@@ -70,10 +70,8 @@ def measure(job: Job, name: str) -> dict[str, int]:
 def _forked() -> list[int]:
     """The processes that this one has forked, such as that of a lane, as far as Linux says."""
     try:
-        return [
-            int(word)
-            for word in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        ]
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+        return [int(word) for word in children.split()]
     except OSError:
         return []
 

@@ -17,7 +17,7 @@ OPENAI: dict[str, Any] = {
     **OPENAI_MODEL, "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch",
     "warmup": "10ep", "decay": "constant",
 }  # fmt: skip
-PAPER: dict[str, Any] = {**PAPER_MODEL, "optimizer": "adam"}
+PAPER: dict[str, Any] = {**PAPER_MODEL, "optimizer": "adam", "lr": 1e-3, "beta2": 0.999}
 
 EIGHT_BITS = {"n_bits": 8, "coupling": "affine"}
 FIVE_BITS = {"n_bits": 5, "coupling": "additive"}
@@ -29,8 +29,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "faces": {"data": "faces"},  # the defaults of the command
     "fashion": {"data": "fashion", "n_bits": 8},
     "mnist": {
-        **BROUGHT, "n_bits": 8, "L": 2, "augment_shift": 0.1, "steps": "50ep", "warmup": "1ep",
-        "evaluate_every": "1ep",
+        **BROUGHT, "n_bits": 8, "L": 2, "augment_shift": 0.1, "batch": 64, "steps": "50ep",
+        "lr": 4e-3, "beta2": 0.999, "warmup": "1ep", "decay": "constant", "evaluate_every": "1ep",
     },
     "cifar10": {
         **BROUGHT, **OPENAI, **EIGHT_BITS, **LONG, "K": 32, "L": 3, "batch": 64, "steps": "250ep",

@@ -250,7 +250,7 @@ def _add_output_options(parser: Parser) -> None:
     checkpoint = DEFAULTS.checkpoint_every
     add("--checkpoint-every", type=span, default=checkpoint, help="duration between checkpoints")
     add("--keep", type=at_least(1), default=2, help="newest checkpoints to keep, besides the best")
-    add("--picture-every", type=span, default=100, help="duration between grids of samples")
+    add("--picture-every", type=span, default=400, help="duration between grids of samples")
     switch(
         add, "--tensorboard", False, "also write TensorBoard's files: pip install '.[tensorboard]'"
     )

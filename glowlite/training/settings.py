@@ -19,23 +19,23 @@ class Settings:
     n_bits: None for data that are no images of pixels, and are trained on as they are.
     """
 
-    steps: int = 600
-    batch: int = 64
+    steps: int = 1600
+    batch: int = 32
     accumulate: int = 1
     shards: int = 0
     optimizer: str = "adam"
-    lr: float = 4e-3
+    lr: float = 8e-3
     beta1: float = 0.9
-    beta2: float = 0.999
-    warmup: int = 50
-    decay: str = "constant"
+    beta2: float = 0.99
+    warmup: int = 100
+    decay: str = "linear"
     clip: float = 0.0
     average: float = 0.98
     n_bits: int | None = 5
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     log_every: int = 10
-    evaluate_every: int = 100
+    evaluate_every: int = 400
     evaluate_images: int = 1000
     checkpoint_every: int = 100
     on_bad_step: str = "stop"
