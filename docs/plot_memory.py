@@ -88,7 +88,7 @@ def plot_depth(path: Path) -> None:
 
 
 def plot_budget(path: Path) -> None:
-    """The example of docs/memory.md, 16x16x3, K = 8, L = 3, width 128, batch 64: time and peak memory."""
+    """The example of docs/memory.md: 16x16x3, K = 8, L = 3, width 128, batch 64."""
     config = GlowConfig((16, 16, 3))
     model, x = job(config, 64)
     peaks, kept = [], []

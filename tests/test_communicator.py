@@ -430,6 +430,8 @@ def test_a_bad_step_of_one_rank_is_skipped_by_all(home):
     program = """
 import os
 from glowlite import Glow
+from glowlite.fast.lanes import Lanes
+Lanes.are_two = lambda lanes, images: False  # one pass a step
 gradients, calls = Glow.gradients, []
 def broken(*arguments):
     calls.append(None)

@@ -175,7 +175,7 @@ class Runs(dict):
             attributes=attributes,
             attribute_names=np.array(["bright", "falling"]),
         )
-        words = f"--data {data} --out {run} --K 1 --L 2 --width 8 --batch 8 --steps 8"
+        words = f"--data {data} --out {run} --K 1 --L 2 --width 8 --batch 8 --steps 8 --warmup 8"
         words += " --average 0.5 --lr 0.01 --seed 3"
         with drawing() as figures, pytest.MonkeyPatch.context() as patch:
             patch.setattr(

@@ -44,10 +44,10 @@ STEPS, EPOCH, STOPPED, SKIPPED, WORSE = (
     10,
     9,
 )
-N_BITS, SEED, DECAY, LR, WARMUP = 4, 3, 0.5, 2e-3, 5  # none of them a default
+N_BITS, SEED, DECAY, LR, WARMUP, BETA2 = 4, 3, 0.5, 2e-3, 5, 0.97  # none of them a default
 SETTINGS = Settings(
-    steps=STEPS, batch=8, accumulate=3, lr=LR, warmup=WARMUP, decay="cosine", average=DECAY,
-    n_bits=N_BITS, seed=SEED,
+    steps=STEPS, batch=8, accumulate=3, lr=LR, beta2=BETA2, warmup=WARMUP, decay="cosine",
+    average=DECAY, n_bits=N_BITS, seed=SEED,
     log_every=2, evaluate_every=4, evaluate_images=5, checkpoint_every=3, on_bad_step="skip",
 )  # fmt: skip
 # of the clock here: a step, of which adding up; a line
@@ -310,8 +310,8 @@ def test_the_learning_rate_is_the_one_the_step_was_made_with(run):
             assert np.array_equal(noted.after, noted.before)
             continue
         g, done = gradient(run.model, noted), done + 1
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        change = rate(step) * (m / (1 - 0.9**done)) / (np.sqrt(v / (1 - 0.999**done)) + 1e-8)
+        m, v = 0.9 * m + 0.1 * g, BETA2 * v + (1 - BETA2) * g**2
+        change = rate(step) * (m / (1 - 0.9**done)) / (np.sqrt(v / (1 - BETA2**done)) + 1e-8)
         # a gradient that is zero is so to rounding of the sums behind it, and Adam divides it by
         # 1e-8
         rounding = np.finfo(float).eps * abs(g).max() / 1e-8
