@@ -25,6 +25,7 @@ from glowlite.arrays.checks import (
     check_latents,
     check_range,
     check_sampling,
+    is_masked,
 )
 from glowlite.arrays.parameters import Parameterized, ParameterStore
 from glowlite.arrays.statistics import SumOverProcesses, this_process
@@ -240,7 +241,7 @@ class Flow(Parameterized):
 
     def _encodable(self, x: Array) -> Array:
         check_initialized(f"{self._name}.encode", self.initialized)
-        if not isinstance(x, np.ma.MaskedArray) and getattr(x, "dtype", None) == "uint8":
+        if not is_masked(x) and getattr(x, "dtype", None) == "uint8":
             if self.n_bits is None:
                 raise GlowliteError(
                     f"{self._name}.encode: uint8 images need n_bits, and this model has none; set"

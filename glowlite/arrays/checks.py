@@ -6,6 +6,7 @@ On the host alone, so that no GPU is waited for.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,9 +80,14 @@ def check_data(where: str, x: Array, event_shape: tuple[int, ...] | None, dtype:
         )
 
 
+def is_masked(x: Any) -> bool:
+    """Whether x is a masked array: not before somebody imports numpy.ma, which takes a while."""
+    return "numpy.ma" in sys.modules and isinstance(x, np.ma.MaskedArray)
+
+
 def check_array(where: str, x: Any, xp: Namespace, what: str = "the images") -> None:
     """Raise ShapeError unless x is an array of `xp`, without a mask."""
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         raise ShapeError(
             f"{where}: {what} are a masked array, whose masks a flow cannot keep; take"
             " x.filled(...)"

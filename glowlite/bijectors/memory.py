@@ -20,7 +20,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from glowlite.arrays.backend import Array
@@ -127,9 +126,9 @@ def plans(memory: Memory, costs: Sequence[Sequence[Cost]]) -> list[Plan]:
         cost, is_last = costs[chain][i], i == len(costs[chain]) - 1
         return cost.size + (cost.input if is_last and chain < len(costs) - 1 else 0)
 
-    def gain(place: tuple[int, int]) -> tuple[Fraction, tuple[int, int]]:
+    def gain(place: tuple[int, int]) -> tuple[float, tuple[int, int]]:
         cost = costs[place[0]][place[1]]
-        return Fraction(cost.work, max(1, cost.size)), place
+        return cost.work / max(1, cost.size), place
 
     left, kept = memory.bytes, [set[int]() for _ in costs]
     for chain, i in sorted(places, key=gain, reverse=True):
