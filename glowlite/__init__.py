@@ -25,6 +25,7 @@ from glowlite.models.glow import Glow
 from glowlite.objective import Logistic, Normal
 
 if TYPE_CHECKING:
+    from glowlite.bijectors.scaling import Scaling
     from glowlite.conditioners.mlp import MLP
     from glowlite.training.fit import fit
     from glowlite.training.optimizers import Adam
@@ -50,6 +51,7 @@ __all__ = [
     "Parameter",
     "ParameterStore",
     "Permutation",
+    "Scaling",
     "Settings",
     "__version__",
     "fit",
@@ -59,6 +61,7 @@ __all__ = [
 _LATER = {
     "Adam": "glowlite.training.optimizers",
     "MLP": "glowlite.conditioners.mlp",
+    "Scaling": "glowlite.bijectors.scaling",
     "Settings": "glowlite.training.settings",
     "fit": "glowlite.training.fit",
 }

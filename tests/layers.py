@@ -16,6 +16,7 @@ from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
 from glowlite.bijectors.permutation import Permutation
+from glowlite.bijectors.scaling import Scaling
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.top_prior import TopPrior
@@ -119,6 +120,8 @@ LAYERS = {
     "actnorm-openai": (ANY, lambda s, rng: shaken(ActNorm(s[3], "openai"), rng)),
     "reverse": (ANY, lambda s, rng: Permutation.reverse(s[3])),
     "shuffle": (ANY, lambda s, rng: Permutation.shuffle(s[3], rng)),
+    "even-odd": (ANY, lambda s, rng: Permutation.even_odd(s[3])),
+    "scaling": (ANY, lambda s, rng: shaken(Scaling(s[1:]), rng)),
     "squeeze": (SQUARES, lambda s, rng: Squeeze()),
     "conv1x1": (ANY, lambda s, rng: shaken(Invertible1x1Conv(s[3], rng), rng, 0.05)),
     "lu": (ANY, lambda s, rng: shaken(Invertible1x1ConvLU(s[3], rng), rng, 0.05)),

@@ -1,4 +1,5 @@
-"""Fixed permutations of the channels: reversed, as in RealNVP, or shuffled once (section 3.2).
+"""Fixed permutations of the channels: reversed, as in RealNVP, shuffled once (section 3.2), or even
+ones first, as NICE parts them.
 
 y[..., i] = x[..., indices[i]]          log|det| = 0
 """
@@ -35,6 +36,12 @@ class Permutation(Bijector):
     @classmethod
     def shuffle(cls, channels: int, rng: np.random.Generator) -> Permutation:
         return cls(rng.permutation(channels))
+
+    @classmethod
+    def even_odd(cls, channels: int) -> Permutation:
+        """0, 2, 4, ..., then 1, 3, 5, ...: a coupling after it parts even from odd ones."""
+        order = np.arange(channels)
+        return cls(np.concatenate([order[::2], order[1::2]]))
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         check_channels("Permutation.forward", x, self.indices.value.size, x.dtype)
