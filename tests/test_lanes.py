@@ -2,7 +2,9 @@
 happen to a process.
 """
 
+import copy
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -97,6 +99,20 @@ def test_a_lane_sees_what_becomes_of_the_parameters_and_of_the_budget():
         now = gradients(lanes.gradients, model)
         expected = gradients(others.gradients, alone)
     assert now[:2] == expected[:2] and now[0] != first[0] and now[1] > 0
+    np.testing.assert_array_equal(now[2], expected[2])
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model, protocol=5))]
+)
+def test_a_copied_model_whose_parameters_are_its_own_gives_the_same_bits(copied):
+    model, alone = copied(small_glow()), small_glow(threads=1)
+    with Lanes(model, IMAGES) as lanes, Lanes(alone, IMAGES) as others:
+        assert lanes._process is None  # another would see the parameters as they are now
+        for each in (model, alone):
+            each.store.theta[...] *= 0.9
+        now, expected = gradients(lanes.gradients, model), gradients(others.gradients, alone)
+    assert now[:2] == expected[:2]
     np.testing.assert_array_equal(now[2], expected[2])
 
 

@@ -15,7 +15,7 @@ from glowlite.commands.presets import PRESETS
 from glowlite.commands.program import Parser
 from glowlite.commands.train_options import config_of, settings_of, steps_in
 from glowlite.errors import GlowliteError
-from glowlite.models.config import GlowConfig
+from glowlite.models.config import GlowConfig, usual_levels
 from glowlite.models.glow import Glow
 from glowlite.training.settings import Settings
 
@@ -316,3 +316,18 @@ def test_print_config_prints_and_trains_nothing(tmp_path):
         and yaml.safe_load(done.stdout)["L"] == 2
         and not list(tmp_path.iterdir())
     )
+
+
+@pytest.mark.parametrize(
+    ("sides", "levels"),
+    [
+        ((16, 16), 2), ((32, 32), 3), ((64, 64), 4), ((256, 256), 6), ((28, 28), 2), ((8, 8), 1),
+        ((4, 4), 1), ((64, 16), 2), ((32, 24), 2), ((15, 15), 1),
+    ],
+)  # fmt: skip
+def test_levels_go_on_until_latents_are_four_by_four_unless_they_are_said(sides, levels):
+    shape = (*sides, 3)
+    assert usual_levels(shape) == levels
+    if sides != (15, 15):  # of an odd side no level can be made
+        assert levels == config_of(parse_arguments([]), shape).L
+        assert config_of(parse_arguments(["--L", "1"]), shape).L == 1

@@ -8,19 +8,23 @@ from math import prod
 import numpy as np
 
 
+class _Shared(mmap.mmap):
+    """Memory of `shared_zeros`, and of nothing else."""
+
+
 def shared_zeros(shape: tuple[int, ...], dtype: str | np.dtype) -> np.ndarray:
     """Zeros, in memory that stays one and the same in processes forked from this one.
 
-    A copy, by `copy` or `pickle`, is an array like any other.
+    A copy, by `copy` or `pickle`, is an array like any other: it lies in memory of its own.
     """
     count = prod(shape)
-    memory = mmap.mmap(-1, max(1, count * np.dtype(dtype).itemsize))
+    memory = _Shared(-1, max(1, count * np.dtype(dtype).itemsize))
     return np.frombuffer(memory, dtype, count).reshape(shape)
 
 
 def is_shared(array: np.ndarray) -> bool:
     """Whether an array lies in memory of `shared_zeros`."""
-    base = array.base
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return isinstance(base, (mmap.mmap, memoryview))
+    owner = array.base
+    while isinstance(owner, (np.ndarray, memoryview)):
+        owner = owner.obj if isinstance(owner, memoryview) else owner.base
+    return isinstance(owner, _Shared)

@@ -1,9 +1,10 @@
 """The two halves of a batch side by side, each on its way through the whole model and back.
 
 Threads of one process share Python's lock, and where arrays are short they wait for it: on the
-default job for a fifth of a step. So each half, a lane, has a process of its own where that can be:
-on Linux, with two threads or more. Elsewhere the lanes are threads, or come one after the other,
-and give the same bits. How a batch is cut depends on its shape, and never on the machine:
+default job for a third of a step (`docs/performance.md`). So each half, a lane, has a process of
+its own where that can be: on Linux, with two threads or more, for a model that is no copy of
+another. Elsewhere the lanes are threads, or come one after the other, and give the same bits. How a
+batch is cut depends on its shape, and never on the machine:
 
     two lanes   if the model is small, since each lane has gradients of its own, and a half of the
                 batch is no more than one tile

@@ -137,15 +137,20 @@ class Workers:
 
         For what is itself a part of a batch, such as one of two lanes.
         """
-        busy, self._local.busy, self._local.whole = self._is_busy(), True, True
+        before = self._is_busy(), self._is_whole()
+        self._local.busy = self._local.whole = True
         try:
             yield
         finally:
-            self._local.busy, self._local.whole = busy, False
+            self._local.busy, self._local.whole = before
 
     def _is_busy(self) -> bool:
         """Whether this thread runs a task."""
         return getattr(self._local, "busy", False)
+
+    def _is_whole(self) -> bool:
+        """Whether what this thread is given is not to be cut."""
+        return getattr(self._local, "whole", False)
 
     def _task(self, task: Callable[[T], R]) -> Callable[[T], R]:
         def run(item: T) -> R:
@@ -180,7 +185,7 @@ class Workers:
         As equal as can be, and a power of two of them, at least two, if there are as many images;
         but one where `whole` says so.
         """
-        if getattr(self._local, "whole", False):
+        if self._is_whole():
             return [slice(0, images)]
         wanted = max(2, images * pixels * width / self.tile_numbers)
         return cut(images, min(images, 1 << math.ceil(math.log2(wanted))))

@@ -61,7 +61,7 @@ class Training:
         self.average = AveragedWeights(theta, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
         self._pending: list[PendingStep] = []
-        self._run: Gradients | None = None
+        self._gradients: Gradients | None = None
 
     @property
     def steps_between_looks(self) -> int:
@@ -138,7 +138,7 @@ class Training:
         return training_step(
             self.model, self.optimizer, self.continuous(batch), settings.n_bits, lr, settings.clip,
             self.parts(), settings.batch, self.allreduce, settings.shards > 0, what, good,
-            self._run,
+            self._gradients,
         )  # fmt: skip
 
     def synchronize(self) -> None:
@@ -187,11 +187,11 @@ class Training:
         Under mpirun they do so without more processes: each rank has a core.
         """
         with Lanes(self.model, self.images_at_once(), processes=self.ranks.size == 1) as lanes:
-            self._run = lanes.gradients
+            self._gradients = lanes.gradients
             try:
                 yield
             finally:
-                self._run = None
+                self._gradients = None
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

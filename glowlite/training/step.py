@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +25,8 @@ from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-# of images, their bits and the size of their batch: loss and drift; see Flow.gradients
-Gradients = Callable[[Array, int | None, int], tuple[Array, Array]]
+Pass = Callable[[Array], tuple[Array, Array]]  # of a part of a batch: loss and drift
+Gradients = Callable[..., tuple[Array, Array]]  # as Flow.gradients
 
 
 def training_step(
@@ -55,8 +56,8 @@ def training_step(
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]
     with workers:
-        run, images = gradients or model.gradients, [x[part] for part in parts]
-        passes = _gradients(model, run, images, n_bits, batch, pairwise, what)
+        run = partial(gradients or model.gradients, n_bits=n_bits, batch=batch)
+        passes = _gradients(model, run, [x[part] for part in parts], pairwise, what)
         shares = _of_every_process(passes, allreduce, what)
         began = time.perf_counter()
         allreduce.sum_in_place(store.grad, pairwise)
@@ -70,13 +71,7 @@ def training_step(
 
 
 def _gradients(
-    model: Flow,
-    run: Gradients,
-    parts: list[Array],
-    n_bits: int | None,
-    batch: int,
-    pairwise: bool,
-    what: str,
+    model: Flow, run: Pass, parts: list[Array], pairwise: bool, what: str
 ) -> list[tuple[Array, Array]]:
     """The gradients of all parts, in `store.grad`; loss and drift of each.
 
@@ -84,7 +79,7 @@ def _gradients(
     """
     while True:
         try:
-            return _passes(model, run, parts, n_bits, batch, pairwise)
+            return _passes(model, run, parts, pairwise)
         except MemoryError:
             budget = model.memory
             if budget is None or budget.bytes == 0:
@@ -99,18 +94,13 @@ def _gradients(
 
 
 def _passes(
-    model: Flow,
-    run: Gradients,
-    parts: list[Array],
-    n_bits: int | None,
-    batch: int,
-    pairwise: bool,
+    model: Flow, run: Pass, parts: list[Array], pairwise: bool
 ) -> list[tuple[Array, Array]]:
     store = model.store
     model.workers.clear(store.grad)
     summed, passes = PairwiseSum(store.grad) if pairwise else None, []
     for x in parts:
-        passes.append(run(x, n_bits, batch))
+        passes.append(run(x))
         if summed is not None:
             summed.add(last=len(passes) == len(parts))
     return passes

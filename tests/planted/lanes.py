@@ -73,7 +73,7 @@ BUGS = [
         LAW,
         "a lane is cut into tiles again",
         THREADS,
-        'if getattr(self._local, "whole", False):',
+        "if self._is_whole():",
         "if False:",
         WHOLE,
     ),
@@ -119,5 +119,13 @@ BUGS = [
         "        if not line:\n",
         "        if line is None:\n",
         ENDED,
+    ),
+    Bug(
+        LAW,
+        "any memory is taken for shared",
+        "arrays/shared.py",
+        "return isinstance(owner, _Shared)",
+        "return owner is not None",
+        test("test_a_copied_model_whose_parameters_are_its_own_gives_the_same_bits"),
     ),
 ]
