@@ -10,6 +10,7 @@ whatever trains, evaluates, draws or saves a model asks it for no more than what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ import numpy as np
 
 from glowlite.arrays.arguments import check_seed, shown
 from glowlite.arrays.backend import Array, Namespace, namespace, to_device
+from glowlite.arrays.batch_statistics import in_training
 from glowlite.arrays.checks import (
     check_array,
     check_data,
@@ -220,10 +222,12 @@ class Flow(Parameterized):
         backward pass.
         """
         batch = batch or len(x)
-        latents, logdet, cache = self.forward_with_cache(x)
-        log_prob = logdet + self.base.log_prob(latents)
-        loss = bits_per_dim(log_prob, x[0].size, n_bits).sum() / batch
-        rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch, self.base), cache)
+        normalises = self.store.statistics  # by the batch: what does not need not be looked through
+        with in_training(self.bijector, len(x) / batch) if normalises else nullcontext():
+            latents, logdet, cache = self.forward_with_cache(x)
+            log_prob = logdet + self.base.log_prob(latents)
+            loss = bits_per_dim(log_prob, x[0].size, n_bits).sum() / batch
+            rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch, self.base), cache)
         drift = _worst_drift(cache, abs(rebuilt - x).max()).astype(loss.dtype)
         if n_bits is None:  # data that are no images have a range of their own
             drift = drift / namespace(x).maximum(abs(x).max(), 1)

@@ -71,6 +71,20 @@ class Constant:
         self.value = value
 
 
+class Statistic(Constant):
+    """A constant that follows the data, such as a running mean.
+
+    A pass in training adds to `change` by how much it is to move; it moves with the weights, if the
+    step is a good one.
+    """
+
+    __slots__ = ("change",)
+
+    def __init__(self, value: Array) -> None:
+        super().__init__(value)
+        self.change = namespace(value).zeros_like(value)
+
+
 class Parameterized:
     """Anything that has parameters, directly or in its parts.
 
@@ -202,6 +216,14 @@ def leaves(
             yield from leaves(child, kind, f"{prefix}{name}/")
 
 
+def parts_of(part: Any) -> Iterator[Any]:
+    """`part` and every part in it, at any depth, in order."""
+    yield part
+    for _, child in part.children() if isinstance(part, Parameterized) else children(part):
+        if not isinstance(child, (Parameter, Constant)):
+            yield from parts_of(child)
+
+
 def parameters_of(part: Any) -> dict[str, Parameter]:
     """The parameters of any part, by path: of a Parameterized one, of one with a `parameters()` of
     its own, of any other.
@@ -267,9 +289,9 @@ class ParameterStore:
     and `dtype`.
 
     `theta`, `grad`: (P,); theta is in memory that processes forked from this one see, too, until it
-    is copied. `offsets[name]` is the slice of a parameter. Constants of floating type
-    are cast, too. A copy (`copy.deepcopy`, `pickle`) has vectors of its own, and the parameters
-    that are copied with it are views of them.
+    is copied. `offsets[name]` is the slice of a parameter. `running`, `change`: (S,), those of all
+    Statistics in the same way. Constants of floating type are cast, too. A copy (`copy.deepcopy`,
+    `pickle`) has vectors of its own, and the parameters that are copied with it are views of them.
     """
 
     def __init__(self, module: Any, dtype: str = "float32", xp: Namespace = np) -> None:
@@ -284,10 +306,14 @@ class ParameterStore:
             where = self.offsets[name] = slice(start, start + p.value.size)
             start = where.stop
             self.theta[where] = to_device(p.value, xp).ravel()
-        self._bind()
         for c in self.constants.values():
             value = to_device(c.value, xp)
             c.value = value.astype(dtype) if value.dtype.kind == "f" else value
+        self.statistics = [c for c in self.constants.values() if isinstance(c, Statistic)]
+        values = [c.value.ravel() for c in self.statistics]
+        self.running = xp.concatenate([xp.zeros(0, dtype), *values])
+        self.change = xp.zeros_like(self.running)
+        self._bind()
 
     def _bind(self) -> None:
         """Make every parameter a view of `theta` and `grad`."""
@@ -296,6 +322,14 @@ class ParameterStore:
             where, shape = self.offsets[name], p.value.shape
             p.bind(self.theta[where].reshape(shape), self.grad[where].reshape(shape))
             self._places[id(p)] = where, p.value
+        start = 0
+        for c in self.statistics:
+            where, shape = slice(start, start + c.value.size), c.value.shape
+            start = where.stop
+            c.value, c.change = (
+                self.running[where].reshape(shape),
+                self.change[where].reshape(shape),
+            )
 
     def place_of(self, p: Parameter) -> slice | None:
         """Where in `theta` a parameter lies.
@@ -312,6 +346,7 @@ class ParameterStore:
         self.__dict__.update(state)
         if not getattr(self.theta.flags, "writeable", True):  # a buffer that another process lends
             self.theta, self.grad = self.theta.copy(), self.grad.copy()
+            self.running, self.change = self.running.copy(), self.change.copy()
         self._bind()
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:

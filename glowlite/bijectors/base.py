@@ -90,6 +90,13 @@ def forward_with_cache(layer: Any, x: Array) -> tuple[Array, Array, Cache]:
     return *layer.forward(x), None
 
 
+def needs_cache(layer: Any) -> bool:
+    """Whether `layer.backward` cannot do without a cache now, a small one: a normalisation by the
+    statistics of a batch, which its output does not show.
+    """
+    return bool(getattr(layer, "needs_cache", False))
+
+
 def backward(
     layer: Any, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
 ) -> tuple[Array, Array]:

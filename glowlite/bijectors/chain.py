@@ -19,6 +19,7 @@ from glowlite.bijectors.base import (
     check_part,
     forward_with_cache,
     initialize,
+    needs_cache,
     total_logdet,
 )
 from glowlite.bijectors.memory import Cost, Memory, Plan, Planner, cost_of
@@ -30,10 +31,10 @@ END = "end"
 class ChainCache:
     """What a chain keeps, one entry per layer, and how far the rebuilt inputs were off.
 
-    The entry of a layer that the `plan` keeps is all that its backward needs; of another an anchor,
-    or None. `output`: the chain's, where the plan checks it. `drift[name]`: largest
-    |rebuilt - kept| at the input of that layer (END: at the chain's output), a 0-d array, known
-    after `backward`.
+    The entry of a layer that the `plan` keeps, or that needs one, is all that its backward needs;
+    of another an anchor, or None. `output`: the chain's, where the plan checks it. `drift[name]`:
+    largest |rebuilt - kept| at the input of that layer (END: at the chain's output), a 0-d array,
+    known after `backward`.
     """
 
     plan: Plan
@@ -65,6 +66,10 @@ class Chain(Bijector):
         twin = self.shallow_copy()
         twin.layers = {name: change(layer) for name, layer in self.layers.items()}
         return twin
+
+    @property
+    def needs_cache(self) -> bool:
+        return any(needs_cache(layer) for layer in self.layers.values())
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         logdets = []
@@ -102,7 +107,7 @@ class Chain(Bijector):
             cache.drift[END] = abs(y - cache.output).max()
         for i, (name, layer) in reversed(list(enumerate(self.layers.items()))):
             entry = cache.entries[i]
-            if i in cache.plan.kept:
+            if i in cache.plan.kept or needs_cache(layer):
                 y, dy = backward(layer, y, dy, dlogdet, entry)
                 continue
             y, dy = backward(layer, y, dy, dlogdet)  # its input: the output of the layer before it
@@ -152,7 +157,7 @@ class _Keeping:
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         plan, entry = self._cache.plan, None
-        if self._index in plan.kept:
+        if self._index in plan.kept or needs_cache(self._layer):
             y, logdet, entry = forward_with_cache(self._layer, x)
         else:
             entry = x if plan.anchors(self._index) else None

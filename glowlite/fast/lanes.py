@@ -67,6 +67,8 @@ class Lanes:
         model = self.model
         if model.plain or model.xp is not np or not hasattr(model.bijector, "with_memory"):
             return False
+        if model.store.statistics:  # a batch is normalised as a whole
+            return False
         positions = int(np.prod(model.latent_shapes()[0][:-1]))
         tiles = model.workers.tiles(images, positions, widest(model.bijector))
         return len(tiles) == 2 and len(model.store) <= SMALL

@@ -61,12 +61,16 @@ def training_step(
         shares = _of_every_process(passes, allreduce, what)
         began = time.perf_counter()
         allreduce.sum_in_place(store.grad, pairwise)
+        if store.statistics:
+            allreduce.sum_in_place(store.change, pairwise)
         allreduce.seconds += time.perf_counter() - began
         norm = gradient_norm(store.grad, workers)
         xp = namespace(norm)
         table = xp.stack([shares[:, 0].sum(), norm, shares[:, 1].max()])
         good = is_good(*table) if good is None else good & is_good(*table)
         optimizer.step(store.grad, lr, xp.where(good, clip_factor(norm, clip), xp.nan), workers)
+        if store.statistics:
+            store.running += xp.where(good, store.change, 0)
     return StepResult(table, good, shares)
 
 
@@ -98,10 +102,12 @@ def _passes(
 ) -> list[tuple[Array, Array]]:
     store = model.store
     model.workers.clear(store.grad)
-    summed, passes = PairwiseSum(store.grad) if pairwise else None, []
+    store.change.fill(0)
+    vectors = (store.grad, store.change) if store.statistics else (store.grad,)
+    sums, passes = [PairwiseSum(vector) for vector in vectors] if pairwise else [], []
     for x in parts:
         passes.append(run(x))
-        if summed is not None:
+        for summed in sums:
             summed.add(last=len(passes) == len(parts))
     return passes
 

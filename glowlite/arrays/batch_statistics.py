@@ -1,0 +1,80 @@
+"""Mean and variance of every channel, as batch normalisation uses them: of the batch while a model
+is trained, running ones otherwise.
+
+    running <- running + rate (batch - running)        with every update of the weights
+
+Of a batch that is cut over processes, each takes the statistics of its own share, and the running
+ones move by the mean of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.parameters import Parameterized, Statistic, parts_of
+
+RATE = 0.1  # of both original codes: 0.9 of the old value stays
+
+
+class BatchStatistics(Parameterized):
+    """Running `mean` and `variance`, (C,), which start at 0 and 1.
+
+    `unbiased`: the running variance follows that with n - 1 in the denominator, as PyTorch's does,
+    n values a channel; what normalises a batch is always the one with n. `share`: None in
+    evaluation; in training, what part of a batch is at hand.
+    """
+
+    share: float | None = None
+
+    def __init__(self, channels: int, rate: float = RATE, unbiased: bool = False) -> None:
+        self.mean = Statistic(np.zeros(channels))
+        self.variance = Statistic(np.ones(channels))
+        self.rate, self.unbiased = rate, unbiased
+
+    @property
+    def is_training(self) -> bool:
+        return self.share is not None
+
+    def of(self, x: Array) -> tuple[Array, Array]:
+        """Mean and variance, (C,): of x (..., C) in training, the running ones in evaluation."""
+        if not self.is_training:
+            return self.mean.value, self.variance.value
+        axes = tuple(range(x.ndim - 1))
+        mean = x.mean(axis=axes)
+        return mean, namespace(x).square(x - mean).mean(axis=axes)
+
+    def follow(self, mean: Array, variance: Array, count: int) -> None:
+        """Let the running ones follow those of a batch, of `count` values a channel, once a step:
+        where gradients are added. Nothing in evaluation.
+        """
+        if self.share is None:
+            return
+        variance = variance * (count / max(1, count - 1)) if self.unbiased else variance
+        weight = self.rate * self.share
+        self.mean.change[...] += weight * (mean - self.mean.value)
+        self.variance.change[...] += weight * (variance - self.variance.value)
+
+    def start_from(self, mean: Array, variance: Array) -> None:
+        """Set the running ones, as from the first batch."""
+        self.mean.value[...], self.variance.value[...] = mean, variance
+
+
+@contextmanager
+def in_training(part: Any, share: float = 1.0) -> Iterator[None]:
+    """Inside, everything in `part` that normalises by a batch does so by the batch it is given.
+
+    `share`: what part of a whole batch that is.
+    """
+    found = [inner for inner in parts_of(part) if isinstance(inner, BatchStatistics)]
+    for statistics in found:
+        statistics.share = share
+    try:
+        yield
+    finally:
+        for statistics in found:
+            del statistics.share
