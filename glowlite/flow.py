@@ -350,7 +350,8 @@ class Flow(Parameterized):
     def _check_form(cls, header: Any, path: Path, checkpoint: bool = False) -> None:
         """Raise GlowliteError unless a header is well formed, as that of a flow of one's own."""
         if isinstance(header, dict) and "config" in header and "flow" not in header:
-            raise GlowliteError(f"{path}: is a Glow; load it with Glow.load")
+            name = {"nice": "NICE", "realnvp": "RealNVP"}.get(str(header.get("model")), "Glow")
+            raise GlowliteError(f"{path}: is a {name}; load it with {name}.load")
         check_header(header, path, "flow", checkpoint)
 
     def save(

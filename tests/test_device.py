@@ -19,7 +19,7 @@ from test_training import Record
 import glowlite.bijectors.actnorm
 import glowlite.conditioners.zero_conv
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
-from glowlite.arrays.backend import device_namespace
+from glowlite.arrays.device import device_namespace
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import StagedAllreduce
 from glowlite.distributed.communicator import CHUNK_BYTES

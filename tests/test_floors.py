@@ -36,7 +36,7 @@ TOP = len(
     # of what is typed, `glowlite/train.py` and the like, and of the package, which collects public
     # names
 )
-ONLY_IN = {"cupy": "arrays/backend.py", "mpi4py": "distributed/mpi.py"}
+ONLY_IN = {"cupy": "arrays/device.py", "mpi4py": "distributed/mpi.py"}
 LONGEST_CHAIN = 12  # modules, each of which imports the next; a door is not counted
 IMPORT_SECONDS = 0.4
 

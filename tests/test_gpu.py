@@ -10,7 +10,7 @@ from test_kernels import COUPLINGS, three_passes
 from test_training import Record
 
 from glowlite import Glow, GlowConfig
-from glowlite.arrays.backend import device_namespace
+from glowlite.arrays.device import device_namespace
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.coupling import AdditiveCoupling

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.arrays.backend import device_namespace, namespace, to_host
+from glowlite.arrays.backend import namespace, to_host
+from glowlite.arrays.device import device_namespace
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.coupling import AdditiveCoupling

@@ -6,6 +6,7 @@ On the host alone, so that no GPU is waited for.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -201,3 +202,17 @@ def check_latents(
                 f"{where}: expected latents of {dtype}, got {eps.dtype}; convert with"
                 f" z.astype({str(dtype)!r})"
             )
+
+
+def check_images_fit(option: str, n: int, dimensions: int) -> None:
+    """Raise GlowliteError for more images than this machine can hold, noise and all.
+
+    `option`: the one that asked for `n` images, each of `dimensions` numbers.
+    """
+    there = available_bytes()
+    most = int(there / (32 * dimensions)) if math.isfinite(there) else n
+    if n > most:
+        raise GlowliteError(
+            f"{option}: {n} images are more than this machine's memory holds at once, about {most};"
+            " lower it"
+        )

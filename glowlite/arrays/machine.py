@@ -16,8 +16,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from glowlite.errors import GlowliteError
-
 ROOT = Path("/")
 LARGEST = 1 << 20  # bytes of a file of /proc or of a control group that is read
 
@@ -60,20 +58,6 @@ def free_bytes(root: Path = ROOT) -> float:
         if limit.isdecimal() and used.isdecimal():
             found.append(max(0.0, float(limit) - float(used)))
     return min(found)
-
-
-def check_images_fit(option: str, n: int, dimensions: int) -> None:
-    """Raise GlowliteError for more images than this machine can hold, noise and all.
-
-    `option`: the one that asked for `n` images, each of `dimensions` numbers.
-    """
-    there = available_bytes()
-    most = int(there / (32 * dimensions)) if math.isfinite(there) else n
-    if n > most:
-        raise GlowliteError(
-            f"{option}: {n} images are more than this machine's memory holds at once, about {most};"
-            " lower it"
-        )
 
 
 def memory_limit(root: Path = ROOT) -> float:

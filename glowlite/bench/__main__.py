@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.backend import device_namespace
-from glowlite.arrays.machine import available_bytes, available_cores, check_images_fit
+from glowlite.arrays.checks import check_images_fit
+from glowlite.arrays.device import device_namespace
+from glowlite.arrays.machine import available_bytes, available_cores
 from glowlite.arrays.sizes import memory_of
 from glowlite.bench import candidates, device, parts, scaling, shapes, work
 from glowlite.bench.budgets import parse_budgets, row_figures, row_of
@@ -31,7 +32,7 @@ from glowlite.bench.figures import (
     share_line,
     step_lines,
 )
-from glowlite.bench.job import Job
+from glowlite.bench.job import LATENCY, Job
 from glowlite.bench.peak import peak_bytes
 from glowlite.bench.preset_jobs import SHAPES, images_at_once, preset_job
 from glowlite.bench.rounds import measure
@@ -40,8 +41,9 @@ from glowlite.commands.program import Parser, at_least, run
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import MAX_THREADS, TILE_MB
 from glowlite.files.outputs import BENCHMARK, PNG, check_folder, check_output, output
-from glowlite.models.config import CHOICES, MAX_CHANNELS, MAX_SIDE, MAX_SIZES, GlowConfig
-from glowlite.models.glow import check_room
+from glowlite.models.checks import check_room
+from glowlite.models.config import CHOICES, MAX_SIZES, GlowConfig
+from glowlite.models.image_config import MAX_CHANNELS, MAX_SIDE
 from glowlite.terminal import say, shortened
 
 PICTURES = ("step-times.png", "shares.png", "memory.png", "budget.png")
@@ -353,7 +355,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         job.workers()  # refuses what cannot be, before anything is timed
         check_images_fit("--batch", options.batch, config.dimensions)
-        check_room(config)
+        check_room("Glow", config)
         if options.against == "torch":
             check_rivals()
         rivals = {"torch": RIVALS, "plain": tuple(FORMS)}.get(options.against, ())
@@ -365,7 +367,7 @@ def main(arguments: list[str] | None = None) -> None:
             shown = table(found)
     else:
         job = Job(config, options.batch, 1, TILE_MB, plain=options.plain)
-        sampled = device.LATENCY if options.latency else None
+        sampled = LATENCY if options.latency else None
         found = device.report(job, budgets, row, options.rounds, depths, sampled, xp)
         shown = device.table(found)
     for line in shown.splitlines():

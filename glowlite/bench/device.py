@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,6 @@ from glowlite.bench.figures import (
     share_line,
     step_lines,
 )
-from glowlite.bench.job import Job
 from glowlite.bench.rounds import Times
 from glowlite.bench.shapes import Shape, shape_of
 from glowlite.bench.shapes import figures as shape_figures
@@ -45,13 +44,13 @@ from glowlite.models.config import GlowConfig
 from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.optimizers import Adam, gradient_norm
 
+if TYPE_CHECKING:
+    from glowlite.bench.job import Job
+
 Task = Callable[[], object]
 
 SQUARES = (4096, 8192)
 TURN = 0.02  # seconds a turn takes at the least
-LATENCY = Job(
-    GlowConfig.openai((256, 256, 3), L=6, coupling="additive"), batch=1, threads=1, tile=4.0
-)
 PUBLISHED_S = 0.130  # of one 256x256 sample, on a GTX 1080 Ti (section 6 of the paper)
 
 

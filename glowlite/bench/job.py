@@ -80,3 +80,9 @@ class Job:
         training_step(model, optimizer, x, self.n_bits, lr=1e-5, gradients=gradients)
         if model.memory != memory:
             raise MemoryError(f"memory {memory} cannot be had")
+
+
+# of one sample, as in section 6 of the paper
+LATENCY = Job(
+    GlowConfig.openai((256, 256, 3), L=6, coupling="additive"), batch=1, threads=1, tile=4.0
+)

@@ -7,7 +7,7 @@ import dataclasses
 
 from glowlite.commands.program import Parser, at_least
 from glowlite.data.preparation import Preparation
-from glowlite.models.config import MAX_SIDE
+from glowlite.models.image_config import MAX_SIDE
 
 
 def add_data_options(parser: Parser) -> None:

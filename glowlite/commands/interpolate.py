@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.arrays.machine import check_images_fit
+from glowlite.arrays.checks import check_images_fit
 from glowlite.commands.loaded_model import (
     add_model_options,
     add_place_of_data,

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.backend import device_namespace
 from glowlite.arrays.checks import check_initialized
+from glowlite.arrays.device import device_namespace
 from glowlite.commands.data_options import preparation_of
 from glowlite.commands.option_words import as_words
 from glowlite.commands.program import Parser, at_least

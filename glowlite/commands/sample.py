@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glowlite.arrays.machine import check_images_fit
+from glowlite.arrays.checks import check_images_fit
 from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, add_model_options, load_model
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.drawing.sample_sheets import GRID, LOWER_TEMPERATURE, ROW, SWEEP, temperature_sheet

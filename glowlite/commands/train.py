@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.backend import Namespace, device_namespace
+from glowlite.arrays.backend import Namespace
+from glowlite.arrays.device import device_namespace
 from glowlite.arrays.sizes import memory_of
 from glowlite.bijectors.memory import Memory
 from glowlite.commands.data_options import preparation_of

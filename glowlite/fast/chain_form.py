@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glowlite.arrays.backend import Array
 from glowlite.arrays.parameters import Parameter, children
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import Bijector
-from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.memory import Cost, Memory, Plan
+
+if TYPE_CHECKING:
+    from glowlite.bijectors.chain import Chain
 
 
 class ChainForm(Bijector):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.layout import positions
 from glowlite.arrays.parameters import parameters_of, replica
 from glowlite.bijectors.base import Cache, backward
-from glowlite.bijectors.chain import Chain, ChainCache
 from glowlite.bijectors.memory import Cost, Plan
 from glowlite.fast.chain_form import ChainForm
 from glowlite.fast.threads import Workers
+
+if TYPE_CHECKING:
+    from glowlite.bijectors.chain import Chain, ChainCache
 
 
 class Tiles(ChainForm):

@@ -1,9 +1,10 @@
 """What the header of a model file may say: the form of every field, checked as a whole before a
 model is made from it.
 
-A Glow's file has `config`, that of a flow of one's own `flow`, and each `seed`, `initialized` and
-`n_bits`; a checkpoint has, beside them, all that a run goes on from. Other fields may hold any
-JSON. Arrays: those of the model by their paths, and those of STATE, see files/saved_weights.py.
+A file of a Glow, a NICE or a RealNVP has `config` (and, but for a Glow, `model`), that of a flow of
+one's own `flow`, and each `seed`, `initialized` and `n_bits`; a checkpoint has, beside them, all
+that a run goes on from. Other fields may hold any JSON. Arrays: those of the model by their paths,
+and those of STATE, see files/saved_weights.py.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ FLOW = record(
 )
 MODEL = {"seed": whole(0, MAX_SEED), "initialized": flag}
 # what becomes of the model itself
-OWN = ("config", "flow", "flow_step", "seed", "initialized", "n_bits")
+OWN = ("model", "config", "flow", "flow_step", "seed", "initialized", "n_bits")
 KNOWN = {
     "n_bits": maybe(whole(1, 8)),
     "step": COUNT,

@@ -105,13 +105,31 @@ def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Pat
         )
 
 
-def check_constants(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Raise GlowliteError unless every constant is what a Glow has: signs, or a permutation."""
+def check_permutations(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raise GlowliteError unless every constant of whole numbers is a permutation."""
     for name in store.constants:
         array = arrays[name]
-        if array.dtype.kind == "f" and not (abs(array) == 1).all():
-            raise GlowliteError(f"{path}: {name} must hold signs, 1 and -1")
         if array.dtype.kind != "f" and not np.array_equal(np.sort(array), np.arange(array.size)):
             raise GlowliteError(
                 f"{path}: {name} must be a permutation, each of 0 to {array.size - 1} once"
             )
+
+
+def check_signs(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raise GlowliteError unless every constant of floating type holds signs, as in a Glow."""
+    for name in store.constants:
+        array = arrays[name]
+        if array.dtype.kind == "f" and not (abs(array) == 1).all():
+            raise GlowliteError(f"{path}: {name} must hold signs, 1 and -1")
+
+
+def check_statistics(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raise GlowliteError unless every constant of floating type is finite, and every running
+    variance at least 0.
+    """
+    for name in store.constants:
+        array = arrays[name]
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise GlowliteError(f"{path}: {name} holds numbers that are not finite")
+        if name.endswith("/variance") and (array < 0).any():
+            raise GlowliteError(f"{path}: {name} holds a variance below 0")

@@ -14,10 +14,12 @@ import numpy as np
 from glowlite.arrays.arguments import shown
 from glowlite.arrays.backend import Array
 from glowlite.arrays.checks import what_is_wrong
+from glowlite.arrays.machine import available_bytes
 from glowlite.arrays.statistics import FEWEST
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
+from glowlite.models.image_config import ImageConfig
 
 FEW = 16  # values a channel from which ActNorm starts well
 
@@ -31,25 +33,38 @@ def warn_of_range(where: str, x: Array) -> None:
         warnings.warn(f"{where}: {line}", stacklevel=3)
 
 
-def check_budget(memory: Any) -> None:
+def check_budget(where: str, memory: Any) -> None:
     """Raise GlowliteError unless this is a Memory, or None."""
     if memory is not None and not isinstance(memory, Memory):
         raise GlowliteError(
-            f"Glow: memory must be a Memory, such as Memory('256MB'), got {shown(memory)}"
+            f"{where}: memory must be a Memory, such as Memory('256MB'), got {shown(memory)}"
         )
 
 
-def check_size(config: GlowConfig, arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Raise GlowliteError if a file with these arrays is too small for a Glow of `config`: nobody
+def check_room(where: str, config: ImageConfig, dtype: str = "float32") -> None:
+    """Raise GlowliteError if the parameters of such a model alone are more than this machine's
+    memory.
+    """
+    wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
+    if wanted > there:
+        raise GlowliteError(
+            f"{where}: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has"
+            f" {there / 2**30:.1f} GiB; lower {' or '.join(config.shrink)}"
+        )
+
+
+def check_size(
+    where: str, config: ImageConfig, arrays: Mapping[str, np.ndarray], path: Path
+) -> None:
+    """Raise GlowliteError if a file with these arrays is too small for a model of `config`: nobody
     need make one then.
     """
-    steps, numbers = config.K * config.L, sum(array.size for array in arrays.values())
-    least = config.least_parameters()
-    if len(arrays) < steps or numbers < least:
+    numbers = sum(array.size for array in arrays.values())
+    least, fewest = config.least_parameters(), config.least_arrays()
+    if len(arrays) < fewest or numbers < least:
         raise GlowliteError(
-            f"{path}: {len(arrays)} arrays of {numbers} numbers in all, and a Glow of K={config.K},"
-            f" L={config.L}, width={config.width}, images {config.image_shape} has at least {steps}"
-            f" of {least}; arrays are missing"
+            f"{path}: {len(arrays)} arrays of {numbers} numbers in all, and a {where} of"
+            f" {config.sizes()} has at least {fewest} of {least}; arrays are missing"
         )
 
 

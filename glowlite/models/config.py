@@ -4,15 +4,13 @@ code, by name.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from glowlite.arrays.arguments import real_number, shown, whole_number
+from glowlite.arrays.arguments import shown
 from glowlite.arrays.checks import check_even
-from glowlite.errors import GlowliteError, ShapeError
+from glowlite.errors import GlowliteError
+from glowlite.models.image_config import ImageConfig
 
 CHOICES = {
     "coupling": ("affine", "additive"),
@@ -36,7 +34,6 @@ PAPER_MODEL: dict[str, Any] = {
     "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit",
     "top_prior": "unit",
 }  # fmt: skip
-MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
 MAX_BOUND = 80.0  # nats: exp of more leaves the range of float32
 MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
 
@@ -53,7 +50,7 @@ def usual_levels(image_shape: tuple[int, int, int]) -> int:
 
 
 @dataclass(frozen=True)
-class GlowConfig:
+class GlowConfig(ImageConfig):
     """The shape of a Glow (section 3.6, figure 2b) and its options (`docs/paper_and_code.md` has
     them as a table).
 
@@ -66,7 +63,6 @@ class GlowConfig:
     the largest ones are in MAX_SIZES.
     """
 
-    image_shape: tuple[int, int, int]
     K: int = 8
     L: int = 3
     width: int = 128
@@ -83,6 +79,12 @@ class GlowConfig:
     split_prior: str = "learned"
     top_prior: str = "learned"
 
+    choices: ClassVar[dict[str, tuple[str, ...]]] = CHOICES
+    largest: ClassVar[dict[str, int]] = MAX_SIZES
+    reals: ClassVar[dict[str, float]] = {"bound": MAX_BOUND}
+    flags: ClassVar[tuple[str, ...]] = ("hidden_actnorm", "output_scale")
+    shrink: ClassVar[tuple[str, ...]] = ("K", "width")
+
     @classmethod
     def openai(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
         """The original code: OPENAI_MODEL with K=32."""
@@ -96,25 +98,7 @@ class GlowConfig:
         return cls(image_shape, **{"K": 32, **PAPER_MODEL, **changes})
 
     def __post_init__(self) -> None:
-        where = "GlowConfig"
-        object.__setattr__(self, "image_shape", _image_shape(self.image_shape))
-        for name, most in MAX_SIZES.items():
-            object.__setattr__(self, name, whole_number(where, name, getattr(self, name), 1, most))
-        object.__setattr__(self, "bound", real_number(where, "bound", self.bound, 0, MAX_BOUND))
-        if self.bound == 0:
-            raise GlowliteError("GlowConfig: bound must be positive, got 0")
-        for name in ("hidden_actnorm", "output_scale"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise GlowliteError(
-                    f"GlowConfig: {name} must be True or False, got {shown(getattr(self, name))}"
-                )
-            object.__setattr__(self, name, bool(getattr(self, name)))
-        for name, allowed in CHOICES.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in allowed:
-                raise GlowliteError(
-                    f"GlowConfig: {name} must be one of {', '.join(allowed)}, got {shown(value)}"
-                )
+        super().__post_init__()
         if not isinstance(self.permutation, str):
             raise GlowliteError(
                 f"GlowConfig: permutation must be a text, got {shown(self.permutation)}"
@@ -131,20 +115,15 @@ class GlowConfig:
         names = self.permutation.split(",")
         return names[level if len(names) > 1 else 0]
 
-    @property
-    def dimensions(self) -> int:
-        """D = H W C, the numbers in an image."""
-        height, width, channels = self.image_shape
-        return height * width * channels
-
-    def latent_shapes(self) -> list[tuple[int, int, int]]:
+    def latent_shapes(self) -> list[tuple[int, ...]]:
         """(h, w, c) of each latent, one per level: (H/2, W/2, 2C), (H/4, W/4, 4C), ....
 
         The last has twice the channels.
         """
         height, width, channels = self.image_shape
         shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.L + 1)]
-        return [*shapes[:-1], (*shapes[-1][:2], 2 * shapes[-1][2])]
+        last_height, last_width, half = shapes.pop()
+        return [*shapes, (last_height, last_width, 2 * half)]
 
     def least_parameters(self) -> int:
         """Count the weights of the hidden convolutions: a Glow of this configuration has no fewer
@@ -154,36 +133,5 @@ class GlowConfig:
         halves = [self.image_shape[2] << (level + 1) for level in range(self.L)]
         return self.K * sum((9 * half + self.width) * self.width for half in halves)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
-        return {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`; a GlowliteError names a field that is unknown or missing."""
-        if not isinstance(values, dict):
-            raise GlowliteError(f"GlowConfig: expected fields by name, got {shown(values)}")
-        fields = {f.name for f in dataclasses.fields(cls)}
-        if set(values) - fields or "image_shape" not in values:
-            found = shown(sorted(map(str, set(values) - fields)) or ["image_shape"])
-            raise GlowliteError(
-                f"GlowConfig: unknown or missing fields {found}; was this written by a newer"
-                " glowlite?"
-            )
-        return cls(**values)
-
-
-def _image_shape(shape: Any) -> tuple[int, int, int]:
-    """(H, W, C) as plain ints. Raises ShapeError."""
-    try:
-        height, width, channels = shape
-        return (
-            whole_number("", "H", height, 1, MAX_SIDE),
-            whole_number("", "W", width, 1, MAX_SIDE),
-            whole_number("", "C", channels, 1, MAX_CHANNELS),
-        )
-    except (TypeError, ValueError, GlowliteError):
-        raise ShapeError(
-            f"GlowConfig: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C to"
-            f" {MAX_CHANNELS}, got {shown(shape)}"
-        ) from None
+    def least_arrays(self) -> int:
+        return self.K * self.L

@@ -1,0 +1,114 @@
+"""What the configurations of all models of images have in common: the shape of an image, checks of
+fields, and their form in a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from glowlite.arrays.arguments import real_number, shown, whole_number
+from glowlite.errors import GlowliteError, ShapeError
+
+MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """image_shape: (H, W, C). A model of images has a configuration that adds fields of its own.
+
+    `choices`: the words that a field may be. `largest`: of a field that is a whole number, which is
+    at least `least`, or 1. `reals`: the largest of a field that is a positive number.
+    """
+
+    image_shape: tuple[int, int, int]
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    largest: ClassVar[dict[str, int]] = {}
+    least: ClassVar[dict[str, int]] = {}
+    reals: ClassVar[dict[str, float]] = {}
+    flags: ClassVar[tuple[str, ...]] = ()
+    shrink: ClassVar[tuple[str, ...]] = ("width",)  # what to lower where memory does not suffice
+
+    def __post_init__(self) -> None:
+        where = type(self).__name__
+        object.__setattr__(self, "image_shape", _image_shape(where, self.image_shape))
+        for name, most in self.largest.items():
+            value = whole_number(where, name, getattr(self, name), self.least.get(name, 1), most)
+            object.__setattr__(self, name, value)
+        for name, bound in self.reals.items():
+            real = real_number(where, name, getattr(self, name), 0, bound)
+            object.__setattr__(self, name, real)
+            if real == 0:
+                raise GlowliteError(f"{where}: {name} must be positive, got 0")
+        for name in self.flags:
+            flag = getattr(self, name)
+            if not isinstance(flag, (bool, np.bool_)):
+                raise GlowliteError(f"{where}: {name} must be True or False, got {shown(flag)}")
+            object.__setattr__(self, name, bool(flag))
+        for name, allowed in self.choices.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in allowed:
+                raise GlowliteError(
+                    f"{where}: {name} must be one of {', '.join(allowed)}, got {shown(value)}"
+                )
+
+    @property
+    def dimensions(self) -> int:
+        """D = H W C, the numbers in an image."""
+        height, width, channels = self.image_shape
+        return height * width * channels
+
+    def latent_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each latent, without N."""
+        raise NotImplementedError
+
+    def least_parameters(self) -> int:
+        """How many parameters a model of this configuration has at the least."""
+        raise NotImplementedError
+
+    def least_arrays(self) -> int:
+        """How many arrays of parameters it has at the least."""
+        raise NotImplementedError
+
+    def sizes(self) -> str:
+        """The fields that its size depends on, in words."""
+        names = [f"{name}={getattr(self, name)}" for name in self.largest]
+        return f"{', '.join(names)}, images {self.image_shape}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; a GlowliteError names a field that is unknown or missing."""
+        where = cls.__name__
+        if not isinstance(values, dict):
+            raise GlowliteError(f"{where}: expected fields by name, got {shown(values)}")
+        fields = {f.name for f in dataclasses.fields(cls)}
+        if set(values) - fields or "image_shape" not in values:
+            found = shown(sorted(map(str, set(values) - fields)) or ["image_shape"])
+            raise GlowliteError(
+                f"{where}: unknown or missing fields {found}; was this written by a newer glowlite?"
+            )
+        return cls(**values)
+
+
+def _image_shape(where: str, shape: Any) -> tuple[int, int, int]:
+    """(H, W, C) as plain ints. Raises ShapeError."""
+    try:
+        height, width, channels = shape
+        return (
+            whole_number("", "H", height, 1, MAX_SIDE),
+            whole_number("", "W", width, 1, MAX_SIDE),
+            whole_number("", "C", channels, 1, MAX_CHANNELS),
+        )
+    except (TypeError, ValueError, GlowliteError):
+        raise ShapeError(
+            f"{where}: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C to"
+            f" {MAX_CHANNELS}, got {shown(shape)}"
+        ) from None

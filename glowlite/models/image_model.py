@@ -1,0 +1,220 @@
+"""ImageModel: a Flow of images that a configuration describes. Glow, NICE and RealNVP are three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from glowlite.arrays.arguments import check_seed, shown
+from glowlite.arrays.backend import Array, Namespace
+from glowlite.arrays.checks import check_array, check_images, check_range
+from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.memory import Memory
+from glowlite.errors import GlowliteError, ShapeError
+from glowlite.files.header import check_header
+from glowlite.files.saved_weights import check_permutations, check_statistics, weights_in
+from glowlite.flow import Flow, read_model
+from glowlite.models.checks import check_budget, check_room, check_size, warn_of_range
+from glowlite.models.image_config import ImageConfig
+from glowlite.objective import Base, check_n_bits
+
+GLOW = "glow"  # what a file is of that does not say so
+
+
+class ImageModel(Flow):
+    """A flow of images (N, H, W, C), numbers in [-0.5, 0.5), as `config` says, with random weights
+    of `seed`.
+
+    `dtype`: float32 or float64, of images, latents and parameters. `memory`: see Memory. `workers`:
+    the threads of a CPU, see `glowlite.fast.threads`. `xp`: numpy, or cupy for a GPU. `plain`: no
+    layer is replaced by its fast form, see `glowlite.fast.accelerate`.
+    """
+
+    config: Any  # an ImageConfig, that of the class
+    kind: ClassVar[str]  # as `--model` and the header of a file call it
+    configuration: ClassVar[type[ImageConfig]]
+
+    def __init__(
+        self,
+        config: Any,
+        seed: int = 0,
+        dtype: str = "float32",
+        memory: Memory | None = None,
+        workers: Any = None,
+        xp: Namespace = np,
+        plain: bool = False,
+    ) -> None:
+        name = type(self).__name__
+        if dtype not in ("float32", "float64"):
+            raise GlowliteError(f"{name}: dtype must be float32 or float64, got {shown(dtype)}")
+        if not isinstance(config, self.configuration):
+            wanted = self.configuration.__name__
+            raise GlowliteError(f"{name}: expected a {wanted}, got {shown(config)}")
+        check_budget(name, memory)
+        self._check_room(config, dtype)
+        check_seed(name, seed)
+        self.config = config
+        layers, base = self._layers(config, seed, memory or Memory()), self._base(config)
+        super().__init__(layers, base, seed, dtype, workers, xp, config.image_shape, plain)
+        self._latent_shapes = list(config.latent_shapes())
+
+    def _layers(self, config: Any, seed: int, memory: Memory) -> Any:
+        """The bijector, with random weights of `seed`."""
+        raise NotImplementedError
+
+    def _base(self, config: Any) -> Base | None:
+        """The distribution of the latents; None for N(0, I)."""
+        return None
+
+    def _check_room(self, config: Any, dtype: str) -> None:
+        check_room(type(self).__name__, config, dtype)
+
+    @property
+    def first_images(self) -> int:
+        """How many images `initialize` asks for, if there are as many; 0 if a batch will do."""
+        return 0
+
+    def check_start(self, batch: int) -> str | None:
+        """What to say before training starts from a batch of so many images; None if nothing.
+
+        Raises GlowliteError where they are too few.
+        """
+        return None
+
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
+        """Set what depends on data from the batch x, (N, H, W, C).
+
+        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of
+        them.
+        """
+        self._check("initialize", x)
+        check_range(f"{self._name}.initialize", x)
+        self.initialize_layers(x, total)
+
+    def bits_per_dim(self, x: Array, n_bits: int | None = None) -> Array:
+        """bits/dim (N,) of images dequantised from n_bits, which has to be said: numbers in [-0.5,
+        0.5).
+
+        Raises DataError for others.
+        """
+        check_n_bits(n_bits)
+        return super().bits_per_dim(x, n_bits)
+
+    def encode(self, x: Array) -> list[Array]:
+        """The latents of x, each distributed as the base under the model: a list of arrays. Cost: a
+        forward pass.
+
+        x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend,
+        which are taken in the middle of their levels of `n_bits` bits:
+        to_pixels(decode(encode(images)), n_bits) has every level again. Images that are not finite,
+        or of another range, such as 0..1, are taken with a warning. Raises GlowliteError for uint8
+        images if `n_bits` is not known; set it; and for a model that was never initialised.
+        """
+        x = self._encodable(x)
+        warn_of_range(f"{self._name}.encode", x)
+        return self.forward(x)[0]
+
+    # --- files ---
+
+    def header(self) -> dict[str, Any]:
+        own = {name: value for name, value in super().header().items() if name != "flow"}
+        kind = {} if self.kind == GLOW else {"model": self.kind}
+        return {**kind, "config": self.config.to_dict(), **own}
+
+    @classmethod
+    def _check_form(cls, header: Any, path: Path, checkpoint: bool = False) -> None:
+        cls.config_in(header, path, checkpoint)
+
+    @classmethod
+    def config_in(cls, header: Any, path: Path, checkpoint: bool = False) -> Any:
+        """The configuration in a header, all of which is checked.
+
+        Raises GlowliteError that names the file and the field.
+        """
+        if isinstance(header, dict):
+            said = kind_in(header)
+            if said is None and "flow" in header:
+                name = cls.__name__
+                raise GlowliteError(
+                    f"{path}: is no {name}, but a flow of one's own; load it with Flow.load"
+                )
+            if said not in (None, cls.kind):
+                raise GlowliteError(f"{path}: is of another model, {shown(said)}, not {cls.kind}")
+        check_header(header, path, "config", checkpoint)
+        try:
+            return cls.configuration.from_dict(header["config"])
+        except GlowliteError as error:
+            raise GlowliteError(f"{path}: header: {error}") from None
+
+    def check_header(self, header: Any, path: Path, checkpoint: bool = False) -> None:
+        config = self.config_in(header, path, checkpoint)
+        if config != self.config:
+            raise GlowliteError(
+                f"{path} is of another model: {config}; give the options it was trained with"
+            )
+
+    def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
+        super().check_arrays(values, path)
+        check_permutations(self.store, values, path)
+        check_statistics(self.store, values, path)
+
+    @classmethod
+    def load(  # type: ignore[override]  # the file says of which layers a model is
+        cls,
+        path: str | Path,
+        weights: str = "averaged",
+        memory: Memory | None = None,
+        workers: Any = None,
+        xp: Namespace = np,
+        plain: bool = False,
+    ) -> Self:
+        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype
+        (float16: float32).
+
+        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. Raises
+        GlowliteError.
+        """
+        path, arrays, header = read_model(path, weights)
+        return cls._from_file(path, arrays, header, weights, memory, workers, xp, plain)
+
+    @classmethod
+    def _from_file(
+        cls,
+        path: Path,
+        arrays: dict[str, np.ndarray],
+        header: dict[str, Any],
+        weights: str,
+        memory: Memory | None,
+        workers: Any,
+        xp: Namespace,
+        plain: bool,
+        **more: Any,
+    ) -> Self:
+        """The model of what `read_model` found; `more`: what else its class is made with."""
+        config = cls.config_in(header, path)
+        values, dtype = weights_in(arrays, path)
+        if not more:
+            check_size(cls.__name__, config, values, path)
+        model = cls(config, header["seed"], dtype, memory, workers, xp, plain, **more)
+        model.check_header(header, path)
+        model._take(values, arrays, header, path, weights)
+        return model
+
+    def _check(self, where: str, x: Array) -> None:
+        where = f"{self._name}.{where}"
+        check_array(where, x, self.xp)
+        check_images(where, x, self.config.image_shape[2], self.dtype)
+        if x.shape[1:] != self.config.image_shape:
+            raise ShapeError(
+                f"{where}: images must be {self.config.image_shape}, got {x.shape[1:]}; resize or"
+                " crop them"
+            )
+
+
+def kind_in(header: dict[str, Any]) -> Any:
+    """Which model a header is of, as `--model` calls it; None for a flow of one's own."""
+    if "config" not in header:
+        return None
+    return header.get("model", GLOW)
