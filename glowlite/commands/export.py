@@ -23,7 +23,7 @@ from glowlite.data.fingerprint import fingerprint
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import MODEL, check_output, output_path
 from glowlite.files.saved_weights import named_arrays, rounded
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 from glowlite.terminal import say
 from glowlite.training.scoring import scores
 
@@ -100,7 +100,7 @@ def named(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "data": reader + Path(path if reader else options["data"]).name}
 
 
-def round_weights(model: Glow, dtype: str) -> None:
+def round_weights(model: ImageModel, dtype: str) -> None:
     """Give every weight the value that it has after a stay in `dtype`."""
     model.store.assign(rounded(named_arrays(model.store), dtype))
 

@@ -30,8 +30,9 @@ from glowlite.files.outputs import DIRECTIONS, output_path
 from glowlite.files.storage import resolve
 from glowlite.latent.directions import Directions
 from glowlite.latent.directions_file import load_directions, save_directions, weights_fingerprint
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 from glowlite.models.pretrained import NAMES, directions_file, pretrained_file
+from glowlite.models.registry import load_image_model
 from glowlite.terminal import warn
 from glowlite.training.guards import condition
 from glowlite.training.run_files import BEST, CONFIG, read_config
@@ -50,7 +51,7 @@ class LoadedModel:
     it is known. `place`: where its data are now, if that was said.
     """
 
-    model: Glow
+    model: ImageModel
     n_bits: int
     name: str
     options: dict[str, Any]
@@ -179,7 +180,9 @@ def load_model(
     """
     xp = device_namespace(options.device, local_rank)
     with model_file(run, options.checkpoint) as file:
-        model = Glow.load(file, options.weights, workers=Workers(options.threads or cores), xp=xp)
+        model = load_image_model(
+            file, options.weights, workers=Workers(options.threads or cores), xp=xp
+        )
     if model.n_bits is None:
         raise GlowliteError(
             f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run"

@@ -15,12 +15,13 @@ from typing import Any
 
 from glowlite.commands.config_file import read_options_file
 from glowlite.commands.option_words import TYPED_ONLY, as_words, one_of
-from glowlite.commands.presets import PRESETS
+from glowlite.commands.presets import MODEL_DEFAULTS, PRESETS
 from glowlite.commands.program import Parser
-from glowlite.commands.train_options import make_parser
+from glowlite.commands.train_options import make_parser, options_of, options_of_others
 from glowlite.data import is_there
 from glowlite.data.embedded import check_meaning
 from glowlite.errors import GlowliteError
+from glowlite.models.registry import MODELS
 from glowlite.terminal import shortened
 from glowlite.training.run_files import read_config
 
@@ -69,7 +70,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     # None: its default again
     kept = {name: value for name, value in begun.items() if given.get(name, value) is not None}
     words = as_words(parser, kept, f"{typed.out}/config.json") + words
+    model = parser.parse_args([*words, *_typed_words(arguments)]).model
+    words = as_words(parser, MODEL_DEFAULTS[model], f"--model {model}") + words
     options = parser.parse_args([*words, *_typed_words(arguments)])
+    _check_model(model, {**from_file, **_typed_values(parser, arguments)})
     if begun and not is_there(options.data):
         raise GlowliteError(
             f"{typed.out}: its data, {options.data}, are not there; say where they are now with"
@@ -92,10 +96,27 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def _typed_data(parser: Parser, arguments: list[str] | None) -> str | None:
     """--data as it was typed; None where it was not."""
-    data: str | None = parser.parse_args(
-        _typed_words(arguments), argparse.Namespace(data=None)
-    ).data
+    data: str | None = _typed_values(parser, arguments).get("data")
     return data
+
+
+def _typed_values(parser: Parser, arguments: list[str] | None) -> dict[str, Any]:
+    """The options that were typed, by name."""
+    absent = object()
+    names = [action.dest for action in parser._actions]
+    blank = argparse.Namespace(**dict.fromkeys(names, absent))
+    found = vars(parser.parse_args(_typed_words(arguments), blank))
+    return {name: value for name, value in found.items() if value is not absent}
+
+
+def _check_model(model: str, given: dict[str, Any]) -> None:
+    """Raise GlowliteError for an option that the model does not have."""
+    for name in sorted(options_of_others(model) & set(given)):
+        whose = " and ".join(other for other in MODELS if name in options_of(other))
+        raise GlowliteError(
+            f"--{name.replace('_', '-')} is an option of {whose}, and not of {model}; leave it out,"
+            " or say --model"
+        )
 
 
 def _typed_words(arguments: list[str] | None) -> list[str]:
@@ -107,12 +128,13 @@ def _options_of_run(run: Path) -> dict[str, Any]:
     if not (run / "config.json").exists():
         return {}
     options: dict[str, Any] = read_config(run)["options"]
-    return options
+    return {"model": "glow", **options}  # the first versions had no other
 
 
 def effective(options: argparse.Namespace) -> dict[str, Any]:
-    """Every option that a file or a run may hold, by name."""
-    return {name: value for name, value in vars(options).items() if name not in TYPED_ONLY}
+    """Every option that a file or a run may hold, by name; none that only another model has."""
+    left_out = {*TYPED_ONLY, *options_of_others(options.model)}
+    return {name: value for name, value in vars(options).items() if name not in left_out}
 
 
 def as_yaml(options: argparse.Namespace) -> str:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from glowlite.commands.presets import MODEL_DEFAULTS
 from glowlite.commands.program import Parser
 from glowlite.commands.shell_words import typed
 from glowlite.commands.train_options import make_parser
@@ -75,6 +76,7 @@ def training_command(options: dict[str, Any]) -> str:
     out.
     """
     defaults = vars(make_parser().parse_args([]))
+    defaults |= MODEL_DEFAULTS.get(options.get("model", "glow"), {})
     words = ["python -m glowlite.train"]
     for name, value in options.items():
         if value is None or value == defaults.get(name, value):

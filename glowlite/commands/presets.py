@@ -23,6 +23,20 @@ EIGHT_BITS = {"n_bits": 8, "coupling": "affine"}
 FIVE_BITS = {"n_bits": 5, "coupling": "additive"}
 LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5ep", "log_every": 50}
 
+# what stands for the defaults of the command with another --model
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    "glow": {},
+    "nice": {"width": 1000, "batch": 200, "lr": 1e-3, "decay": "constant", "average": 0.999},
+}
+
+# NICE: a rate of 1e-3, momentum 0.9 and second moments with 0.99, 1500 epochs, of which the best on
+# a validation set counts (section 5.1 of its paper); the batch is that of the authors' code
+EPOCHS: dict[str, Any] = {
+    "optimizer": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "batch": 200, "steps": "1500ep",
+    "warmup": 0, "decay": "constant", "average": 0.999, "evaluate_every": "1ep",
+    "checkpoint_every": "1ep", "picture_every": "10ep", "log_every": 50, "evaluate_images": 2000,
+}  # fmt: skip
+
 BROUGHT = {"data": ""}  # images that are not part of glowlite: --data has to say where they are
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -53,6 +67,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "celebahq256": {
         **BROUGHT, **OPENAI, **FIVE_BITS, **LONG, "K": 32, "L": 6, "batch": 40, "accumulate": 40,
         "steps": "100ep", "resize": 256, "crop": 256,
+    },
+    "nice-mnist": {
+        **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 5,
+        "width": 1000, "base": "logistic", "input": "unit",
     },
     "openai": OPENAI,
     "paper": PAPER,

@@ -22,7 +22,7 @@ from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb, wa
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_output
 from glowlite.latent.walks import finite
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 from glowlite.objective import dequantize_midpoint, to_pixels
 from glowlite.terminal import say
 
@@ -48,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def rebuilt(model: Glow, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
+def rebuilt(model: ImageModel, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 images -> x and decode(encode(x)), floating point, on the host.
 
     Cost: a forward and an inverse pass.

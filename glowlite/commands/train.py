@@ -33,8 +33,7 @@ from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
 from glowlite.files.outputs import PNG, check_folder
 from glowlite.files.storage import checkpoints_of
-from glowlite.models.checks import check_start
-from glowlite.models.glow import Glow
+from glowlite.models.registry import MODELS
 from glowlite.terminal import bar, say, warn
 from glowlite.training.agreement import check_same, facts_of_data, facts_of_options
 from glowlite.training.checkpoint import versions
@@ -219,9 +218,9 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     settings = settings_of(options, steps_per_epoch(options, data))
     check_settings(settings, data)
     config = config_of(options, data.image_shape)
-    options.L = config.L  # as config.json has it
+    options.L = getattr(config, "L", options.L)  # as config.json has it
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
-    model = Glow(
+    model = MODELS[options.model](
         config,
         settings.seed,
         options.dtype,
@@ -233,7 +232,7 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     training = Training(model, settings, make_allreduce(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())
     if not options.resume:
-        line = check_start(model.config, settings.batch)
+        line = model.check_start(settings.batch)
         if line is not None and ranks.is_root:
             warn(line)
     return training, data

@@ -11,7 +11,7 @@ from typing import Any
 
 from glowlite.bijectors.memory import DEFAULT_MEMORY
 from glowlite.commands.data_options import add_data_options
-from glowlite.commands.presets import PRESETS
+from glowlite.commands.presets import MODEL_DEFAULTS, PRESETS
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import KINDS
@@ -25,6 +25,8 @@ from glowlite.models.config import (
     GlowConfig,
     usual_levels,
 )
+from glowlite.models.nice_config import NICE_SIZES, NICEConfig
+from glowlite.models.registry import MODELS
 from glowlite.terminal import shortened
 from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 from glowlite.training.settings import Settings
@@ -82,7 +84,8 @@ def switch(add: Any, name: str, default: bool, text: str) -> None:
 def make_parser() -> Parser:
     """The parser of the train command, with every option and its default."""
     parser = Parser(
-        "train", "Train a Glow; without options, a small one on the embedded pixel faces."
+        "train",
+        "Train a flow of images; without options, a small Glow on the embedded pixel faces.",
     )
     _add_run_options(parser)
     _add_image_options(parser)
@@ -128,18 +131,55 @@ def _add_image_options(parser: Parser) -> None:
 
 
 def _add_model_options(parser: Parser) -> None:
-    model = GlowConfig  # its class attributes are the defaults
     add = parser.add_argument_group("model").add_argument
+    add("--model", choices=tuple(MODELS), default="glow", help="which flow")
+    width = ", ".join(
+        f"{values['width']} for {model}" for model, values in MODEL_DEFAULTS.items() if values
+    )
+    add(
+        "--width",
+        type=at_least(1, int, MAX_SIZES["width"]),
+        default=GlowConfig.width,
+        help=f"hidden channels, or units, of the networks of couplings ({width})",
+    )
+    _add_glow_options(parser)
+    _add_nice_options(parser)
+
+
+def _add_nice_options(parser: Parser) -> None:
+    model = NICEConfig
+    add = parser.add_argument_group("--model nice").add_argument
+    add(
+        "--couplings",
+        type=at_least(1, int, NICE_SIZES["couplings"]),
+        default=model.couplings,
+        help="how many, each of which changes half of the components",
+    )
+    add(
+        "--hidden-layers",
+        type=at_least(1, int, NICE_SIZES["hidden_layers"]),
+        default=model.hidden_layers,
+        help="of the networks, each of --width",
+    )
+    add("--base", choices=model.choices["base"], default=model.base, help="of the latents")
+    brought = "range that pixels are brought to: [0, 1], [-1, 1], or whitened by ZCA"
+    add("--input", choices=model.choices["input"], default=model.input, help=brought)
+    first = "components, counted from 0, that the first coupling changes"
+    add(
+        "--changed-first",
+        choices=model.choices["changed_first"],
+        default=model.changed_first,
+        help=first,
+    )
+
+
+def _add_glow_options(parser: Parser) -> None:
+    model = GlowConfig  # its class attributes are the defaults
+    add = parser.add_argument_group("--model glow").add_argument
     size = {name: at_least(1, int, most) for name, most in MAX_SIZES.items()}
     add("--K", type=size["K"], default=model.K, help="steps of flow per level")
     levels = "levels (default: until the last latents are 4x4 or a little larger, as in the paper)"
     add("--L", type=size["L"], help=levels)
-    add(
-        "--width",
-        type=size["width"],
-        default=model.width,
-        help="hidden channels of the coupling networks",
-    )
     add(
         "--coupling",
         choices=CHOICES["coupling"],
@@ -304,8 +344,20 @@ def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
     return Settings(**values, augmentation=Augmentation(options.flip, options.augment_shift))
 
 
-def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) -> GlowConfig:
-    """The model of these options for images of this shape."""
-    names = [f.name for f in dataclasses.fields(GlowConfig) if f.name not in ("image_shape", "L")]
-    values = {name: getattr(options, name) for name in names}
-    return GlowConfig(image_shape, L=options.L or usual_levels(image_shape), **values)
+def options_of(model: str) -> set[str]:
+    """The options, by name, that say what such a model is made of."""
+    fields = dataclasses.fields(MODELS[model].configuration)
+    return {field.name for field in fields} - {"image_shape"}
+
+
+def options_of_others(model: str) -> set[str]:
+    """Those that only other models have."""
+    return set().union(*map(options_of, MODELS)) - options_of(model)
+
+
+def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) -> Any:
+    """The configuration of the model of these options for images of this shape."""
+    values = {name: getattr(options, name) for name in options_of(options.model)}
+    if "L" in values:
+        values["L"] = values["L"] or usual_levels(image_shape)
+    return MODELS[options.model].configuration(image_shape, **values)

@@ -33,6 +33,7 @@ class MLP(Conditioner):
         shapes = list(pairwise(sizes))
         weights = [rng.standard_normal((m, n)) * np.sqrt(2 / m) for m, n in shapes]
         weights[-1][...] = 0
+        self.width = max(sizes)
         self.weights = [Parameter(weight) for weight in weights]
         self.biases = [Parameter(np.zeros(n)) for _, n in shapes]
 

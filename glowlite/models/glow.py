@@ -122,8 +122,8 @@ class Glow(ImageModel):
         the model was made with. Raises GlowliteError.
         """
         path, arrays, header = read_model(path, weights)
-        more = {} if step is None and "flow_step" not in header else {"step": step}
-        return cls._from_file(path, arrays, header, weights, memory, workers, xp, plain, **more)
+        more = {} if step is None else {"step": step}
+        return cls.from_file(path, arrays, header, weights, memory, workers, xp, plain, **more)
 
     @classmethod
     def pretrained(

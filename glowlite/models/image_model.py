@@ -177,25 +177,25 @@ class ImageModel(Flow):
         GlowliteError.
         """
         path, arrays, header = read_model(path, weights)
-        return cls._from_file(path, arrays, header, weights, memory, workers, xp, plain)
+        return cls.from_file(path, arrays, header, weights, memory, workers, xp, plain)
 
     @classmethod
-    def _from_file(
+    def from_file(
         cls,
         path: Path,
         arrays: dict[str, np.ndarray],
         header: dict[str, Any],
-        weights: str,
-        memory: Memory | None,
-        workers: Any,
-        xp: Namespace,
-        plain: bool,
+        weights: str = "averaged",
+        memory: Memory | None = None,
+        workers: Any = None,
+        xp: Namespace = np,
+        plain: bool = False,
         **more: Any,
     ) -> Self:
         """The model of what `read_model` found; `more`: what else its class is made with."""
         config = cls.config_in(header, path)
         values, dtype = weights_in(arrays, path)
-        if not more:
+        if not more and "flow_step" not in header:  # else nobody knows how large its layers are
             check_size(cls.__name__, config, values, path)
         model = cls(config, header["seed"], dtype, memory, workers, xp, plain, **more)
         model.check_header(header, path)

@@ -139,7 +139,7 @@ BUGS = [
         LAW,
         "training does not look at the size of the first batch",
         "commands/train.py",
-        "line = check_start(model.config, settings.batch)",
+        "line = model.check_start(settings.batch)",
         "line = None",
         (REFUSED,),
     ),

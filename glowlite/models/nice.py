@@ -1,0 +1,63 @@
+r"""NICE (Dinh, Krueger & Bengio 2014): couplings that add, and a scale per component.
+
+    x -> vector -> even components first -> h2 += m(h1), h1 += m'(h2), ... -> order as it was
+      -> z_i = e^{s_i} h_i,     z_i independent, logistic or Gaussian
+
+Every layer but the last keeps volume, so that log p(x) = sum_i (log p(z_i) + s_i) and a constant of
+the range of the pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from glowlite.arrays.randomness import generator
+from glowlite.bijectors.chain import UniformChain
+from glowlite.bijectors.coupling import AdditiveCoupling
+from glowlite.bijectors.flatten import Flatten
+from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.permutation import Permutation
+from glowlite.bijectors.rescale import Rescale
+from glowlite.bijectors.scaling import Scaling
+from glowlite.conditioners.mlp import MLP
+from glowlite.models.image_config import ImageConfig
+from glowlite.models.image_model import ImageModel
+from glowlite.models.nice_config import INPUTS, NICEConfig
+from glowlite.models.preprocessed import Preprocessed
+from glowlite.objective import Base, Logistic, Normal
+
+
+class NICE(ImageModel):
+    """A NICE of `config` with random weights of `seed`; its couplings start as the identity.
+
+    See ImageModel for what else it is made with.
+    """
+
+    config: NICEConfig
+    kind: ClassVar[str] = "nice"
+    configuration: ClassVar[type[ImageConfig]] = NICEConfig
+
+    def _layers(self, config: NICEConfig, seed: int, memory: Memory) -> Preprocessed:
+        before: dict[str, Any] = {"flatten": Flatten(config.image_shape)}
+        if (bounds := INPUTS[config.input]) is not None:
+            before["range"] = Rescale(*bounds)
+        return Preprocessed(before, nice_layers(config, seed, memory))
+
+    def _base(self, config: NICEConfig) -> Base:
+        return Logistic() if config.base == "logistic" else Normal()
+
+
+def nice_layers(config: NICEConfig, seed: int, memory: Memory) -> UniformChain:
+    """The flow of vectors (N, D) itself."""
+    D = config.dimensions
+    even_first = Permutation.even_odd(D)
+    rng = generator(seed, "weights")
+    layers: dict[str, Any] = {"even_odd": even_first}
+    for k in range(config.couplings):
+        hidden = [config.width] * config.hidden_layers
+        net = MLP(D // 2, D // 2, hidden, seed=int(rng.integers(1 << 32)))
+        changes_even = (config.changed_first == "even") == (k % 2 == 0)
+        layers[f"coupling{k}"] = AdditiveCoupling(D, net, "first" if changes_even else "second")
+    layers["as_it_was"] = Permutation(even_first.indices.value.argsort())
+    layers["scaling"] = Scaling((D,))
+    return UniformChain(layers, memory)

@@ -1,0 +1,68 @@
+"""What a NICE is made of (Dinh, Krueger & Bengio 2014, section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from glowlite.errors import GlowliteError
+from glowlite.models.image_config import ImageConfig
+
+NICE_SIZES = {"couplings": 64, "hidden_layers": 32, "width": 1 << 16}
+INPUTS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "whitened": None}
+
+
+@dataclass(frozen=True)
+class NICEConfig(ImageConfig):
+    """The shape of a NICE: image_shape (H, W, C), D = H W C even.
+
+    couplings: how many, each of which changes half of the components. hidden_layers, width: of its
+    networks. base: the distribution of the latents. input: the range that pixels are brought to,
+    `unit` [0, 1] or `symmetric` [-1, 1]; or `whitened`, by ZCA. changed_first: which positions, of
+    0, 1, 2, ..., the first coupling changes. Raises GlowliteError for a value that is not allowed.
+    """
+
+    couplings: int = 4
+    hidden_layers: int = 5
+    width: int = 1000
+    base: str = "logistic"
+    input: str = "unit"
+    changed_first: str = "even"
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "base": ("logistic", "normal"),
+        "input": tuple(INPUTS),
+        "changed_first": ("even", "odd"),
+    }
+    largest: ClassVar[dict[str, int]] = NICE_SIZES
+
+    @classmethod
+    def mnist(cls, image_shape: tuple[int, int, int] = (28, 28, 1), **changes: Any) -> Self:
+        """The paper's model of MNIST: 5 hidden layers of 1000, logistic, [0, 1]."""
+        return cls(image_shape, **changes)
+
+    @classmethod
+    def cifar10(cls, image_shape: tuple[int, int, int] = (32, 32, 3), **changes: Any) -> Self:
+        """The paper's model of CIFAR-10 and SVHN: 4 hidden layers of 2000, logistic, ZCA."""
+        return cls(
+            image_shape, **{"hidden_layers": 4, "width": 2000, "input": "whitened"} | changes
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dimensions % 2:
+            raise GlowliteError(
+                f"NICEConfig: an image has {self.dimensions} numbers, {self.image_shape}, and must"
+                " have an even number of them; crop or pad it"
+            )
+
+    def latent_shapes(self) -> list[tuple[int, ...]]:
+        """(D,): one latent."""
+        return [(self.dimensions,)]
+
+    def least_parameters(self) -> int:
+        half, width = self.dimensions // 2, self.width
+        return self.couplings * (2 * half * width + (self.hidden_layers - 1) * width**2)
+
+    def least_arrays(self) -> int:
+        return 2 * self.couplings * (self.hidden_layers + 1)

@@ -1,0 +1,82 @@
+"""What comes before a model proper, and the model: a change of range, a logit, a whitening, and
+then the flow that is trained.
+
+The layers before are rebuilt from their outputs; the budget of memory is that of the flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from glowlite.arrays.backend import Array
+from glowlite.arrays.parameters import Parameterized
+from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.base import backward, forward_with_cache, initialize
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.memory import Cost, Memory, Plan
+from glowlite.bijectors.trace import Visit, trace
+
+
+class Preprocessed(Parameterized):
+    """x (N, H, W, C) <-> latents: the layers `before`, then `flow`, which has a budget of memory.
+
+    Those before are called input/NAME, the parts of the flow as they are there.
+    """
+
+    def __init__(self, before: dict[str, Any], flow: Any) -> None:
+        self.before, self.flow = Chain(before, Memory(0)), flow
+
+    def children(self) -> Iterator[tuple[str, Any]]:
+        yield "input", self.before
+        yield from self.flow.children()
+
+    @property
+    def gives_list(self) -> bool:
+        return bool(getattr(self.flow, "gives_list", False))
+
+    @property
+    def memory(self) -> Memory:
+        memory: Memory = self.flow.memory
+        return memory
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        self.flow.memory = memory
+
+    def forward(self, x: Array) -> tuple[Any, Array]:
+        h, logdet = self.before.forward(x)
+        y, flow_logdet = self.flow.forward(h)
+        return y, logdet + flow_logdet
+
+    def forward_with_cache(self, x: Array) -> tuple[Any, Array, Any]:
+        """`forward`, and what the flow keeps."""
+        h, logdet = self.before.forward(x)
+        y, flow_logdet, cache = forward_with_cache(self.flow, h)
+        return y, logdet + flow_logdet, cache
+
+    def inverse(self, y: Any) -> Array:
+        return self.before.inverse(self.flow.inverse(y))
+
+    def backward(self, y: Any, dy: Any, dlogdet: Array, cache: Any = None) -> tuple[Array, Array]:
+        return self.before.backward(*backward(self.flow, y, dy, dlogdet, cache), dlogdet)
+
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Any:
+        return initialize(self.flow, self.before.initialize(x, total), total)
+
+    def plans(self, few: Array, images: int) -> list[Plan]:
+        """What the flow keeps of a batch of `images`, `few` of which are here."""
+        plans: list[Plan] = self.flow.plans(self.before.forward(few)[0], images)
+        return plans
+
+    def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
+        """The costs of keeping each step of the flow."""
+        table: list[list[Cost]] = self.flow.cost_table(self.before.forward(few)[0], images)
+        return table
+
+    def trace(self, x: Array) -> Iterator[Visit]:
+        """Every layer on the way of x; see `bijectors.trace`."""
+        for part, name in ((self.before, "input"), (self.flow, "")):
+            for visit in trace(part, x, name):
+                yield visit
+                x = visit.outputs[0]
