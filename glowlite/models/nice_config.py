@@ -44,9 +44,8 @@ class NICEConfig(ImageConfig):
     @classmethod
     def cifar10(cls, image_shape: tuple[int, int, int] = (32, 32, 3), **changes: Any) -> Self:
         """The paper's model of CIFAR-10 and SVHN: 4 hidden layers of 2000, logistic, ZCA."""
-        return cls(
-            image_shape, **{"hidden_layers": 4, "width": 2000, "input": "whitened"} | changes
-        )
+        published: dict[str, Any] = {"hidden_layers": 4, "width": 2000, "input": "whitened"}
+        return cls(image_shape, **{**published, **changes})
 
     def __post_init__(self) -> None:
         super().__post_init__()
