@@ -25,7 +25,9 @@ from glowlite.models.glow import Glow
 from glowlite.objective import Logistic, Normal
 
 if TYPE_CHECKING:
+    from glowlite.bijectors.logit import Logit
     from glowlite.bijectors.scaling import Scaling
+    from glowlite.bijectors.whitening import Whitening
     from glowlite.conditioners.mlp import MLP
     from glowlite.training.fit import fit
     from glowlite.training.optimizers import Adam
@@ -46,6 +48,7 @@ __all__ = [
     "GlowliteError",
     "Invertible1x1Conv",
     "Logistic",
+    "Logit",
     "Memory",
     "Normal",
     "Parameter",
@@ -53,6 +56,7 @@ __all__ = [
     "Permutation",
     "Scaling",
     "Settings",
+    "Whitening",
     "__version__",
     "fit",
 ]
@@ -60,9 +64,11 @@ __all__ = [
 # imported when they are first asked for, so that `import glowlite` stays quick
 _LATER = {
     "Adam": "glowlite.training.optimizers",
+    "Logit": "glowlite.bijectors.logit",
     "MLP": "glowlite.conditioners.mlp",
     "Scaling": "glowlite.bijectors.scaling",
     "Settings": "glowlite.training.settings",
+    "Whitening": "glowlite.bijectors.whitening",
     "fit": "glowlite.training.fit",
 }
 

@@ -14,12 +14,18 @@ from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.coupling import AdditiveCoupling
-from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
+from glowlite.bijectors.invertible_conv import (
+    Invertible1x1Conv,
+    Invertible1x1ConvLU,
+    random_rotation,
+)
+from glowlite.bijectors.logit import Logit
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.scaling import Scaling
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.top_prior import TopPrior
+from glowlite.bijectors.whitening import Whitening
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.fast.accelerate import accelerate
@@ -80,6 +86,14 @@ def actnorm_paper(shape, rng):
     return layer
 
 
+def whitening(shape, rng):
+    layer = Whitening(int(np.prod(shape[1:])))
+    layer.mean.value[...] = rng.standard_normal(layer.mean.value.size)
+    layer.rotation.value[...] = random_rotation(layer.mean.value.size, rng)
+    layer.log_scale.value[...] = 0.5 * rng.standard_normal(layer.mean.value.size)
+    return layer
+
+
 def step(shape, rng, **options):
     """One step of flow: an ActNorm, a permutation and a coupling."""
     config = GlowConfig((8, 8, 3), width=WIDTH, **options)
@@ -122,6 +136,9 @@ LAYERS = {
     "shuffle": (ANY, lambda s, rng: Permutation.shuffle(s[3], rng)),
     "even-odd": (ANY, lambda s, rng: Permutation.even_odd(s[3])),
     "scaling": (ANY, lambda s, rng: shaken(Scaling(s[1:]), rng)),
+    "whitening": (ANY, whitening),
+    "logit-authors": (ANY, lambda s, rng: Logit()),
+    "logit-paper": (ANY, lambda s, rng: Logit(0.05, 1.0)),
     "squeeze": (SQUARES, lambda s, rng: Squeeze()),
     "conv1x1": (ANY, lambda s, rng: shaken(Invertible1x1Conv(s[3], rng), rng, 0.05)),
     "lu": (ANY, lambda s, rng: shaken(Invertible1x1ConvLU(s[3], rng), rng, 0.05)),
@@ -148,6 +165,15 @@ for options in NETS:
     LAYERS["affine-net-{}-{}-{}".format(*options)] = (EVEN, affine(options))
 for changed in ("first", "second"):
     LAYERS[f"additive-{changed}"] = (EVEN, additive((True, "all", True), changed))
+
+# layers of numbers between bounds: what makes such of any
+RANGES = dict.fromkeys(("logit-authors", "logit-paper"), lambda x: 0.45 * np.tanh(x))
+
+
+def inputs(name, shape, rng):
+    """A batch that the layer of this name can be given, on the host."""
+    return RANGES.get(name, np.asarray)(rng.standard_normal(shape))
+
 
 CONDITIONERS = {
     "network-{}-{}-{}".format(*options): lambda s, rng, options=options: shaken(

@@ -91,7 +91,7 @@ def rounded(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarra
 
 def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Path) -> None:
     """Raise GlowliteError unless `arrays` has every parameter and constant, each of its shape and
-    kind, and nothing else.
+    kind, and nothing else, and every constant is finite.
     """
     expected = {
         name: (value.shape, value.dtype.kind) for name, value in store.named_values().items()
@@ -103,6 +103,9 @@ def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Pat
             f"{path}: {len(wrong)} arrays are missing, surplus, misshapen or of another type, such"
             f" as {min(wrong)}"
         )
+    for name in store.constants:
+        if not np.isfinite(arrays[name]).all():
+            raise GlowliteError(f"{path}: {name} holds numbers that are not finite")
 
 
 def check_permutations(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: Path) -> None:
