@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from glowlite.bijectors.scaling import Scaling
     from glowlite.bijectors.whitening import Whitening
     from glowlite.conditioners.mlp import MLP
+    from glowlite.models.nice import NICE
+    from glowlite.models.nice_config import NICEConfig
     from glowlite.training.fit import fit
     from glowlite.training.optimizers import Adam
     from glowlite.training.settings import Settings
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "MLP",
+    "NICE",
     "ActNorm",
     "Adam",
     "AdditiveCoupling",
@@ -50,6 +53,7 @@ __all__ = [
     "Logistic",
     "Logit",
     "Memory",
+    "NICEConfig",
     "Normal",
     "Parameter",
     "ParameterStore",
@@ -66,6 +70,8 @@ _LATER = {
     "Adam": "glowlite.training.optimizers",
     "Logit": "glowlite.bijectors.logit",
     "MLP": "glowlite.conditioners.mlp",
+    "NICE": "glowlite.models.nice",
+    "NICEConfig": "glowlite.models.nice_config",
     "Scaling": "glowlite.bijectors.scaling",
     "Settings": "glowlite.training.settings",
     "Whitening": "glowlite.bijectors.whitening",

@@ -420,6 +420,11 @@ class Flow(Parameterized):
     # --- the trainer's questions ---
 
     @property
+    def first_images(self) -> int:
+        """How many images `initialize` asks for, if there are as many; 0 if a batch will do."""
+        return 0
+
+    @property
     def memory(self) -> Memory | None:
         """The budget of what is kept from forward to backward; None for a bijector without one."""
         return getattr(self.bijector, "memory", None)

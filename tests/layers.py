@@ -14,6 +14,7 @@ from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.coupling import AdditiveCoupling
+from glowlite.bijectors.flatten import Flatten
 from glowlite.bijectors.invertible_conv import (
     Invertible1x1Conv,
     Invertible1x1ConvLU,
@@ -21,6 +22,7 @@ from glowlite.bijectors.invertible_conv import (
 )
 from glowlite.bijectors.logit import Logit
 from glowlite.bijectors.permutation import Permutation
+from glowlite.bijectors.rescale import Rescale
 from glowlite.bijectors.scaling import Scaling
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
@@ -139,6 +141,8 @@ LAYERS = {
     "whitening": (ANY, whitening),
     "logit-authors": (ANY, lambda s, rng: Logit()),
     "logit-paper": (ANY, lambda s, rng: Logit(0.05, 1.0)),
+    "flatten": (ANY, lambda s, rng: Flatten(s[1:])),
+    "rescale": (ANY, lambda s, rng: Rescale(-1.0, 2.5)),
     "squeeze": (SQUARES, lambda s, rng: Squeeze()),
     "conv1x1": (ANY, lambda s, rng: shaken(Invertible1x1Conv(s[3], rng), rng, 0.05)),
     "lu": (ANY, lambda s, rng: shaken(Invertible1x1ConvLU(s[3], rng), rng, 0.05)),

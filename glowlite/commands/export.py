@@ -25,7 +25,10 @@ from glowlite.files.outputs import MODEL, check_output, output_path
 from glowlite.files.saved_weights import named_arrays, rounded
 from glowlite.models.image_model import ImageModel
 from glowlite.terminal import say
-from glowlite.training.scoring import scores
+from glowlite.training.scoring import reconstruction_error, scores
+
+RECONSTRUCTED = 16  # held-out images that are encoded and decoded
+HALF_A_LEVEL = 0.5  # grey level of 8 bits: more would change a pixel
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -64,6 +67,12 @@ def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict
         raise GlowliteError(
             f"bits/dim with weights in {dtype} are not finite for {nonfinite} of {len(bits)}"
             " held-out images"
+        )
+    off = reconstruction_error(loaded.model, data.held_out[:RECONSTRUCTED], loaded.n_bits)
+    if not off < HALF_A_LEVEL:
+        raise GlowliteError(
+            f"with weights in {dtype} the inverse is off by {off:.1f} grey levels; use --dtype"
+            " float32"
         )
     return {
         "bits_per_dim": float(bits.mean()),

@@ -26,6 +26,7 @@ from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, make_folder
 from glowlite.latent.directions import ENOUGH, decode_edits
 from glowlite.latent.walks import decode_walk
+from glowlite.models.glow import Glow
 from glowlite.terminal import say, warn
 from glowlite.training.scoring import sample_images
 
@@ -81,14 +82,24 @@ def temperature(task: Task) -> np.ndarray:
 def depth(task: Task) -> np.ndarray:
     """Samples of models of different depth, shallow to deep, from the same noise (figure 9)."""
     rows = {}
-    for loaded in sorted([task.loaded, *task.others], key=lambda loaded: loaded.model.config.K):
-        config = loaded.model.config
+    for loaded in sorted([task.loaded, *task.others], key=depth_of):
         images = sample_images(loaded.model, ROW, task.temperature, task.seed)
         warn_nonfinite(images, f"samples of {loaded.name}", LOWER_TEMPERATURE)
+        config = loaded.model.config
         title = f"K = {config.K}, L = {config.L}"
         title += f" ({loaded.name})" if title in rows else ""
         rows[title] = enlarged(tile(to_rgb(images, loaded.n_bits), ROW))
     return titled(rows)
+
+
+def depth_of(loaded: LoadedModel) -> int:
+    """K of a Glow.
+
+    Raises GlowliteError for another model.
+    """
+    if not isinstance(loaded.model, Glow):
+        raise GlowliteError(f"--depth: {loaded.name} is no Glow, and has no depth K; leave it out")
+    return loaded.model.config.K
 
 
 def attributes(task: Task) -> np.ndarray:
@@ -146,7 +157,8 @@ def main(arguments: list[str] | None = None) -> None:
     check_folder("--out", out, PNG, {f"{name}.png" for name in FIGURES}.__contains__)
     loaded, *others = (load_model(which, options) for which in (options.run, *options.depth))
     shape = loaded.model.config.image_shape
-    for other in others:
+    for other in [loaded, *others] if others else []:
+        depth_of(other)
         if other.model.config.image_shape != shape:
             raise GlowliteError(
                 f"--depth {other.name}: of {other.model.config.image_shape}, and {loaded.name} of"

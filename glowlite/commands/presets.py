@@ -26,7 +26,14 @@ LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5e
 # what stands for the defaults of the command with another --model
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "glow": {},
-    "nice": {"width": 1000, "batch": 200, "lr": 1e-3, "decay": "constant", "average": 0.999},
+    "nice": {
+        "width": 1000,
+        "batch": 200,
+        "lr": 1e-3,
+        "decay": "constant",
+        "average": 0.999,
+        "warmup": 0,
+    },
 }
 
 # NICE: a rate of 1e-3, momentum 0.9 and second moments with 0.99, 1500 epochs, of which the best on
@@ -71,6 +78,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "nice-mnist": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 5,
         "width": 1000, "base": "logistic", "input": "unit",
+    },
+    "nice-cifar10": {
+        **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
+        "width": 2000, "base": "logistic", "input": "whitened",
+    },
+    "nice-svhn": {
+        **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
+        "width": 2000, "base": "logistic", "input": "whitened",
     },
     "openai": OPENAI,
     "paper": PAPER,

@@ -164,6 +164,13 @@ def _add_nice_options(parser: Parser) -> None:
     add("--base", choices=model.choices["base"], default=model.base, help="of the latents")
     brought = "range that pixels are brought to: [0, 1], [-1, 1], or whitened by ZCA"
     add("--input", choices=model.choices["input"], default=model.input, help=brought)
+    start = "of the scales at the end: by the spread of the first images, or zero, as published"
+    add(
+        "--scaling-start",
+        choices=model.choices["scaling_start"],
+        default=model.scaling_start,
+        help=start,
+    )
     first = "components, counted from 0, that the first coupling changes"
     add(
         "--changed-first",

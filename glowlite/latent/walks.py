@@ -200,8 +200,9 @@ def _arcs(a: Latents, b: Latents, t: Array, xp: Namespace) -> tuple[Array, Array
 
 
 def _weighted(a: Array, b: Array, from_a: Array, from_b: Array) -> Array:
-    """from_a a + from_b b for weights (N or 1, steps): (N steps, h, w, c), in the dtype of a."""
-    weights = [w.astype(a.dtype)[:, :, None, None, None] for w in (from_a, from_b)]
-    between = weights[0] * a[:, None] + weights[1] * b[:, None]  # (N, steps, h, w, c)
+    """from_a a + from_b b for weights (N or 1, steps): (N steps, ...), in the dtype of a."""
+    axes = [1] * (a.ndim - 1)
+    weights = [w.astype(a.dtype).reshape(*w.shape, *axes) for w in (from_a, from_b)]
+    between = weights[0] * a[:, None] + weights[1] * b[:, None]  # (N, steps, ...)
     between[:, 0], between[:, -1] = a, b  # 1 a + 0 b is not a where b is infinite, or a is -0
     return between.reshape(-1, *a.shape[1:])

@@ -71,11 +71,6 @@ class ImageModel(Flow):
     def _check_room(self, config: Any, dtype: str) -> None:
         check_room(type(self).__name__, config, dtype)
 
-    @property
-    def first_images(self) -> int:
-        """How many images `initialize` asks for, if there are as many; 0 if a batch will do."""
-        return 0
-
     def check_start(self, batch: int) -> str | None:
         """What to say before training starts from a batch of so many images; None if nothing.
 

@@ -9,6 +9,7 @@ the range of the pixels.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from glowlite.arrays.randomness import generator
@@ -19,12 +20,19 @@ from glowlite.bijectors.memory import Memory
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.rescale import Rescale
 from glowlite.bijectors.scaling import Scaling
+from glowlite.bijectors.whitening import Whitening
 from glowlite.conditioners.mlp import MLP
 from glowlite.models.image_config import ImageConfig
 from glowlite.models.image_model import ImageModel
 from glowlite.models.nice_config import INPUTS, NICEConfig
 from glowlite.models.preprocessed import Preprocessed
 from glowlite.objective import Base, Logistic, Normal
+
+# the distributions of a latent, and their standard deviations
+BASES: dict[str, tuple[type[Base], float]] = {
+    "logistic": (Logistic, math.pi / math.sqrt(3)),
+    "normal": (Normal, 1.0),
+}
 
 
 class NICE(ImageModel):
@@ -39,12 +47,21 @@ class NICE(ImageModel):
 
     def _layers(self, config: NICEConfig, seed: int, memory: Memory) -> Preprocessed:
         before: dict[str, Any] = {"flatten": Flatten(config.image_shape)}
-        if (bounds := INPUTS[config.input]) is not None:
+        bounds = INPUTS[config.input]
+        if bounds is None:
+            before["whitening"] = Whitening(config.dimensions)
+        else:
             before["range"] = Rescale(*bounds)
         return Preprocessed(before, nice_layers(config, seed, memory))
 
+    @property
+    def first_images(self) -> int:
+        """Ten times D where a covariance is taken, or the spread of components that seldom vary."""
+        takes_none = self.config.input != "whitened" and self.config.scaling_start == "zero"
+        return 0 if takes_none else 10 * self.dimensions
+
     def _base(self, config: NICEConfig) -> Base:
-        return Logistic() if config.base == "logistic" else Normal()
+        return BASES[config.base][0]()
 
 
 def nice_layers(config: NICEConfig, seed: int, memory: Memory) -> UniformChain:
@@ -59,5 +76,6 @@ def nice_layers(config: NICEConfig, seed: int, memory: Memory) -> UniformChain:
         changes_even = (config.changed_first == "even") == (k % 2 == 0)
         layers[f"coupling{k}"] = AdditiveCoupling(D, net, "first" if changes_even else "second")
     layers["as_it_was"] = Permutation(even_first.indices.value.argsort())
-    layers["scaling"] = Scaling((D,))
+    std = None if config.scaling_start == "zero" else BASES[config.base][1]
+    layers["scaling"] = Scaling((D,), std)
     return UniformChain(layers, memory)

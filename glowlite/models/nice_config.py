@@ -19,7 +19,9 @@ class NICEConfig(ImageConfig):
     couplings: how many, each of which changes half of the components. hidden_layers, width: of its
     networks. base: the distribution of the latents. input: the range that pixels are brought to,
     `unit` [0, 1] or `symmetric` [-1, 1]; or `whitened`, by ZCA. changed_first: which positions, of
-    0, 1, 2, ..., the first coupling changes. Raises GlowliteError for a value that is not allowed.
+    0, 1, 2, ..., the first coupling changes. scaling_start: whether the scales start from the
+    spread of the first images, or at zero, as published. Raises GlowliteError for a value that is
+    not allowed.
     """
 
     couplings: int = 4
@@ -28,11 +30,13 @@ class NICEConfig(ImageConfig):
     base: str = "logistic"
     input: str = "unit"
     changed_first: str = "even"
+    scaling_start: str = "data"
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": ("logistic", "normal"),
         "input": tuple(INPUTS),
         "changed_first": ("even", "odd"),
+        "scaling_start": ("data", "zero"),
     }
     largest: ClassVar[dict[str, int]] = NICE_SIZES
 

@@ -29,7 +29,7 @@ def load_image_model(
     """The model of a file, of whichever kind the file says it is: see `ImageModel.load`."""
     place, arrays, header = read_model(path, weights)
     kind = kind_in(header) if isinstance(header, dict) else None
-    if kind is not None and kind not in MODELS:
+    if kind is not None and (not isinstance(kind, str) or kind not in MODELS):
         raise GlowliteError(
             f"{place}: is of a model that this glowlite does not know, {shown(kind)}; it knows"
             f" {', '.join(MODELS)}"

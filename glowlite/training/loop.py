@@ -96,7 +96,7 @@ def train(
         for observer in observers:
             observer.after_step(training)
     if not model.initialized:
-        training.initialize(next(_batches(training, data, None if settings.shards else share)))
+        training.initialize(_first_batch(training, data))
     check_together(training, "the start")
     with training.in_lanes(), closing(ahead(_batches(training, data, share))) as waiting:
         for batch in clock.waiting(waiting):
@@ -134,6 +134,17 @@ def train(
                 observer.after_step(training)
             if stopped:
                 return
+
+
+def _first_batch(training: Training, data: Dataset) -> Batch:
+    """What a new model is initialised with: the first batch, or as many images as it asks for; of
+    several ranks, this one's share of it.
+    """
+    settings, ranks = training.settings, training.ranks
+    count = max(settings.batch, min(training.model.first_images, len(data.train)))
+    share = None if settings.shards else ranks.share(count)
+    dtype, augmentation = training.model.dtype.name, settings.augmentation
+    return next(batches(data.train, count, 0, 1, settings.seed, dtype, augmentation, share))
 
 
 def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator[Batch]:
