@@ -40,3 +40,14 @@ def per_sample(values: Array, like: Array) -> Array:
 def sum_per_sample(x: Array) -> Array:
     """The sum of each sample of x (N, ...), (N,), taken in float64."""
     return x.sum(axis=tuple(range(1, x.ndim)), dtype=namespace(x).float64)
+
+
+def interleaved(even: Array, odd: Array) -> Array:
+    """Channels even_0, odd_0, even_1, ...: (N, ..., C/2) twice -> (N, ..., C), in planes as every
+    array here.
+    """
+    xp = namespace(even)
+    *places, half = even.shape
+    both = to_images(xp.empty((2 * half, *places), even.dtype), (*places, 2 * half))
+    both[..., 0::2], both[..., 1::2] = even, odd
+    return both

@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.layout import per_sample, sum_per_sample, to_images
+from glowlite.arrays.layout import interleaved, per_sample, sum_per_sample
 from glowlite.bijectors.coupling import Coupling
 from glowlite.errors import GlowliteError
 
@@ -100,14 +100,3 @@ class AffineCoupling(Coupling):
             dt, dlog_s = dy2, dx2 * self.halves(x)[1]
         dh = (dlog_s + per_sample(dlogdet, y)) * self.log_scale_slope(h, log_s)
         return x, self.join(dy1, dx2), interleaved(dt, dh)
-
-
-def interleaved(even: Array, odd: Array) -> Array:
-    """Channels even_0, odd_0, even_1, ...: (N, ..., C/2) twice -> (N, ..., C), in planes as every
-    array here.
-    """
-    xp = namespace(even)
-    *places, half = even.shape
-    both = to_images(xp.empty((2 * half, *places), even.dtype), (*places, 2 * half))
-    both[..., 0::2], both[..., 1::2] = even, odd
-    return both

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.checks import check_half, check_images
+from glowlite.arrays.layout import interleaved
 from glowlite.arrays.parameters import Parameterized
-from glowlite.bijectors.affine_coupling import interleaved
 from glowlite.bijectors.base import zero_logdet
 from glowlite.conditioners.zero_conv import ZeroConv
 

@@ -10,10 +10,11 @@ a step of flow, of a split and of the top prior, each under the name that this p
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -34,9 +35,10 @@ class Rule:
     theirs: tuple[str, ...]
     layout: Layout
 
-    def under(self, ours: str, theirs: str) -> Rule:
+    def under(self, ours: str, theirs: str) -> Self:
         """The same rule for a part of the model, with the names the part has here and there."""
-        return Rule(ours + self.ours, tuple(theirs + name for name in self.theirs), self.layout)
+        names = tuple(theirs + name for name in self.theirs)
+        return dataclasses.replace(self, ours=ours + self.ours, theirs=names)
 
     def load(self, tensors: Tensors) -> np.ndarray:
         return reduce(np.multiply, [self.layout.load(tensors[name]) for name in self.theirs])

@@ -1,4 +1,6 @@
-"""A level of a Glow (figure 2b): squeeze, K steps of flow, and, but on the last one, a split."""
+"""A level of a multiscale flow, such as a Glow (figure 2b): squeeze, K steps of flow, and, but on
+the last one, a split.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import numpy as np
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameterized
 from glowlite.bijectors.base import zero_logdet
-from glowlite.bijectors.chain import ChainCache
+from glowlite.bijectors.chain import Chain, ChainCache
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 
@@ -52,12 +54,13 @@ class GlowCache:
 
 
 class Level(Parameterized):
-    """Squeeze, the steps, a UniformChain or its fast form, and a split on all levels
-    but the last.
+    """Squeeze, the steps, a Chain or its fast form, and a split on all levels but the last.
+
+    `squeeze`: False where the steps themselves say at what place there is one, if any.
     """
 
-    def __init__(self, steps: Any, split: Split | None) -> None:
-        self.squeeze = Squeeze()
+    def __init__(self, steps: Any, split: Split | None, squeeze: bool = True) -> None:
+        self.squeeze = Squeeze() if squeeze else Chain({})
         self.steps = steps
         self.split = split
 

@@ -1,0 +1,70 @@
+r"""Batch normalisation inside a network: every channel by its mean and variance, m and v.
+
+    u = (x - m) / sqrt(v + eps)          y = gain u + bias
+
+m and v are those of the batch in training, and running ones, which are constants, in evaluation:
+see `BatchStatistics`. As a layer of a flow it is another class, `glowlite.bijectors.batch_norm`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.batch_statistics import BatchStatistics
+from glowlite.arrays.parameters import Parameter
+from glowlite.arrays.statistics import SumOverProcesses, channel_statistics, this_process
+from glowlite.conditioners.base import Cache, Conditioner
+
+
+class NetworkBatchNorm(Conditioner):
+    """x, y: (N, H, W, C).
+
+    `gain`: whether there is one. `unbiased`: what the running variance follows, see
+    BatchStatistics. Parameters: `bias` and `gain`, (C,), which start at 0 and 1.
+    """
+
+    def __init__(
+        self, channels: int, eps: float = 1e-4, gain: bool = False, unbiased: bool = False
+    ) -> None:
+        self.statistics = BatchStatistics(channels, unbiased=unbiased)
+        self.eps = eps
+        self.gain = Parameter(np.ones(channels)) if gain else None
+        self.bias = Parameter(np.zeros(channels))
+
+    def forward(self, x: Array) -> tuple[Array, Cache]:
+        mean, variance = self.statistics.of(x)
+        u = (x - mean) / self.deviation(variance)
+        scaled = u if self.gain is None else u * self.gain.value
+        return scaled + self.bias.value, (u, mean, variance)
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        u, mean, variance = cache
+        axes = tuple(range(dy.ndim - 1))
+        dy_sum, dy_u_sum = dy.sum(axis=axes), (dy * u).sum(axis=axes)
+        self.bias.grad[...] += dy_sum
+        gain = self.slope(variance)  # dy/dx, were m and v constants
+        if self.gain is not None:
+            self.gain.grad[...] += dy_u_sum
+        if not self.statistics.is_training:
+            return dy * gain
+        # m and v move with every x_i, of M a channel: dm/dx_i = 1/M,  dv/dx_i = 2 (x_i - m)/M, so
+        # du_j/dx_i = (delta_ij - 1/M - u_i u_j / M) / sqrt(v + eps)
+        count = dy.size // dy.shape[-1]
+        self.statistics.follow(mean, variance, count)
+        return (dy - dy_sum / count - u * (dy_u_sum / count)) * gain
+
+    def deviation(self, variance: Array) -> Array:
+        """sqrt(v + eps), (C,)."""
+        return namespace(variance).sqrt(variance + self.eps)
+
+    def slope(self, variance: Array) -> Array:
+        """gain / sqrt(v + eps), (C,)."""
+        deviation = self.deviation(variance)
+        return 1 / deviation if self.gain is None else self.gain.value / deviation
+
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
+        """Start the running statistics from the batch x; returns y."""
+        mean, std = channel_statistics("NetworkBatchNorm.initialize", x, total)
+        self.statistics.start_from(mean, std**2)
+        return self.forward(x)[0]
