@@ -45,7 +45,11 @@ FMU2_MODEL: dict[str, Any] = {
     **AUTHORS_MODEL, **TORCH_NORM, "shift": "after", "offset": True, "doubled": False,
     "coupling_norm": "both", "a_channels": 0.0,
 }  # fmt: skip
-REALNVP_SIZES = {"levels": 16, "width": 1 << 16, "blocks": 1 << 12}  # far beyond what anything trains
+REALNVP_SIZES = {
+    "levels": 16,
+    "width": 1 << 16,
+    "blocks": 1 << 12,
+}  # far beyond what anything trains
 MAX_FACTOR = 80.0  # nats: exp of more leaves the range of float32
 
 

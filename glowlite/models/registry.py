@@ -15,8 +15,9 @@ from glowlite.flow import read_model
 from glowlite.models.glow import Glow
 from glowlite.models.image_model import ImageModel, kind_in
 from glowlite.models.nice import NICE
+from glowlite.models.realnvp import RealNVP
 
-MODELS: dict[str, type[ImageModel]] = {model.kind: model for model in (Glow, NICE)}
+MODELS: dict[str, type[ImageModel]] = {model.kind: model for model in (Glow, NICE, RealNVP)}
 
 
 def load_image_model(
