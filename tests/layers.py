@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.arrays.backend import namespace
-from glowlite.arrays.parameters import ParameterStore
+from glowlite.arrays.batch_statistics import BatchStatistics
+from glowlite.arrays.parameters import ParameterStore, parts_of
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
+from glowlite.bijectors.batch_norm import BatchNorm
 from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.checkerboard import Checkerboard
 from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.flatten import Flatten
 from glowlite.bijectors.invertible_conv import (
@@ -23,12 +26,17 @@ from glowlite.bijectors.invertible_conv import (
 from glowlite.bijectors.logit import Logit
 from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.rescale import Rescale
+from glowlite.bijectors.reversed import Reversed
 from glowlite.bijectors.scaling import Scaling
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.bijectors.whitening import Whitening
+from glowlite.conditioners.batch_norm import NetworkBatchNorm
+from glowlite.conditioners.checkerboard_network import CheckerboardNetwork
 from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.conditioners.residual_network import ResidualNetwork
+from glowlite.conditioners.tanh_scale import TanhScale
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.fast.accelerate import accelerate
 from glowlite.fast.threads import Workers
@@ -57,6 +65,34 @@ def shaken(layer, rng, scale=0.1):
         ) * rng.standard_normal(p.value.shape)
         p.value[...] += namespace(p.value).asarray(shake)
     return layer
+
+
+def followed(layer, rng):
+    """The layer, shaken, with random running statistics in everything that has some."""
+    for part in parts_of(layer):
+        if isinstance(part, BatchStatistics):
+            size = part.mean.value.shape
+            part.start_from(rng.standard_normal(size), np.exp(0.3 * rng.standard_normal(size)))
+    return shaken(layer, rng)
+
+
+def residual(c_in, c_out, rng, **options):
+    return ResidualNetwork(c_in, c_out, 4, 1, rng, **options)
+
+
+def checkerboard_net(c_in, rng, kept="even", mask=True, channel=False, offset=False):
+    """RealNVP's network of a checkerboard of 2 c_in channels, as it stands in a coupling."""
+    image = residual(c_in + mask, 2 * c_in, rng, mask=mask, doubled=True)
+    network = CheckerboardNetwork(image, kept, mask)
+    return TanhScale(network, c_in if channel else None, 0.7, offset)
+
+
+def checkerboard_coupling(changed, shift):
+    def make(shape, rng):
+        network = checkerboard_net(shape[3] // 2, rng, "odd" if changed == "first" else "even")
+        return followed(AffineCoupling(shape[3], network, changed, "exp", shift), rng)
+
+    return make
 
 
 def net(c_in, c_out, rng, options):
@@ -130,6 +166,7 @@ def split(border, output_scale):
 
 
 ANY, EVEN, SQUARES = shapes(), shapes(even_channels=True), shapes(even_sides=True)
+FOURS = shapes(even_channels=True).map(lambda s: (*s[:3], 4 * (s[3] // 4 + 1)))
 
 LAYERS = {
     "actnorm-paper": (ANY, actnorm_paper),
@@ -144,6 +181,11 @@ LAYERS = {
     "flatten": (ANY, lambda s, rng: Flatten(s[1:])),
     "rescale": (ANY, lambda s, rng: Rescale(-1.0, 2.5)),
     "squeeze": (SQUARES, lambda s, rng: Squeeze()),
+    "squeeze-corners": (SQUARES, lambda s, rng: Squeeze("corners")),
+    "unsqueeze": (FOURS, lambda s, rng: Reversed(Squeeze())),
+    "unsqueeze-corners": (FOURS, lambda s, rng: Reversed(Squeeze("corners"))),
+    "checkerboard": (SQUARES, lambda s, rng: Checkerboard()),
+    "image-of-a-checkerboard": (EVEN, lambda s, rng: Reversed(Checkerboard())),
     "conv1x1": (ANY, lambda s, rng: shaken(Invertible1x1Conv(s[3], rng), rng, 0.05)),
     "lu": (ANY, lambda s, rng: shaken(Invertible1x1ConvLU(s[3], rng), rng, 0.05)),
     "top-prior": (ANY, lambda s, rng: shaken(TopPrior(s[3]), rng)),
@@ -165,6 +207,20 @@ for scale, shift, changed in itertools.product(
         EVEN,
         affine((True, "all", True), scale, shift, changed),
     )
+BATCH_NORMS = [
+    (changed, counted)
+    for changed, counted in itertools.product(
+        ("first", "second", "all"), ("changed", "zeros", "both")
+    )
+    if (changed, counted) != ("all", "zeros")
+]
+for changed, counted in BATCH_NORMS:
+    LAYERS[f"batch-norm-{changed}-{counted}"] = (
+        EVEN,
+        lambda s, rng, c=changed, n=counted: followed(BatchNorm(s[3], c, n), rng),
+    )
+for changed, shift in (("first", "before"), ("second", "after")):
+    LAYERS[f"affine-checkerboard-{changed}"] = (EVEN, checkerboard_coupling(changed, shift))
 for options in NETS:
     LAYERS["affine-net-{}-{}-{}".format(*options)] = (EVEN, affine(options))
 for changed in ("first", "second"):
@@ -190,6 +246,41 @@ CONDITIONERS |= {
         ZeroConv(s[3], 5, b, o), rng
     )
     for border, scaled in itertools.product((True, False), (True, False))
+}
+
+RESIDUALS = {
+    "authors": {},
+    "doubled": {"doubled": True},
+    "masked": {"mask": True},
+    "no-norm": {"batch_norm": False},
+    "gain": {"gain": True, "eps": 1e-2, "unbiased": True},
+    "all-g-torch": {"trains_g": "all", "start": "torch"},
+    "zero": {"start": "zero"},
+}
+
+
+def residual_network(options):
+    def make(shape, rng):
+        mask = options.get("mask", False) and shape[3] > 1
+        return followed(residual(shape[3], 3, rng, **{**options, "mask": mask}), rng)
+
+    return make
+
+
+CONDITIONERS |= {
+    f"residual-{name}": residual_network(options) for name, options in RESIDUALS.items()
+}
+CONDITIONERS |= {
+    f"checkerboard-net-{kept}-{mask}": lambda s, rng, k=kept, m=mask: followed(
+        checkerboard_net(s[3], rng, k, m, channel=m, offset=k == "odd"), rng
+    )
+    for kept, mask in itertools.product(("even", "odd"), (True, False))
+}
+CONDITIONERS |= {
+    f"network-batch-norm-{gain}": lambda s, rng, g=gain: followed(
+        NetworkBatchNorm(s[3], gain=g), rng
+    )
+    for gain in (True, False)
 }
 
 # every value of every option of GlowConfig, most with two levels and C of 1 to 3

@@ -218,7 +218,8 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     settings = settings_of(options, steps_per_epoch(options, data))
     check_settings(settings, data)
     config = config_of(options, data.image_shape)
-    options.L = getattr(config, "L", options.L)  # as config.json has it
+    for name in ("L", "levels"):
+        setattr(options, name, getattr(config, name, None))  # as config.json has it
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
     model = MODELS[options.model](
         config,

@@ -26,6 +26,8 @@ from glowlite.models.config import (
     usual_levels,
 )
 from glowlite.models.nice_config import NICE_SIZES, NICEConfig
+from glowlite.models.realnvp_config import MAX_FACTOR, RealNVPConfig
+from glowlite.models.realnvp_config import usual_levels as usual_scales
 from glowlite.models.registry import MODELS
 from glowlite.terminal import shortened
 from glowlite.training.optimizers import DECAYS, OPTIMIZERS
@@ -142,8 +144,15 @@ def _add_model_options(parser: Parser) -> None:
         default=GlowConfig.width,
         help=f"hidden channels, or units, of the networks of couplings ({width})",
     )
+    add(
+        "--shift",
+        choices=CHOICES["shift"],
+        default=GlowConfig.shift,
+        help="whether t comes before or after the scale in an affine coupling",
+    )
     _add_glow_options(parser)
     _add_nice_options(parser)
+    _add_realnvp_options(parser)
 
 
 def _add_nice_options(parser: Parser) -> None:
@@ -180,6 +189,46 @@ def _add_nice_options(parser: Parser) -> None:
     )
 
 
+# of RealNVPConfig's fields, in its words
+REALNVP_HELP = {
+    "blocks": "residual blocks of each network",
+    "widths": "of the networks, as the image halves",
+    "pixels": "which pixels of a checkerboard the first coupling changes",
+    "channels": "which half of the channels the first coupling changes",
+    "factor": "a of log s = a tanh(r) + b: one for a coupling, or for each channel",
+    "offset": "b of log s, too",
+    "a_pixels": "where a starts, in couplings of pixels",
+    "a_channels": "where a starts, in couplings of channels",
+    "doubled": "networks of pixels see what they normalised twice",
+    "mask": "networks of pixels see which pixels they are given",
+    "batch_norm": "batch normalisation in the networks",
+    "gain": "a gain in that",
+    "eps": "of every batch normalisation, added to the variance",
+    "unbiased": "running variances with n - 1 in the denominator",
+    "coupling_norm": "batch normalisation after a coupling, and what it counts",
+    "trains_g": "which scales of weight normalisation are trained",
+    "start": "how the weights begin",
+    "logit": "of 0.05 + 0.9 v, as in the released code, or of 0.05 + 0.95 v, as in the paper",
+}
+
+
+def _add_realnvp_options(parser: Parser) -> None:
+    model = RealNVPConfig
+    add = parser.add_argument_group("--model realnvp").add_argument
+    scales = "scales (default: until maps are 4x4 or a little larger, as in the paper)"
+    add("--levels", type=at_least(1, int, model.largest["levels"]), help=scales)
+    for name, text in REALNVP_HELP.items():
+        option, default = "--" + name.replace("_", "-"), getattr(model, name)
+        if name in model.flags:
+            switch(add, option, default, text)
+        elif name in model.choices:
+            add(option, choices=model.choices[name], default=default, help=text)
+        elif name in model.largest:
+            add(option, type=at_least(1, int, model.largest[name]), default=default, help=text)
+        else:
+            add(option, type=at_least(0, float, MAX_FACTOR), default=default, help=text)
+
+
 def _add_glow_options(parser: Parser) -> None:
     model = GlowConfig  # its class attributes are the defaults
     add = parser.add_argument_group("--model glow").add_argument
@@ -207,12 +256,6 @@ def _add_glow_options(parser: Parser) -> None:
         type=nats,
         default=model.bound,
         help="c of --scale bounded: s stays within exp(-c) and exp(c)",
-    )
-    add(
-        "--shift",
-        choices=CHOICES["shift"],
-        default=model.shift,
-        help="whether t comes before or after the scale",
     )
     add(
         "--changed",
@@ -367,4 +410,6 @@ def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) ->
     values = {name: getattr(options, name) for name in options_of(options.model)}
     if "L" in values:
         values["L"] = values["L"] or usual_levels(image_shape)
+    if "levels" in values:
+        values["levels"] = values["levels"] or usual_scales(image_shape)
     return MODELS[options.model].configuration(image_shape, **values)
