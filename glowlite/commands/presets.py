@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from glowlite.models.config import OPENAI_MODEL, PAPER_MODEL
+from glowlite.models.realnvp_config import AUTHORS_MODEL
+from glowlite.models.realnvp_config import PAPER_MODEL as REALNVP_PAPER_MODEL
 
 # the columns of docs/paper_and_code.md, each with its optimiser
 OPENAI: dict[str, Any] = {
@@ -27,14 +29,20 @@ LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5e
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "glow": {},
     "nice": {
-        "width": 1000,
-        "batch": 200,
-        "lr": 1e-3,
-        "decay": "constant",
-        "average": 0.999,
-        "warmup": 0,
+        "width": 1000, "batch": 200, "lr": 1e-3, "average": 0.999, "warmup": 0,
     },
-}
+    "realnvp": {
+        "width": 32, "batch": 64, "lr": 1e-3, "beta2": 0.999, "clip": 100.0,
+    },
+}  # fmt: skip
+
+# RealNVP: Adam with its defaults, batches of 64 (section 4.1 of its paper); gradients are clipped
+# at a norm of 100, as in the released code, which trains for ever
+REALNVP: dict[str, Any] = {
+    **AUTHORS_MODEL, "model": "realnvp", "n_bits": 8, "optimizer": "adam", "lr": 1e-3,
+    "beta1": 0.9, "beta2": 0.999, "batch": 64, "clip": 100.0, "warmup": 0, "decay": "constant",
+    "average": 0.0,
+}  # fmt: skip
 
 # NICE: a rate of 1e-3, momentum 0.9 and second moments with 0.99, 1500 epochs, of which the best on
 # a validation set counts (section 5.1 of its paper); the batch is that of the authors' code
@@ -87,6 +95,26 @@ PRESETS: dict[str, dict[str, Any]] = {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
         "width": 2000, "base": "logistic", "input": "whitened",
     },
+    "realnvp-cifar10": {
+        **BROUGHT, **REALNVP, **LONG, "levels": 2, "width": 64, "blocks": 8, "flip": True,
+        "steps": "250ep",
+    },
+    "realnvp-imagenet32": {
+        **BROUGHT, **REALNVP, **LONG, "levels": 4, "width": 32, "blocks": 4, "steps": "20ep",
+    },
+    "realnvp-imagenet64": {
+        **BROUGHT, **REALNVP, **LONG, "levels": 5, "width": 32, "blocks": 2, "steps": "20ep",
+    },
+    "realnvp-lsun64": {
+        **BROUGHT, **REALNVP, **LONG, "levels": 5, "width": 32, "blocks": 2, "flip": True,
+        "resize": 96, "crop": 64, "random_crop": True, "steps": "10ep",
+    },
+    "realnvp-celeba": {  # the middle 148x148 of 178x218 pixels, brought to 64x64
+        **BROUGHT, **REALNVP, **LONG, "levels": 5, "width": 32, "blocks": 2, "flip": True,
+        "resize": 77, "crop": 64, "steps": "100ep",
+    },
+    "realnvp-authors": {"model": "realnvp", **AUTHORS_MODEL},
+    "realnvp-paper": {"model": "realnvp", **REALNVP_PAPER_MODEL},
     "openai": OPENAI,
     "paper": PAPER,
 }  # fmt: skip
