@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.conversion import shape_advice, value_advice
+from glowlite.arrays.labels import NO_LABELS
 from glowlite.arrays.machine import available_bytes
 from glowlite.arrays.randomness import generator
 from glowlite.data.images import ArrayImages, ArrayPictures, Images, Pictures, Rows
@@ -17,6 +18,7 @@ from glowlite.errors import DataError
 
 MAX_HELD_OUT = 1000
 BYTES_A_ROW = 32  # of numbers, to part and shuffle images, however small they are
+LEFT_OUT = "labels left out: "  # how a note begins that says why
 NO_ATTRIBUTES = np.zeros((0, 0), bool)
 
 
@@ -25,7 +27,9 @@ class Reading:
     """What a reader found: `train`, and `held_out` if the data have a split of their own.
 
     `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and what holds of each image,
-    bool (N, A). `notes`: what was decided in reading, and what was passed over, a line each.
+    bool (N, A). `class_names` (K,), `labels`, `held_out_labels` (N,): the class of each image, as
+    it was found: see `conditioned`. `notes`: what was decided in reading, and what was passed over,
+    a line each.
     """
 
     train: Images | Pictures
@@ -34,6 +38,9 @@ class Reading:
     attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
     held_out_attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    labels: np.ndarray = field(default_factory=NO_LABELS.copy)
+    held_out_labels: np.ndarray = field(default_factory=NO_LABELS.copy)
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,10 @@ class Dataset:
     """`train`, `held_out`: images of one shape, disjoint.
 
     `name` names runs; `source` says where the images came from. `attribute_names` (A,),
-    `attributes` and `held_out_attributes`, bool (N, A): labels, where the data have them.
-    `decided`: what the reader decided, a line each.
+    `attributes` and `held_out_attributes`, bool (N, A): what holds of each image, where the data
+    say so. `class_names` (K,), `labels` and `held_out_labels` (N,): its class, as it was read;
+    where `condition` says by which labels a model is conditioned, int64 from 0 to K - 1. `decided`:
+    what the reader decided, a line each.
     """
 
     name: str
@@ -53,6 +62,10 @@ class Dataset:
     attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
     held_out_attributes: np.ndarray = field(default_factory=NO_ATTRIBUTES.copy)
     decided: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    labels: np.ndarray = field(default_factory=NO_LABELS.copy)
+    held_out_labels: np.ndarray = field(default_factory=NO_LABELS.copy)
+    condition: str | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -106,8 +119,8 @@ def make_dataset(
     Raises DataError. `processes`: see `load`.
     """
     preparation = preparation or Preparation()
-    attributes = reading.attributes
-    labelled = len(attributes) > 0
+    attributes, classes = reading.attributes, reading.labels
+    labelled = len(attributes) > 0 or len(classes) > 0
     images, sound = _prepare(reading.train, preparation, source, processes, labelled)
     if reading.held_out is None:
         if len(sound) < 2:
@@ -115,21 +128,14 @@ def make_dataset(
         held_out = held_out_indices(len(sound))
         keep = np.ones(len(sound), bool)
         keep[held_out] = False
-        train_rows, held_out_rows = sound[keep], sound[held_out]
-        parts: tuple[Images, Images] = Rows(images, train_rows), Rows(images, held_out_rows)
-        labels = (
-            (attributes[train_rows], attributes[held_out_rows])
-            if labelled
-            else (attributes, attributes)
-        )
+        rows = sound[keep], sound[held_out]
+        parts: tuple[Images, Images] = Rows(images, rows[0]), Rows(images, rows[1])
+        of_others = attributes, classes
     else:
         others, sound_others = _prepare(reading.held_out, preparation, source, processes, labelled)
+        rows = sound, sound_others
         parts = Rows(images, sound), Rows(others, sound_others)
-        labels = (
-            (attributes[sound], reading.held_out_attributes[sound_others])
-            if labelled
-            else (attributes,) * 2
-        )
+        of_others = reading.held_out_attributes, reading.held_out_labels
         if not (len(sound) and len(sound_others)):
             raise DataError(f"{source}: expected at least 1 image for training and 1 held out")
         if others.shape != images.shape:
@@ -138,8 +144,22 @@ def make_dataset(
                 " them"
             )
     return Dataset(
-        name, *parts, source, reading.attribute_names, labels[0], labels[1], reading.notes
+        name,
+        *parts,
+        source,
+        reading.attribute_names,
+        _followed(attributes, rows[0]),
+        _followed(of_others[0], rows[1]),
+        reading.notes,
+        reading.class_names,
+        _followed(classes, rows[0]),
+        _followed(of_others[1], rows[1]),
     )
+
+
+def _followed(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The labels of the images of `rows`; none where there are none."""
+    return labels[rows] if len(labels) else labels
 
 
 def _prepare(

@@ -8,12 +8,15 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from glowlite.arrays.machine import available_bytes
-from glowlite.data.dataset import NO_ATTRIBUTES, Reading, array_images
+from glowlite.data.dataset import LEFT_OUT, Reading, array_images
 from glowlite.data.readers.npy import MAGIC, FileArray, in_order, read_npy_header
 from glowlite.errors import DataError
 from glowlite.files.inputs import check_regular, open_regular
@@ -35,8 +38,8 @@ def recognises_npy(path: Path) -> bool:
 
 
 def read_npz(path: Path) -> Reading:
-    """The array `images` of an .npz file, and `attributes` (N, A) with `attribute_names` if it has
-    them.
+    """The array `images` of an .npz file, and, if it has them, `attributes` (N, A) with
+    `attribute_names`, and `labels` (N,) with `label_names`.
 
     Raises DataError for a file that is damaged, has no images, or would unpack to more than half of
     this machine's memory.
@@ -69,8 +72,12 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
         _member(archive, "attributes", path),
         _member(archive, "attribute_names", path),
     )
+    reading = with_classes(
+        Reading(images),
+        lambda: (_member(archive, "labels", path), _member(archive, "label_names", path)),
+    )
     if attributes is None or names is None:
-        return Reading(images)
+        return reading
     labels = tuple(str(label) for label in names.ravel())
     if (
         attributes.shape != (len(images), len(labels))
@@ -82,7 +89,31 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
             f" column per name, got {attributes.shape}, {attributes.dtype}, and names of"
             f" {names.dtype}"
         )
-    return Reading(images, None, labels, attributes > 0, NO_ATTRIBUTES)
+    return replace(reading, attribute_names=labels, attributes=attributes > 0)
+
+
+def with_classes(reading: Reading, read: Callable[[], tuple[Any, Any]]) -> Reading:
+    """The reading with the arrays `labels` (N, ...) and `label_names` (K,), texts, that `read`
+    finds beside the images, or None.
+
+    Nobody may have asked for them: what cannot be used is a note, see `glowlite.data.labels`.
+    """
+    try:
+        labels, names = read()
+        if labels is None:
+            return reading
+        if labels.shape[:1] != (len(reading.train),):
+            raise DataError(
+                f"{labels.shape} for {len(reading.train)} images; one each, (N,), is expected"
+            )
+        if names is not None and (names.ndim != 1 or names.dtype.kind not in "US"):
+            raise DataError(
+                f"label_names are {names.dtype} {names.shape}; texts, (K,), are expected"
+            )
+    except DataError as error:
+        return replace(reading, notes=(*reading.notes, f"{LEFT_OUT}{error}"))
+    texts = [] if names is None else names.astype(str).tolist()
+    return replace(reading, class_names=tuple(texts), labels=labels)
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | None:

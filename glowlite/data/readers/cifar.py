@@ -110,8 +110,8 @@ def _has(folder: Path, edition: Edition) -> bool:
 
 
 def read_cifar(path: Path) -> Reading:
-    """Images (N, 32, 32, 3) in memory, those of the test file held out, and the classes as
-    attributes.
+    """Images (N, 32, 32, 3) in memory, those of the test file held out, and the classes, the fine
+    ones of CIFAR-100, as labels, all of them as attributes.
 
     Raises DataError for the Python edition, which is pickled and so never opened, and for files
     missing or damaged.
@@ -141,9 +141,12 @@ def read_cifar(path: Path) -> Reading:
         f"{edition.name}'s images, of {' and '.join(str(count) for _, count, _ in edition.names)}"
         " classes",
     )
+    last = edition.names[-1][1]  # classes; their one-hot columns come last
     return Reading(
-        ArrayImages(images), ArrayImages(held_out), tuple(names), labels, held_out_labels, notes
-    )
+        ArrayImages(images), ArrayImages(held_out), tuple(names), labels, held_out_labels, notes,
+        tuple(names[-last:]),
+        *(columns[:, -last:].argmax(axis=1) for columns in (labels, held_out_labels)),
+    )  # fmt: skip
 
 
 def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:

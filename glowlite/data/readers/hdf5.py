@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from glowlite.arrays.machine import available_bytes
 from glowlite.data.dataset import Reading, array_images
 from glowlite.data.images import Images
-from glowlite.data.readers.arrays import check_is_file
+from glowlite.data.readers.arrays import check_is_file, with_classes
 from glowlite.errors import DataError
 
 LARGEST = 1 << 30  # bytes of an image, or of a chunk, which is unpacked as a whole
@@ -29,7 +30,7 @@ def recognises(path: Path) -> bool:
 
 def read_hdf5(path: Path) -> Reading:
     """The data set `images`, or else the only one of bytes with 3 or 4 axes; and `attributes` (N,
-    A), `attribute_names`.
+    A), `attribute_names`, and `labels` (N,), `label_names`, if it has them.
 
     Raises DataError for a file that is damaged, has no images, or images too large to be any.
     """
@@ -46,8 +47,12 @@ def read_hdf5(path: Path) -> Reading:
         values, names = (
             _open(h5py, file, name, path) for name in ("attributes", "attribute_names")
         )
+        reading = with_classes(
+            Reading(images),
+            lambda: (_small(h5py, file, "labels", path), _small(h5py, file, "label_names", path)),
+        )
         if not (isinstance(values, h5py.Dataset) and isinstance(names, h5py.Dataset)):
-            return Reading(images)
+            return reading
         for dataset in (values, names):
             check_dataset(h5py, dataset, path)
         if (
@@ -61,9 +66,21 @@ def read_hdf5(path: Path) -> Reading:
                 f" {names.dtype} {names.shape}; make the file again"
             )
         labels = tuple(str(names.asstr()[i])[:LONGEST_NAME] for i in range(len(names)))
-        return Reading(images, None, labels, np.asarray(values) > 0)
+        return replace(reading, attribute_names=labels, attributes=np.asarray(values) > 0)
     except DAMAGED as error:
         raise _unreadable(path, error) from None
+
+
+def _small(h5py: Any, file: Any, name: str, path: Path) -> np.ndarray | None:
+    """A data set of numbers or of texts in memory, None if there is none. Raises DataError."""
+    dataset = _open(h5py, file, name, path)
+    if not isinstance(dataset, h5py.Dataset):
+        return None
+    check_dataset(h5py, dataset, path)
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    if dataset.nbytes > available_bytes() / 4 or (is_text and dataset.ndim != 1):
+        raise DataError(f"{path}, {name}: {dataset.dtype} {dataset.shape} are no labels")
+    return np.array(dataset.asstr()[:], "U") if is_text else np.asarray(dataset)
 
 
 def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:

@@ -45,10 +45,10 @@ def recognises(path: Path) -> bool:
 def read_idx(path: Path) -> Reading:
     """Grey images (N, H, W, 1) in memory.
 
-    From a folder, t10k-* are held out, and labels, if both are there, attributes. The folder may be
-    torchvision's, with the files in MNIST/raw; a set may have a name, as in emnist-letters-train-*.
-    Raises DataError for a file that is missing, damaged, or would unpack to more than a quarter of
-    this machine's memory.
+    From a folder, t10k-* are held out, and labels, if both are there, classes and attributes. The
+    folder may be torchvision's, with the files in MNIST/raw; a set may have a name, as in
+    emnist-letters-train-*. Raises DataError for a file that is missing, damaged, or would unpack to
+    more than a quarter of this machine's memory.
     """
     if not path.is_dir():
         check_is_file(path)
@@ -74,8 +74,9 @@ def read_idx(path: Path) -> Reading:
         return Reading(images[0], images[1], notes=notes)
     count = max(DIGITS, *(int(values.max()) + 1 for values in labels))
     one_hot = [np.eye(count, dtype=bool)[values] for values in labels]
+    names = tuple(map(str, range(count)))
     return Reading(
-        images[0], images[1], tuple(map(str, range(count))), one_hot[0], one_hot[1], notes
+        images[0], images[1], names, one_hot[0], one_hot[1], notes, names, labels[0], labels[1]
     )
 
 
