@@ -293,10 +293,16 @@ class Flow(Parameterized):
         ]
         starts = range(low // size * size, high + 1, size)
         made = [
-            self.inverse(self._on_device([z[start : start + size] for z in noise]))
+            self.rows(slice(start, start + size)).inverse(
+                self._on_device([z[start : start + size] for z in noise])
+            )
             for start in starts
         ]
         return self.xp.concatenate(made)[low - starts[0] : high + 1 - starts[0]][:: numbers.step]
+
+    def rows(self, rows: Any) -> Self:
+        """The flow of these samples of a batch: itself, unless each has a condition of its own."""
+        return self
 
     def _on_device(self, latents: list[np.ndarray]) -> list[Array]:
         return [to_device(z, self.xp) for z in latents]

@@ -16,6 +16,7 @@ from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import KINDS
 from glowlite.distributed.timeouts import PATIENCE, TIMEOUT_HELP
+from glowlite.errors import GlowliteError
 from glowlite.fast.threads import MAX_THREADS, TILE_MB
 from glowlite.models.config import (
     CHOICES,
@@ -34,6 +35,7 @@ from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 from glowlite.training.settings import Settings
 
 DEFAULTS = Settings()
+OF_THE_DATA = {"image_shape", "classes"}  # fields of a configuration that are no options
 MAX_STEPS, MAX_EPOCHS = 10**9, 10**6
 
 
@@ -397,7 +399,7 @@ def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
 def options_of(model: str) -> set[str]:
     """The options, by name, that say what such a model is made of."""
     fields = dataclasses.fields(MODELS[model].configuration)
-    return {field.name for field in fields} - {"image_shape"}
+    return {field.name for field in fields} - OF_THE_DATA
 
 
 def options_of_others(model: str) -> set[str]:
@@ -405,9 +407,21 @@ def options_of_others(model: str) -> set[str]:
     return set().union(*map(options_of, MODELS)) - options_of(model)
 
 
-def config_of(options: argparse.Namespace, image_shape: tuple[int, int, int]) -> Any:
-    """The configuration of the model of these options for images of this shape."""
+def config_of(
+    options: argparse.Namespace, image_shape: tuple[int, int, int], classes: int = 0
+) -> Any:
+    """The configuration of the model of these options for images of this shape and so many classes.
+
+    Raises GlowliteError for a model that has no classes.
+    """
     values = {name: getattr(options, name) for name in options_of(options.model)}
+    if classes:
+        fields = dataclasses.fields(MODELS[options.model].configuration)
+        if "classes" not in [field.name for field in fields]:
+            raise GlowliteError(
+                f"--condition: --model {options.model} has no classes; leave it out"
+            )
+        values["classes"] = classes
     if "L" in values:
         values["L"] = values["L"] or usual_levels(image_shape)
     if "levels" in values:

@@ -56,7 +56,7 @@ FLOW = record(
 )
 MODEL = {"seed": whole(0, MAX_SEED), "initialized": flag}
 # what becomes of the model itself
-OWN = ("model", "config", "flow", "flow_step", "seed", "initialized", "n_bits")
+OWN = ("model", "config", "flow", "flow_step", "seed", "initialized", "n_bits", "class_names")
 KNOWN = {
     "n_bits": maybe(whole(1, 8)),
     "step": COUNT,
@@ -71,6 +71,7 @@ KNOWN = {
     "run": SOURCE,
     "weights": one_of("averaged", "raw"),
     "command": text(),
+    "class_names": list_of(text()),
 }
 OF_A_CHECKPOINT = ("n_bits", "state", "optimizer", "average", "parameters")
 

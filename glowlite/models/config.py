@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from glowlite.arrays.arguments import shown
+from glowlite.arrays.arguments import shown, whole_number
 from glowlite.arrays.checks import check_even
+from glowlite.arrays.labels import MAX_CLASSES
 from glowlite.errors import GlowliteError
 from glowlite.models.image_config import ImageConfig
 
@@ -59,8 +60,9 @@ class GlowConfig(ImageConfig):
     shift: t before or after the scale; changed: which half a coupling changes. permutation: one
     name, or one for each level, comma-separated. actnorm: how scale and shift are parametrised.
     hidden_actnorm, output_scale, border: options of the coupling network. split_prior, top_prior:
-    N(0, I), or a Gaussian that is learned. Raises GlowliteError for a value that is not allowed;
-    the largest ones are in MAX_SIZES.
+    N(0, I), or a Gaussian that is learned. classes: of images, where the top prior is one for each;
+    0 for one prior of all images. Raises GlowliteError for a value that is not allowed; the largest
+    ones are in MAX_SIZES.
     """
 
     K: int = 8
@@ -78,6 +80,7 @@ class GlowConfig(ImageConfig):
     border: str = "all"
     split_prior: str = "learned"
     top_prior: str = "learned"
+    classes: int = 0
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = CHOICES
     largest: ClassVar[dict[str, int]] = MAX_SIZES
@@ -99,6 +102,13 @@ class GlowConfig(ImageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        classes = whole_number("GlowConfig", "classes", self.classes, 0, MAX_CLASSES)
+        object.__setattr__(self, "classes", classes)
+        if classes == 1 or (classes and self.top_prior != "learned"):
+            raise GlowliteError(
+                "GlowConfig: classes must be 0, or at least 2 with top_prior learned, got"
+                f" {classes} and {shown(self.top_prior)}"
+            )
         if not isinstance(self.permutation, str):
             raise GlowliteError(
                 f"GlowConfig: permutation must be a text, got {shown(self.permutation)}"
@@ -135,3 +145,8 @@ class GlowConfig(ImageConfig):
 
     def least_arrays(self) -> int:
         return self.K * self.L
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them; `classes` where there are any."""
+        values = super().to_dict()
+        return {name: value for name, value in values.items() if name != "classes" or value}

@@ -16,6 +16,7 @@ import numpy as np
 from glowlite.arrays.backend import Namespace
 from glowlite.arrays.randomness import generator
 from glowlite.bijectors.chain import UniformChain
+from glowlite.bijectors.class_prior import ClassPrior
 from glowlite.bijectors.memory import Memory
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.top_prior import TopPrior
@@ -23,10 +24,11 @@ from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.errors import GlowliteError
 from glowlite.files.saved_weights import check_permutations, check_signs
 from glowlite.flow import Flow, read_model
+from glowlite.models.by_class import ByClass
 from glowlite.models.checks import check_start
 from glowlite.models.config import GlowConfig
 from glowlite.models.image_config import ImageConfig
-from glowlite.models.image_model import GLOW, ImageModel
+from glowlite.models.image_model import GLOW
 from glowlite.models.level import Level
 from glowlite.models.multiscale import Multiscale
 from glowlite.models.pretrained import pretrained_file
@@ -35,7 +37,7 @@ from glowlite.models.steps import flow_step
 Step = Callable[[int, np.random.Generator], Any]  # channels and random numbers -> a bijector
 
 
-class Glow(ImageModel):
+class Glow(ByClass):
     """A Glow of `config` with random weights of `seed`; couplings start as the identity, so
     `initialize` comes first.
 
@@ -166,5 +168,11 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
             )
         levels.append(Level(chain, split))
     channels = config.image_shape[2] << (config.L + 1)
-    top = TopPrior(channels, with_border, scaled) if config.top_prior == "learned" else None
-    return Multiscale(levels, top, memory)
+    return Multiscale(levels, _top(config, channels, with_border, scaled), memory)
+
+
+def _top(config: GlowConfig, channels: int, with_border: bool, scaled: bool) -> TopPrior | None:
+    """The prior of the last latents, None for N(0, I)."""
+    if config.classes:
+        return ClassPrior(channels, config.classes, with_border, scaled)
+    return TopPrior(channels, with_border, scaled) if config.top_prior == "learned" else None

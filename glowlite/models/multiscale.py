@@ -8,12 +8,13 @@ x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> K steps -
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameterized
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import zero_logdet
+from glowlite.bijectors.class_prior import ClassPrior
 from glowlite.bijectors.memory import Cost, Memory, Plan, Planner
 from glowlite.bijectors.top_prior import TopPrior
 from glowlite.bijectors.trace import Visit, trace
@@ -45,6 +46,18 @@ class Multiscale(Parameterized):
         """A shallow copy with a budget, and plans, of its own."""
         twin = self.shallow_copy()
         twin.memory, twin._planner = memory, Planner()
+        return twin
+
+    def given(self, labels: Array, label_weight: float = 0.0) -> Self:
+        """A shallow copy whose top prior, a ClassPrior, is that of the class of each image."""
+        twin = self.shallow_copy()
+        twin.top = cast(ClassPrior, self.top).given(labels, label_weight)
+        return twin
+
+    def before_top(self) -> Self:
+        """A shallow copy without a top prior: its last latents are those that the prior is of."""
+        twin = self.shallow_copy()
+        twin.top = None
         return twin
 
     def forward(self, x: Array) -> tuple[list[Array], Array]:

@@ -1,0 +1,115 @@
+r"""A learned prior of the last latents for every class of images: `y` of the original code.
+
+    eps = (z - mean - m_y) * exp(-(logs + l_y))        z = mean + m_y + eps * exp(logs + l_y)
+
+    log|det| = -sum (logs + l_y)
+
+mean and logs, (H, W, C), are those of TopPrior; (m_y, l_y), (2C,), is the row of the class y of a
+matrix: a linear map of the one-hot class, the same at every pixel, zero at the start.
+
+A classifier of z stands beside it. It has no part in the density; while the model is trained, its
+cross-entropy has a weight in the loss, so that z tells the classes apart.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.labels import one_hot
+from glowlite.arrays.parameters import Parameter
+from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.base import Cache
+from glowlite.bijectors.top_prior import TopPrior
+from glowlite.conditioners.classifier import Classifier, cross_entropy
+from glowlite.errors import GlowliteError, ShapeError
+
+
+class ClassPrior(TopPrior):
+    """z, eps: (N, H, W, C). `given(labels)` is a bijector; without labels there is none.
+
+    `prior`: as TopPrior's; `by_class` (classes, 2C); `classifier`, of z.
+    """
+
+    def __init__(
+        self, channels: int, classes: int, with_border: bool = True, output_scale: bool = True
+    ) -> None:
+        super().__init__(channels, with_border, output_scale)
+        self.classes = classes
+        self.by_class = Parameter(np.zeros((classes, 2 * channels)))
+        self.classifier = Classifier(channels, classes)
+        self.labels: Array | None = None
+        self.label_weight = 0.0
+
+    def given(self, labels: Array, label_weight: float = 0.0) -> Self:
+        """The prior of the class of each image, labels (N,), or (1,) for all images.
+
+        label_weight: that of the classifier's cross-entropy, in units of log p: `backward` adds its
+        gradient, times dlogdet, as if the log-likelihood of the labels were a part of logdet.
+        """
+        twin = self.shallow_copy()
+        twin.labels, twin.label_weight = labels, label_weight
+        return twin
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        xp = namespace(x)
+        mean, logs, _ = self.mean_and_logs(x)
+        (m, l_y), _ = self._of_classes(x)
+        logs = logs + l_y  # (N, H, W, C)
+        return (x - mean - m) * xp.exp(-logs), -logs.sum(axis=(1, 2, 3), dtype=xp.float64)
+
+    def inverse(self, y: Array) -> Array:
+        mean, logs, _ = self.mean_and_logs(y)
+        (m, l_y), _ = self._of_classes(y)
+        return mean + m + y * namespace(y).exp(logs + l_y)
+
+    def backward(
+        self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
+    ) -> tuple[Array, Array]:
+        xp = namespace(y)
+        mean, logs, net_cache = self.mean_and_logs(y)
+        (m, l_y), chosen = self._of_classes(y)
+        scale = xp.exp(logs + l_y)
+        z, dz = mean + m + y * scale, dy / scale
+        # as in Split: dmean = -dz, dlogs = -eps deps - dlogdet, of every image and pixel. The
+        # convolution's are those of all images, and the row of a class has those of its own:
+        # with (m_y, l_y) = chosen W, dW = chosen^T (dm, dl), summed over pixels.
+        each = xp.concatenate(
+            (-dz, -y * dy - dlogdet.astype(y.dtype)[:, None, None, None]), axis=-1
+        )  # (N, H, W, 2C)
+        self.prior.backward(each.sum(axis=0, keepdims=True), net_cache)
+        self.by_class.grad[...] += chosen.T @ each.sum(axis=(1, 2))
+        if self.label_weight:
+            dz = dz + self._of_classifier(z, dlogdet)
+        return z if cache is None else cache, dz
+
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
+        """Nothing here depends on data, and no label is needed: y is that of the first class."""
+        labels = namespace(x).zeros(1, int) if self.labels is None else self.labels
+        return self.given(labels).forward(x)[0]
+
+    def _of_classes(self, z: Array) -> tuple[tuple[Array, Array], Array]:
+        """m_y and l_y, each (N, 1, 1, C), of the images z (N, ...), and the one-hot y, (N, K)."""
+        if self.labels is None:
+            raise GlowliteError(
+                f"this model has {self.classes} classes: say which, as in model.given(3) or"
+                " model.given(labels)"
+            )
+        if len(self.labels) not in (1, len(z)):
+            raise ShapeError(f"{len(self.labels)} labels are given, and {len(z)} images or latents")
+        xp = namespace(z)
+        chosen = one_hot(self.labels, self.classes, z.dtype)
+        chosen = xp.broadcast_to(chosen, (len(z), self.classes))
+        both = (chosen @ self.by_class.value)[:, None, None]
+        return (both[..., : self.channels], both[..., self.channels :]), chosen
+
+    def _of_classifier(self, z: Array, dlogdet: Array) -> Array:
+        """dz of label_weight * log q(label | z), the derivative by which is dlogdet (N,)."""
+        assert self.labels is not None
+        logits, cache = self.classifier.forward(z)
+        labels = namespace(z).broadcast_to(self.labels, (len(z),))
+        _, dlogits = cross_entropy(logits, labels)
+        weights = (-self.label_weight * dlogdet).astype(z.dtype)[:, None]
+        return self.classifier.backward(dlogits * weights, cache)

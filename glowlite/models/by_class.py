@@ -1,0 +1,142 @@
+r"""Images of several classes: p(x | y) for every class y, and by Bayes' rule what y is.
+
+    p(x) = (1 / K) sum_y p(x | y)            p(y | x) = p(x | y) / sum_k p(x | k)
+
+Every class is taken for as probable as any other. Only the top prior differs from class to class
+(see `bijectors.class_prior`): one forward pass gives p(x | y) for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from glowlite.arrays.arguments import real_number
+from glowlite.arrays.backend import Array, namespace, to_device
+from glowlite.arrays.labels import check_labels
+from glowlite.errors import GlowliteError
+from glowlite.flow import Flow
+from glowlite.models.image_model import ImageModel
+
+
+class ByClass(ImageModel):
+    """A model that, where it has `classes`, is one for each of them: `given(labels)` is the flow of
+    images of these classes, a Flow in every respect.
+
+    Without labels it has log_prob, of the mixture of all classes, and what tells classes apart;
+    whatever else needs to know the class raises GlowliteError. `class_names`: in a file, too.
+    """
+
+    class_names: tuple[str, ...] = ()
+    labels: Array | None = None  # of a model that was given some
+
+    @property
+    def classes(self) -> int:
+        """How many; 0 for one flow of all images."""
+        return int(self.config.classes)
+
+    def given(self, labels: Any, label_weight: float = 0.0) -> Self:
+        """This model given the class of each image; it shares all of its parameters.
+
+        labels: whole numbers (N,) for batches of N, of the host or of the model's device, or one
+        number for every image. Those of the host are looked at. label_weight: of the classifier's
+        cross-entropy, in bits, whose gradient `gradients` then adds to that of bits/dim.
+        """
+        where = f"{self._name}.given"
+        if not self.classes:
+            raise GlowliteError(f"{where}: this model was made without classes")
+        weight = real_number(where, "label_weight", label_weight)
+        if np.ndim(labels) == 0 and not hasattr(labels, "__array_namespace__"):
+            labels = np.asarray(labels)[None]
+        if isinstance(labels, (list, tuple, np.ndarray)):
+            labels = check_labels(where, labels, self.classes)
+        twin = self.shallow_copy()
+        twin.labels = labels
+        # bits/dim are log p / (D ln 2) and the classifier's bits log q / ln 2: in units of log p
+        # the classifier has D times the weight
+        twin.bijector = self.bijector.given(
+            to_device(labels, self.xp), weight * self.dimensions if weight else 0.0
+        )
+        return twin
+
+    def rows(self, rows: Any) -> Self:
+        """Given the labels of these images of a batch, a slice or whole numbers; beyond the last
+        one the class is the first.
+        """
+        if self.labels is None or len(self.labels) == 1:
+            return self
+        labels = self.labels[rows]
+        if isinstance(rows, slice):
+            missing = rows.stop - rows.start - len(labels)
+            labels = namespace(labels).concatenate((labels, namespace(labels).zeros(missing, int)))
+        return self.given(labels)
+
+    def log_prob(self, x: Array) -> Array:
+        """log p(x), (N,), float64, nats: given the labels, log p(x | y). Cost: one forward pass."""
+        if not self.classes or self.labels is not None:
+            return super().log_prob(x)
+        return log_sum_exp(self.class_scores(x)[0]) - math.log(self.classes)
+
+    def class_scores(self, x: Array) -> tuple[Array, Array]:
+        """log p(x | y), (N, K), float64, nats, and the logits of the classifier, (N, K).
+
+        By Bayes' rule the first are logits of p(y | x), too. Cost: one forward pass, but for the
+        top prior, of which there are K.
+        """
+        self._check("class_scores", x)
+        if not self.classes:
+            raise GlowliteError(f"{self._name}.class_scores: this model was made without classes")
+        with self.workers:
+            latents, logdet = self.bijector.before_top().forward(x)
+            *others, z = latents
+            logits, _ = self.bijector.top.classifier.forward(z)
+        for eps in others:
+            logdet = logdet + self.base.log_prob([eps])
+        columns = []
+        for label in range(self.classes):
+            eps, top_logdet = self.bijector.top.given(self.xp.full(1, label)).forward(z)
+            columns.append(logdet + top_logdet + self.base.log_prob([eps]))
+        return self.xp.stack(columns, axis=1), logits
+
+    def gradients(
+        self,
+        x: Array,
+        n_bits: int | None = None,
+        batch: int | None = None,
+        labels: Array | None = None,
+        label_weight: float = 0.0,
+    ) -> tuple[Array, Array]:
+        """As `Flow.gradients`: with labels those of `given(labels, label_weight)`, whose loss is
+        bits/dim given the labels, without the classifier's part.
+        """
+        model = self if labels is None else self.given(labels, label_weight)
+        return Flow.gradients(model, x, n_bits, batch)
+
+    def header(self) -> dict[str, Any]:
+        names = {"class_names": list(self.class_names)} if self.class_names else {}
+        return {**super().header(), **names}
+
+    @classmethod
+    def config_in(cls, header: Any, path: Path, checkpoint: bool = False) -> Any:
+        config = super().config_in(header, path, checkpoint)
+        names = header.get("class_names", [])
+        if len(names) not in (0, config.classes):
+            raise GlowliteError(
+                f"{path}: header: {len(names)} class_names, and the model has {config.classes}"
+                " classes"
+            )
+        return config
+
+    def take_header(self, header: dict[str, Any]) -> None:
+        super().take_header(header)
+        self.class_names = tuple(header.get("class_names", ()))
+
+
+def log_sum_exp(x: Array) -> Array:
+    """log sum exp over the last axis of x (N, K): (N,), where no exponential overflows."""
+    xp = namespace(x)
+    largest = x.max(axis=1)
+    return largest + xp.log(xp.exp(x - largest[:, None]).sum(axis=1))
