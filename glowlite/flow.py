@@ -300,8 +300,16 @@ class Flow(Parameterized):
         ]
         return self.xp.concatenate(made)[low - starts[0] : high + 1 - starts[0]][:: numbers.step]
 
+    classes = 0  # that it could be given
+
+    def given(self, labels: Any, label_weight: float = 0.0) -> Self:
+        """The flow of data of these classes: see `glowlite.models.by_class`. Raises GlowliteError
+        for a flow without classes.
+        """
+        raise GlowliteError(f"{self._name}.given: this model was made without classes")
+
     def rows(self, rows: Any) -> Self:
-        """The flow of these samples of a batch: itself, unless each has a condition of its own."""
+        """The flow of these samples of a batch: itself, unless it was given the class of each."""
         return self
 
     def _on_device(self, latents: list[np.ndarray]) -> list[Array]:

@@ -23,6 +23,7 @@ from glowlite.commands.train_options import make_parser
 from glowlite.data import Dataset, is_there, load
 from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
+from glowlite.data.labels import conditioned
 from glowlite.data.own_images import own_image
 from glowlite.errors import GlowliteError, OutputError
 from glowlite.fast.threads import MAX_THREADS, Workers
@@ -84,6 +85,8 @@ class LoadedModel:
                 f"{self.name}: its data, {place}, are not there; say where they are now with --data"
             )
         data = load(place, preparation_of(options), processes)
+        if options.condition is not None:
+            data = conditioned(data, options.condition)
         if self.fingerprint is not None and fingerprint(data) != self.fingerprint:
             raise GlowliteError(
                 f"{data.source}: not the images that {self.name} was trained on, or in another"

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images",
     "checkpoint_every", "keep", "picture_every", "on_bad_step", "memory", "device", "threads",
     "plain", "tensorboard", "accumulate", "gpu_exchange", "mpi_timeout", "gpu_memory",
+    "label_weight",
 )  # fmt: skip
 
 

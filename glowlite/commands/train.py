@@ -24,6 +24,7 @@ from glowlite.commands.shell_words import typed
 from glowlite.commands.train_options import config_of, settings_of, steps_in
 from glowlite.data import Dataset, load, located
 from glowlite.data.fingerprint import fingerprint
+from glowlite.data.labels import conditioned
 from glowlite.distributed.allreduce import make_allreduce
 from glowlite.distributed.communicator import Communicator
 from glowlite.distributed.launcher import is_first
@@ -79,11 +80,17 @@ class Progress:
             return
         left = timing.seconds / metrics.step * (self.settings.steps - metrics.step)
         trained = "-" if metrics.train_bits_per_dim is None else f"{metrics.train_bits_per_dim:.3f}"
-        raw = metrics.held_out_raw_bits_per_dim
+        raw, right = metrics.held_out_raw_bits_per_dim, metrics.held_out_accuracy
+        classified = (
+            ""
+            if right is None
+            else f" classifier right on {100 * right:.1f}%, Bayes on"
+            f" {100 * (metrics.held_out_bayes_accuracy or 0):.1f}%,"
+        )
         warn(
             f"step {metrics.step}/{self.settings.steps}: {trained} bits/dim in training,"
             f" {metrics.held_out_bits_per_dim:.3f} held"
-            f" out{'' if raw is None else f' ({raw:.3f} with raw weights)'},"
+            f" out{'' if raw is None else f' ({raw:.3f} with raw weights)'},{classified}"
             f" {timing.images_per_second:.0f} images/s, {duration(timing.seconds)},"
             f" {duration(left)} to go"
         )
@@ -215,9 +222,12 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
             f"give --data: the images{which} are not part of glowlite; name their folder or file"
         )
     data = load(options.data, preparation_of(options), ranks.local_size)
+    if options.condition is not None:
+        data = conditioned(data, options.condition)
     settings = settings_of(options, steps_per_epoch(options, data))
     check_settings(settings, data)
-    config = config_of(options, data.image_shape)
+    classes = () if data.condition is None else data.class_names
+    config = config_of(options, data.image_shape, len(classes))
     for name in ("L", "levels"):
         setattr(options, name, getattr(config, name, None))  # as config.json has it
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
@@ -230,6 +240,7 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
         xp,
         options.plain,
     )
+    model.class_names = classes
     training = Training(model, settings, make_allreduce(options.gpu_exchange, ranks, xp))
     check_memory(model, training.images_at_once())
     if not options.resume:
@@ -347,7 +358,8 @@ def make_observers(
         return [WorkerObserver(training, picture_every)]
     observers: list[Observer] = [Progress(training)]
     folder = RunFolder(path, training, data, source, options.keep)
-    observers += [folder, RunPictures(folder, training, data.held_out, picture_every)]
+    labels = None if data.condition is None else data.held_out_labels
+    observers += [folder, RunPictures(folder, training, data.held_out, picture_every, labels)]
     return [*observers, TensorBoard(path)] if options.tensorboard else observers
 
 

@@ -132,6 +132,12 @@ def _add_image_options(parser: Parser) -> None:
         help="shift training images by up to this part of a side",
     )
     add("--n-bits", type=bits, default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
+    classes = (
+        "a top prior for each class: labels, the data's own, or attributes by name, with commas"
+    )
+    add("--condition", metavar="LABELS", help=classes)
+    weight = "of the classifier's bits in the loss, where there are classes"
+    add("--label-weight", type=at_least(0, float), default=DEFAULTS.label_weight, help=weight)
 
 
 def _add_model_options(parser: Parser) -> None:

@@ -67,12 +67,14 @@ class Batch:
     """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for
     dequantisation.
 
-    Of floating data (N, ...), which are taken as they are, `noise` is None.
+    Of floating data (N, ...), which are taken as they are, `noise` is None. `labels` (N,): the
+    class of each image, for a model of classes.
     """
 
     step: int
     images: np.ndarray
     noise: np.ndarray | None
+    labels: np.ndarray | None = None
 
 
 def batches(
@@ -84,11 +86,12 @@ def batches(
     dtype: str,
     augmentation: Augmentation | None = None,
     share: slice | None = None,
+    labels: np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """The batches of steps first .. last - 1, in the shuffled order of their epochs.
 
     The rest of an epoch is left out. `share`: which images of each batch to read, for a batch that
-    is cut over processes; by default all of them.
+    is cut over processes; by default all of them. `labels` (N,): of all images.
     """
     augmentation = augmentation or Augmentation()
     share = share or slice(0, batch)
@@ -100,16 +103,18 @@ def batches(
             order = generator(seed, "shuffle", epoch).permutation(len(images))
             shuffled = epoch
         rows = order[position * batch : (position + 1) * batch][share]
+        classes = None if labels is None else labels[rows]
         draws = uniform(seed, "augment", step, share.start, (len(rows), 5), "float64")
         part = images.read(rows, draws[:, 3:])
         if part.dtype.kind == "f":
-            yield Batch(step, part.astype(dtype), None)
+            yield Batch(step, part.astype(dtype), None, classes)
             continue
         part = np.ascontiguousarray(augmentation.apply(part, draws))
         yield Batch(
             step,
             part,
             dequantization_noise(seed, "dequantise", step, share.start, part.shape, dtype),
+            classes,
         )
 
 

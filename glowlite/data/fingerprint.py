@@ -22,7 +22,8 @@ AT_ONCE = 1 << 22  # bytes
 
 
 def fingerprint(data: Dataset) -> str:
-    """The SHA-256, in hexadecimal, of the images of `data`, the training ones first.
+    """The SHA-256, in hexadecimal, of the images of `data`, the training ones first, and of the
+    labels that a model is conditioned by.
 
     Cost: reading about MAX_BYTES of each part, less than a second.
     """
@@ -36,6 +37,11 @@ def fingerprint(data: Dataset) -> str:
         step = max(1, int(AT_ONCE / each))
         for start in range(0, len(rows), step):
             digest.update(images.content(rows[start : start + step]))
+    if data.condition is not None:
+        names = "\n".join(data.class_names)
+        digest.update(f"{data.condition};{names};".encode("utf-8", "surrogatepass"))
+        for labels in (data.labels, data.held_out_labels):
+            digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -31,6 +31,7 @@ COLUMNS = {
     "held_out_bits_per_dim": "held out", "held_out_raw_bits_per_dim": "held out, raw weights",
     "learning_rate": "learning rate", "grad_norm": "gradient norm", "drift": "drift",
     "condition": "condition of W", "reconstruction_error": "reconstruction error",
+    "held_out_accuracy": "classifier right", "held_out_bayes_accuracy": "Bayes right",
     "skipped": "skipped",
 }  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -167,9 +168,9 @@ def _key_figures(
 def _evaluations(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """The names of the columns that hold something, and the numbers below them, row by row."""
     lines = lines[:: -(-len(lines) // ROWS)] if lines else []
-    columns = [name for name in COLUMNS if any(line[name] is not None for line in lines)]
+    columns = [name for name in COLUMNS if any(line.get(name) is not None for line in lines)]
     return [COLUMNS[name] for name in columns], [
-        [_number(line[name]) for name in columns] for line in lines
+        [_number(line.get(name)) for name in columns] for line in lines
     ]
 
 

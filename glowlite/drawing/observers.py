@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from glowlite.data.images import Images
 from glowlite.drawing.run_pictures import (
     samples_at_temperatures,
@@ -64,10 +66,16 @@ class RunPictures(WorkerObserver):
     """
 
     def __init__(
-        self, folder: RunFolder, training: Training, held_out: Images, picture_every: int
+        self,
+        folder: RunFolder,
+        training: Training,
+        held_out: Images,
+        picture_every: int,
+        labels: np.ndarray | None = None,
     ) -> None:
         super().__init__(training, picture_every)
-        self.folder, self.held_out, self.failed = folder, held_out, False
+        self.folder, self.held_out, self.labels = folder, held_out, labels
+        self.failed = False
 
     def after_step(self, training: Training) -> None:
         """Draw what is due. A picture that cannot be drawn is said once, and the run goes on."""
@@ -84,8 +92,9 @@ class RunPictures(WorkerObserver):
                 samples = samples_at_temperatures(training.model, training.ranks)
                 with self._drawing():
                     save_pictures(
-                        self.folder.path, training.model, samples, self.held_out, n_bits, step
-                    )
+                        self.folder.path, training.model, samples, self.held_out, n_bits, step,
+                        self.labels,
+                    )  # fmt: skip
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:

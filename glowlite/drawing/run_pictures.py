@@ -30,11 +30,25 @@ GRID_INCHES, TALLEST = 4.2, 3.0
 
 
 def samples_at_temperatures(model: Flow, ranks: Communicator) -> dict[float, np.ndarray]:
-    """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks."""
+    """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks; of a model of
+    classes as many as fit, class by class.
+    """
+    labels = row_labels(model.classes)
+    count = len(labels) if model.classes else SAMPLES
+    given = model.given(labels) if model.classes else model
     return {
-        temperature: sample_images(model, SAMPLES, temperature, model.seed, ranks)
+        temperature: sample_images(given, count, temperature, model.seed, ranks)
         for temperature in TEMPERATURES
     }
+
+
+def row_labels(classes: int, columns: int | None = None) -> np.ndarray:
+    """The classes of images in rows, one for each of so many classes, (rows * columns,).
+
+    At most SAMPLES rows, of the first ones. columns: by default as many as make SAMPLES images.
+    """
+    rows = min(classes, SAMPLES)
+    return np.repeat(np.arange(rows), columns or SAMPLES // max(1, rows))
 
 
 def save_pictures(
@@ -44,9 +58,12 @@ def save_pictures(
     held_out: Images,
     n_bits: int,
     step: int,
+    labels: np.ndarray | None = None,
 ) -> None:
     """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the
     folder `path`.
+
+    `labels`: of the held-out images, for a model of classes.
     """
     grids = {}
     for temperature, images in samples.items():
@@ -55,7 +72,7 @@ def save_pictures(
             "" if whole == len(images) else f" ({len(images) - whole} of {len(images)} not finite)"
         )
         grids[f"T = {temperature}{missing}"] = to_rgb(images, n_bits)
-    save_sample_grids(path / f"samples-{step:06d}.png", grids)
+    save_sample_grids(path / f"samples-{step:06d}.png", grids, row_names(model))
 
     shown = held_out[: min(len(held_out), 32)]
     x = dequantize(
@@ -64,6 +81,7 @@ def save_pictures(
         dequantization_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name),
         model.xp,
     )
+    model = model if labels is None else model.given(labels[: len(shown)])
     latents = model.encode(x)
     save_latents(path / "latents.png", [to_host(eps) for eps in latents])
     save_reconstruction(
@@ -71,22 +89,38 @@ def save_pictures(
     )
 
 
-def save_sample_grids(path: Path, grids: Mapping[str, np.ndarray]) -> None:
+def row_names(model: Any) -> list[str]:
+    """The names of the rows of `row_labels`; none for a model without classes."""
+    rows = min(model.classes, SAMPLES)
+    names = getattr(model, "class_names", ()) or map(str, range(rows))
+    return list(names)[:rows]
+
+
+def save_sample_grids(
+    path: Path, grids: Mapping[str, np.ndarray], rows: Sequence[str] = ()
+) -> None:
     """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels
     kept square.
 
-    Each grid has the number of columns that makes it nearest to a square, and is at most TALLEST
-    times as tall as wide.
+    Each grid has as many rows as there are names of `rows`, or else the number of columns that
+    makes it nearest to a square, and is at most TALLEST times as tall as wide.
     """
-    sheets = {title: tile(images, columns_of(*images.shape[:3])) for title, images in grids.items()}
+    sheets = {
+        title: tile(images, len(images) // len(rows) if rows else columns_of(*images.shape[:3]))
+        for title, images in grids.items()
+    }
     aspect = min(TALLEST, max(sheet.shape[0] / sheet.shape[1] for sheet in sheets.values()))
     with figure_at(path, GRID_INCHES * len(sheets), GRID_INCHES * aspect + 0.4) as figure:
-        for axes, (title, sheet) in zip(
-            figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True
-        ):
+        all_axes = figure.subplots(1, len(sheets), squeeze=False)[0]
+        for axes, (title, sheet) in zip(all_axes, sheets.items(), strict=True):
             axes.imshow(sheet, interpolation="nearest")
             axes.set_title(title)
             axes.axis("off")
+        for i, name in enumerate(rows):
+            height = next(iter(sheets.values())).shape[0]
+            all_axes[0].text(
+                -2, height * (i + 0.5) / len(rows), shortened(name), ha="right", va="center"
+            )
 
 
 def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:

@@ -25,8 +25,8 @@ NO_MEMORY = "no memory"
 
 
 class LaneProcess:
-    """Runs `work(x, n_bits, batch, memory)`, which gives a loss and a drift, in a process of its
-    own.
+    """Runs `work(x, labels, n_bits, batch, memory, label_weight)`, which gives a loss and a drift,
+    in a process of its own.
 
     shape: of the largest x. Raises OSError if the system starts no more processes.
     """
@@ -35,22 +35,34 @@ class LaneProcess:
         self, work: Callable[..., tuple[Array, Array]], shape: tuple[int, ...], dtype: np.dtype
     ) -> None:
         self._x = shared_zeros(shape, dtype)
+        self._labels = shared_zeros(shape[:1], np.dtype(np.int64))
         ours, theirs = socket.socketpair()
         with warnings.catch_warnings():
             # of Python 3.12, where there are threads: the child uses none of them
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
-            _serve(theirs.detach(), self._x, work)
+            _serve(theirs.detach(), self._x, self._labels, work)
         theirs.close()
         self._socket = ours
         self._lines = ours.makefile("r", encoding="utf-8")
 
-    def begin(self, x: Array, n_bits: int | None, batch: int, memory: Memory | None) -> None:
-        """Let it start with x (n, ...)."""
+    def begin(
+        self,
+        x: Array,
+        labels: Array | None,
+        n_bits: int | None,
+        batch: int,
+        memory: Memory | None,
+        label_weight: float,
+    ) -> None:
+        """Let it start with x (n, ...), and the labels (n,) of a model of classes."""
         self._x[: len(x)] = x
+        if labels is not None:
+            self._labels[: len(x)] = labels
         budget = None if memory is None else [memory.bytes, memory.every]
-        request = json.dumps([len(x), n_bits, batch, budget]) + "\n"
+        words = [len(x), labels is not None, n_bits, batch, budget, label_weight]
+        request = json.dumps(words) + "\n"
         with suppress(ConnectionError):  # `end` says that it is gone
             self._socket.sendall(request.encode())
 
@@ -82,7 +94,9 @@ class LaneProcess:
             os.waitpid(self.pid, 0)
 
 
-def _serve(descriptor: int, x: np.ndarray, work: Callable[..., tuple[Array, Array]]) -> None:
+def _serve(
+    descriptor: int, x: np.ndarray, labels: np.ndarray, work: Callable[..., tuple[Array, Array]]
+) -> None:
     """What the new process does, until the socket is closed. It does not return."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -92,19 +106,20 @@ def _serve(descriptor: int, x: np.ndarray, work: Callable[..., tuple[Array, Arra
         os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
         with open(descriptor, "rb", closefd=False) as requests:
             for line in requests:
-                os.write(descriptor, (json.dumps(_answer(line, x, work)) + "\n").encode())
+                os.write(descriptor, (json.dumps(_answer(line, x, labels, work)) + "\n").encode())
     finally:
         os._exit(0)
 
 
 def _answer(
-    line: bytes, x: np.ndarray, work: Callable[..., tuple[Array, Array]]
+    line: bytes, x: np.ndarray, labels: np.ndarray, work: Callable[..., tuple[Array, Array]]
 ) -> list[float] | str | None:
     """Loss and drift; NO_MEMORY; None for any other error."""
-    count, n_bits, batch, budget = json.loads(line)
+    count, labelled, n_bits, batch, budget, label_weight = json.loads(line)
+    given = labels[:count] if labelled else None
     memory = None if budget is None else Memory(*budget)
     try:
-        loss, drift = work(x[:count], n_bits, batch, memory)
+        loss, drift = work(x[:count], given, n_bits, batch, memory, label_weight)
     except MemoryError:
         return NO_MEMORY
     except Exception:  # the first process runs into it as well, and shows it

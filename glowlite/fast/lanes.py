@@ -28,6 +28,7 @@ from glowlite.bijectors.memory import Memory
 from glowlite.fast.chain_form import widest
 from glowlite.fast.lane_process import LaneProcess
 
+Half = tuple[Array, Array | None]  # of a batch: x, and the labels, if there are any
 SMALL = 1 << 22  # parameters: 16 MB of gradients in float32
 
 
@@ -74,39 +75,45 @@ class Lanes:
         return len(tiles) == 2 and len(model.store) <= SMALL
 
     def gradients(
-        self, x: Array, n_bits: int | None = None, batch: int | None = None
+        self,
+        x: Array,
+        n_bits: int | None = None,
+        batch: int | None = None,
+        labels: Array | None = None,
+        label_weight: float = 0.0,
     ) -> tuple[Array, Array]:
-        """As `Flow.gradients`; those of the second half are added after those of the first."""
+        """As the model's own; those of the second half are added after those of the first."""
         if len(x) > self.images or not self.are_two(len(x)):
-            return self.model.gradients(x, n_bits, batch)
-        halves = [x[part] for part in cut(len(x), 2)]
-        options = n_bits, batch or len(x), _half(self.model.memory)
+            return _given(self.model, labels, label_weight).gradients(x, n_bits, batch)
+        parts = cut(len(x), 2)
+        halves = [(x[part], None if labels is None else labels[part]) for part in parts]
+        options = n_bits, batch or len(x), _half(self.model.memory), label_weight
         run = self._in_this_process if self._process is None else self._in_two_processes
         (loss, drift), (other_loss, other_drift) = run(*halves, *options)
         self._add_gradients()
         return np.float64(loss + other_loss), np.maximum(drift, other_drift)
 
-    def _in_this_process(self, first: Array, second: Array, *options: Any) -> list[Any]:
+    def _in_this_process(self, first: Half, second: Half, *options: Any) -> list[Any]:
         tasks = [
-            lambda: _run(self._flows[0], first, *options),
-            lambda: self._run_second(second, *options),
+            lambda: _run(self._flows[0], *first, *options),
+            lambda: self._run_second(*second, *options),
         ]
         return self.model.workers.map(lambda task: task(), tasks)
 
-    def _in_two_processes(self, first: Array, second: Array, *options: Any) -> list[Any]:
+    def _in_two_processes(self, first: Half, second: Half, *options: Any) -> list[Any]:
         process = self._process
         assert process is not None
-        process.begin(second, *options)
+        process.begin(*second, *options)
         try:
-            result = _run(self._flows[0], first, *options)
+            result = _run(self._flows[0], *first, *options)
         finally:
             other = process.end()
         # where it has failed, this process fails in the same way, and says why
-        return [result, other or self._run_second(second, *options)]
+        return [result, other or self._run_second(*second, *options)]
 
-    def _run_second(self, x: Array, *options: Any) -> tuple[Array, Array]:
+    def _run_second(self, x: Array, labels: Array | None, *options: Any) -> tuple[Array, Array]:
         self._grad.fill(0)
-        return _run(self._flows[1], x, *options)
+        return _run(self._flows[1], x, labels, *options)
 
     def _add_gradients(self) -> None:
         """Those of the second lane to the others, by all threads."""
@@ -127,13 +134,24 @@ class Lanes:
 
 
 def _run(
-    flow: Any, x: Array, n_bits: int | None, batch: int, memory: Memory | None
+    flow: Any,
+    x: Array,
+    labels: Array | None,
+    n_bits: int | None,
+    batch: int,
+    memory: Memory | None,
+    label_weight: float,
 ) -> tuple[Array, Array]:
     """Loss and drift of a lane; its gradients are added to those of `flow`."""
     if memory is not None and flow.memory != memory:
         flow.memory = memory
     with flow.workers, flow.workers.whole():
-        return flow.gradients(x, n_bits, batch)
+        return _given(flow, labels, label_weight).gradients(x, n_bits, batch)
+
+
+def _given(flow: Any, labels: Array | None, label_weight: float) -> Any:
+    """The flow of images of these classes, if it is one of classes."""
+    return flow if labels is None else flow.given(labels, label_weight)
 
 
 def _with_budget(model: Any, bijector: Any) -> Any:

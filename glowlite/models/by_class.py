@@ -34,7 +34,7 @@ class ByClass(ImageModel):
     labels: Array | None = None  # of a model that was given some
 
     @property
-    def classes(self) -> int:
+    def classes(self) -> int:  # type: ignore[override]
         """How many; 0 for one flow of all images."""
         return int(self.config.classes)
 
@@ -45,9 +45,9 @@ class ByClass(ImageModel):
         number for every image. Those of the host are looked at. label_weight: of the classifier's
         cross-entropy, in bits, whose gradient `gradients` then adds to that of bits/dim.
         """
-        where = f"{self._name}.given"
         if not self.classes:
-            raise GlowliteError(f"{where}: this model was made without classes")
+            return super().given(labels)
+        where = f"{self._name}.given"
         weight = real_number(where, "label_weight", label_weight)
         if np.ndim(labels) == 0 and not hasattr(labels, "__array_namespace__"):
             labels = np.asarray(labels)[None]

@@ -43,11 +43,13 @@ def check_step(
     parts: Sequence[slice],
     result: StepResult,
     ranks: Communicator | None = None,
+    labels: Array | None = None,
 ) -> None:
     """Raise BadStep, the same on every process, if a step was not good: what is wrong, and where.
 
-    x (N, ...) and `parts` are those of the step, and so is what `model.store.grad` holds. The
-    process whose part was the first to go wrong looks at the model; a gradient is every process's.
+    x (N, ...), `parts` and `labels` (N,), of a model of classes, are those of the step, and so is
+    what `model.store.grad` holds. The process whose part was the first to go wrong looks at the
+    model; a gradient is every process's.
     """
     loss, norm, drift = to_host(result.table)
     if is_good(loss, norm, drift):
@@ -61,7 +63,10 @@ def check_step(
     if rank == ranks.rank:
         loss, drift = shares[rank, :, part].tolist()
         bad_loss = not np.isfinite(loss)
-        x = x[parts[part]]
+        x, model = (
+            x[parts[part]],
+            model if labels is None else model.given(labels[parts[part]]),
+        )
         said = loss_message(model, x, loss) if bad_loss else drift_message(model, x, drift)
     raise BadStep(ranks.broadcast(said, root=rank))
 

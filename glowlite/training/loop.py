@@ -16,6 +16,7 @@ from glowlite.data.dataset import Dataset
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.training.agreement import check_together
+from glowlite.training.class_scoring import evaluate_by_class
 from glowlite.training.guards import check_held_out, condition
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.scoring import evaluate, reconstruction_error
@@ -151,8 +152,9 @@ def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator
     """From the step where the training is to the last."""
     settings, dtype = training.settings, training.model.dtype.name
     first, last, seed = training.state.step, settings.steps, settings.seed
+    labels = None if data.condition is None else data.labels
     return batches(
-        data.train, settings.batch, first, last, seed, dtype, settings.augmentation, share
+        data.train, settings.batch, first, last, seed, dtype, settings.augmentation, share, labels
     )
 
 
@@ -165,19 +167,25 @@ def _metrics(
     model, settings, state = training.model, training.settings, training.state
     losses, state.losses = state.losses, []
     worst = condition(model)
-    raw = held_out = error = None
+    raw = held_out = error = accuracy = bayes = None
     if evaluates:
         check_together(training, f"the evaluation after step {state.step}")
         held_out_set = (
             data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images,
             training.ranks
         )  # fmt: skip
+        labels = None if data.condition is None else data.held_out_labels
+        given = model if labels is None else model.given(labels)
         if training.average is not None:
-            raw = _if_finite(evaluate(model, *held_out_set))
+            raw = _if_finite(evaluate(given, *held_out_set))
         with training.averaged():
-            held_out = evaluate(model, *held_out_set)
+            if labels is None:
+                held_out = evaluate(model, *held_out_set)
+            else:
+                held_out, accuracy, bayes = evaluate_by_class(model, labels, *held_out_set)
+            some = np.arange(len(data.held_out))[:RECONSTRUCTED]
             error = _if_finite(
-                reconstruction_error(model, data.held_out[:RECONSTRUCTED], settings.n_bits)
+                reconstruction_error(given.rows(some), data.held_out.read(some), settings.n_bits)
             )
         check_held_out(held_out, state.best)
         state.held_out = held_out
@@ -195,6 +203,8 @@ def _metrics(
         condition=worst,
         reconstruction_error=error,
         skipped=state.skipped,
+        held_out_accuracy=accuracy,
+        held_out_bayes_accuracy=bayes,
     )
 
 

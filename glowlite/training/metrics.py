@@ -49,8 +49,10 @@ class Metrics:
     held_out_bits_per_dim: where evaluated, of the averaged weights if there are any, and then
     held_out_raw_bits_per_dim of the raw ones; drift: of the last step; condition: the largest
     condition number of a 1x1 convolution; reconstruction_error: in grey levels of 8 bits, or, for
-    data that are not images, in their own unit. Those of raw weights and of a reconstruction are
-    None where they are not finite; of the others none is written then.
+    data that are not images, in their own unit; held_out_accuracy, held_out_bayes_accuracy: of a
+    model of classes, which is evaluated given the labels, the parts of the images whose class its
+    classifier, and Bayes' rule, find. Those of raw weights and of a reconstruction are None where
+    they are not finite; of the others none is written then.
     """
 
     step: int
@@ -64,6 +66,8 @@ class Metrics:
     condition: float
     reconstruction_error: float | None
     skipped: int
+    held_out_accuracy: float | None = None
+    held_out_bayes_accuracy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glowlite.arrays.backend import Array, to_host
+from glowlite.arrays.backend import Array, to_device, to_host
 from glowlite.arrays.slices import cut
 from glowlite.arrays.statistics import this_process
 from glowlite.data.batches import Batch
@@ -114,6 +114,10 @@ class Training:
         self.staging.release()
         return x
 
+    def labels_of(self, batch: Batch) -> Array | None:
+        """The classes of a batch, where the model is; None for a model without any."""
+        return None if batch.labels is None else to_device(batch.labels, self.model.xp)
+
     def step(self, batch: Batch) -> StepResult | None:
         """Update the weights from (this process's share of) a batch; None for one that was skipped.
 
@@ -138,7 +142,7 @@ class Training:
         return training_step(
             self.model, self.optimizer, self.continuous(batch), settings.n_bits, lr, settings.clip,
             self.parts(), settings.batch, self.allreduce, settings.shards > 0, what, good,
-            self._gradients,
+            self._gradients, self.labels_of(batch), settings.label_weight,
         )  # fmt: skip
 
     def synchronize(self) -> None:
@@ -170,7 +174,10 @@ class Training:
         again = self.steps_between_looks > 1
         result = self._update(bad.batch, 0.0) if again else bad.result
         try:
-            check_step(self.model, self.continuous(bad.batch), self.parts(), result, self.ranks)
+            check_step(
+                self.model, self.continuous(bad.batch), self.parts(), result, self.ranks,
+                self.labels_of(bad.batch),
+            )  # fmt: skip
         except BadStep as error:
             often = f" ({state.skipped} bad steps so far)" if state.skipped > 1 else ""
             raise GlowliteError(f"step {bad.step}: {error}{often}") from None

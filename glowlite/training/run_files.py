@@ -54,10 +54,12 @@ OF_A_TYPE = {"int": COUNT, "float": number(), "float | None": maybe(number())}
 
 
 def line_of(kind: type[Metrics | Timing]) -> Form:
-    """The form of a line: every field of the class, and none that is not a number."""
+    """The form of a line: every field of the class that has no default, and none that is not a
+    number.
+    """
+    needed = [field for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
     return record(
-        {field.name: OF_A_TYPE[str(field.type)] for field in dataclasses.fields(kind)},
-        others=maybe(number()),
+        {field.name: OF_A_TYPE[str(field.type)] for field in needed}, others=maybe(number())
     )
 
 

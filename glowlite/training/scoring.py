@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glowlite.arrays.arguments import whole_number
-from glowlite.arrays.backend import to_host
+from glowlite.arrays.backend import Array, to_host
 from glowlite.arrays.randomness import generator
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator, OneProcess
@@ -43,7 +44,31 @@ def scores(
 
         log P(image) = log E[p(image + u)] >= E[log mean_k p(image + u_k)] >= E[log p(image + u)]
 
-    Cost: `draws` forward passes; `ranks` take a share each, and all of them get the whole result.
+    A model that was given the classes of all `images` has those of its rows. Cost: `draws` forward
+    passes; `ranks` take a share each, and all of them get the whole result.
+    """
+    log_probs = log_means(_log_prob, (), model, images, n_bits, batch, seed, rows, draws, ranks)
+    return bits_per_dim(log_probs, model.dimensions, n_bits)
+
+
+def _log_prob(model: Flow, x: Array) -> Array:
+    return model.log_prob(x)
+
+
+def log_means(
+    log_of: Callable[[Any, Array], Array],
+    shape: tuple[int, ...],
+    model: Flow,
+    images: Images,
+    n_bits: int | None,
+    batch: int,
+    seed: int,
+    rows: np.ndarray | None = None,
+    draws: int = 1,
+    ranks: Communicator | None = None,
+) -> np.ndarray:
+    """For each image, as `scores` says, the logarithm of the mean over draws of probabilities: of
+    those whose logarithms `log_of(model, x)` gives, (n, *shape). (N, *shape), float64.
     """
     ranks = ranks or OneProcess()
     batch, draws = (
@@ -52,21 +77,19 @@ def scores(
     )
     rows = np.arange(len(images)) if rows is None else rows
     blocks = [slice(start, min(start + batch, len(rows))) for start in range(0, len(rows), batch)]
-    results = [np.empty(0)]
+    results = [np.empty((0, *shape))]
     for block in blocks[
         ranks.share(len(blocks))
     ]:  # whole blocks, so that an image's neighbours, too, are always the same
         part = images.read(rows[block])
-        log_probs = []
+        log_probs, given = [], model.rows(rows[block])
         for draw in range(draws):
             noise = dequantization_noise(
                 seed, "evaluate", draw, block.start, part.shape, model.dtype.name
             )
-            log_probs.append(
-                to_host(model.log_prob(as_continuous(part, n_bits, noise, model.dtype, model.xp)))
-            )
-        log_mean = np.logaddexp.reduce(log_probs, axis=0) - math.log(draws)
-        results.append(bits_per_dim(log_mean, model.dimensions, n_bits))
+            x = as_continuous(part, n_bits, noise, model.dtype, model.xp)
+            log_probs.append(to_host(log_of(given, x)))
+        results.append(np.logaddexp.reduce(log_probs, axis=0) - math.log(draws))
     return ranks.allgather_rows(np.concatenate(results))
 
 

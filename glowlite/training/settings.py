@@ -17,6 +17,7 @@ class Settings:
     """How to train; `python -m glowlite.train --help` says what each means. Durations are in steps.
 
     n_bits: None for data that are no images of pixels, and are trained on as they are.
+    label_weight: of the classifier's bits in the loss, for a model of classes.
     """
 
     steps: int = 1600
@@ -32,6 +33,7 @@ class Settings:
     clip: float = 0.0
     average: float = 0.98
     n_bits: int | None = 5
+    label_weight: float = 0.01
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     log_every: int = 10

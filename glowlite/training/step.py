@@ -25,7 +25,7 @@ from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-Pass = Callable[[Array], tuple[Array, Array]]  # of a part of a batch: loss and drift
+Pass = Callable[[], tuple[Array, Array]]  # of a part of a batch: loss and drift
 Gradients = Callable[..., tuple[Array, Array]]  # as Flow.gradients
 
 
@@ -43,6 +43,8 @@ def training_step(
     what: str = "a step",
     good: Array | None = None,
     gradients: Gradients | None = None,
+    labels: Array | None = None,
+    label_weight: float = 0.0,
 ) -> StepResult:
     """One update from the batch x (N, ...), in `parts`, one in memory at a time.
 
@@ -51,13 +53,20 @@ def training_step(
     same for any number of processes; see `PairwiseSum`. `good`: whether all steps were that the
     host has not looked at. A step that is not good, or comes after such a one, leaves the weights
     as they are. `gradients`: `model.gradients`, or another way to run it, such as
-    `Lanes.gradients`.
+    `Lanes.gradients`. `labels` (N,), `label_weight`: of a model of classes, see
+    `ByClass.gradients`.
     """
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]
     with workers:
         run = partial(gradients or model.gradients, n_bits=n_bits, batch=batch)
-        passes = _gradients(model, run, [x[part] for part in parts], pairwise, what)
+        of_parts = [partial(run, x[part]) for part in parts]
+        if labels is not None:
+            of_parts = [
+                partial(run_part, labels=labels[part], label_weight=label_weight)
+                for run_part, part in zip(of_parts, parts, strict=True)
+            ]
+        passes = _gradients(model, of_parts, pairwise, what)
         shares = _of_every_process(passes, allreduce, what)
         began = time.perf_counter()
         allreduce.sum_in_place(store.grad, pairwise)
@@ -75,7 +84,7 @@ def training_step(
 
 
 def _gradients(
-    model: Flow, run: Pass, parts: list[Array], pairwise: bool, what: str
+    model: Flow, parts: Sequence[Pass], pairwise: bool, what: str
 ) -> list[tuple[Array, Array]]:
     """The gradients of all parts, in `store.grad`; loss and drift of each.
 
@@ -83,7 +92,7 @@ def _gradients(
     """
     while True:
         try:
-            return _passes(model, run, parts, pairwise)
+            return _passes(model, parts, pairwise)
         except MemoryError:
             budget = model.memory
             if budget is None or budget.bytes == 0:
@@ -97,16 +106,14 @@ def _gradients(
         )
 
 
-def _passes(
-    model: Flow, run: Pass, parts: list[Array], pairwise: bool
-) -> list[tuple[Array, Array]]:
+def _passes(model: Flow, parts: Sequence[Pass], pairwise: bool) -> list[tuple[Array, Array]]:
     store = model.store
     model.workers.clear(store.grad)
     store.change.fill(0)
     vectors = (store.grad, store.change) if store.statistics else (store.grad,)
     sums, passes = [PairwiseSum(vector) for vector in vectors] if pairwise else [], []
-    for x in parts:
-        passes.append(run(x))
+    for run in parts:
+        passes.append(run())
         for summed in sums:
             summed.add(last=len(passes) == len(parts))
     return passes

@@ -1,0 +1,95 @@
+"""How well a model of classes tells them apart, and how good it is given the labels.
+
+By Bayes' rule the class of an image x is the one of the largest p(x | y), every class being as
+probable as any other; the classifier of the top latents has an opinion of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glowlite.arrays.backend import Array
+from glowlite.data.images import Images
+from glowlite.distributed.communicator import Communicator
+from glowlite.models.by_class import ByClass, log_sum_exp
+from glowlite.objective import bits_per_dim
+from glowlite.training.scoring import BLOCK, log_means, some_rows
+
+if TYPE_CHECKING:
+    from glowlite.flow import Flow
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Of N images: bits/dim given each of K classes, (N, K), and the logarithms of the classifier's
+    probabilities, (N, K); and the `labels` (N,).
+    """
+
+    bits: np.ndarray
+    classifier: np.ndarray
+    labels: np.ndarray
+
+    def given_labels(self) -> np.ndarray:
+        """bits/dim (N,) of each image given its own class."""
+        return self.bits[np.arange(len(self.bits)), self.labels]
+
+    @property
+    def bayes_accuracy(self) -> float:
+        """The part of the images whose class is the most probable one by Bayes' rule."""
+        return float((self.bits.argmin(axis=1) == self.labels).mean())
+
+    @property
+    def classifier_accuracy(self) -> float:
+        """The part of the images of which the classifier is right."""
+        return float((self.classifier.argmax(axis=1) == self.labels).mean())
+
+
+def class_scores(
+    model: Flow,
+    images: Images,
+    labels: np.ndarray,
+    n_bits: int | None,
+    batch: int,
+    seed: int,
+    rows: np.ndarray | None = None,
+    draws: int = 1,
+    ranks: Communicator | None = None,
+) -> ClassScores:
+    """Of all images, with their `labels`, or of `rows`: as `scores`, for every class at once.
+
+    Cost: a forward pass a draw, but for the top prior, of which there are K.
+    """
+    count = model.classes
+    logs = log_means(
+        _log_probs, (2 * count,), model, images, n_bits, batch, seed, rows, draws, ranks
+    )
+    bits = bits_per_dim(logs[:, :count], model.dimensions, n_bits)
+    return ClassScores(bits, logs[:, count:], labels if rows is None else labels[rows])
+
+
+def evaluate_by_class(
+    model: Flow,
+    labels: np.ndarray,
+    images: Images,
+    n_bits: int | None,
+    batch: int,
+    seed: int,
+    most: int | None = None,
+    ranks: Communicator | None = None,
+) -> tuple[float, float, float]:
+    """Mean bits/dim given the labels, as `evaluate`, and the accuracies of the classifier and of
+    Bayes' rule.
+    """
+    rows = some_rows(len(images), most or len(images))
+    found = class_scores(model, images, labels, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks)
+    return float(found.given_labels().mean()), found.classifier_accuracy, found.bayes_accuracy
+
+
+def _log_probs(model: ByClass, x: Array) -> Array:
+    """log p(x | y) and the classifier's log q(y | x), side by side, (n, 2K)."""
+    log_probs, logits = model.class_scores(x)
+    log_q = logits - log_sum_exp(logits)[:, None]
+    return model.xp.concatenate((log_probs, log_q.astype(log_probs.dtype)), axis=1)
