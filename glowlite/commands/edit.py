@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.save:
         data = loaded.data()
         directions = Directions.from_images(
-            loaded.model, data.train[:], data.attributes, data.attribute_names
+            loaded.of_one_class, data.train[:], data.attributes, data.attribute_names
         )
         save_directions(
             directions,
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
         else np.array([0.0, last])
     )
     images = decode_edits(
-        loaded.model, directions, loaded.images(words), names, alphas, options.method
+        loaded.of_one_class, directions, loaded.images(words), names, alphas, options.method
     )
     flat = images.reshape(-1, *images.shape[2:])
     warn_nonfinite(flat, "edited images", LOWER_ALPHA)

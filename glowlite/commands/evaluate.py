@@ -19,16 +19,20 @@ from glowlite.commands.loaded_model import (
 from glowlite.commands.program import MAX_SEED, Parser, at_least
 from glowlite.data import Dataset, load
 from glowlite.data.embedded import check_meaning
+from glowlite.data.labels import LABELS, conditioned
 from glowlite.data.own_images import load_fitted
 from glowlite.data.preparation import Preparation
 from glowlite.distributed.communicator import Communicator
+from glowlite.distributed.launcher import is_first
 from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.distributed.timeouts import PATIENCE, TIMEOUT_HELP
 from glowlite.drawing.run_pictures import save_histograms
-from glowlite.errors import GlowliteError
+from glowlite.errors import DataError, GlowliteError
 from glowlite.files.outputs import CSV, CSV_HEAD, PNG, check_output, output
+from glowlite.models.glow import Glow
 from glowlite.terminal import say, warn
 from glowlite.training.agreement import check_same, checksum, facts_of_data, facts_of_options
+from glowlite.training.class_scoring import ClassScores, class_scores
 from glowlite.training.scoring import scores, some_rows
 
 OTHERS = 1000  # images of --ood, at most
@@ -108,7 +112,7 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
         check_output("--histogram", options.histogram, PNG)
     loaded = load_model(options.run, options, ranks.local_rank, ranks.cores())
     model, n_bits, draws = loaded.model, loaded.n_bits, options.dequantisation_samples
-    data = data_of(options, loaded, ranks.local_size)
+    data = labelled(data_of(options, loaded, ranks.local_size), loaded)
     if ranks.size > 1:
         weights = {"the checksum of the weights": checksum(model.store.theta)}
         check_same(
@@ -126,20 +130,66 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
             f"{data.source}: images are {images.shape}, and {loaded.name} is for"
             f" {model.config.image_shape}; prepare them with --resize, --crop or --grey"
         )
-    results = scores(model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks)
+    classified = None
+    if data.condition is None:
+        results = scores(
+            model, images, n_bits, options.batch, options.seed, draws=draws, ranks=ranks
+        )
+    else:
+        labels = data.labels if options.train_set else data.held_out_labels
+        classified = class_scores(
+            model, images, labels, n_bits, options.batch, options.seed, draws=draws, ranks=ranks
+        )
+        results = classified.given_labels()
     others = None if options.ood is None else score_others(options, loaded, ranks)
     if not ranks.is_root:
         return
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
+    which_images = f"{which} images{said_of_labels(model, classified)}"
     say(
-        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)} {which}"
-        f" images{not_finite(results)}; {loaded.weights} weights of step {step}, {draws} draw{many}"
-        " of the dequantisation noise"
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)}"
+        f" {which_images}{not_finite(results)}; {loaded.weights} weights of step {step},"
+        f" {draws} draw{many} of the dequantisation noise"
     )
+    if classified is not None:
+        say(
+            f"the class is found by Bayes' rule, from p(image | class), for"
+            f" {100 * classified.bayes_accuracy:.1f}% of them, by the classifier for"
+            f" {100 * classified.classifier_accuracy:.1f}%; of any class they have"
+            f" {classified.mixture().mean():.4f} bits/dim"
+        )
     if options.csv is not None:
         write_csv(options.csv, results)
-    if others is not None:
-        compare(options, n_bits, {f"{data.name}, {which}": results, options.ood: others})
+    if others is not None:  # whose classes are not known
+        own = results if classified is None else classified.mixture()
+        compare(options, n_bits, {f"{data.name}, {which}": own, options.ood: others})
+
+
+def labelled(data: Dataset, loaded: LoadedModel) -> Dataset:
+    """For a model of classes, data with the labels that it was trained by, where they have them;
+    where not, a line says so, and bits/dim are those of the mixture of all classes.
+    """
+    model = loaded.model
+    if not model.classes or data.condition is not None:
+        return data
+    try:
+        found = conditioned(data, loaded.options.get("condition") or LABELS)
+        count = len(found.class_names)
+        if count > model.classes:
+            raise DataError(
+                f"{data.source}: labels of {count} classes, and {loaded.name} has {model.classes}"
+            )
+        return found
+    except DataError as error:
+        if is_first():
+            warn(f"{error}; bits/dim are those of the mixture of all {model.classes} classes")
+        return data
+
+
+def said_of_labels(model: Glow, classified: ClassScores | None) -> str:
+    if not model.classes:
+        return ""
+    return " of any class" if classified is None else ", given their labels"
 
 
 def not_finite(results: np.ndarray) -> str:

@@ -25,6 +25,7 @@ from glowlite.files.outputs import MODEL, check_output, output_path
 from glowlite.files.saved_weights import named_arrays, rounded
 from glowlite.models.image_model import ImageModel
 from glowlite.terminal import say
+from glowlite.training.class_scoring import given_held_out
 from glowlite.training.scoring import reconstruction_error, scores
 
 RECONSTRUCTED = 16  # held-out images that are encoded and decoded
@@ -61,7 +62,8 @@ def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict
     One draw of the dequantisation noise, of seed 0.
     """
     round_weights(loaded.model, dtype)
-    bits = scores(loaded.model, data.held_out, loaded.n_bits, batch, seed=0)
+    given = given_held_out(loaded.model, data)
+    bits = scores(given, data.held_out, loaded.n_bits, batch, seed=0)
     if not np.isfinite(bits).all():
         nonfinite = int((~np.isfinite(bits)).sum())
         raise GlowliteError(

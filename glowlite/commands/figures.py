@@ -20,7 +20,15 @@ from glowlite.commands.loaded_model import (
     load_model,
 )
 from glowlite.commands.program import MAX_SEED, Parser, at_least
-from glowlite.drawing.sample_sheets import GRID, LOWER_TEMPERATURE, ROW, SWEEP, temperature_sheet
+from glowlite.drawing.class_rows import in_turn
+from glowlite.drawing.sample_sheets import (
+    GRID,
+    LOWER_TEMPERATURE,
+    ROW,
+    SWEEP,
+    class_sheet,
+    temperature_sheet,
+)
 from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, make_folder
@@ -48,7 +56,9 @@ class Task:
 
 
 def samples(task: Task) -> np.ndarray:
-    """Samples at one temperature, as in figures 4 and 7."""
+    """Samples at one temperature, as in figures 4 and 7; of a model of classes a row of each."""
+    if task.loaded.model.classes:
+        return class_sheet(task.loaded.model, task.loaded.n_bits, ROW, task.temperature, task.seed)
     images = sample_images(task.loaded.model, GRID, task.temperature, task.seed)
     warn_nonfinite(images, "samples", LOWER_TEMPERATURE)
     return enlarged(tile(to_rgb(images, task.loaded.n_bits), 8))
@@ -59,7 +69,7 @@ def interpolation(task: Task) -> np.ndarray:
     loaded = task.loaded
     held_out = loaded.held_out
     pairs = [held_out.read(np.array([2 * i, 2 * i + 1]) % len(held_out)) for i in range(WALKS)]
-    images = np.concatenate([decode_walk(loaded.model, pair, STEPS)[0] for pair in pairs])
+    images = np.concatenate([decode_walk(loaded.of_one_class, pair, STEPS)[0] for pair in pairs])
     warn_nonfinite(images, "images on the way", OFF_THE_WAY)
     return enlarged(tile(to_rgb(images, loaded.n_bits), STEPS))
 
@@ -68,7 +78,7 @@ def corners(task: Task) -> np.ndarray:
     """A sheet between four held-out images (figure 5, both ways)."""
     loaded = task.loaded
     held_out = loaded.held_out
-    images = decode_walk(loaded.model, held_out.read(np.arange(4) % len(held_out)), STEPS)
+    images = decode_walk(loaded.of_one_class, held_out.read(np.arange(4) % len(held_out)), STEPS)
     images = images.reshape(-1, *images.shape[2:])
     warn_nonfinite(images, "images on the way", OFF_THE_WAY)
     return enlarged(tile(to_rgb(images, loaded.n_bits), STEPS))
@@ -83,7 +93,7 @@ def depth(task: Task) -> np.ndarray:
     """Samples of models of different depth, shallow to deep, from the same noise (figure 9)."""
     rows = {}
     for loaded in sorted([task.loaded, *task.others], key=depth_of):
-        images = sample_images(loaded.model, ROW, task.temperature, task.seed)
+        images = sample_images(in_turn(loaded.model, ROW), ROW, task.temperature, task.seed)
         warn_nonfinite(images, f"samples of {loaded.name}", LOWER_TEMPERATURE)
         config = loaded.model.config
         title = f"K = {config.K}, L = {config.L}"
@@ -112,7 +122,7 @@ def attributes(task: Task) -> np.ndarray:
     method = "held" if directions.given.shape[2] else "mean"
     for j, name in enumerate(directions.names[:MAX_ATTRIBUTES]):
         image = loaded.held_out.read(np.array([j]) % len(loaded.held_out))
-        images = decode_edits(loaded.model, directions, image, [name], alphas, method)[0]
+        images = decode_edits(loaded.of_one_class, directions, image, [name], alphas, method)[0]
         warn_nonfinite(images, f"edits of {name}", "its direction is too long")
         rows[name] = enlarged(tile(to_rgb(images, loaded.n_bits), EDITS))
     return titled(rows)

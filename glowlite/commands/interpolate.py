@@ -86,7 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
     loaded = load_model(which, options)
     check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.dimensions)
-    images = decode_walk(loaded.model, loaded.images(words), options.steps, options.spherical)
+    images = decode_walk(
+        loaded.of_one_class, loaded.images(words), options.steps, options.spherical
+    )
     flat = images.reshape(-1, *images.shape[2:])
     warn_nonfinite(flat, "images on the way", OFF_THE_WAY)
     shown = to_rgb(flat, loaded.n_bits)

@@ -61,6 +61,14 @@ class LoadedModel:
     fingerprint: str | None = None
     place: str | None = None
 
+    @property
+    def of_one_class(self) -> Glow:
+        """The model, which walks, edits and reconstructions take as one of its first class, if it
+        has classes: of one latent the classes know different eps, which are affine functions of
+        each other. So a straight line for one is a straight line, of the same images, for all.
+        """
+        return self.model.given(0) if self.model.classes else self.model
+
     @cached_property
     def held_out(self) -> Images:
         """Its held-out images, read once."""
@@ -112,7 +120,7 @@ class LoadedModel:
                 warn(f"{error}; taken again")
         data = self.data()
         found = Directions.from_images(
-            self.model, data.train[:], data.attributes, data.attribute_names
+            self.of_one_class, data.train[:], data.attributes, data.attribute_names
         )
         if place is not None:
             try:

@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     loaded = load_model(which, options)
     n_bits = loaded.n_bits
-    x, y = rebuilt(loaded.model, loaded.images(words), n_bits)
+    x, y = rebuilt(loaded.of_one_class, loaded.images(words), n_bits)
     whole = finite(y)
     warn_nonfinite(
         y, "reconstructions", "the weights are damaged, or the images far from those of training"

@@ -11,13 +11,29 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.checks import check_images_fit
-from glowlite.commands.loaded_model import DEFAULT, MODEL_HELP, add_model_options, load_model
+from glowlite.arrays.labels import number_of_class
+from glowlite.commands.loaded_model import (
+    DEFAULT,
+    MODEL_HELP,
+    LoadedModel,
+    add_model_options,
+    load_model,
+)
 from glowlite.commands.program import MAX_SEED, Parser, at_least
-from glowlite.drawing.sample_sheets import GRID, LOWER_TEMPERATURE, ROW, SWEEP, temperature_sheet
+from glowlite.drawing.class_rows import names_of_classes, row_labels, row_names
+from glowlite.drawing.sample_sheets import (
+    GRID,
+    LOWER_TEMPERATURE,
+    ROW,
+    SWEEP,
+    class_sheet,
+    temperature_sheet,
+)
 from glowlite.drawing.sheets import columns_of, enlarged, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, check_output, make_folder
-from glowlite.terminal import say
+from glowlite.models.glow import Glow
+from glowlite.terminal import say, shortened
 from glowlite.training.scoring import sample_images
 
 MAX_TEMPERATURES = 64
@@ -52,9 +68,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--n",
         type=at_least(1, int, 10**6),
-        help=f"how many; default {GRID}, in a sweep {ROW} at each temperature",
+        help=f"how many; default {GRID}, of each class or temperature {ROW}",
     )
     add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
+    label = "of which class, by number or name; default: a row of each, of a model with labels"
+    add("--label", help=label)
     add(
         "--grid",
         action=argparse.BooleanOptionalAction,
@@ -87,18 +105,34 @@ def main(arguments: list[str] | None = None) -> None:
             "--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None
         )
     loaded = load_model(options.run, options)
-    model, n_bits = loaded.model, loaded.n_bits
-    n = options.n or (ROW if levels else GRID)
-    check_images_fit("--n", n, model.dimensions)
+    model, n_bits = chosen(loaded, options.label), loaded.n_bits
+    rows = len(row_names(model)) if model.labels is None and not levels else 0
+    n = options.n or (ROW if levels or rows else GRID)
+    check_images_fit("--n", n * max(1, rows), model.dimensions)
     if levels:
         save_png(out, temperature_sheet(model, n_bits, n, levels, options.seed))
         at = "temperatures " + ", ".join(f"{temperature:g}" for temperature in levels)
+    elif rows and options.grid:
+        save_png(out, class_sheet(model, n_bits, n, options.temperature, options.seed))
+        at = f"temperature {options.temperature:g}"
     else:
-        images = sample_images(model, n, options.temperature, options.seed)
+        given = model.given(row_labels(model.classes, n)) if rows else model
+        images = sample_images(given, n * max(1, rows), options.temperature, options.seed)
         warn_nonfinite(images, "samples", LOWER_TEMPERATURE)
         if options.grid:
             save_png(out, enlarged(tile(to_rgb(images, n_bits), columns_of(*images.shape[:3]))))
         else:
             save_each(out, to_rgb(images, n_bits))
         at = f"temperature {options.temperature:g}"
-    say(f"{out}: {n} samples of {loaded.name} at {at}, seed {options.seed}")
+    of = f" of each of {rows} classes," if rows else ""
+    say(f"{out}: {n} samples{of} of {loaded.name} at {at}, seed {options.seed}")
+
+
+def chosen(loaded: LoadedModel, label: str | None) -> Glow:
+    """The model, of the class of --label if there is one. Raises GlowliteError."""
+    model = loaded.model
+    if label is None:
+        return model
+    if not model.classes:
+        raise GlowliteError(f"--label {shortened(label)}: {loaded.name} was trained without labels")
+    return model.given(number_of_class("--label", label, names_of_classes(model)))

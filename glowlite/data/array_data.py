@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glowlite.arrays.arguments import shown
+from glowlite.arrays.labels import NO_LABELS
 from glowlite.data.dataset import Dataset, Reading, array_images, held_out_indices, make_dataset
 from glowlite.data.images import Images
 from glowlite.errors import DataError
@@ -24,15 +25,25 @@ class ArrayRows(Images):
         return self.array[rows]
 
 
-def array_dataset(x: np.ndarray, held_out: np.ndarray | None = None, name: str = "data") -> Dataset:
+def array_dataset(
+    x: np.ndarray,
+    held_out: np.ndarray | None = None,
+    name: str = "data",
+    labels: np.ndarray = NO_LABELS,
+    held_out_labels: np.ndarray = NO_LABELS,
+) -> Dataset:
     """x (N, ...) to train on, and what is held out of it: a tenth of x, at most 1000, unless given.
+    `labels` and `held_out_labels`: of the classes of x and of what is given beside it.
 
     uint8 images (N, H, W, C) or (N, H, W) are images; floating numbers of any other shape are taken
     as they are. Raises DataError for other types, too few, and numbers that are not finite.
     """
     if getattr(x, "dtype", None) == "uint8":
         images = None if held_out is None else array_images(held_out, f"{name}, held out")
-        return make_dataset(name, Reading(array_images(x, name), images), name)
+        reading = Reading(
+            array_images(x, name), images, labels=labels, held_out_labels=held_out_labels
+        )
+        return make_dataset(name, reading, name)
     x = _checked(x, name)
     if held_out is not None:
         others = _checked(held_out, f"{name}, held out")
@@ -40,9 +51,13 @@ def array_dataset(x: np.ndarray, held_out: np.ndarray | None = None, name: str =
             raise DataError(
                 f"{name}: rows are {x.shape[1:]} in training but {others.shape[1:]} held out"
             )
-        return Dataset(name, ArrayRows(x), ArrayRows(others), name)
+        parts = ArrayRows(x), ArrayRows(others)
+        return Dataset(name, *parts, name, labels=labels, held_out_labels=held_out_labels)
     rows = held_out_indices(len(x))
-    return Dataset(name, ArrayRows(np.delete(x, rows, axis=0)), ArrayRows(x[rows]), name)
+    train = np.delete(np.arange(len(x)), rows)
+    of_train, of_held_out = (labels[train], labels[rows]) if len(labels) else (labels, labels)
+    parts = ArrayRows(x[train]), ArrayRows(x[rows])
+    return Dataset(name, *parts, name, labels=of_train, held_out_labels=of_held_out)
 
 
 def _checked(x: np.ndarray, name: str) -> np.ndarray:

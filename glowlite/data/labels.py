@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -30,13 +29,6 @@ def conditioned(data: Dataset, condition: str) -> Dataset:
     return replace(
         data, class_names=names, labels=train, held_out_labels=held_out, condition=condition
     )
-
-
-def with_labels(data: Dataset, labels: Any, held_out_labels: Any = None) -> Dataset:
-    """`data` with labels that were brought for its training and its held-out images. Raises
-    DataError.
-    """
-    return conditioned(replace(data, labels=labels, held_out_labels=held_out_labels), LABELS)
 
 
 def _own_labels(data: Dataset) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 from glowlite.arrays.backend import to_host
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator
+from glowlite.drawing.class_rows import row_labels, row_names
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
 from glowlite.latent.walks import finite
@@ -33,22 +34,14 @@ def samples_at_temperatures(model: Flow, ranks: Communicator) -> dict[float, np.
     """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks; of a model of
     classes as many as fit, class by class.
     """
-    labels = row_labels(model.classes)
-    count = len(labels) if model.classes else SAMPLES
-    given = model.given(labels) if model.classes else model
+    count, given = SAMPLES, model
+    if model.classes:
+        labels = row_labels(model.classes, max(1, SAMPLES // model.classes))
+        count, given = len(labels), model.given(labels)
     return {
         temperature: sample_images(given, count, temperature, model.seed, ranks)
         for temperature in TEMPERATURES
     }
-
-
-def row_labels(classes: int, columns: int | None = None) -> np.ndarray:
-    """The classes of images in rows, one for each of so many classes, (rows * columns,).
-
-    At most SAMPLES rows, of the first ones. columns: by default as many as make SAMPLES images.
-    """
-    rows = min(classes, SAMPLES)
-    return np.repeat(np.arange(rows), columns or SAMPLES // max(1, rows))
 
 
 def save_pictures(
@@ -87,13 +80,6 @@ def save_pictures(
     save_reconstruction(
         path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits
     )
-
-
-def row_names(model: Any) -> list[str]:
-    """The names of the rows of `row_labels`; none for a model without classes."""
-    rows = min(model.classes, SAMPLES)
-    names = getattr(model, "class_names", ()) or map(str, range(rows))
-    return list(names)[:rows]
 
 
 def save_sample_grids(

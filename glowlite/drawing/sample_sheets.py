@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glowlite.drawing.class_rows import in_turn, row_labels, row_names
 from glowlite.drawing.sheets import enlarged, tile, titled, to_rgb, warn_nonfinite
 from glowlite.training.scoring import sample_images
 
@@ -23,11 +24,29 @@ def temperature_sheet(
 ) -> np.ndarray:
     """Draw a row of n samples at each temperature, from the same noise: a sheet, uint8 (h, w, 3).
 
-    Samples that are not finite are crossed out, and said on stderr. Cost: n inverse passes per row.
+    Of a model of classes these take turns. Samples that are not finite are crossed out, and said on
+    stderr. Cost: n inverse passes per row.
     """
-    rows = {}
+    rows, model = {}, in_turn(model, n)
     for temperature in temperatures:
         images = sample_images(model, n, temperature, seed)
         warn_nonfinite(images, f"samples at temperature {temperature:g}", LOWER_TEMPERATURE)
         rows[f"T = {temperature:g}"] = tile(to_rgb(images, n_bits), n)
     return titled({title: enlarged(sheet) for title, sheet in rows.items()})
+
+
+def class_sheet(model: Flow, n_bits: int, n: int, temperature: float, seed: int) -> np.ndarray:
+    """Draw a row of n samples of each class, beside its name: a sheet, uint8 (h, w, 3).
+
+    Cost: n inverse passes per row.
+    """
+    images = sample_images(
+        model.given(row_labels(model.classes, n)),
+        n * len(row_names(model)),
+        temperature,
+        seed,
+    )
+    warn_nonfinite(images, "samples", LOWER_TEMPERATURE)
+    shown = to_rgb(images, n_bits).reshape(-1, n, *images.shape[1:3], 3)
+    names = zip(row_names(model), shown, strict=True)
+    return titled({name: enlarged(tile(row, n)) for name, row in names})

@@ -6,12 +6,14 @@ probable as any other; the classifier of the top latents has an opinion of its o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glowlite.arrays.backend import Array
+from glowlite.data.dataset import Dataset
 from glowlite.data.images import Images
 from glowlite.distributed.communicator import Communicator
 from glowlite.models.by_class import ByClass, log_sum_exp
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ClassScores:
     """Of N images: bits/dim given each of K classes, (N, K), and the logarithms of the classifier's
-    probabilities, (N, K); and the `labels` (N,).
+    probabilities, (N, K); and the `labels` (N,). `dimensions`: D.
     """
 
+    dimensions: int
     bits: np.ndarray
     classifier: np.ndarray
     labels: np.ndarray
@@ -35,6 +38,12 @@ class ClassScores:
     def given_labels(self) -> np.ndarray:
         """bits/dim (N,) of each image given its own class."""
         return self.bits[np.arange(len(self.bits)), self.labels]
+
+    def mixture(self) -> np.ndarray:
+        """bits/dim (N,) of each image, of whatever class: those of the mean of all p(x | y)."""
+        dimensions = self.dimensions * math.log(2)
+        logs = -self.bits * dimensions
+        return -(log_sum_exp(logs) - math.log(logs.shape[1])) / dimensions
 
     @property
     def bayes_accuracy(self) -> float:
@@ -67,7 +76,13 @@ def class_scores(
         _log_probs, (2 * count,), model, images, n_bits, batch, seed, rows, draws, ranks
     )
     bits = bits_per_dim(logs[:, :count], model.dimensions, n_bits)
-    return ClassScores(bits, logs[:, count:], labels if rows is None else labels[rows])
+    labels = labels if rows is None else labels[rows]
+    return ClassScores(model.dimensions, bits, logs[:, count:], labels)
+
+
+def given_held_out(model: Flow, data: Dataset) -> Flow:
+    """The model of the held-out images: one of classes is given theirs."""
+    return model if data.condition is None else model.given(data.held_out_labels)
 
 
 def evaluate_by_class(

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.arguments import shown
+from glowlite.arrays.labels import NO_LABELS, check_labels
 from glowlite.data.array_data import array_dataset
+from glowlite.data.dataset import Dataset
+from glowlite.data.labels import LABELS, conditioned
 from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of
 from glowlite.flow import Flow
@@ -52,14 +55,17 @@ def fit(
     resume: bool = False,
     keep: int = 3,
     observers: Sequence[Observer] = (),
+    labels: np.ndarray | None = None,
+    held_out_labels: np.ndarray | None = None,
     **settings: Any,
 ) -> list[Metrics]:
     """Train `flow` on x by maximum likelihood; the lines of metrics, every `log_every` steps.
 
     x: vectors (N, D) or other floating numbers (N, ...), as they are; or uint8 images (N, H, W, C),
     which are dequantised from `n_bits`. held_out: what is evaluated; by default a tenth of x, which
-    is not trained on. settings: those of `Settings` by name, such as steps, batch, lr, average,
-    seed.
+    is not trained on. labels (N,): the class of each x, for a model of classes, and, where held_out
+    is given, held_out_labels. settings: those of `Settings` by name, such as steps, batch, lr,
+    average, seed.
 
     folder: where metrics.jsonl and the newest `keep` checkpoints are written. With `resume` the
     newest of them is gone on from, to the same weights, to the last bit, as if there had been no
@@ -69,13 +75,13 @@ def fit(
     and that `load` gives. Raises GlowliteError for what cannot be trained, and for a step that goes
     wrong.
     """
-    data = array_dataset(x, held_out)
     n_bits = settings.pop("n_bits", Settings.n_bits if x.dtype == "uint8" else None)
     known = [field.name for field in dataclasses.fields(Settings)]
     if unknown := [name for name in settings if name not in known]:
         raise GlowliteError(f"fit: no setting {unknown[0]}; there are {', '.join(known)}")
     if not isinstance(flow, Flow):
         raise GlowliteError(f"fit: expected a Flow, as Flow(bijector) makes one, got {shown(flow)}")
+    data = _data(flow, x, held_out, labels, held_out_labels)
     training, history = Training(flow, Settings(n_bits=n_bits, **settings)), _History()
     watching: list[Observer] = [history, *observers]
     if folder is not None:
@@ -93,6 +99,32 @@ def fit(
     if training.average is not None and training.average.updates:
         flow.store.theta[...] = training.average.value()
     return history.lines
+
+
+def _data(
+    flow: Flow,
+    x: np.ndarray,
+    held_out: np.ndarray | None,
+    labels: np.ndarray | None,
+    held_out_labels: np.ndarray | None,
+) -> Dataset:
+    """The data set of these arrays, with labels where the flow has classes. Raises GlowliteError
+    where the one is without the other.
+    """
+    if not flow.classes and labels is None:
+        return array_dataset(x, held_out)
+    if labels is None or not flow.classes or (held_out is None) != (held_out_labels is None):
+        raise GlowliteError(
+            f"fit: a model of {flow.classes} classes; labels are for a model of classes, which"
+            " needs them, those of held_out, too"
+        )
+    ours = check_labels("fit, labels", labels, flow.classes, len(x))
+    others = NO_LABELS
+    if held_out is not None:
+        others = check_labels("fit, held_out_labels", held_out_labels, flow.classes, len(held_out))
+    data = array_dataset(x, held_out, labels=ours, held_out_labels=others)
+    names = getattr(flow, "class_names", ()) or tuple(map(str, range(flow.classes)))
+    return conditioned(dataclasses.replace(data, class_names=names), LABELS)
 
 
 def _place(folder: Path, resume: bool) -> Path:

@@ -16,7 +16,7 @@ from glowlite.data.dataset import Dataset
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.errors import GlowliteError
 from glowlite.training.agreement import check_together
-from glowlite.training.class_scoring import evaluate_by_class
+from glowlite.training.class_scoring import evaluate_by_class, given_held_out
 from glowlite.training.guards import check_held_out, condition
 from glowlite.training.metrics import Metrics, StepResult, Timing
 from glowlite.training.scoring import evaluate, reconstruction_error
@@ -174,15 +174,16 @@ def _metrics(
             data.held_out, settings.n_bits, settings.batch, settings.seed, settings.evaluate_images,
             training.ranks
         )  # fmt: skip
-        labels = None if data.condition is None else data.held_out_labels
-        given = model if labels is None else model.given(labels)
+        given = given_held_out(model, data)
         if training.average is not None:
             raw = _if_finite(evaluate(given, *held_out_set))
         with training.averaged():
-            if labels is None:
+            if data.condition is None:
                 held_out = evaluate(model, *held_out_set)
             else:
-                held_out, accuracy, bayes = evaluate_by_class(model, labels, *held_out_set)
+                held_out, accuracy, bayes = evaluate_by_class(
+                    model, data.held_out_labels, *held_out_set
+                )
             some = np.arange(len(data.held_out))[:RECONSTRUCTED]
             error = _if_finite(
                 reconstruction_error(given.rows(some), data.held_out.read(some), settings.n_bits)
