@@ -68,8 +68,13 @@ class Flow(Parameterized):
     that of the batch that `initialize` sees. plain: no layer is replaced by its fast form, see
     `glowlite.fast.accelerate`.
 
-    `store.theta`, `store.grad`: all parameters and their gradients as flat vectors.
+    `store.theta`, `store.grad`: all parameters and their gradients as flat vectors. `classes`: how
+    many it could be `given`; 0 for none.
     """
+
+    classes = 0
+    class_names: tuple[str, ...] = ()  # if they have names
+    labels: Array | None = None  # of a flow that was given some
 
     def __init__(
         self,
@@ -299,8 +304,6 @@ class Flow(Parameterized):
             for start in starts
         ]
         return self.xp.concatenate(made)[low - starts[0] : high + 1 - starts[0]][:: numbers.step]
-
-    classes = 0  # that it could be given
 
     def given(self, labels: Any, label_weight: float = 0.0) -> Self:
         """The flow of data of these classes: see `glowlite.models.by_class`. Raises GlowliteError

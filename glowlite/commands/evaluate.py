@@ -29,7 +29,7 @@ from glowlite.distributed.timeouts import PATIENCE, TIMEOUT_HELP
 from glowlite.drawing.run_pictures import save_histograms
 from glowlite.errors import DataError, GlowliteError
 from glowlite.files.outputs import CSV, CSV_HEAD, PNG, check_output, output
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 from glowlite.terminal import say, warn
 from glowlite.training.agreement import check_same, checksum, facts_of_data, facts_of_options
 from glowlite.training.class_scoring import ClassScores, class_scores
@@ -186,7 +186,7 @@ def labelled(data: Dataset, loaded: LoadedModel) -> Dataset:
         return data
 
 
-def said_of_labels(model: Glow, classified: ClassScores | None) -> str:
+def said_of_labels(model: ImageModel, classified: ClassScores | None) -> str:
     if not model.classes:
         return ""
     return " of any class" if classified is None else ", given their labels"

@@ -62,7 +62,7 @@ class LoadedModel:
     place: str | None = None
 
     @property
-    def of_one_class(self) -> Glow:
+    def of_one_class(self) -> ImageModel:
         """The model, which walks, edits and reconstructions take as one of its first class, if it
         has classes: of one latent the classes know different eps, which are affine functions of
         each other. So a straight line for one is a straight line, of the same images, for all.

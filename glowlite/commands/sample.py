@@ -32,7 +32,7 @@ from glowlite.drawing.sample_sheets import (
 from glowlite.drawing.sheets import columns_of, enlarged, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, check_output, make_folder
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 from glowlite.terminal import say, shortened
 from glowlite.training.scoring import sample_images
 
@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     say(f"{out}: {n} samples{of} of {loaded.name} at {at}, seed {options.seed}")
 
 
-def chosen(loaded: LoadedModel, label: str | None) -> Glow:
+def chosen(loaded: LoadedModel, label: str | None) -> ImageModel:
     """The model, of the class of --label if there is one. Raises GlowliteError."""
     model = loaded.model
     if label is None:

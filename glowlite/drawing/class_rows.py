@@ -28,13 +28,12 @@ def row_names(model: Flow) -> list[str]:
 
 def names_of_classes(model: Flow) -> tuple[str, ...]:
     """A name for every class: its number, where nobody has named it."""
-    names: tuple[str, ...] = getattr(model, "class_names", ())
-    return names or tuple(map(str, range(model.classes)))
+    return model.class_names or tuple(map(str, range(model.classes)))
 
 
 def in_turn(model: Flow, n: int) -> Flow:
     """The model of n samples whose classes take turns; one without classes, or that was given
     some, as it is.
     """
-    is_open = model.classes and getattr(model, "labels", None) is None
+    is_open = model.classes and model.labels is None
     return model.given(np.arange(n) % model.classes) if is_open else model

@@ -30,9 +30,6 @@ class ByClass(ImageModel):
     whatever else needs to know the class raises GlowliteError. `class_names`: in a file, too.
     """
 
-    class_names: tuple[str, ...] = ()
-    labels: Array | None = None  # of a model that was given some
-
     @property
     def classes(self) -> int:  # type: ignore[override]
         """How many; 0 for one flow of all images."""

@@ -123,7 +123,7 @@ def _data(
     if held_out is not None:
         others = check_labels("fit, held_out_labels", held_out_labels, flow.classes, len(held_out))
     data = array_dataset(x, held_out, labels=ours, held_out_labels=others)
-    names = getattr(flow, "class_names", ()) or tuple(map(str, range(flow.classes)))
+    names = flow.class_names or tuple(map(str, range(flow.classes)))
     return conditioned(dataclasses.replace(data, class_names=names), LABELS)
 
 
