@@ -16,6 +16,7 @@ from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.batch_norm import BatchNorm
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.checkerboard import Checkerboard
+from glowlite.bijectors.class_prior import ClassPrior
 from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.bijectors.flatten import Flatten
 from glowlite.bijectors.invertible_conv import (
@@ -34,6 +35,7 @@ from glowlite.bijectors.top_prior import TopPrior
 from glowlite.bijectors.whitening import Whitening
 from glowlite.conditioners.batch_norm import NetworkBatchNorm
 from glowlite.conditioners.checkerboard_network import CheckerboardNetwork
+from glowlite.conditioners.classifier import Classifier
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.residual_network import ResidualNetwork
 from glowlite.conditioners.tanh_scale import TanhScale
@@ -124,6 +126,13 @@ def actnorm_paper(shape, rng):
     return layer
 
 
+def class_prior(shape, rng):
+    """With a class that is the same for every sample, so that laws may take one alone."""
+    layer = shaken(ClassPrior(shape[3], 3), rng)
+    layer.by_class.value[...] = 0.4 * rng.standard_normal(layer.by_class.value.shape)
+    return layer.given(rng.integers(3, size=1))
+
+
 def whitening(shape, rng):
     layer = Whitening(int(np.prod(shape[1:])))
     layer.mean.value[...] = rng.standard_normal(layer.mean.value.size)
@@ -193,6 +202,7 @@ LAYERS = {
         ANY,
         lambda s, rng: shaken(TopPrior(s[3], with_border=False, output_scale=False), rng),
     ),
+    "class-prior": (ANY, class_prior),
     "split-unit": (EVEN, lambda s, rng: SplitAsLayer(Split(s[3], None))),
     "split-plain": (EVEN, split(border=False, output_scale=False)),
     "split-openai": (EVEN, split(border=True, output_scale=True)),
@@ -282,6 +292,7 @@ CONDITIONERS |= {
     )
     for gain in (True, False)
 }
+CONDITIONERS["classifier"] = lambda s, rng: shaken(Classifier(s[3], 4), rng, 0.5)
 
 # every value of every option of GlowConfig, most with two levels and C of 1 to 3
 GLOWS = {
@@ -292,6 +303,7 @@ GLOWS = {
     "reverse-exp": {"permutation": "reverse", "scale": "exp", "shift": "after"},
     "per-level": {"permutation": "conv1x1,lu", "scale": "bounded", "changed": "first"},
     "paper-actnorm": {"actnorm": "paper", "hidden_actnorm": False, "border": "last"},
+    "classes": {"classes": 3},
     "unit-priors": {
         "split_prior": "unit",
         "top_prior": "unit",
@@ -312,4 +324,5 @@ def glow_cases(draw, options, xp=np):
         config = GlowConfig(shape, K=k, L=2, width=4, **options)
     rng = np.random.default_rng(seed)
     model = shaken(Glow(config, seed, "float64", workers=Workers(2), xp=xp), rng, 0.05)
+    model = model.given(seed % config.classes) if config.classes else model
     return ModelAsLayer(model, config.latent_shapes()), rng.standard_normal((n, *shape))

@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 
-from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.backend import Array, namespace, to_device
 from glowlite.arrays.labels import one_hot
 from glowlite.arrays.parameters import Parameter
 from glowlite.arrays.statistics import SumOverProcesses, this_process
@@ -100,7 +100,7 @@ class ClassPrior(TopPrior):
         if len(self.labels) not in (1, len(z)):
             raise ShapeError(f"{len(self.labels)} labels are given, and {len(z)} images or latents")
         xp = namespace(z)
-        chosen = one_hot(self.labels, self.classes, z.dtype)
+        chosen = one_hot(to_device(self.labels, xp), self.classes, z.dtype)
         chosen = xp.broadcast_to(chosen, (len(z), self.classes))
         both = (chosen @ self.by_class.value)[:, None, None]
         return (both[..., : self.channels], both[..., self.channels :]), chosen
@@ -109,7 +109,8 @@ class ClassPrior(TopPrior):
         """dz of label_weight * log q(label | z), the derivative by which is dlogdet (N,)."""
         assert self.labels is not None
         logits, cache = self.classifier.forward(z)
-        labels = namespace(z).broadcast_to(self.labels, (len(z),))
+        xp = namespace(z)
+        labels = xp.broadcast_to(to_device(self.labels, xp), (len(z),))
         _, dlogits = cross_entropy(logits, labels)
         weights = (-self.label_weight * dlogdet).astype(z.dtype)[:, None]
         return self.classifier.backward(dlogits * weights, cache)

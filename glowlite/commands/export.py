@@ -70,7 +70,7 @@ def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict
             f"bits/dim with weights in {dtype} are not finite for {nonfinite} of {len(bits)}"
             " held-out images"
         )
-    off = reconstruction_error(loaded.model, data.held_out[:RECONSTRUCTED], loaded.n_bits)
+    off = reconstruction_error(loaded.of_one_class, data.held_out[:RECONSTRUCTED], loaded.n_bits)
     if not off < HALF_A_LEVEL:
         raise GlowliteError(
             f"with weights in {dtype} the inverse is off by {off:.1f} grey levels; use --dtype"

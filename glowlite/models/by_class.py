@@ -46,10 +46,9 @@ class ByClass(ImageModel):
             return super().given(labels)
         where = f"{self._name}.given"
         weight = real_number(where, "label_weight", label_weight)
-        if np.ndim(labels) == 0 and not hasattr(labels, "__array_namespace__"):
-            labels = np.asarray(labels)[None]
-        if isinstance(labels, (list, tuple, np.ndarray)):
-            labels = check_labels(where, labels, self.classes)
+        on_device = hasattr(labels, "__array_namespace__") and not isinstance(labels, np.ndarray)
+        if not on_device:
+            labels = check_labels(where, np.atleast_1d(labels), self.classes)
         twin = self.shallow_copy()
         twin.labels = labels
         # bits/dim are log p / (D ln 2) and the classifier's bits log q / ln 2: in units of log p
