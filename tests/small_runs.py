@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -17,6 +18,7 @@ from glowlite import Glow, GlowConfig
 from glowlite.commands.start_up import SIGNALS
 from glowlite.data.dataset import Dataset
 from glowlite.data.images import ArrayImages
+from glowlite.data.labels import conditioned
 from glowlite.fast.threads import Workers
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +105,14 @@ def images(n=40, h=8, w=8, c=3, seed=0):
 def dataset(n=40, **shape):
     pictures = images(n, **shape)
     return Dataset("ramps", ArrayImages(pictures[8:]), ArrayImages(pictures[:8]), "made here")
+
+
+def labelled(data, classes=3):
+    """The data set, each of whose images has a class that can be seen: by its mean brightness."""
+    means = [part[:].mean(axis=(1, 2, 3)) for part in (data.train, data.held_out)]
+    bounds = np.quantile(means[0], np.arange(1, classes) / classes)
+    train, held_out = (np.searchsorted(bounds, mean) for mean in means)
+    return conditioned(replace(data, labels=train, held_out_labels=held_out), "labels")
 
 
 def small_model(dtype="float32", **options):

@@ -11,14 +11,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from small_runs import dataset
+from small_runs import dataset, labelled
 from test_training import Record
 
 from glowlite import Glow, GlowConfig
 from glowlite.data.batches import Augmentation
 from glowlite.distributed.allreduce import Allreduce
 from glowlite.distributed.mpi_processes import make_communicator
+from glowlite.drawing.class_rows import in_turn
 from glowlite.fast.threads import Workers
+from glowlite.training.class_scoring import class_scores
 from glowlite.training.loop import train
 from glowlite.training.run import Training
 from glowlite.training.scoring import sample_images, scores
@@ -33,6 +35,8 @@ WAYS = {
             "augmentation": AUGMENTED, "clip": 5.0},
     ),
     "float32": ("float32", {"lr": 1e-4}),
+    "labels": ("float64", {"classes": 3, "label_weight": 0.3, "accumulate": 2}),
+    "labels in shards": ("float32", {"classes": 3, "label_weight": 0.3, "shards": 8}),
     "shards": ("float32", {"shards": 8, "augmentation": AUGMENTED}),
     "shards with adamax": ("float32", {"shards": 8, "optimizer": "adamax", "lr": 1e-2}),
 }  # fmt: skip
@@ -41,6 +45,10 @@ STEPS, BATCH = 12, 24
 
 def make(way, ranks):
     dtype, options = WAYS[way]
+    classes, options = (
+        options.get("classes", 0),
+        {k: v for k, v in options.items() if k != "classes"},
+    )
     settings = Settings(
         **{
             "steps": STEPS,
@@ -51,7 +59,8 @@ def make(way, ranks):
             **options,
         }
     )
-    model = Glow(GlowConfig((8, 8, 3), K=2, L=2, width=16), dtype=dtype, workers=Workers(1))
+    config = GlowConfig((8, 8, 3), K=2, L=2, width=16, classes=classes)
+    model = Glow(config, dtype=dtype, workers=Workers(1))
     return Training(model, settings, Allreduce(ranks))
 
 
@@ -60,6 +69,8 @@ def results(way, ranks):
     arrays by name.
     """
     training, data, seen = make(way, ranks), dataset(60), Record()
+    if training.model.classes:
+        data = labelled(data)
     train(training, data, [seen])
     model = training.model
     return {
@@ -71,8 +82,16 @@ def results(way, ranks):
         "theta": model.store.theta,
         "average": training.average.value(),
         "scores": scores(model, data.train, 5, 4, 0, ranks=ranks),
-        "samples": sample_images(model, 40, 0.7, 0, ranks),
+        "samples": sample_images(in_turn(model, 40), 40, 0.7, 0, ranks),
+        **({} if data.condition is None else found_classes(training, data)),
     }
+
+
+def found_classes(training, data):
+    """What is scored by class, and how often classes are found."""
+    found = class_scores(training.model, data.train, data.labels, 5, 4, 0, ranks=training.ranks)
+    accuracies = [found.bayes_accuracy, found.classifier_accuracy]
+    return {"by class": found.bits, "classes": np.array(accuracies)}
 
 
 if __name__ == "__main__":
