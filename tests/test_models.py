@@ -12,11 +12,12 @@ from small_runs import command, environment
 from strict_device.layers import on_device
 
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.commands.train_options import CONFIGS
 from glowlite.fast.threads import Workers
 from glowlite.files.storage import read_arrays, write_arrays
 from glowlite.models.nice import NICE
 from glowlite.models.nice_config import NICEConfig
-from glowlite.models.registry import load_image_model
+from glowlite.models.registry import MODELS, load_image_model
 from glowlite.objective import dequantize_midpoint, loss_gradients
 from glowlite.testing import ModelAsLayer, check_layer
 
@@ -162,6 +163,7 @@ RUN = ["--data", "fashion", "--n-bits", "8", "--batch", "50", "--evaluate-images
 def test_a_nice_trains_resumes_and_is_used(tmp_path, kind):
     """To the last bit, as any model; and every command that uses a model uses it."""
     words = [*TINY, *RUN, "--input", kind, "--evaluate-every", "4", "--picture-every", "4"]
+    words += ["--decay", "constant"]
     for out, steps in (("whole", "8"), ("parts", "4")):
         done = command(tmp_path, *words, "--steps", steps, "--out", out)
         assert done.returncode == 0, done.stderr
@@ -245,3 +247,7 @@ def test_uint8_images_are_encoded_as_a_glow_does():
     x = np.random.default_rng(0).integers(0, 256, (2, *SHAPE), np.uint8)
     expected = model.forward(dequantize_midpoint(x, 8, "float64"))[0]
     assert np.array_equal(model.encode(x)[0], expected[0])
+
+
+def test_the_options_are_those_of_every_model():
+    assert {kind: model.configuration for kind, model in MODELS.items()} == CONFIGS

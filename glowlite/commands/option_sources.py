@@ -17,11 +17,10 @@ from glowlite.commands.config_file import read_options_file
 from glowlite.commands.option_words import TYPED_ONLY, as_words, one_of
 from glowlite.commands.presets import MODEL_DEFAULTS, PRESETS
 from glowlite.commands.program import Parser
-from glowlite.commands.train_options import make_parser, options_of, options_of_others
+from glowlite.commands.train_options import CONFIGS, make_parser, options_of, options_of_others
 from glowlite.data import is_there
 from glowlite.data.embedded import check_meaning
 from glowlite.errors import GlowliteError
-from glowlite.models.registry import MODELS
 from glowlite.terminal import shortened
 from glowlite.training.run_files import read_config
 
@@ -113,7 +112,7 @@ def _typed_values(parser: Parser, arguments: list[str] | None) -> dict[str, Any]
 def _check_model(model: str, given: dict[str, Any]) -> None:
     """Raise GlowliteError for an option that the model does not have."""
     for name in sorted(options_of_others(model) & set(given)):
-        whose = " and ".join(other for other in MODELS if name in options_of(other))
+        whose = " and ".join(other for other in CONFIGS if name in options_of(other))
         raise GlowliteError(
             f"--{name.replace('_', '-')} is an option of {whose}, and not of {model}; leave it out,"
             " or say --model"

@@ -26,15 +26,19 @@ from glowlite.models.config import (
     GlowConfig,
     usual_levels,
 )
+from glowlite.models.image_config import ImageConfig
 from glowlite.models.nice_config import NICE_SIZES, NICEConfig
 from glowlite.models.realnvp_config import MAX_FACTOR, RealNVPConfig
 from glowlite.models.realnvp_config import usual_levels as usual_scales
-from glowlite.models.registry import MODELS
 from glowlite.terminal import shortened
 from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 from glowlite.training.settings import Settings
 
 DEFAULTS = Settings()
+# what each --model is made of
+CONFIGS: dict[str, type[ImageConfig]] = {
+    "glow": GlowConfig, "nice": NICEConfig, "realnvp": RealNVPConfig,
+}  # fmt: skip
 OF_THE_DATA = {"image_shape", "classes"}  # fields of a configuration that are no options
 MAX_STEPS, MAX_EPOCHS = 10**9, 10**6
 
@@ -142,7 +146,7 @@ def _add_image_options(parser: Parser) -> None:
 
 def _add_model_options(parser: Parser) -> None:
     add = parser.add_argument_group("model").add_argument
-    add("--model", choices=tuple(MODELS), default="glow", help="which flow")
+    add("--model", choices=tuple(CONFIGS), default="glow", help="which flow")
     width = ", ".join(
         f"{values['width']} for {model}" for model, values in MODEL_DEFAULTS.items() if values
     )
@@ -404,13 +408,13 @@ def settings_of(options: argparse.Namespace, steps_per_epoch: int) -> Settings:
 
 def options_of(model: str) -> set[str]:
     """The options, by name, that say what such a model is made of."""
-    fields = dataclasses.fields(MODELS[model].configuration)
+    fields = dataclasses.fields(CONFIGS[model])
     return {field.name for field in fields} - OF_THE_DATA
 
 
 def options_of_others(model: str) -> set[str]:
     """Those that only other models have."""
-    return set().union(*map(options_of, MODELS)) - options_of(model)
+    return set().union(*map(options_of, CONFIGS)) - options_of(model)
 
 
 def config_of(
@@ -422,7 +426,7 @@ def config_of(
     """
     values = {name: getattr(options, name) for name in options_of(options.model)}
     if classes:
-        fields = dataclasses.fields(MODELS[options.model].configuration)
+        fields = dataclasses.fields(CONFIGS[options.model])
         if "classes" not in [field.name for field in fields]:
             raise GlowliteError(
                 f"--condition: --model {options.model} has no classes; leave it out"
@@ -432,4 +436,4 @@ def config_of(
         values["L"] = values["L"] or usual_levels(image_shape)
     if "levels" in values:
         values["levels"] = values["levels"] or usual_scales(image_shape)
-    return MODELS[options.model].configuration(image_shape, **values)
+    return CONFIGS[options.model](image_shape, **values)
