@@ -192,6 +192,12 @@ def _add_nice_options(parser: Parser) -> None:
         default=model.scaling_start,
         help=start,
     )
+    add(
+        "--scaling-factor",
+        type=at_least(0, float, model.reals["scaling_factor"]),
+        default=model.scaling_factor,
+        help="log-scales are so many times their parameters; published: 1",
+    )
     first = "components, counted from 0, that the first coupling changes"
     add(
         "--changed-first",

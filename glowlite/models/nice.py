@@ -77,5 +77,5 @@ def nice_layers(config: NICEConfig, seed: int, memory: Memory) -> UniformChain:
         layers[f"coupling{k}"] = AdditiveCoupling(D, net, "first" if changes_even else "second")
     layers["as_it_was"] = Permutation(even_first.indices.value.argsort())
     std = None if config.scaling_start == "zero" else BASES[config.base][1]
-    layers["scaling"] = Scaling((D,), std)
+    layers["scaling"] = Scaling((D,), std, config.scaling_factor)
     return UniformChain(layers, memory)

@@ -30,7 +30,8 @@ class NICEConfig(ImageConfig):
     base: str = "logistic"
     input: str = "unit"
     changed_first: str = "even"
-    scaling_start: str = "data"
+    scaling_start: str = "zero"
+    scaling_factor: float = 3.0
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": ("logistic", "normal"),
@@ -39,6 +40,7 @@ class NICEConfig(ImageConfig):
         "scaling_start": ("data", "zero"),
     }
     largest: ClassVar[dict[str, int]] = NICE_SIZES
+    reals: ClassVar[dict[str, float]] = {"scaling_factor": 1e3}
 
     @classmethod
     def mnist(cls, image_shape: tuple[int, int, int] = (28, 28, 1), **changes: Any) -> Self:
