@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from glowlite import Flow
+from glowlite import Flow, GlowliteError
 from glowlite.arrays.batch_statistics import in_training
 from glowlite.bijectors.memory import Memory
 from glowlite.interop.realnvp import (
@@ -21,6 +21,7 @@ from glowlite.interop.realnvp import (
     their_gradients,
     their_statistics,
 )
+from glowlite.models.realnvp_config import RealNVPConfig
 from glowlite.models.realnvp_layers import realnvp_layers
 from glowlite.objective import loss_gradients
 
@@ -138,3 +139,115 @@ def test_a_step_of_training_has_their_loss_and_gradients(name):
     assert loss == pytest.approx(golden.arrays["loss"][0], rel=1e-5 if golden.in_float32 else 1e-12)
     assert drift < 1e-12
     assert golden.flow.store.grad.any() and golden.flow.store.change.any()
+
+
+def test_weights_start_as_in_the_codes():
+    """Ranges of v, lengths g, biases, and the factors of the scales."""
+    for name, kind in KINDS.items():
+        config = kind.config((8, 8, 2), levels=2, width=16, blocks=1)
+        values = {n: p.value for n, p in realnvp_layers(config).parameters().items()}
+        for path, v in values.items():
+            part, _, leaf = path.rpartition("/")
+            if leaf != "v":
+                continue
+            taps, inputs, _ = v.shape
+            r = np.sqrt(2 / inputs) if name == "authors" else 1 / np.sqrt(inputs * taps)
+            assert 0.9 * r < abs(v).max() <= r and abs(v.mean()) < 0.2 * r
+            if (g := values.get(f"{part}/g")) is not None:
+                half = r * np.sqrt(inputs * taps / 12)
+                norm = np.sqrt((v**2).sum(axis=(0, 1)))
+                np.testing.assert_allclose(g, half if name == "authors" else norm, rtol=1e-12)
+            if (bias := values.get(f"{part}/bias")) is not None:
+                assert abs(bias).max() <= (0 if name == "authors" else r)
+                assert name == "authors" or bias.any()
+        starts = {"authors": (0, 1), "chute": (1, 1), "fmu2": (0, 0)}[name]
+        for path, a in values.items():
+            if path.endswith("/a"):
+                assert (a == starts["channels" in path]).all()
+            elif path.endswith("/b"):
+                assert not a.any()
+
+
+def test_couplings_may_start_as_the_identity():
+    """All that is left are permutations: every number of x is one of a latent."""
+    config = RealNVPConfig.authors(
+        (8, 8, 2), levels=2, width=4, blocks=1, start="zero", a_pixels=1.0, coupling_norm="none"
+    )
+    x = np.random.default_rng(0).standard_normal((2, 8, 8, 2))
+    latents, logdet = realnvp_layers(config).forward(x)
+    assert not logdet.any() and np.array_equal(joined(latents), x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_survives_its_dictionary(kind):
+    config = KINDS[kind].config((16, 8, 3), levels=3, width=5, blocks=2, pixels="even")
+    assert RealNVPConfig.from_dict(config.to_dict()) == config
+
+
+def test_shapes_and_sizes_are_those_of_the_model():
+    for config in (
+        RealNVPConfig.paper((16, 32, 3), width=2, blocks=1),
+        RealNVPConfig.fmu2((16, 32, 3), width=2, blocks=2, levels=1, widths="constant"),
+    ):
+        layers = realnvp_layers(config)
+        latents, _ = layers.forward(np.random.default_rng(0).standard_normal((1, 16, 32, 3)))
+        assert [z.shape[1:] for z in latents] == config.latent_shapes()
+        assert sum(z.size for z in latents) == config.dimensions
+        parameters = layers.parameters()
+        assert 0 < config.least_parameters() < sum(p.value.size for p in parameters.values())
+        assert 0 < config.least_arrays() < len(parameters)
+
+
+def test_the_paper_goes_on_to_maps_of_4x4():
+    sides = {32: 4, 64: 5, 16: 3, 28: 2, 8: 2, 4: 1}
+    for side, levels in sides.items():
+        assert RealNVPConfig.paper((side, side, 3)).levels == levels
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"levels": 4}, r"H and W must be divisible by 16, got \(8, 8\)"),
+        ({"levels": 0}, "levels must be a whole number from 1 to 16, got 0"),
+        ({"coupling_norm": "some"}, "coupling_norm must be one of none, changed, zeros, both"),
+        ({"eps": 0.0}, "eps must be positive"),
+        ({"a_pixels": -1.0}, "a_pixels must be a finite number"),
+        ({"mask": 1}, "mask must be True or False, got 1"),
+    ],
+)
+def test_a_config_that_no_model_has_is_refused(options, said):
+    with pytest.raises(GlowliteError, match=said) as caught:
+        RealNVPConfig.authors((8, 8, 3), **options)
+    assert "\n" not in str(caught.value)
+
+
+SOME = "s1_ckbd.0.coupling.block.1.in_skip.conv.weight_v"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.pop(SOME), f"the tensor {SOME}, .* is missing"),
+        (lambda t: t.update({SOME: np.ones((3, 3))}), f"{SOME} must be finite numbers"),
+        (lambda t: t.update({SOME: t[SOME] * np.nan}), f"{SOME} must be finite numbers"),
+        (lambda t: t.update(more=np.ones(2)), "there is no place for more"),
+        (lambda t: t.update({SOME.replace("skip", "block").replace("_v", "_g"): np.ones(8) * 2}),
+            "there is no place for s1_ckbd.0.coupling.block.1.in_block.conv.weight_g"),
+    ],
+)  # fmt: skip
+def test_tensors_that_do_not_fit_are_named(change, said):
+    golden = Golden("fmu2_bn_eval_8x8")
+    change(golden.tensors)
+    before = golden.flow.store.theta.copy()
+    with pytest.raises(GlowliteError, match=said) as caught:
+        fill(golden.flow, golden.kind, golden.config, golden.tensors)
+    assert "\n" not in str(caught.value)
+    assert np.array_equal(golden.flow.store.theta, before)
+
+
+def test_tensors_of_another_code_are_no_realnvp_of_this_one():
+    golden = Golden("fmu2_bn_eval_8x8")
+    with pytest.raises(
+        GlowliteError, match=r"RealNVP of kind chute: no tensor flows\.in_couplings"
+    ):
+        config_from(KINDS["chute"], golden.tensors, (8, 8))
