@@ -13,29 +13,56 @@ CLASSES = "tests/test_labels.py::test_labels_of_classes_follow"
 BUGS = [
     Bug(
         LAW, "training labels in the order of all images", "data/dataset.py",
-        "attributes[train_rows], attributes[held_out_rows]", "attributes[: len(train_rows)], attributes[held_out_rows]",
-        (ARRAYS,),
+        "_followed(attributes, rows[0])", "_followed(attributes, np.arange(len(rows[0])))", (ARRAYS,),
     ),
     Bug(
         LAW, "the first labels for those held out", "data/dataset.py",
-        "attributes[train_rows], attributes[held_out_rows]", "attributes[train_rows], attributes[: len(held_out_rows)]",
-        (ARRAYS,),
+        "_followed(of_others[0], rows[1])", "_followed(of_others[0], np.arange(len(rows[1])))", (ARRAYS, SPLIT),
     ),
     Bug(
         LAW, "held-out rows of the labels counted without the damaged ones", "data/dataset.py",
-        "attributes[train_rows], attributes[held_out_rows]", "attributes[train_rows], attributes[held_out]", (PICTURES,),
+        "rows = sound[keep], sound[held_out]\n", "rows = sound[keep], held_out\n", (PICTURES,),
     ),
     Bug(
         LAW, "damaged training pictures keep their labels", "data/dataset.py",
-        "(attributes[sound], reading", "(attributes[: len(sound)], reading", (PICTURES,),
+        "rows = sound, sound_others", "rows = np.arange(len(sound)), sound_others", (PICTURES,),
     ),
     Bug(
         LAW, "damaged held-out pictures keep their labels", "data/dataset.py",
-        "reading.held_out_attributes[sound_others])", "reading.held_out_attributes[: len(sound_others)])", (PICTURES,),
+        "rows = sound, sound_others", "rows = sound, np.arange(len(sound_others))", (PICTURES,),
     ),
     Bug(
         LAW, "training labels for those held out", "data/dataset.py",
-        "reading.held_out_attributes[sound_others])", "attributes[sound][: len(sound_others)])", (SPLIT,),
+        "of_others = reading.held_out_attributes, reading", "of_others = attributes, reading", (SPLIT,),
+    ),
+    Bug(
+        LAW, "training classes for those held out", "data/dataset.py",
+        "reading.held_out_attributes, reading.held_out_labels", "reading.held_out_attributes, classes", (SPLIT, CLASSES),
+    ),
+    Bug(
+        LAW, "training classes in the order of all images", "data/dataset.py",
+        "_followed(classes, rows[0])", "_followed(classes, np.arange(len(rows[0])))", (ARRAYS,),
+    ),
+    Bug(
+        LAW, "the first classes for those held out", "data/dataset.py",
+        "_followed(of_others[1], rows[1])", "_followed(of_others[1], np.arange(len(rows[1])))", (ARRAYS,),
+    ),
+    Bug(
+        LAW, "the coarse classes of CIFAR-100", "data/readers/cifar.py",
+        "columns[:, -last:].argmax", "columns[:, :last].argmax", (CLASSES,),
+    ),
+    Bug(
+        LAW, "the bits of several attributes exchanged", "data/labels.py",
+        "bits = 2 ** np.arange(len(names))", "bits = 2 ** np.arange(len(names))[::-1]", (PICTURES,),
+    ),
+    Bug(
+        LAW, "the names of combinations exchanged", "data/labels.py",
+        "reversed(held)", "held", (PICTURES,),
+    ),
+    Bug(
+        LAW, "the fingerprint without the labels", "data/fingerprint.py",
+        'digest.update(labels.astype("<i8").tobytes())', "pass",
+        ("tests/test_labels.py::test_the_fingerprint_is_of_the_labels_that_a_model_is_conditioned_by",),
     ),
     Bug(
         LAW, "a picture that stands in has the labels of the damaged one", "data/dataset.py",

@@ -89,7 +89,7 @@ BUGS = [
         LAW,
         "an error in the process is a result",
         LANES,
-        "other or self._run_second(second, *options)",
+        "other or self._run_second(*second, *options)",
         "other or (0.0, 0.0)",
         ERROR,
     ),

@@ -30,7 +30,7 @@ TRAINER, TRAINING, UPDATE, EVALUATION = (
     "training/scoring.py",
 )
 EPOCH = "epoch=state.step / (len(data.train) // settings.batch)"
-AVERAGED = "with training.averaged():\n            held_out"
+AVERAGED = "with training.averaged():\n            if data"
 RESULT = "xp.stack([shares[:, 0].sum(), norm, shares[:, 1].max()])"
 NEXT = "learning_rate=training.learning_rate(),"
 BOTH = "held_out_raw_bits_per_dim=raw"

@@ -34,7 +34,7 @@ ALL_OF_THEM = {  # places that hand on every field of a dataclass: the text befo
     "commands/train_options.py": [
         ("    return Settings(**values", 'values["{name}"] = Settings().{name}', Settings),
         (
-            "    return GlowConfig(image_shape",
+            "    values = {name: getattr(options, name) for name in options_of(options.model)}",
             'setattr(options, "{name}", GlowConfig((8, 8, 3)).{name})',
             GlowConfig,
         ),
@@ -47,7 +47,7 @@ ALL_OF_THEM = {  # places that hand on every field of a dataclass: the text befo
         )
     ],
 }
-NO_OPTIONS = ("augmentation", "image_shape")  # fields that are none
+NO_OPTIONS = ("augmentation", "image_shape", "classes")  # fields that are none
 
 # Reads whose default makes no difference to what these tests see, by file, name and how the line begins; with the reason
 GPU, RANKS = "on a GPU only", "over several ranks only"
@@ -69,7 +69,7 @@ NO_DIFFERENCE = {
     ): RANKS,
     ("training/run.py", "batch", "share = ranks.share(settings.batch)"): RANKS,
     ("training/loop.py", "batch", "share = training.ranks.share(settings.batch)"): RANKS,
-    ("training/loop.py", "shards", "training.initialize(next("): RANKS,
+    ("training/loop.py", "shards", "share = None if settings.shards"): RANKS,
     (
         "training/loop.py",
         "batch",

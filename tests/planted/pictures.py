@@ -58,8 +58,8 @@ BUGS = [
     bug(
         "all grids of samples at one temperature",
         "drawing/run_pictures.py",
-        "sample_images(model, SAMPLES, temperature, model.seed, ranks)",
-        "sample_images(model, SAMPLES, TEMPERATURES[0], model.seed, ranks)",
+        "sample_images(given, count, temperature, model.seed, ranks)",
+        "sample_images(given, count, TEMPERATURES[0], model.seed, ranks)",
         OF_A_TRAINING,
     ),
     bug(
@@ -209,8 +209,8 @@ BUGS = [
     bug(
         "histograms of one set and another",
         "commands/evaluate.py",
-        '{f"{data.name}, {which}": results, options.ood: others}',
-        '{f"{data.name}, {which}": others, options.ood: results}',
+        '{f"{data.name}, {which}": own, options.ood: others}',
+        '{f"{data.name}, {which}": others, options.ood: own}',
         COMPARISON,
     ),
     bug(
@@ -461,15 +461,15 @@ BUGS = [
     bug(
         "depths beside other models",
         "commands/figures.py",
-        "images = sample_images(loaded.model, ROW, task.temperature, task.seed)",
-        "images = sample_images(task.loaded.model, ROW, task.temperature, task.seed)",
+        "images = sample_images(in_turn(loaded.model, ROW), ROW, task.temperature, task.seed)",
+        "images = sample_images(in_turn(task.loaded.model, ROW), ROW, task.temperature, task.seed)",
         DEPTH,
     ),
     bug(
         "deep to shallow",
         "commands/figures.py",
-        "key=lambda loaded: loaded.model.config.K",
-        "key=lambda loaded: -loaded.model.config.K",
+        "return loaded.model.config.K",
+        "return -loaded.model.config.K",
         DEPTH,
     ),
     bug(

@@ -216,8 +216,8 @@ BUGS = [
         OWN,
         "what is held out is trained on",
         "data/array_data.py",
-        "np.delete(x, rows, axis=0)",
-        "x",
+        "np.delete(np.arange(len(x)), rows)",
+        "np.arange(len(x))",
         ("tests/test_flow.py::test_a_tenth_is_held_out_and_not_trained_on",),
     ),
     Bug(
