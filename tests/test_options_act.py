@@ -130,6 +130,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--n-bits 8", "--n-bits 3"),
             Row("held out", "--n-bits 8 --lr 0", "--n-bits 3 --lr 0"),
         ],
+        "--condition": [Row("weights", "--condition bright", "--condition wide,high")],
+        "--label-weight": [
+            Row("weights", *(f"--condition bright --label-weight {w}" for w in (0.1, 0.5)))
+        ],
         "--K": [Row("weights", "--K 2")],
         "--L": [Row("weights", "--L 2")],
         "--width": [Row("weights", "--width 5")],
@@ -306,6 +310,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--seed": [
             Row("files", "--seed 1", "--seed 2"),
             Row("files", "--temperature-sweep 0.5 --seed 1", "--temperature-sweep 0.5 --seed 2"),
+        ],
+        "--label": [
+            Row("files", "{classes} --label 0", "{classes} --label 1"),
+            Row("files", "{classes} --label bright", "{classes}"),
         ],
         "--grid": [Row("files", "--grid", "--no-grid")],
         "--out": [
@@ -676,7 +684,7 @@ def watch_folder(seen, patch, spy):
     patch.setattr(
         glowlite.drawing.observers,
         "save_pictures",
-        lambda *arguments: seen.note("pictures", arguments[-1]),
+        lambda *arguments: seen.note("pictures", arguments[5]),
     )
     normal = glowlite.objective.normal
     spy(
@@ -757,8 +765,9 @@ def here(tmp_path_factory):
     (here / "other.yaml").write_text("average: 0.5\nlr: 0.02\n")
     with pytest.MonkeyPatch.context() as patch:
         watch_folder(Seen(), patch, lambda *_: None)
-        for name, depth in (("run", 1), ("deeper", 2)):
-            words = f"{TINY} --K {depth} --average 0.9 --checkpoint-every 1 --keep 9 --lr 0.02"
+        made = {"run": "--K 1", "deeper": "--K 2", "classes": "--condition bright"}
+        for name, more in made.items():
+            words = f"{TINY} {more} --average 0.9 --checkpoint-every 1 --keep 9 --lr 0.02"
             words += f" --out {here}/{name}"
             patch.setattr(sys, "argv", ["train", *shlex.split(words.format(here=here))])
             glowlite.commands.train.main()
@@ -803,6 +812,7 @@ def observe(here, tmp_path, monkeypatch, capsys):
             "here": here,
             "run": here / "run",
             "deeper": here / "deeper",
+            "classes": here / "classes",
             "fresh": folder / "fresh",
         }
         words = shlex.split(text.format(**places))
