@@ -25,6 +25,7 @@ from glowlite.models.glow import Glow
 from glowlite.objective import Logistic, Normal
 
 if TYPE_CHECKING:
+    from glowlite.bijectors.class_prior import ClassPrior
     from glowlite.bijectors.logit import Logit
     from glowlite.bijectors.scaling import Scaling
     from glowlite.bijectors.whitening import Whitening
@@ -44,6 +45,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Chain",
+    "ClassPrior",
     "Flow",
     "FlowStep",
     "Glow",
@@ -68,6 +70,7 @@ __all__ = [
 # imported when they are first asked for, so that `import glowlite` stays quick
 _LATER = {
     "Adam": "glowlite.training.optimizers",
+    "ClassPrior": "glowlite.bijectors.class_prior",
     "Logit": "glowlite.bijectors.logit",
     "MLP": "glowlite.conditioners.mlp",
     "NICE": "glowlite.models.nice",

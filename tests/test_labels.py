@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import glowlite.data.dataset
+from glowlite.commands.data import describe
 from glowlite.data import Preparation, load
 from glowlite.data.dataset import Reading, make_dataset
 from glowlite.data.fingerprint import fingerprint
@@ -165,6 +166,12 @@ def test_labels_of_classes_follow(tmp_path, kind):
             assert (attributes[:, :20] == (np.arange(20) == 7)).all() and not attributes[
                 :, 30:
             ].any()
+
+
+def test_the_data_command_says_which_classes_there_are():
+    (line,) = [line for line in describe(load("fashion"), "npz") if line.startswith("labels")]
+    assert line.startswith("labels: T-shirt/top, Trouser,") and "--condition labels" in line
+    assert not [line for line in describe(load("faces"), "npz") if line.startswith("labels")]
 
 
 def test_the_embedded_clothes_have_their_names_and_faces_are_classes_by_attribute():

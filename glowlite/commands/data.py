@@ -33,6 +33,7 @@ AT_ONCE = 1 << 22  # bytes of images a thread reads at once
 SHOWN, COLUMNS, LARGEST = 64, 8, 128
 FEW_VALUES = 128  # of 256
 DAMAGED = 20  # damaged images that are listed
+NAMED = 20  # classes
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -152,6 +153,9 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
         yield f"attribute {name}: {train.sum()} for training, {held_out.sum()} held out"
     if not data.attribute_names:
         yield "attributes: none"
+    if len(data.labels):
+        names = ", ".join(data.class_names[:NAMED]) + ", ..." * (len(data.class_names) > NAMED)
+        yield f"labels: {names or 'without names'}; --condition labels trains by them"
     yield from data.notes
     yield f"damaged images: {len(data.skipped)}"
     yield from (f"  {line}" for line in data.skipped[:DAMAGED])
