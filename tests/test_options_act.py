@@ -74,6 +74,25 @@ def model_options(sees: str = "files") -> dict[str, list[Row]]:
 # others are not its own
 MOVED = {"--data": [Row("refused", "--data {here}/others.npz", "--data {here}/ramps.npz")]}
 
+COMMON = (
+    "--data {here}/ramps.npz --width 4 --batch 8 --steps 3 --log-every 1 --threads 1 --seed 7"
+    " --lr 0.01"
+)
+NICE = f"alone: --model nice {COMMON} --hidden-layers 1 --couplings 2"
+REALNVP = f"alone: --model realnvp {COMMON} --blocks 1"
+
+
+def of(model: str, option: str, *values: str, sees: str = "weights") -> list[Row]:
+    """A row for each value after the first, against that."""
+    first, *others = (f"{model} {option} {value}" for value in values)
+    return [Row(sees, first, other) for other in others]
+
+
+def switched(model: str, option: str) -> list[Row]:
+    """A row of an option that is on or off."""
+    return [Row("weights", f"{model} --{option}", f"{model} --no-{option}")]
+
+
 COUPLINGS, UNIT = (
     ("--coupling affine", "--coupling additive"),
     "--split-prior unit --top-prior unit",
@@ -134,6 +153,40 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "--label-weight": [
             Row("weights", *(f"--condition bright --label-weight {w}" for w in (0.1, 0.5)))
         ],
+        "--model": [
+            Row("weights", NICE, REALNVP),
+            Row("weights", REALNVP, f"alone: --model glow {COMMON}"),
+        ],
+        "--couplings": of(NICE, "--couplings", "1", "3"),
+        "--hidden-layers": of(NICE, "--hidden-layers", "1", "2"),
+        "--base": of(NICE, "--base", "logistic", "normal"),
+        "--input": of(NICE, "--input", "unit", "symmetric", "whitened"),
+        "--changed-first": of(NICE, "--changed-first", "even", "odd"),
+        "--scaling-start": of(NICE, "--scaling-start", "zero", "data"),
+        "--scaling-factor": of(NICE, "--scaling-factor", "1", "3"),
+        "--levels": of(REALNVP, "--levels", "1", "2"),
+        "--blocks": of(REALNVP, "--blocks", "1", "2"),
+        "--widths": of(REALNVP, "--widths", "doubling", "constant"),
+        "--pixels": of(REALNVP, "--pixels", "even", "odd"),
+        "--channels": of(REALNVP, "--channels", "first", "second"),
+        "--factor": of(REALNVP, "--factor", "scalar", "channel"),
+        "--offset": switched(REALNVP, "offset"),
+        "--a-pixels": of(REALNVP, "--a-pixels", "0", "0.5"),
+        "--a-channels": of(REALNVP, "--a-channels", "1", "0.5"),
+        "--doubled": switched(REALNVP, "doubled"),
+        "--mask": switched(REALNVP, "mask"),
+        "--batch-norm": switched(REALNVP, "batch-norm"),
+        "--gain": switched(REALNVP, "gain"),
+        "--eps": of(REALNVP, "--eps", "1e-4", "1e-2"),
+        "--unbiased": [
+            Row("held out", f"{REALNVP} --unbiased", f"{REALNVP} --no-unbiased"),
+        ],
+        "--coupling-norm": of(
+            REALNVP, "--coupling-norm", "none", "changed", "zeros", "both", "whole"
+        ),
+        "--trains-g": of(REALNVP, "--trains-g", "all", "some"),
+        "--start": of(REALNVP, "--start", "authors", "torch", "zero"),
+        "--logit": of(REALNVP, "--logit", "code", "paper"),
         "--K": [Row("weights", "--K 2")],
         "--L": [Row("weights", "--L 2")],
         "--width": [Row("weights", "--width 5")],
@@ -511,7 +564,8 @@ def watched():
 
         def made_flow(self, *arguments, **named):
             flow(self, *arguments, **named)
-            seen.note("fast forms", type(self.levels[0].steps).__name__)
+            levels = getattr(self, "levels", None)
+            seen.note("fast forms", levels and type(levels[0].steps).__name__)
 
         patch.setattr(glowlite.flow.Flow, "__init__", made_flow)
         for module in (glowlite.commands.train, glowlite.commands.loaded_model, bench):
