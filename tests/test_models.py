@@ -1,31 +1,41 @@
 """NICE and RealNVP as models: the laws of a layer, budgets of memory, files, commands."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import strict_device
+from hypothesis import settings
 from layers import shaken
 from small_runs import command, environment
 from strict_device.layers import on_device
+from test_laws import BY_DIFFERENCES, QUICK
 
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
+from glowlite.arrays.batch_statistics import in_training
 from glowlite.commands.train_options import CONFIGS
 from glowlite.fast.threads import Workers
 from glowlite.files.storage import read_arrays, write_arrays
 from glowlite.models.nice import NICE
 from glowlite.models.nice_config import NICEConfig
+from glowlite.models.realnvp import RealNVP
+from glowlite.models.realnvp_config import RealNVPConfig
 from glowlite.models.registry import MODELS, load_image_model
 from glowlite.objective import dequantize_midpoint, loss_gradients
-from glowlite.testing import ModelAsLayer, check_layer
+from glowlite.testing import LAWS, ModelAsLayer, check_layer
+from glowlite.training.optimizers import Adam
+from glowlite.training.step import training_step
 
 SHAPE = (4, 4, 2)
 NICES = {
     "unit": {},
     "symmetric-normal": {"input": "symmetric", "base": "normal", "couplings": 3},
-    "from-zero": {"scaling_start": "zero"},
+    "from-data": {"scaling_start": "data", "scaling_factor": 1},
     "odd-first": {"changed_first": "odd", "hidden_layers": 1},
     "whitened": {"input": "whitened"},
 }
@@ -74,7 +84,9 @@ def gradients(model, x):
 
 def test_a_whitened_nice_sees_white_data():
     """Its couplings shaken to nothing: log p is that of the logistic of white components."""
-    config = NICEConfig(SHAPE, couplings=1, hidden_layers=1, width=2, input="whitened")
+    config = NICEConfig(
+        SHAPE, couplings=1, hidden_layers=1, width=2, input="whitened", scaling_start="data"
+    )
     model, x = NICE(config, dtype="float64"), images(5000)
     assert model.first_images == 320
     model.initialize(x)
@@ -155,14 +167,153 @@ def test_a_configuration_that_is_not_allowed_is_one_line(config, said):
         config()
 
 
+SMALL = {"image_shape": (4, 4, 2), "width": 2, "blocks": 1}
+REALNVPS = {
+    "authors": RealNVPConfig.authors(**SMALL, levels=2),
+    "authors-no-norm": RealNVPConfig.authors(**SMALL, levels=1, batch_norm=False),
+    "paper": RealNVPConfig.paper(**SMALL, levels=1),
+    "chute": RealNVPConfig.chute(**SMALL, levels=1),
+    "fmu2": RealNVPConfig.fmu2(**SMALL, levels=1),
+}
+
+
+def realnvp(name, memory=None, xp=np, plain=False):
+    """A RealNVP with random weights and running statistics that is initialised."""
+    model = RealNVP(REALNVPS[name], 0, "float64", memory, Workers(2), xp, plain)
+    x, rng = images(20), np.random.default_rng(2)
+    model.initialize(x if xp is np else xp.asarray(x))
+    shaken(model, rng, 0.1)
+    running = rng.uniform(0.5, 1.5, model.store.running.shape)
+    model.store.running[...] = running if xp is np else xp.asarray(running)
+    return model
+
+
+@pytest.mark.parametrize("xp", [np, strict_device.xp], ids=["host", "device"])
+@pytest.mark.parametrize("name", REALNVPS)
+def test_a_realnvp_obeys_every_law_in_evaluation(name, xp):
+    """In the quick profile without the gradient of each of two hundred arrays by itself: the laws
+    of the layers hold those, and the next test their sum.
+    """
+    laws = LAWS
+    if settings().max_examples < QUICK:
+        laws = [law for law in LAWS if law not in BY_DIFFERENCES]
+    model = realnvp(name, xp=xp)
+    layer = ModelAsLayer(model, model.latent_shapes())
+    check_layer(layer if xp is np else on_device(layer), images(2, seed=3), laws)
+
+
+@pytest.mark.parametrize("trains", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("name", REALNVPS)
+def test_the_gradient_of_a_realnvp_is_that_of_its_loss(name, trains):
+    """Along one direction of all parameters and x, with the statistics of the batch and without."""
+    model, x, rng = realnvp(name), images(3, seed=3), np.random.default_rng(5)
+    theta, step = model.store.theta.copy(), 1e-6
+    d_theta, d_x = rng.standard_normal(theta.shape), rng.standard_normal(x.shape)
+
+    def loss(t):
+        model.store.theta[...] = theta + t * d_theta
+        latents, logdet, cache = model.forward_with_cache(x + t * d_x)
+        return -(logdet + model.base.log_prob(latents)).mean() / np.log(2), latents, cache
+
+    with in_training(model.bijector) if trains else nullcontext():
+        by_differences = (loss(step)[0] - loss(-step)[0]) / (2 * step)
+        _, latents, cache = loss(0.0)
+        model.store.grad[...] = 0
+        _, dx = model.backward(latents, *loss_gradients(latents, len(x)), cache)
+    D = model.dimensions  # of loss_gradients, which are of bits per dimension
+    expected = D * (float(model.store.grad @ d_theta) + float((dx * d_x).sum()))
+    assert by_differences == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", REALNVPS)
+def test_budgets_of_a_realnvp_agree_in_training(name):
+    """Gradients, loss and how the running statistics move; with fast forms and without."""
+    x = images(5, seed=4)
+
+    def trained(model):
+        model.store.grad[...] = model.store.change[...] = 0
+        loss, drift = model.gradients(x, 8)
+        assert drift < 1e-9
+        return np.array([loss]), model.store.grad, model.store.change
+
+    expected = trained(realnvp(name, plain=True))
+    assert np.abs(expected[1]).max() > 0 and len(expected[2]) == len(realnvp(name).store.running)
+    for memory in ("0", "2KB", "0+anchored:2", "all"):
+        found = trained(realnvp(name, Memory.parse(memory)))
+        for own, theirs in zip(found, expected, strict=True):
+            scale = np.abs(theirs).max(initial=1e-300)
+            np.testing.assert_allclose(own, theirs, rtol=0, atol=1e-9 * scale)
+
+
+def test_gradients_leave_a_model_in_evaluation():
+    model, x = realnvp("authors"), images(5)
+    before = model.log_prob(x)
+    model.gradients(x, 8)
+    assert np.array_equal(model.log_prob(x), before)
+    with pytest.raises(ValueError, match="no images"), in_training(model.bijector):
+        raise ValueError("no images")
+    assert np.array_equal(model.log_prob(x), before)
+
+
+def test_running_statistics_move_with_a_good_step_and_stay_with_a_bad_one():
+    model, x = realnvp("authors"), images(5)
+    before = model.store.running.copy()
+    training_step(model, Adam(model.store.theta), x, 8, 1e-3)
+    moved = model.store.running - before
+    assert np.abs(moved).max() > 0
+    np.testing.assert_allclose(moved, model.store.change, rtol=1e-12, atol=1e-15)
+    before = model.store.running.copy()
+    x[0, 0, 0, 0] = np.nan
+    training_step(model, Adam(model.store.theta), x, 8, 1e-3)
+    assert np.array_equal(model.store.running, before)
+
+
+def test_parts_of_a_batch_move_running_statistics_by_their_mean():
+    model, x = realnvp("authors"), images(6)
+    halves = []
+    for half in (x[:3], x[3:]):
+        model.store.change[...] = 0
+        model.gradients(half, 8)
+        halves.append(model.store.change.copy())
+    training_step(model, Adam(model.store.theta), x, 8, 0.0, parts=[slice(0, 3), slice(3, 6)])
+    np.testing.assert_allclose(model.store.change, np.mean(halves, axis=0), rtol=1e-12)
+
+
+def test_copies_have_running_statistics_of_their_own():
+    model = realnvp("authors")
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        x = images(5)
+        assert np.array_equal(twin.log_prob(x), model.log_prob(x))
+        twin.store.running[...] = 2
+        assert not np.array_equal(twin.log_prob(x), model.log_prob(x))
+
+
+def test_a_variance_in_a_file_is_looked_at(tmp_path):
+    path = tmp_path / "realnvp.safetensors"
+    model = realnvp("authors")
+    model.save(path)
+    assert np.array_equal(load_image_model(path).log_prob(images(2)), model.log_prob(images(2)))
+    arrays, header = read_arrays(path)
+    name = next(name for name in arrays if name.endswith("/variance"))
+    arrays[name][0] = -1
+    write_arrays(path, arrays, header)
+    with pytest.raises(GlowliteError, match=f"{name} holds a variance below 0"):
+        RealNVP.load(path)
+
+
 TINY = ["--model", "nice", "--width", "16", "--couplings", "2", "--hidden-layers", "1"]
+KINDS = {
+    "unit": TINY,
+    "whitened": [*TINY, "--input", "whitened"],
+    "realnvp": ["--model", "realnvp", "--width", "4", "--blocks", "1", "--levels", "2"],
+}
 RUN = ["--data", "fashion", "--n-bits", "8", "--batch", "50", "--evaluate-images", "20"]
 
 
-@pytest.mark.parametrize("kind", ["unit", "whitened"])
-def test_a_nice_trains_resumes_and_is_used(tmp_path, kind):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_trains_resumes_and_is_used(tmp_path, kind):
     """To the last bit, as any model; and every command that uses a model uses it."""
-    words = [*TINY, *RUN, "--input", kind, "--evaluate-every", "4", "--picture-every", "4"]
+    words = [*KINDS[kind], *RUN, "--evaluate-every", "4", "--picture-every", "4"]
     words += ["--decay", "constant"]
     for out, steps in (("whole", "8"), ("parts", "4")):
         done = command(tmp_path, *words, "--steps", steps, "--out", out)
@@ -176,7 +327,7 @@ def test_a_nice_trains_resumes_and_is_used(tmp_path, kind):
     assert whole.keys() == parts.keys()
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
     options = json.loads((tmp_path / "whole/config.json").read_text())["options"]
-    assert options["model"] == "nice" and options["input"] == kind and "K" not in options
+    assert options["model"] == KINDS[kind][1] and "K" not in options
     for program, *rest in (
         ("sample", "whole"),
         ("evaluate", "whole"),
@@ -222,9 +373,10 @@ def test_what_the_command_prints_as_yaml_trains_the_same_model(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_two_ranks_train_the_nice_that_one_process_trains(tmp_path):
-    """With shards to the last bit, whitening and all."""
-    words = [*TINY, *RUN, "--input", "whitened", "--steps", "3", "--shards", "2"]
+@pytest.mark.parametrize("kind", ["whitened", "realnvp"])
+def test_two_ranks_train_what_one_process_trains(tmp_path, kind):
+    """With shards to the last bit, whitening and running statistics and all."""
+    words = [*KINDS[kind], *RUN, "--steps", "3", "--shards", "2"]
     for ranks, out in ((1, "one"), (2, "two")):
         done = subprocess.run(
             ["mpirun", "-n", str(ranks), sys.executable, "-m", "glowlite.train", *words,
@@ -236,6 +388,7 @@ def test_two_ranks_train_the_nice_that_one_process_trains(tmp_path):
         read_arrays(tmp_path / out / "checkpoints/step-00000003.safetensors")[0]
         for out in ("one", "two")
     )
+    assert one.keys() == two.keys()
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
