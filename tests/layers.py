@@ -126,9 +126,9 @@ def actnorm_paper(shape, rng):
     return layer
 
 
-def class_prior(shape, rng):
+def class_prior(shape, rng, sides=None):
     """With a class that is the same for every sample, so that laws may take one alone."""
-    layer = shaken(ClassPrior(shape[3], 3), rng)
+    layer = shaken(ClassPrior(shape[3], 3, sides=sides), rng)
     layer.by_class.value[...] = 0.4 * rng.standard_normal(layer.by_class.value.shape)
     return layer.given(rng.integers(3, size=1))
 
@@ -202,7 +202,8 @@ LAYERS = {
         ANY,
         lambda s, rng: shaken(TopPrior(s[3], with_border=False, output_scale=False), rng),
     ),
-    "class-prior": (ANY, class_prior),
+    "class-prior-channels": (ANY, class_prior),
+    "class-prior-pixels": (ANY, lambda s, rng: class_prior(s, rng, s[1:3])),
     "split-unit": (EVEN, lambda s, rng: SplitAsLayer(Split(s[3], None))),
     "split-plain": (EVEN, split(border=False, output_scale=False)),
     "split-openai": (EVEN, split(border=True, output_scale=True)),
@@ -292,7 +293,10 @@ CONDITIONERS |= {
     )
     for gain in (True, False)
 }
-CONDITIONERS["classifier"] = lambda s, rng: shaken(Classifier(s[3], 4), rng, 0.5)
+CONDITIONERS["classifier-channels"] = lambda s, rng: shaken(Classifier(s[3], 4), rng, 0.5)
+CONDITIONERS["classifier-pixels"] = lambda s, rng: shaken(
+    Classifier(s[3], 4, s[1] * s[2]), rng, 0.5
+)
 
 # every value of every option of GlowConfig, most with two levels and C of 1 to 3
 GLOWS = {
@@ -303,7 +307,8 @@ GLOWS = {
     "reverse-exp": {"permutation": "reverse", "scale": "exp", "shift": "after"},
     "per-level": {"permutation": "conv1x1,lu", "scale": "bounded", "changed": "first"},
     "paper-actnorm": {"actnorm": "paper", "hidden_actnorm": False, "border": "last"},
-    "classes": {"classes": 3},
+    "classes-pixels": {"classes": 3},
+    "classes-channels": {"classes": 3, "class_map": "channels"},
     "unit-priors": {
         "split_prior": "unit",
         "top_prior": "unit",

@@ -150,6 +150,9 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("held out", "--n-bits 8 --lr 0", "--n-bits 3 --lr 0"),
         ],
         "--condition": [Row("weights", "--condition bright", "--condition wide,high")],
+        "--class-map": [
+            Row("weights", *(f"--condition bright --class-map {m}" for m in ("pixels", "channels")))
+        ],
         "--label-weight": [
             Row("weights", *(f"--condition bright --label-weight {w}" for w in (0.1, 0.5)))
         ],

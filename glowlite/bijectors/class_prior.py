@@ -4,8 +4,9 @@ r"""A learned prior of the last latents for every class of images: `y` of the or
 
     log|det| = -sum (logs + l_y)
 
-mean and logs, (H, W, C), are those of TopPrior; (m_y, l_y), (2C,), is the row of the class y of a
-matrix: a linear map of the one-hot class, the same at every pixel, zero at the start.
+mean and logs, (H, W, C), are those of TopPrior; (m_y, l_y) is the row of the class y of a matrix,
+a linear map of the one-hot class, zero at the start: a number for every latent, (H, W, 2C), or, as
+in the original code, the same at every pixel, (2C,).
 
 A classifier of z stands beside it. It has no part in the density; while the model is trained, its
 cross-entropy has a weight in the loss, so that z tells the classes apart.
@@ -30,16 +31,23 @@ from glowlite.errors import GlowliteError, ShapeError
 class ClassPrior(TopPrior):
     """z, eps: (N, H, W, C). `given(labels)` is a bijector; without labels there is none.
 
-    `prior`: as TopPrior's; `by_class` (classes, 2C); `classifier`, of z.
+    `prior`: as TopPrior's; `by_class` (classes, 1, 1, 2C), or, where `sides`, (H, W), are given,
+    (classes, H, W, 2C); `classifier`, of the means of z over pixels, or of all its numbers.
     """
 
     def __init__(
-        self, channels: int, classes: int, with_border: bool = True, output_scale: bool = True
+        self,
+        channels: int,
+        classes: int,
+        with_border: bool = True,
+        output_scale: bool = True,
+        sides: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(channels, with_border, output_scale)
         self.classes = classes
-        self.by_class = Parameter(np.zeros((classes, 2 * channels)))
-        self.classifier = Classifier(channels, classes)
+        height, width = sides or (1, 1)
+        self.by_class = Parameter(np.zeros((classes, height, width, 2 * channels)))
+        self.classifier = Classifier(channels, classes, height * width if sides else None)
         self.labels: Array | None = None
         self.label_weight = 0.0
 
@@ -80,7 +88,9 @@ class ClassPrior(TopPrior):
             (-dz, -y * dy - dlogdet.astype(y.dtype)[:, None, None, None]), axis=-1
         )  # (N, H, W, 2C)
         self.prior.backward(each.sum(axis=0, keepdims=True), net_cache)
-        self.by_class.grad[...] += chosen.T @ each.sum(axis=(1, 2))
+        shared = tuple(axis for axis in (1, 2) if self.by_class.value.shape[axis] == 1)
+        each = each.sum(axis=shared, keepdims=True).reshape(len(y), -1)
+        self.by_class.grad[...] += (chosen.T @ each).reshape(self.by_class.value.shape)
         if self.label_weight:
             dz = dz + self._of_classifier(z, dlogdet)
         return z if cache is None else cache, dz
@@ -91,7 +101,7 @@ class ClassPrior(TopPrior):
         return self.given(labels).forward(x)[0]
 
     def _of_classes(self, z: Array) -> tuple[tuple[Array, Array], Array]:
-        """m_y and l_y, each (N, 1, 1, C), of the images z (N, ...), and the one-hot y, (N, K)."""
+        """m_y and l_y of images z, (N, H, W, C) or (N, 1, 1, C) each, and the one-hot y, (N, K)."""
         if self.labels is None:
             raise GlowliteError(
                 f"this model has {self.classes} classes: say which, as in model.given(3) or"
@@ -102,7 +112,8 @@ class ClassPrior(TopPrior):
         xp = namespace(z)
         chosen = one_hot(to_device(self.labels, xp), self.classes, z.dtype)
         chosen = xp.broadcast_to(chosen, (len(z), self.classes))
-        both = (chosen @ self.by_class.value)[:, None, None]
+        rows = self.by_class.value
+        both = (chosen @ rows.reshape(self.classes, -1)).reshape(len(z), *rows.shape[1:])
         return (both[..., : self.channels], both[..., self.channels :]), chosen
 
     def _of_classifier(self, z: Array, dlogdet: Array) -> Array:

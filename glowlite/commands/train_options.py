@@ -140,6 +140,9 @@ def _add_image_options(parser: Parser) -> None:
         "a top prior for each class: labels, the data's own, or attributes by name, with commas"
     )
     add("--condition", metavar="LABELS", help=classes)
+    kinds, usual = CHOICES["class_map"], GlowConfig.class_map
+    changed = "what a class changes at the top: every latent, or every channel, as the original"
+    add("--class-map", choices=kinds, default=usual, help=changed)
     weight = "of the classifier's bits in the loss, where there are classes"
     add("--label-weight", type=at_least(0, float), default=DEFAULTS.label_weight, help=weight)
 

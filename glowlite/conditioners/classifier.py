@@ -1,6 +1,7 @@
-r"""A linear classifier of the mean over pixels, as the original code has it on the top latents.
+r"""A linear classifier of images: of all their numbers, or, as the original code has it on the top
+latents, of their means over pixels.
 
-m_n = (1 / HW) sum_hw x_nhw            logits_n = W^T m_n + b           q(k | x_n) = softmax_k
+f_n = x_n, or (1 / HW) sum_hw x_nhw       logits_n = W^T f_n + b       q(k | x_n) = softmax_k
 """
 
 from __future__ import annotations
@@ -16,25 +17,30 @@ from glowlite.conditioners.base import Cache, Conditioner
 class Classifier(Conditioner):
     """x: (N, H, W, C) -> logits (N, K), K = `classes`.
 
-    `weight` (C, K) and `bias` (K,) start at zero: every class is as probable, and no gradient comes
-    to x before the weights have one themselves.
+    pixels: H W, for a classifier of all numbers; None for one of means. `weight` (F, K), F = H W C
+    or C, and `bias` (K,) start at zero: every class is as probable, and no gradient comes to x
+    before the weights have one themselves.
     """
 
-    def __init__(self, channels: int, classes: int) -> None:
-        self.weight = Parameter(np.zeros((channels, classes)))
+    def __init__(self, channels: int, classes: int, pixels: int | None = None) -> None:
+        self.pixels = pixels
+        self.weight = Parameter(np.zeros((channels * (pixels or 1), classes)))
         self.bias = Parameter(np.zeros(classes))
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        mean = x.mean(axis=(1, 2))  # (N, C)
-        return mean @ self.weight.value + self.bias.value, (mean, x.shape)
+        features = x.mean(axis=(1, 2)) if self.pixels is None else x.reshape(len(x), -1)
+        return features @ self.weight.value + self.bias.value, (features, x.shape)
 
     def backward(self, dh: Array, cache: Cache) -> Array:
-        mean, shape = cache
-        self.weight.grad[...] += mean.T @ dh
+        features, shape = cache
+        self.weight.grad[...] += features.T @ dh
         self.bias.grad[...] += dh.sum(axis=0)
+        dfeatures = dh @ self.weight.value.T  # (N, F)
+        if self.pixels is not None:
+            return dfeatures.reshape(shape)
         # each of the HW pixels has 1 / HW of the mean
-        dmean = dh @ self.weight.value.T / (shape[1] * shape[2])  # (N, C)
-        return namespace(dh).broadcast_to(dmean[:, None, None], shape)
+        dfeatures = dfeatures / (shape[1] * shape[2])
+        return namespace(dh).broadcast_to(dfeatures[:, None, None], shape)
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:

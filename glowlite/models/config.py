@@ -22,13 +22,14 @@ CHOICES = {
     "border": ("none", "last", "all"),
     "split_prior": ("learned", "unit"),
     "top_prior": ("learned", "unit"),
+    "class_map": ("pixels", "channels"),
 }
 PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
 # The two columns of docs/paper_and_code.md, but for K and L, which depend on the data
 OPENAI_MODEL: dict[str, Any] = {
     "width": 512, "scale": "sigmoid", "shift": "before", "changed": "second", "actnorm": "openai",
     "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned",
-    "top_prior": "learned",
+    "top_prior": "learned", "class_map": "channels",
 }  # fmt: skip
 PAPER_MODEL: dict[str, Any] = {
     "width": 512, "scale": "exp", "shift": "after", "changed": "first", "actnorm": "paper",
@@ -61,7 +62,8 @@ class GlowConfig(ImageConfig):
     name, or one for each level, comma-separated. actnorm: how scale and shift are parametrised.
     hidden_actnorm, output_scale, border: options of the coupling network. split_prior, top_prior:
     N(0, I), or a Gaussian that is learned. classes: of images, where the top prior is one for each;
-    0 for one prior of all images. Raises GlowliteError for a value that is not allowed; the largest
+    0 for one prior of all images. class_map: what a class changes there, every latent or every
+    channel. Raises GlowliteError for a value that is not allowed; the largest
     ones are in MAX_SIZES.
     """
 
@@ -81,6 +83,7 @@ class GlowConfig(ImageConfig):
     split_prior: str = "learned"
     top_prior: str = "learned"
     classes: int = 0
+    class_map: str = "pixels"
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = CHOICES
     largest: ClassVar[dict[str, int]] = MAX_SIZES
@@ -104,6 +107,8 @@ class GlowConfig(ImageConfig):
         super().__post_init__()
         classes = whole_number("GlowConfig", "classes", self.classes, 0, MAX_CLASSES)
         object.__setattr__(self, "classes", classes)
+        if not classes:  # there is no map
+            object.__setattr__(self, "class_map", GlowConfig.class_map)
         if classes == 1 or (classes and self.top_prior != "learned"):
             raise GlowliteError(
                 "GlowConfig: classes must be 0, or at least 2 with top_prior learned, got"
@@ -147,6 +152,6 @@ class GlowConfig(ImageConfig):
         return self.K * self.L
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them; `classes` where there are any."""
-        values = super().to_dict()
-        return {name: value for name, value in values.items() if name != "classes" or value}
+        """Plain values, as JSON holds them; those of classes where there are any."""
+        left_out = () if self.classes else ("classes", "class_map")
+        return {name: value for name, value in super().to_dict().items() if name not in left_out}

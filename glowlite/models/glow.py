@@ -174,5 +174,7 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
 def _top(config: GlowConfig, channels: int, with_border: bool, scaled: bool) -> TopPrior | None:
     """The prior of the last latents, None for N(0, I)."""
     if config.classes:
-        return ClassPrior(channels, config.classes, with_border, scaled)
+        height, width, _ = config.latent_shapes()[-1]
+        sides = (height, width) if config.class_map == "pixels" else None
+        return ClassPrior(channels, config.classes, with_border, scaled, sides)
     return TopPrior(channels, with_border, scaled) if config.top_prior == "learned" else None
