@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from layers import CONDITIONERS, GLOWS, LAYERS, fast_form, inputs, shapes, step
 
 from glowlite import Glow, GlowConfig, Memory
+from glowlite.arrays.batch_statistics import in_training
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
@@ -22,6 +23,7 @@ from glowlite.bijectors.invertible_conv import Invertible1x1Conv
 from glowlite.bijectors.split import Split
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.fast.accelerate import DEVICE, HOST, accelerate, retyped
+from glowlite.fast.blocked_network import BlockedResidualNetwork
 from glowlite.fast.cuda.actnorm import CudaActNorm
 from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
 from glowlite.fast.cuda.coupling_network import CudaNetwork
@@ -94,6 +96,27 @@ def test_the_fast_form_of_a_layer_equals_the_plain_one(name, library):
         hold_equal(plain, fast, xp.asarray(inputs(name, shape, rng)), seed)
 
     holds()
+
+
+@pytest.mark.parametrize("name", [name for name in CONDITIONERS if "residual" in name])
+def test_the_fast_form_of_a_network_equals_the_plain_one_in_training(name):
+    """Statistics of the batch, whose blocks meet; with the same bits for any number of threads."""
+    shape, rng = (5, 4, 6, 4), np.random.default_rng(1)
+    plain, x = CONDITIONERS[name](shape, rng), rng.standard_normal(shape)
+    store = ParameterStore(plain, "float64")
+    forms = [plain, *(accelerate(plain, Workers(n, 3000 / 2**18), store) for n in (1, 2, 3))]
+    assert [type(form) for form in forms[1:]] == 3 * [BlockedResidualNetwork]
+    found = []
+    for form in forms:
+        store.change[...] = 0
+        with in_training(form):
+            found.append([*results(form, x, 2), store.change.copy()])
+    assert store.change.any() == bool(store.statistics)
+    for expected, got in zip(found[0], found[1], strict=True):
+        scale = max(1.0, float(np.abs(expected).max(initial=0)))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE * scale)
+    for others in found[2:]:
+        assert all(map(np.array_equal, others, found[1]))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

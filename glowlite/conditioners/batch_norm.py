@@ -42,24 +42,28 @@ class NetworkBatchNorm(Conditioner):
         u, mean, variance = cache
         axes = tuple(range(dy.ndim - 1))
         dy_sum, dy_u_sum = dy.sum(axis=axes), (dy * u).sum(axis=axes)
-        self.bias.grad[...] += dy_sum
-        gain = self.slope(variance)  # dy/dx, were m and v constants
-        if self.gain is not None:
-            self.gain.grad[...] += dy_u_sum
+        self.add_gradients(dy_sum, dy_u_sum)
+        slope = self.slope(variance)
         if not self.statistics.is_training:
-            return dy * gain
+            return dy * slope
         # m and v move with every x_i, of M a channel: dm/dx_i = 1/M,  dv/dx_i = 2 (x_i - m)/M, so
         # du_j/dx_i = (delta_ij - 1/M - u_i u_j / M) / sqrt(v + eps)
         count = dy.size // dy.shape[-1]
         self.statistics.follow(mean, variance, count)
-        return (dy - dy_sum / count - u * (dy_u_sum / count)) * gain
+        return (dy - dy_sum / count - u * (dy_u_sum / count)) * slope
+
+    def add_gradients(self, dy_sum: Array, dy_u_sum: Array) -> None:
+        """Add the sums of dy and of dy u, (C,)."""
+        self.bias.grad[...] += dy_sum
+        if self.gain is not None:
+            self.gain.grad[...] += dy_u_sum
 
     def deviation(self, variance: Array) -> Array:
         """sqrt(v + eps), (C,)."""
         return namespace(variance).sqrt(variance + self.eps)
 
     def slope(self, variance: Array) -> Array:
-        """gain / sqrt(v + eps), (C,)."""
+        """dy/dx, were m and v constants: gain / sqrt(v + eps), (C,)."""
         deviation = self.deviation(variance)
         return 1 / deviation if self.gain is None else self.gain.value / deviation
 

@@ -24,7 +24,9 @@ from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import UniformChain
 from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.conditioners.coupling_network import CouplingNetwork
+from glowlite.conditioners.residual_network import ResidualNetwork
 from glowlite.conditioners.zero_conv import ZeroConv
+from glowlite.fast.blocked_network import BlockedResidualNetwork
 from glowlite.fast.chain_form import widest
 from glowlite.fast.cuda.actnorm import CudaActNorm
 from glowlite.fast.cuda.affine_coupling import CudaAffineCoupling
@@ -55,6 +57,7 @@ def _with_kernels(form: type) -> Form:
 
 HOST: dict[type, Form] = {
     CouplingNetwork: lambda net, means: retyped(net, FoldedNetwork, workers=means.workers),
+    ResidualNetwork: lambda net, means: retyped(net, BlockedResidualNetwork, workers=means.workers),
     UniformChain: lambda chain, means: Tiles(chain, means.workers, widest(chain)),
 }
 DEVICE: dict[type, Form] = {

@@ -1,0 +1,98 @@
+"""A batch normalisation and its ReLU on blocks of columns side by side.
+
+    z = relu(gain u + bias),  u = (h - m) / sqrt(v + eps)          h, z: (C, P), block by block
+
+m and v are of all columns, so that between one block and the next product all blocks meet: each
+brings its own mean and sum of squares, and these are put together, in the order of the blocks. On
+the way back each brings two sums in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from glowlite.arrays.backend import Array
+from glowlite.conditioners.batch_norm import NetworkBatchNorm
+from glowlite.fast.folded_network import in_order
+
+Moments = tuple[int, Array, Array]  # of some columns: how many, their mean, sum of (h - mean)^2
+Sums = tuple[Array, Array]  # of some columns: of dy, and of dy u, (C,)
+
+
+def moments(h: Array) -> Moments:
+    """Of columns h (C, p)."""
+    mean = h.mean(axis=1)
+    centred = h - mean[:, None]
+    return h.shape[1], mean, np.vecdot(centred, centred)
+
+
+def together(parts: Sequence[Moments]) -> tuple[Array, Array]:
+    """Mean and variance of all columns."""
+    count = sum(n for n, _, _ in parts)
+    mean = in_order(tuple(m * (n / count) for n, m, _ in parts))
+    # sum (h - mean)^2 = sum (h - m_i)^2 + n_i (m_i - mean)^2, over the columns of part i
+    squares = in_order(tuple(square + n * (m - mean) ** 2 for n, m, square in parts))
+    return mean, squares / count
+
+
+class Activation:
+    """relu(norm(h)), where `parts` has the moments of h, in training; or relu(h), without a norm.
+
+    `count`: the columns of all blocks.
+    """
+
+    def __init__(
+        self, norm: NetworkBatchNorm | None, parts: Sequence[Moments | None], count: int
+    ) -> None:
+        self.norm, self.count = norm, count
+        if norm is not None:
+            known, running = [part for part in parts if part is not None], norm.statistics
+            self.mean, self.variance = (
+                together(known) if known else (running.mean.value, running.variance.value)
+            )
+            self.per_deviation = 1 / norm.deviation(self.variance)[:, None]
+
+    def normal(self, h: Array) -> Array:
+        """u of a block; h itself, without a norm."""
+        if self.norm is None:
+            return h
+        u = h - self.mean[:, None]
+        u *= self.per_deviation
+        return u
+
+    def behind(self, u: Array) -> Array:
+        """z of a block."""
+        if self.norm is None:
+            return np.maximum(u, 0)
+        bias, gain = self.norm.bias.value[:, None], self.norm.gain
+        y = u + bias if gain is None else u * gain.value[:, None]
+        if gain is not None:
+            y += bias
+        return np.maximum(y, 0, out=y)
+
+    def sums(self, dy: Array, u: Array) -> Sums | None:
+        """What a block brings on the way back, dy being before the ReLU."""
+        return None if self.norm is None else (dy.sum(axis=1), np.vecdot(dy, u))
+
+    def meet(self, parts: Sequence[Sums | None]) -> None:
+        """Add the gradients of the norm, and let its running statistics follow."""
+        if self.norm is None:
+            return
+        known = [part for part in parts if part is not None]
+        self.dy_sum, self.dy_u_sum = (in_order(each) for each in zip(*known, strict=True))
+        self.norm.add_gradients(self.dy_sum, self.dy_u_sum)
+        self.norm.statistics.follow(self.mean, self.variance, self.count)
+
+    def backward(self, dy: Array, h: Array) -> Array:
+        """dh of a block, in the memory of dy, once all have met; see NetworkBatchNorm."""
+        if self.norm is None:
+            return dy
+        if self.norm.statistics.is_training:
+            u = self.normal(h)
+            u *= (self.dy_u_sum / self.count)[:, None]
+            dy -= u
+            dy -= (self.dy_sum / self.count)[:, None]
+        dy *= self.norm.slope(self.variance)[:, None]
+        return dy

@@ -1,0 +1,76 @@
+r"""A convolution of normalised weights on blocks of images, which go through it one by one.
+
+    y[p] = sum_k w_k^T z[p + k]          over the taps k: nine, or the pixel itself
+
+On the way back it gathers once for both products. Where y has as many channels as z, or fewer, with
+G = gather(dy), G_k[q] = dy[q + k]:
+
+    dz[q] = sum_k w_{-k} G_k[q]          dw_{-k} = sum_q z[q] G_k[q]^T
+
+and where z has fewer, with those of z, as in WeightNormConv.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from glowlite.arrays.backend import Array
+from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.conditioners.weight_norm import WeightNormConv
+from glowlite.fast.columns import gather, scatter
+from glowlite.fast.folded_network import in_order
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images of a batch: the `index` of the block, its `columns`, its `shape` (n, H, W, any)."""
+
+    index: int
+    columns: slice
+    shape: tuple[int, ...]
+
+
+class BlockedConv:
+    """`conv` in one pass, with its weights as they are now.
+
+    `matmul`: whose products. `blocks`: how many blocks there are.
+    """
+
+    def __init__(self, conv: WeightNormConv, matmul: Any, blocks: int) -> None:
+        self.conv, self.matmul, self.weight = conv, matmul, conv.weight()
+        taps, self.inputs, self.outputs = self.weight.shape
+        self.is_3x3, self.gathers_z = taps == 9, self.inputs < self.outputs
+        # w_{-k}, (C_in, taps C_out)
+        self.turned = self.weight[::-1].transpose(1, 0, 2).reshape(self.inputs, -1)
+        self.gradients: list[Any] = [None] * blocks  # of w and b
+
+    def forward(self, block: Block, z: Array, out: Array) -> Array:
+        """y (C_out, p) in `out`, of z (C_in, p)."""
+        columns = gather(to_images(z, block.shape)) if self.is_3x3 else z
+        self.matmul(self.weight.reshape(-1, self.outputs).T, columns, out=out)
+        if self.conv.bias is not None:
+            out += self.conv.bias.value[:, None]
+        return out
+
+    def backward(self, block: Block, dy: Array, z: Array) -> Array:
+        """dz (C_in, p); what the block adds to the gradients is kept."""
+        if self.is_3x3 and self.gathers_z:
+            columns = gather(to_images(z, block.shape))
+            dw = self.matmul(columns, dy.T).reshape(self.weight.shape)
+            dcolumns = self.matmul(self.weight.reshape(-1, self.outputs), dy)
+            dz = pixel_matrix(scatter(dcolumns, block.shape))
+        else:
+            columns = gather(to_images(dy, block.shape)) if self.is_3x3 else dy
+            turned = self.matmul(z, columns.T).reshape(self.inputs, -1, self.outputs)
+            dw = turned.transpose(1, 0, 2)[::-1]
+            dz = self.matmul(self.turned, columns)
+        self.gradients[block.index] = dw, dy.sum(axis=1)
+        return dz
+
+    def add_gradients(self) -> None:
+        """Add those of all blocks to those of the parameters, in the order of the blocks."""
+        dw, dbias = (in_order(parts) for parts in zip(*self.gradients, strict=True))
+        self.conv.add_gradients(dw)
+        if self.conv.bias is not None:
+            self.conv.bias.grad[...] += dbias
