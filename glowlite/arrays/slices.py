@@ -26,3 +26,11 @@ def chunks(vector: Array, on_device: int = 0) -> list[slice]:
 def cut(length: int, count: int) -> list[slice]:
     """`count` slices of 0 .. length, as equal as can be."""
     return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]
+
+
+def in_order(parts: tuple[Array, ...]) -> Array:
+    """The sum of the parts, first to last."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from glowlite.arrays.backend import Array
+from glowlite.arrays.slices import in_order
 from glowlite.conditioners.batch_norm import NetworkBatchNorm
-from glowlite.fast.folded_network import in_order
 
 Moments = tuple[int, Array, Array]  # of some columns: how many, their mean, sum of (h - mean)^2
 Sums = tuple[Array, Array]  # of some columns: of dy, and of dy u, (C,)

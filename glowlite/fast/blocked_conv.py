@@ -17,9 +17,9 @@ from typing import Any
 
 from glowlite.arrays.backend import Array
 from glowlite.arrays.layout import pixel_matrix, to_images
+from glowlite.arrays.slices import in_order
 from glowlite.conditioners.weight_norm import WeightNormConv
 from glowlite.fast.columns import gather, scatter
-from glowlite.fast.folded_network import in_order
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.slices import in_order
 from glowlite.conditioners.base import Cache
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.fast import columns as host_columns
@@ -94,11 +95,3 @@ class FoldedNetwork(CouplingNetwork):
         if len(blocks) == 1:
             return [task(0, blocks[0])]
         return self.workers.map(lambda i: task(i, blocks[i]), range(len(blocks)))
-
-
-def in_order(parts: tuple[Array, ...]) -> Array:
-    """The sum of the parts, first to last."""
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total
