@@ -84,13 +84,10 @@ class RealNVPKind:
         """A rule for every parameter and statistic that such a model may have: some have no gain,
         some no g.
         """
-        for level in range(config.levels):
-            is_last = level == config.levels - 1
-            for kind, count in (("pixels", 4 if is_last else 3), ("channels", 0 if is_last else 3)):
-                for k in range(count):
-                    ours, theirs = f"level{level}/{kind}{k}", self.coupling_at(kind, level, k)
-                    for rule in self.coupling_rules(kind, config.blocks):
-                        yield rule.under(ours, theirs)
+        for level, kind, k in config.couplings():
+            ours, theirs = f"level{level}/{kind}{k}", self.coupling_at(kind, level, k)
+            for rule in self.coupling_rules(kind, config.blocks):
+                yield rule.under(ours, theirs)
 
     def coupling_rules(self, kind: str, blocks: int) -> Iterator[Rule]:
         network = "/net/raw/image/" if kind == "pixels" else "/net/raw/"

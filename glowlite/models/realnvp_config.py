@@ -165,16 +165,23 @@ class RealNVPConfig(ImageConfig):
         return [*shapes, (height >> last, width >> last, channels << last)]
 
     def least_parameters(self) -> int:
-        """Count the weights of the residual blocks: a RealNVP of this configuration has no fewer
-        parameters.
+        """Count the weights of the residual blocks, 3x3, 3x3 and 1x1: a RealNVP of this
+        configuration has no fewer parameters.
         """
-        count = 0
-        for level in range(self.levels):
-            is_last = level == self.levels - 1
-            for kind, couplings in (("pixels", 4 if is_last else 3), ("channels", 3 - 3 * is_last)):
-                count += couplings * self.blocks * 19 * self.width_of(level, kind) ** 2
-        return count
+        widths = [self.width_of(level, kind) for level, kind, _ in self.couplings()]
+        return sum(19 * self.blocks * width**2 for width in widths)
 
     def least_arrays(self) -> int:
-        couplings = 6 * (self.levels - 1) + 4
-        return couplings * (4 * self.blocks + 4)  # v of each convolution
+        return len(self.couplings()) * (4 * self.blocks + 4)  # v of each convolution
+
+    def couplings(self) -> list[tuple[int, str, int]]:
+        """Every coupling, in order: its level, its kind, `pixels` or `channels`, and its number
+        among those of its kind in that level.
+        """
+        first = [(kind, k) for kind in ("pixels", "channels") for k in range(3)]
+        last = [("pixels", k) for k in range(4)]
+        return [
+            (level, kind, k)
+            for level in range(self.levels)
+            for kind, k in (last if level == self.levels - 1 else first)
+        ]

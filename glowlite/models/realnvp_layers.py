@@ -42,11 +42,11 @@ def realnvp_layers(
     for i in range(config.levels):
         channels, is_last = config.image_shape[2] << i, i == config.levels - 1
         layers: dict[str, Any] = {"checkerboard": Checkerboard()}
-        layers |= couplings(config, "pixels", 4 if is_last else 3, i, rng)
+        layers |= couplings(config, i, "pixels", rng)
         layers["image"] = Reversed(Checkerboard())
         if not is_last:
             layers["squeeze"] = Squeeze()
-            layers |= couplings(config, "channels", 3, i, rng)
+            layers |= couplings(config, i, "channels", rng)
             layers["unsqueeze"] = Reversed(Squeeze())
             layers["corners"] = Squeeze("corners")
         split = None if is_last else Split(4 * channels, None)
@@ -55,14 +55,14 @@ def realnvp_layers(
 
 
 def couplings(
-    config: RealNVPConfig, kind: str, count: int, level: int, rng: np.random.Generator
+    config: RealNVPConfig, level: int, kind: str, rng: np.random.Generator
 ) -> Iterator[tuple[str, Any]]:
-    """Couplings of `pixels` or `channels` by turns of the half that changes, each with its batch
-    normalisation.
+    """The couplings of `pixels` or of `channels` of a level, which change one half and the other by
+    turns, each with its batch normalisation.
     """
     half = config.image_shape[2] << (level + (kind == "channels"))
     begins = config.pixels == "even" if kind == "pixels" else config.channels == "first"
-    for k in range(count):
+    for k in [k for i, of, k in config.couplings() if (i, of) == (level, kind)]:
         changed = "first" if begins == (k % 2 == 0) else "second"
         net = network(config, kind, changed, half, level, rng)
         yield f"{kind}{k}", AffineCoupling(2 * half, net, changed, "exp", config.shift)
