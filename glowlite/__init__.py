@@ -25,11 +25,14 @@ from glowlite.models.glow import Glow
 from glowlite.objective import Logistic, Normal
 
 if TYPE_CHECKING:
+    from glowlite.bijectors.batch_norm import BatchNorm
+    from glowlite.bijectors.checkerboard import Checkerboard
     from glowlite.bijectors.class_prior import ClassPrior
     from glowlite.bijectors.logit import Logit
     from glowlite.bijectors.scaling import Scaling
     from glowlite.bijectors.whitening import Whitening
     from glowlite.conditioners.mlp import MLP
+    from glowlite.conditioners.residual_network import ResidualNetwork
     from glowlite.models.nice import NICE
     from glowlite.models.nice_config import NICEConfig
     from glowlite.training.fit import fit
@@ -44,7 +47,9 @@ __all__ = [
     "Adam",
     "AdditiveCoupling",
     "AffineCoupling",
+    "BatchNorm",
     "Chain",
+    "Checkerboard",
     "ClassPrior",
     "Flow",
     "FlowStep",
@@ -60,6 +65,7 @@ __all__ = [
     "Parameter",
     "ParameterStore",
     "Permutation",
+    "ResidualNetwork",
     "Scaling",
     "Settings",
     "Whitening",
@@ -70,11 +76,14 @@ __all__ = [
 # imported when they are first asked for, so that `import glowlite` stays quick
 _LATER = {
     "Adam": "glowlite.training.optimizers",
+    "BatchNorm": "glowlite.bijectors.batch_norm",
+    "Checkerboard": "glowlite.bijectors.checkerboard",
     "ClassPrior": "glowlite.bijectors.class_prior",
     "Logit": "glowlite.bijectors.logit",
     "MLP": "glowlite.conditioners.mlp",
     "NICE": "glowlite.models.nice",
     "NICEConfig": "glowlite.models.nice_config",
+    "ResidualNetwork": "glowlite.conditioners.residual_network",
     "Scaling": "glowlite.bijectors.scaling",
     "Settings": "glowlite.training.settings",
     "Whitening": "glowlite.bijectors.whitening",
