@@ -20,6 +20,7 @@ COMMANDS = {
     "reconstruct": "encode images and decode them again",
     "interpolate": "walk from image to image through latent space",
     "edit": "add or remove an attribute of an image",
+    "inpaint": "fill in hidden pixels of an image, or take noise away",
     "figures": "the paper's qualitative figures with a model of one's own",
     "report": "a run as one HTML page",
     "export": "a trained model alone in one small file",

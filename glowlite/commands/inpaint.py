@@ -1,0 +1,234 @@
+"""python -m glowlite.inpaint [RUN] IMAGE ... --mask NAME: fill in hidden pixels, or take noise
+away, by climbing log p(x).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from glowlite.arrays.backend import to_device, to_host
+from glowlite.arrays.randomness import normal
+from glowlite.commands.loaded_model import (
+    LoadedModel,
+    add_model_options,
+    add_place_of_data,
+    load_model,
+    model_and_images,
+)
+from glowlite.commands.program import MAX_SEED, Parser, at_least
+from glowlite.data.own_images import read_own
+from glowlite.drawing.sheets import enlarged, save_png, tile, to_rgb, warn_nonfinite
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import PNG, check_output
+from glowlite.latent.ascent import Known, Noisy, ascend, mean_start, nearest_samples
+from glowlite.latent.masks import NAMES, RANDOM, check_hidden, hidden_pixels
+from glowlite.latent.walks import finite
+from glowlite.objective import dequantize_midpoint, to_pixels
+from glowlite.terminal import bar, say
+
+GREY_LEVELS = 256  # of 8 bits, over the range of x
+ON_THE_WAY = 4  # columns between what is known and the result, the start among them
+LOWER_STEP = "lower --step"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser(
+        "inpaint",
+        "Fill in hidden pixels, or take noise away: climb log p(x) of a flow from a start.",
+    )
+    parser.usage = "%(prog)s [RUN] IMAGE [IMAGE ...] [options]"
+    add = parser.add_argument
+    model = "the model, as for sample (default: the pretrained faces)"
+    what = f"{model}, and images: files, or numbers of held-out images"
+    add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
+    add(
+        "--mask",
+        metavar="NAME",
+        help=f"what is hidden: {', '.join(NAMES)}, {RANDOM}0.5 (a part of the pixels), or a picture"
+        " of the size of the images, white where they are known; bottom unless given",
+    )
+    add(
+        "--denoise",
+        type=at_least(0.1, float, 1000),
+        metavar="SIGMA",
+        help="in place of a mask: add Gaussian noise of so many grey levels, and take it away",
+    )
+    add("--noisy", action="store_true", help="with --denoise: the images have that noise already")
+    add(
+        "--start",
+        choices=("sample", "mean", "itself"),
+        help="the nearest of some samples of the model, the mean of what is known, or, with"
+        " --denoise, the noisy image; sample unless given, or itself with --denoise",
+    )
+    add("--steps", type=at_least(1, int, 100_000), default=200, help="each a forward and a backward"
+        " pass of all images")  # fmt: skip
+    add(
+        "--step",
+        type=at_least(0, float, 100),
+        default=0.5,
+        help="length of the first step; 1 is Newton's on average; step i has 100 / (100 + i) of it",
+    )
+    add(
+        "--noise",
+        type=at_least(0, float, 100),
+        help="temperature of the noise in the first step, from which it falls to 0; 1 unless"
+        " given, or 0, none, with --denoise",
+    )
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of all that is drawn")
+    add(
+        "--out",
+        type=Path,
+        default=Path("inpainting.png"),
+        help="a PNG, a row per image: itself, what is known, the start, the way, the result",
+    )
+    add_model_options(parser)
+    add_place_of_data(parser)
+    return parser.parse_args(arguments)
+
+
+def mask_of(word: str, height: int, width: int, seed: int) -> np.ndarray:
+    """bool (H, W), true where a pixel is known, of a name or of a picture. Raises GlowliteError."""
+    if word in NAMES or word.startswith(RANDOM):
+        return ~hidden_pixels(word, height, width, seed)
+    if not Path(word).is_file():
+        raise GlowliteError(
+            f"--mask {word}: no such picture, nor one of {', '.join(NAMES)}, {RANDOM}0.5"
+        )
+    picture, _ = read_own(Path(word))
+    if picture.shape[:2] != (height, width):
+        raise GlowliteError(
+            f"--mask {word}: has {picture.shape[1]}x{picture.shape[0]} pixels, and the images of"
+            f" this model {width}x{height}"
+        )
+    known = np.asarray((picture >= GREY_LEVELS // 2).all(axis=2))
+    check_hidden(f"--mask {word}", ~known)
+    return known
+
+
+def check_options(options: argparse.Namespace) -> None:
+    if options.denoise is None:
+        if options.noisy:
+            raise GlowliteError("--noisy: goes with --denoise SIGMA, the noise of the images")
+        if options.start == "itself":
+            raise GlowliteError("--start itself: goes with --denoise; hidden pixels have no value")
+    elif options.mask is not None:
+        raise GlowliteError("--denoise and --mask: give one of the two")
+    check_output("--out", options.out, PNG)
+
+
+def known_of(loaded: LoadedModel, x: np.ndarray, options: argparse.Namespace) -> Known | Noisy:
+    """What is known of images x (N, H, W, C), host, as arrays of the model."""
+    xp = loaded.model.xp
+    if options.denoise is None:
+        height, width, _ = loaded.model.config.image_shape
+        mask = mask_of(options.mask or "bottom", height, width, options.seed)
+        level = 2.0**-loaded.n_bits
+        return Known(to_device(x, xp), to_device(mask[None, :, :, None], xp), level)
+    sigma = options.denoise / GREY_LEVELS
+    added = 0.0 if options.noisy else sigma
+    noise = normal(options.seed, "noise to be taken away", 0, x.shape, x.dtype.name)
+    return Noisy(to_device((x + added * noise).astype(x.dtype), xp), sigma)
+
+
+def climbed(
+    loaded: LoadedModel, known: Known | Noisy, options: argparse.Namespace
+) -> list[np.ndarray]:
+    """Images on the host: the start, some on the way, and the end."""
+    default = "sample" if options.denoise is None else "itself"
+    starts = {
+        "sample": lambda: nearest_samples(loaded.model, known, options.seed),
+        "mean": lambda: mean_start(known),
+        "itself": lambda: known.values,
+    }
+    noise = options.noise
+    if noise is None:
+        noise = 1.0 if options.denoise is None else 0.0
+    below = float(np.nextafter(loaded.model.dtype.type(0.5), loaded.model.dtype.type(0)))
+    steps = ascend(
+        loaded.model,
+        starts[options.start or default](),
+        known,
+        options.steps,
+        options.step,
+        noise,
+        options.seed,
+        (-0.5, below),
+    )
+    shown = {options.steps * i // ON_THE_WAY for i in range(ON_THE_WAY)} | {options.steps}
+    return [
+        to_host(x)
+        for i, x in enumerate(bar(steps, "steps", options.steps + 1, leave=False))
+        if i in shown
+    ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    check_options(options)
+    which, words = model_and_images(options.words)
+    if not words:
+        raise GlowliteError(
+            f"{which} is a model; name images, too: files, or numbers of held-out images"
+        )
+    loaded = load_model(which, options)
+    model, n_bits = loaded.model, loaded.n_bits
+    x = dequantize_midpoint(loaded.images(words), n_bits, model.dtype.name)
+    known = known_of(loaded, x, options)
+    way = climbed(loaded, known, options)
+    warn_nonfinite(way[-1], "results", LOWER_STEP)
+    if isinstance(known, Known):
+        mask = to_host(known.mask)
+        way = [np.where(mask, x, between) for between in way]
+        given, off = np.where(mask, x, x.dtype.type(0.5)), ~mask
+    else:
+        given, off = to_host(known.values), np.ones((1, 1, 1, 1), bool)
+    for line in judged(loaded, words, x, way, off, options.noisy):
+        say(line)
+    columns = np.stack([x, given, *way], axis=1)
+    sheet = to_rgb(columns.reshape(-1, *x.shape[1:]), n_bits)
+    save_png(options.out, enlarged(tile(sheet, columns.shape[1])))
+    say(
+        f"{options.out}: images, what is known of them, the start, steps on the way, and step"
+        f" {options.steps}, by {loaded.name}"
+    )
+
+
+def judged(
+    loaded: LoadedModel,
+    words: list[str],
+    x: np.ndarray,
+    way: list[np.ndarray],
+    off: np.ndarray,
+    noisy: bool,
+) -> list[str]:
+    """A line for each image whose result is finite: bits/dim, and how far off it is where `off`."""
+    model, n_bits = loaded.model, loaded.n_bits
+    whole = np.flatnonzero(finite(way[-1]))
+
+    def bits(images: np.ndarray) -> np.ndarray:
+        """Of pixels, each in the middle of its level."""
+        middle = dequantize_midpoint(to_pixels(images, n_bits), n_bits, model.dtype.name, model.xp)
+        return to_host(model.bits_per_dim(middle, n_bits))
+
+    def error(images: np.ndarray) -> np.ndarray:
+        squares = np.square(images.astype(np.float64) - x[whole]) * off
+        counted = np.broadcast_to(off, x.shape)[0].sum()
+        return GREY_LEVELS * np.sqrt(squares.sum(axis=(1, 2, 3)) / counted)
+
+    before, after = way[0][whole], way[-1][whole]
+    lines = []
+    for i, *found in zip(whole, bits(x[whole]), bits(before), bits(after), strict=True):
+        own, of_start, of_result = found
+        lines.append(
+            f"{words[i]}: bits/dim {own:.3f}, of the start {of_start:.3f}, of the result"
+            f" {of_result:.3f}"
+        )
+    if noisy:  # what they were without is not known
+        return lines
+    return [
+        f"{line}; off by {result:.1f} grey levels, the start by {start:.1f}"
+        for line, result, start in zip(lines, error(after), error(before), strict=True)
+    ]
