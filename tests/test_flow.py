@@ -22,6 +22,7 @@ from glowlite import (
     Permutation,
 )
 from glowlite.arrays.backend import to_host
+from glowlite.arrays.parameters import ParameterStore
 from glowlite.data.array_data import array_dataset
 from glowlite.fast.threads import Workers
 from glowlite.flow import Flow
@@ -95,9 +96,10 @@ def test_the_layer_and_the_network_obey_the_laws():
     check_layer(chain, x)
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.2])
 @pytest.mark.parametrize("hidden", [(), (8,), [16, 8]])
-def test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero(hidden):
-    net = MLP(3, 5, hidden)
+def test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero(hidden, slope):
+    net = MLP(3, 5, hidden, slope=slope)
     x = np.random.default_rng(0).standard_normal((6, 3))
     assert not net.forward(x)[0].any()
     assert list(net.parameters())[: len(hidden) + 1] == [
@@ -110,6 +112,26 @@ def test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero(hidden):
         GlowliteError, match=r"MLP.forward: expected vectors \(N, 3\), got \(6, 4\)"
     ):
         net.forward(np.zeros((6, 4)))
+
+
+def test_the_slope_of_an_mlp_is_that_below_zero():
+    """One hidden unit, which is x: the network is max(x, slope x); and its size stays."""
+    x = np.array([[-2.0], [-0.5], [0.0], [3.0]])
+    for slope in (0.0, 0.2, 1.0):
+        net = MLP(1, 1, (1,), slope=slope)
+        for weight in net.weights:
+            weight.value[...] = 1
+        assert np.array_equal(net.forward(x)[0], np.where(x > 0, x, slope * x))
+        assert MLP(2, 1, (20_000,), slope=slope).weights[0].value.std() == pytest.approx(
+            np.sqrt(1 / (1 + slope**2)), rel=0.02
+        )
+    net = MLP(1, 1, (1,), slope=0.5)
+    ParameterStore(net, "float32")
+    h, cache = net.forward(x.astype(np.float32))
+    assert h.dtype == net.backward(h, cache).dtype == np.float32
+    for wrong in (-0.1, 1.5, np.nan, "0.2", True):
+        with pytest.raises(GlowliteError, match="MLP: slope must be a finite number from 0 to 1"):
+            MLP(1, 1, (1,), slope=wrong)
 
 
 def test_samples_and_latents(trained):

@@ -37,6 +37,7 @@ NICES = {
     "symmetric-normal": {"input": "symmetric", "base": "normal", "couplings": 3},
     "from-data": {"scaling_start": "data", "scaling_factor": 1},
     "odd-first": {"changed_first": "odd", "hidden_layers": 1},
+    "leaky": {"slope": 0.2},
     "whitened": {"input": "whitened"},
 }
 
@@ -157,6 +158,7 @@ def test_a_permutation_in_a_file_is_looked_at(tmp_path):
         (lambda: NICEConfig((3, 3, 1)), "has 9 numbers, .* an even number"),
         (lambda: NICEConfig(SHAPE, base="cauchy"), "base must be one of logistic, normal"),
         (lambda: NICEConfig(SHAPE, couplings=0), "couplings must be"),
+        (lambda: NICEConfig(SHAPE, slope=-1), "slope must be a finite number from 0 to 1"),
         (lambda: NICE(GlowConfig((8, 8, 3))), "NICE: expected a NICEConfig"),
         (lambda: Glow(NICEConfig(SHAPE)), "Glow: expected a GlowConfig"),
         (lambda: NICE(NICEConfig((4096, 4096, 3), width=1 << 16)), "lower width"),

@@ -162,6 +162,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         ],
         "--couplings": of(NICE, "--couplings", "1", "3"),
         "--hidden-layers": of(NICE, "--hidden-layers", "1", "2"),
+        "--slope": of(NICE, "--slope", "0", "0.2"),
         "--base": of(NICE, "--base", "logistic", "normal"),
         "--input": of(NICE, "--input", "unit", "symmetric", "whitened"),
         "--changed-first": of(NICE, "--changed-first", "even", "odd"),

@@ -185,6 +185,8 @@ def _add_nice_options(parser: Parser) -> None:
         default=model.hidden_layers,
         help="of the networks, each of --width",
     )
+    leaky = "of their activations below 0, from 0, a ReLU, to 1"
+    add("--slope", type=at_least(0, float, 1), default=model.slope, help=leaky)
     add("--base", choices=model.choices["base"], default=model.base, help="of the latents")
     brought = "range that pixels are brought to: [0, 1], [-1, 1], or whitened by ZCA"
     add("--input", choices=model.choices["input"], default=model.input, help=brought)

@@ -1,8 +1,10 @@
 r"""MLP: fully connected layers with ReLUs between them, for flows of vectors.
 
-    h_0 = x          h_i = relu(h_{i-1} W_i + b_i)          out = h_n W_last + b_last
+    h_0 = x          h_i = max(a_i, slope a_i),   a_i = h_{i-1} W_i + b_i
+    out = h_n W_last + b_last
 
-W_last and b_last start at zero: a coupling around a new MLP is the identity, or a constant map.
+A ReLU has the slope 0; a leaky one, with another, has a gradient on both sides. W_last and b_last
+start at zero: a coupling around a new MLP is the identity, or a constant map.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from glowlite.arrays.arguments import real_number
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameter
 from glowlite.arrays.randomness import generator
@@ -22,16 +25,24 @@ from glowlite.errors import ShapeError
 class MLP(Conditioner):
     """x (N, in_features) -> (N, out_features), over hidden layers of the sizes `hidden`.
 
-    seed: of the random weights, N(0, 2 / inputs), so that the size of h is that of x in each layer.
+    seed: of the random weights, N(0, 2 / (inputs (1 + slope^2))), so that the size of h is that of
+    x in each layer. slope: of the activation below 0, from 0 to 1; raises GlowliteError for others.
     Cost: one product a layer in `forward`, two in `backward`.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, hidden: Sequence[int] = (64, 64), seed: int = 0
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: Sequence[int] = (64, 64),
+        seed: int = 0,
+        slope: float = 0.0,
     ) -> None:
+        self.slope = real_number("MLP", "slope", slope, 0, 1)
         sizes, rng = [in_features, *hidden, out_features], generator(seed, "mlp")
         shapes = list(pairwise(sizes))
-        weights = [rng.standard_normal((m, n)) * np.sqrt(2 / m) for m, n in shapes]
+        gain = 2 / (1 + self.slope**2)
+        weights = [rng.standard_normal((m, n)) * np.sqrt(gain / m) for m, n in shapes]
         weights[-1][...] = 0
         self.width = max(sizes)
         self.weights = [Parameter(weight) for weight in weights]
@@ -47,7 +58,7 @@ class MLP(Conditioner):
             inputs.append(x)
             x = x @ weight.value + bias.value
             if weight is not self.weights[-1]:
-                x = namespace(x).maximum(x, 0)
+                x = namespace(x).maximum(x, self.slope * x if self.slope else 0)
         return x, inputs
 
     def backward(self, dh: Array, cache: list[Array]) -> Array:
@@ -57,5 +68,6 @@ class MLP(Conditioner):
             bias.grad[...] += dh.sum(axis=0)
             dh = dh @ weight.value.T
             if weight is not self.weights[0]:
-                dh = dh * (x > 0)  # x = relu(...) here, whose derivative is 1 where it is positive
+                # x = max(a, slope a) here has the sign of a, and dx/da = 1 where a > 0, else slope
+                dh = namespace(x).where(x > 0, dh, self.slope * dh)
         return dh

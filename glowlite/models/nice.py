@@ -72,7 +72,7 @@ def nice_layers(config: NICEConfig, seed: int, memory: Memory) -> UniformChain:
     layers: dict[str, Any] = {"even_odd": even_first}
     for k in range(config.couplings):
         hidden = [config.width] * config.hidden_layers
-        net = MLP(D // 2, D // 2, hidden, seed=int(rng.integers(1 << 32)))
+        net = MLP(D // 2, D // 2, hidden, int(rng.integers(1 << 32)), config.slope)
         changes_even = (config.changed_first == "even") == (k % 2 == 0)
         layers[f"coupling{k}"] = AdditiveCoupling(D, net, "first" if changes_even else "second")
     layers["as_it_was"] = Permutation(even_first.indices.value.argsort())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from glowlite.arrays.arguments import real_number
 from glowlite.errors import GlowliteError
 from glowlite.models.image_config import ImageConfig
 
@@ -17,16 +18,17 @@ class NICEConfig(ImageConfig):
     """The shape of a NICE: image_shape (H, W, C), D = H W C even.
 
     couplings: how many, each of which changes half of the components. hidden_layers, width: of its
-    networks. base: the distribution of the latents. input: the range that pixels are brought to,
-    `unit` [0, 1] or `symmetric` [-1, 1]; or `whitened`, by ZCA. changed_first: which positions, of
-    0, 1, 2, ..., the first coupling changes. scaling_start: whether the scales start from the
-    spread of the first images, or at zero, as published. Raises GlowliteError for a value that is
-    not allowed.
+    networks, whose activations have this `slope` below 0. base: the distribution of the latents.
+    input: the range that pixels are brought to, `unit` [0, 1] or `symmetric` [-1, 1]; or
+    `whitened`, by ZCA. changed_first: which positions, of 0, 1, 2, ..., the first coupling changes.
+    scaling_start: whether the scales start from the spread of the first images, or at zero, as
+    published. Raises GlowliteError for a value that is not allowed.
     """
 
     couplings: int = 4
     hidden_layers: int = 5
     width: int = 1000
+    slope: float = 0.0
     base: str = "logistic"
     input: str = "unit"
     changed_first: str = "even"
@@ -55,6 +57,8 @@ class NICEConfig(ImageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        slope = real_number("NICEConfig", "slope", self.slope, 0, 1)
+        object.__setattr__(self, "slope", slope)
         if self.dimensions % 2:
             raise GlowliteError(
                 f"NICEConfig: an image has {self.dimensions} numbers, {self.image_shape}, and must"

@@ -234,8 +234,19 @@ BUGS = [
         OWN,
         "the gradient of an MLP passes over a ReLU",
         "conditioners/mlp.py",
-        "dh = dh * (x > 0)",
-        "dh = dh * 1",
+        "where(x > 0, dh, self.slope * dh)",
+        "where(x > 0, dh, dh)",
         ("tests/test_flow.py::test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero",),
+    ),
+    Bug(
+        OWN,
+        "the gradient of an MLP is that of a ReLU, whatever its slope",
+        "conditioners/mlp.py",
+        "where(x > 0, dh, self.slope * dh)",
+        "where(x > 0, dh, 0 * dh)",
+        (
+            "tests/test_flow.py::"
+            "test_an_mlp_obeys_the_laws_of_a_conditioner_and_starts_at_zero[hidden1-0.2]",
+        ),
     ),
 ]
