@@ -10,10 +10,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from glowlite import Glow, GlowliteError, Memory
-from glowlite.interop import from_weights, their_gradients
+from glowlite.interop import from_weights, golden_family, their_gradients
 from glowlite.interop.__main__ import main
-from glowlite.interop.golden import LIMITS, before_priors, check, relative_error, round_log_dets
-from glowlite.interop.reading import KINDS
+from glowlite.interop.comparison import relative_error
+from glowlite.interop.golden import check
+from glowlite.interop.golden_glow import LIMITS, before_priors, round_log_dets
+from glowlite.interop.kinds import KINDS
 from glowlite.objective import loss_gradients
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -121,6 +123,11 @@ def test_the_tolerances_are_those_that_were_agreed():
         "initialisation": 1e-5,
     }
     assert {"A": in_float64, "B": in_float64, "C": in_float32} == LIMITS
+    more = {"statistics": 1e-10, "samples": 1e-10, "preprocessing": 1e-10, "zero gradients": 1e-13}
+    assert {**in_float64, **more} == golden_family.IN_FLOAT64
+    more = {"statistics": 1e-5, "samples": 1e-5, "preprocessing": 1e-5, "zero gradients": 1e-6}
+    del in_float32["initialisation"]
+    assert {**in_float32, **more} == golden_family.IN_FLOAT32
 
 
 def test_every_rule_is_a_linear_map_with_its_adjoint():

@@ -12,7 +12,7 @@ from glowlite.terminal import say
 
 def main(arguments: list[str] | None = None) -> int:
     parser = Parser(
-        "interop", "Compare models imported from other Glow codes with what those codes computed."
+        "interop", "Compare models imported from other codes with what those codes computed."
     )
     parser.add_argument("action", choices=("check",), help="what to do")
     parser.add_argument(
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--permutation",
         metavar="NAME",
-        help=f"of the models: {', '.join(PERMUTATIONS)}, or one for each level, with commas"
+        help=f"of Glows: {', '.join(PERMUTATIONS)}, or one for each level, with commas"
         " (default: as each file says)",
     )
     options, above = parser.parse_args(arguments), 0

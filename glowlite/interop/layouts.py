@@ -101,5 +101,23 @@ SCALE_THEN_SHIFT = _interleaved(shift_first=False)
 PERMUTATION_MATRIX = Layout(
     lambda t: t.argmax(axis=1), lambda rows: np.eye(len(rows))[rows.astype(int)]
 )
+OF_PIXELS = Layout(lambda t: t - 0.5, lambda g: g + 0.5)  # in [0, 1] there, [-1/2, 1/2) here
 INDICES = Layout(lambda t: t.argsort().argsort(), lambda g: g)  # of a permutation, itself
 SIGNS = Layout(lambda t: np.where(t < 0, -1.0, 1.0), lambda g: g)
+
+# kernels (dy, dx, in, out) as (dy dx, in, out)
+TAPS = Layout(
+    lambda t: t.reshape(-1, *t.shape[2:]),
+    lambda g: g.reshape(*[3 if len(g) == 9 else 1] * 2, *g.shape[1:]),
+)
+
+
+def every_other(start: int) -> Layout:
+    """Rows start, start + 2, ...; the others are not used, and have no gradient."""
+
+    def back(g: np.ndarray) -> np.ndarray:
+        whole = np.zeros((2 * len(g), *g.shape[1:]), g.dtype)
+        whole[start::2] = g
+        return whole
+
+    return Layout(lambda t: t[start::2], back)

@@ -8,8 +8,9 @@ kernels.
 
 from __future__ import annotations
 
+from glowlite.interop.glow import GlowKind
 from glowlite.interop.layouts import GATHERED, INDICES, POINTWISE, SCATTERED, TRANSPOSED, vector
-from glowlite.interop.rules import Kind, Rule
+from glowlite.interop.rules import Rule
 
 CHANNELS = vector(1, 1, 1, -1)
 
@@ -41,7 +42,7 @@ def step(coupling: str) -> tuple[Rule, ...]:
     )
 
 
-KIND = Kind(
+KIND = GlowKind(
     name="C",
     aliases=("openai", "openai/glow"),
     channels_last=True,

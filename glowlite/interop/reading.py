@@ -5,41 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from statistics import mode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glowlite.arrays.arguments import shown, whole_number
 from glowlite.errors import GlowliteError
-from glowlite.interop.openai import KIND as OPENAI
-from glowlite.interop.rosinality import KIND as ROSINALITY
-from glowlite.interop.rules import Kind, Rule, Tensors
-from glowlite.interop.y0ast import KIND as Y0AST
+from glowlite.interop.rules import Rule, Tensors
 from glowlite.models.config import MAX_SIZES, GlowConfig
 
-KINDS = (Y0AST, ROSINALITY, OPENAI)
+if TYPE_CHECKING:
+    from glowlite.interop.glow import GlowKind
+
 NAMED_IN_THE_TENSORS = {"output_scale": True, "split_prior": "learned"}  # of every kind
 
 
-def kind_called(name: str) -> Kind:
-    """The kind with this letter or alias, whatever its case."""
-    for kind in KINDS:
-        if name.lower() in {alias.lower() for alias in (kind.name, *kind.aliases)}:
-            return kind
-    known = "; ".join(", ".join((kind.name, *kind.aliases)) for kind in KINDS)
-    raise GlowliteError(f"from_weights: unknown kind {name!r}; expected one of {known}")
-
-
-def kind_of(names: Iterable[str]) -> Kind:
-    """The kind whose names of tensors these are."""
-    names = list(names)
-    found = [kind for kind in KINDS if _parts(names, kind.step_at, kind.step("affine"))]
-    if len(found) != 1:
-        raise GlowliteError(
-            "these tensors are of no kind of Glow known here: " + ", ".join(names[:3])
-        )
-    return found[0]
-
-
-def _parts(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[str]:
+def parts_named(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[str]:
     """The parts of the model, named as in `part_at`, of which at least one tensor is there."""
     part = re.sub(r"\\{\w+\\}", r"\\d+", re.escape(part_at))
     tensors = "|".join(re.escape(name) for rule in rules for name in rule.theirs)
@@ -48,13 +27,13 @@ def _parts(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[s
 
 
 def config_from(
-    kind: Kind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
+    kind: GlowKind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
 ) -> GlowConfig:
     """The configuration of a Glow with these tensors.
 
     `overrides`: fields of GlowConfig, taken as they are. Raises GlowliteError, in one line.
     """
-    where = f"from_weights, kind {kind.name}"
+    where = kind.where
     given = {**NAMED_IN_THE_TENSORS, **kind.options}
     if refused := sorted({"image_shape", *given} & set(overrides)):
         raise GlowliteError(
@@ -69,11 +48,11 @@ def config_from(
         raise GlowliteError(
             f"{where}: permutation must be a text, got {shown(overrides['permutation'])}"
         )
-    steps = _parts(tensors, kind.step_at, kind.step("affine"))
+    steps = parts_named(tensors, kind.step_at, kind.step("affine"))
     if not steps:
         example = kind.step_prefix(0, 0, 1) + kind.step("affine")[0].theirs[0]
         raise GlowliteError(f"{where}: no tensor with a name like {example}; is it another kind?")
-    splits = _parts(tensors, kind.split_at, kind.split)
+    splits = parts_named(tensors, kind.split_at, kind.split)
     L = overrides.get("L", max(1, len(splits) + (kind.top_at != kind.split_at)))
     K = overrides.get("K", -(-len(steps) // L))
 
@@ -100,24 +79,17 @@ def config_from(
     )
     if image_size is None:
         zeros = tensors.get(kind.top_input or "")
-        if zeros is None or zeros.ndim != 4:
-            raise GlowliteError(
-                f"{where}: the weights do not say the size of the images; give image_size=(H, W)"
-            )
-        image_size = (zeros.shape[2] << L, zeros.shape[3] << L)
-    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
-        raise GlowliteError(
-            f"{where}: image_size must be (H, W) in pixels, got {shown(image_size)}"
-        )
+        if zeros is not None and zeros.ndim == 4:
+            image_size = (zeros.shape[2] << L, zeros.shape[3] << L)
     read = {
-        "image_shape": (*image_size, channels),
+        "image_shape": (*kind.sides(image_size), channels),
         "K": K,
         "L": L,
         "width": mode(max(shape, default=0) for _, shape in sizes("coupling/net/conv2/weight")),
         "coupling": "affine" if affine else "additive",
         "scale": "sigmoid",
         "permutation": overrides.get("permutation") or _permutations(kind, tensors, K, L),
-        "top_prior": "learned" if _parts(tensors, kind.top_at, kind.top) else "unit",
+        "top_prior": "learned" if parts_named(tensors, kind.top_at, kind.top) else "unit",
     }
     config = GlowConfig.from_dict({**read, **given, **overrides})
     if unknown := sorted(set(config.permutation.split(",")) - {*kind.permutations, "reverse"}):
@@ -128,7 +100,7 @@ def config_from(
     return config
 
 
-def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
+def _permutations(kind: GlowKind, tensors: Tensors, K: int, L: int) -> str:
     """For every level the permutation whose tensors are there.
 
     A fixed one leaves none, or none that is trained, so it is easily lost in saving: it is asked
@@ -150,7 +122,7 @@ def _permutations(kind: Kind, tensors: Tensors, K: int, L: int) -> str:
         if not found:
             missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
             raise GlowliteError(
-                f"from_weights, kind {kind.name}: no tensor says the permutation of level {level};"
+                f"{kind.where}: no tensor says the permutation of level {level};"
                 f" expected one of {', '.join(missing)}, or permutation='reverse', which `interop"
                 " check` calls --permutation reverse"
             )

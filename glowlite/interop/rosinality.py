@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from glowlite.interop.glow import GlowKind
 from glowlite.interop.layouts import (
     GATHERED,
     HALF_OF_THE_ZEROS,
@@ -26,7 +27,7 @@ from glowlite.interop.layouts import (
     Layout,
     vector,
 )
-from glowlite.interop.rules import Kind, Rule
+from glowlite.interop.rules import Rule
 
 CHANNELS = vector(1, -1, 1, 1)
 
@@ -59,7 +60,7 @@ def step(coupling: str) -> tuple[Rule, ...]:
     )
 
 
-KIND = Kind(
+KIND = GlowKind(
     name="B",
     aliases=("rosinality", "rosinality/glow-pytorch"),
     channels_last=False,

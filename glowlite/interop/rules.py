@@ -1,25 +1,25 @@
-"""The correspondence of a Glow here with its tensors in another code: one list of rules, used in
+"""The correspondence of a model here with its tensors in another code: one list of rules, used in
 both directions.
 
     our parameter  =  product over `theirs` of layout.load(tensor)         one tensor, nearly always
     their gradient =  sum over the rules of layout.back(our gradient * the other factors)
 
-A `Kind` is one other code: the options of `GlowConfig` that stand for its habits, and the rules of
-a step of flow, of a split and of the top prior, each under the name that this part has there.
+A `Kind` is one other code: its names, the layouts of what it stores, and its habits.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Self
 
 import numpy as np
 
+from glowlite.arrays.arguments import shown
+from glowlite.errors import GlowliteError
 from glowlite.interop.layouts import Layout
-from glowlite.models.config import GlowConfig
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -53,71 +53,88 @@ class Rule:
         return self.layout.back(np.zeros(our_shape)).shape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
-    """Another code's names and habits. Names of parts are patterns of {level}, {step} and {layer}.
+    """Another code; `name` and `aliases` are what it is called, whatever the case.
 
-    `layer` counts as in one flat list of squeeze, steps and split, level after level. `step` and
-    `split` depend on the kind of coupling and on nothing else. `idle`: tensors of a step that the
-    others determine, as functions of the channels, or None for one that need not be looked at.
-    `top_input`: the zeros that the top prior sees, (1, 2C, h, w).
+    `channels_last`: of its images. `beside`: tensors that belong to the model and are no part of
+    its state dict; a golden file has them beside the others.
     """
 
     name: str
     aliases: tuple[str, ...]
     channels_last: bool
-    options: dict[str, Any]  # of GlowConfig, the same for every model of this kind
-    step_at: str
-    split_at: str
-    top_at: str
-    step: Callable[[str], tuple[Rule, ...]]  # by the kind of coupling
-    permutations: dict[str, tuple[Rule, ...]]  # those that leave tensors
-    split: tuple[Rule, ...]
-    top: tuple[Rule, ...]
-    idle: dict[str, Callable[[int], np.ndarray] | None] = field(default_factory=dict)
-    top_input: str | None = None
-    float32_log_det: bool = False  # whether log|det W| of a plain 1x1 convolution is rounded there
+    beside: tuple[str, ...] = ()
 
-    def step_prefix(self, level: int, step: int, K: int) -> str:
-        return self.step_at.format(level=level, step=step, layer=level * (K + 2) + 1 + step)
+    @property
+    def where(self) -> str:
+        return f"from_weights, kind {self.name}"
 
-    def split_prefix(self, level: int, K: int) -> str:
-        return self.split_at.format(level=level, layer=level * (K + 2) + 1 + K)
+    def is_of(self, names: Iterable[str]) -> bool:
+        """Whether tensors of these names are of this kind."""
+        raise NotImplementedError
 
-    def rules(self, config: GlowConfig) -> list[Rule]:
-        """Every parameter and every constant of a Glow of `config`, once."""
-        rules = []
-        for level in range(config.L):
-            step_rules = self.step(config.coupling) + self.permutations.get(
-                config.permutation_of(level), ()
-            )
-            for step in range(config.K):
-                prefixes = f"level{level}/step{step}/", self.step_prefix(level, step, config.K)
-                rules += [rule.under(*prefixes) for rule in step_rules]
-            if level < config.L - 1:
-                rules += [
-                    rule.under(f"level{level}/split/", self.split_prefix(level, config.K))
-                    for rule in self.split
-                ]
-        if config.top_prior == "learned":
-            rules += [
-                rule.under("top/", self.top_at.format(level=config.L - 1)) for rule in self.top
-            ]
-        return rules
+    def config_from(
+        self, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
+    ) -> Any:
+        """The configuration of a model with these tensors.
 
-    def idle_tensors(self, config: GlowConfig) -> dict[str, np.ndarray | None]:
-        """Tensors that may be there and hold nothing to carry over: name -> the value they must
-        have, or None.
+        `overrides`: fields of it, taken as they are. Raises GlowliteError, in one line.
         """
-        values: dict[str, np.ndarray | None] = {}
-        for level in range(config.L):
-            channels = config.image_shape[2] << (level + 2)
-            for step in range(config.K):
-                prefix = self.step_prefix(level, step, config.K)
-                values |= {
-                    prefix + name: value and value(channels) for name, value in self.idle.items()
-                }
-        if self.top_input is not None:
-            height, width, channels = config.latent_shapes()[-1]
-            values[self.top_input] = np.zeros((1, 2 * channels, height, width))
-        return values
+        raise NotImplementedError
+
+    def model(self, config: Any, **options: Any) -> Any:
+        """A model of this configuration."""
+        raise NotImplementedError
+
+    def rules(self, config: Any) -> list[Rule]:
+        """A rule for every parameter and constant that a model of `config` has; and for some that
+        it may not have.
+        """
+        raise NotImplementedError
+
+    def idle_tensors(self, config: Any) -> dict[str, np.ndarray | None]:
+        """Tensors that may be there and hold nothing to carry over: name -> the value they must
+        have, a number for all entries, or None.
+        """
+        return {}
+
+    def counters(self, config: Any) -> dict[str, str]:
+        """Tensors that count batches -> a running mean of ours, which follows the same ones."""
+        return {}
+
+    def described(self, config: Any) -> str:
+        """A configuration, as errors say what tensors were taken for."""
+        return str(config.sizes())
+
+    def options_in(self, metadata: Mapping[str, str]) -> dict[str, Any]:
+        """What the metadata of a golden file say of fields that no tensor tells of."""
+        return {}
+
+    def images(self, name: str, t: np.ndarray) -> np.ndarray:
+        """These images of a golden file as (N, H, W, C)."""
+        if t.ndim != 4 or 0 in t.shape:
+            raise GlowliteError(f"{name} must have four axes, none of them empty, got {t.shape}")
+        return np.ascontiguousarray(t if self.channels_last else t.transpose(0, 2, 3, 1))
+
+    def sides(self, image_size: tuple[int, int] | None) -> tuple[int, int]:
+        """(H, W). Raises GlowliteError for anything else."""
+        if image_size is None:
+            raise GlowliteError(
+                f"{self.where}: the weights do not say the size of the images; give image_size=(H,"
+                " W)"
+            )
+        if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
+            raise GlowliteError(
+                f"{self.where}: image_size must be (H, W) in pixels, got {shown(image_size)}"
+            )
+        return image_size[0], image_size[1]
+
+    def check_overrides(self, overrides: Mapping[str, Any], allowed: Iterable[str]) -> None:
+        """Raise GlowliteError for a field that cannot be chosen."""
+        if refused := sorted(set(overrides) - set(allowed)):
+            those = ", ".join(allowed) or "nothing"
+            raise GlowliteError(
+                f"{self.where}: {refused[0]} cannot be overridden, it follows from the kind and the"
+                f" tensors; {those} can"
+            )

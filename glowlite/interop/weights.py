@@ -1,20 +1,23 @@
-"""Tensors of another Glow code into a Glow of ours, and its gradients back into theirs."""
+"""Tensors of another code into a model of ours, and its gradients and running statistics back into
+theirs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from glowlite.arrays.arguments import shown
 from glowlite.arrays.backend import Namespace, to_host
+from glowlite.arrays.parameters import Statistic
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
-from glowlite.interop.reading import config_from, kind_called
+from glowlite.interop.kinds import kind_called
 from glowlite.interop.rules import Kind, Rule, Tensors
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 
 
 def from_weights(
@@ -26,37 +29,47 @@ def from_weights(
     workers: Workers | None = None,
     xp: Namespace = np,
     **overrides: Any,
-) -> Glow:
-    """A Glow with the weights of another code; it computes what theirs does, and can be trained on.
+) -> ImageModel:
+    """A Glow, RealNVP or NICE with the weights of another code; it computes what theirs does, and
+    can be trained on.
 
-    tensors: name there -> array, in the layout there. kind: `A` or `y0ast`, `B` or `rosinality`,
-    `C` or `openai`. image_size: (H, W) in pixels; only A stores it. overrides: fields of
-    GlowConfig, in place of what the names and shapes say: K, L, permutation ... Raises
-    GlowliteError, naming a tensor, if one is missing, surplus, misshapen or not finite.
+    tensors: name there -> array, in the layout there. kind: a name of glowlite.interop.
+    image_size: (H, W) in pixels; only A stores it. overrides: fields of the configuration, in place
+    of what the names and shapes say, or where they say nothing: K, L, permutation ... of a Glow,
+    coupling_norm of realnvp-fmu2, base and changed_first of nice-fmu2. Raises GlowliteError, naming
+    a tensor, if one is missing, surplus, misshapen or not finite.
     """
     source = kind_called(kind)
     arrays = _arrays(tensors)
-    config = config_from(source, arrays, image_size, overrides)
+    config = source.config_from(arrays, image_size, overrides)
     numbers = sum(array.size for array in arrays.values())
     if numbers < config.least_parameters():
         raise GlowliteError(
-            f"from_weights, kind {source.name}: tensors of {numbers} numbers in all, and a Glow"
-            f" read as K={config.K}, L={config.L}, width={config.width} has at least"
-            f" {config.least_parameters()}; tensors are missing or misshapen"
+            f"{source.where}: tensors of {numbers} numbers in all, and a model read as"
+            f" {config.sizes()} has at least {config.least_parameters()}; tensors are missing or"
+            " misshapen"
         )
-    model = Glow(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
-    fill(model, source, arrays, source.rules(config))
+    model: ImageModel = source.model(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
+    fill(model, source, arrays, rules_of(model, source))
     model.initialized = True
     return model
 
 
-def their_gradients(model: Glow, tensors: Mapping[str, Any], kind: str) -> dict[str, np.ndarray]:
+def rules_of(model: ImageModel, kind: Kind) -> list[Rule]:
+    """The rules of what a model has."""
+    held = {**model.store.parameters, **model.store.constants}
+    return [rule for rule in kind.rules(model.config) if rule.ours in held]
+
+
+def their_gradients(
+    model: ImageModel, tensors: Mapping[str, Any], kind: str
+) -> dict[str, np.ndarray]:
     """The gradients in `model.store.grad` under the names and in the layouts of the `tensors` it
     was made from, float64.
     """
     arrays = _arrays(tensors)
     gradients: dict[str, np.ndarray] = {}
-    for rule in kind_called(kind).rules(model.config):
+    for rule in rules_of(model, kind_called(kind)):
         if rule.ours in model.store.parameters:
             ours = to_host(model.store.parameters[rule.ours].grad).astype(np.float64)
             for name, gradient in rule.gradients(ours, arrays):
@@ -65,23 +78,38 @@ def their_gradients(model: Glow, tensors: Mapping[str, Any], kind: str) -> dict[
     return {prefix + name: gradient for name, gradient in gradients.items()}
 
 
-def fill(model: Glow, kind: Kind, tensors: Tensors, rules: Sequence[Rule]) -> None:
+def their_statistics(
+    model: ImageModel, tensors: Mapping[str, Any], kind: str, batches: int = 0
+) -> dict[str, np.ndarray]:
+    """The running statistics of a model under the names and in the layouts of the `tensors` it was
+    made from, and the counters there, of so many `batches` more.
+    """
+    source, arrays = kind_called(kind), _arrays(tensors)
+    running = {
+        rule.theirs[0]: rule.layout.back(to_host(holder.value))
+        for rule in rules_of(model, source)
+        if isinstance(holder := model.store.constants.get(rule.ours), Statistic)
+    }
+    counted = {
+        name: arrays[name] + batches
+        for name, mean in source.counters(model.config).items()
+        if name in arrays and mean in model.store.constants
+    }
+    prefix = _prefix(tensors)
+    return {prefix + name: value for name, value in (running | counted).items()}
+
+
+def fill(model: ImageModel, kind: Kind, tensors: Tensors, rules: Sequence[Rule]) -> None:
     """Set every parameter and constant that `rules` name from `tensors`, once all of them have been
     checked.
     """
-    config = model.config
-    where = (
-        f"from_weights, kind {kind.name}, read as K={config.K}, L={config.L}, width={config.width},"
-        f" images {config.image_shape}, {config.coupling}, {config.permutation}, top prior"
-        f" {config.top_prior}"
-    )
+    where = f"{kind.where}, read as {kind.described(model.config)}"
     holders: dict[str, Any] = {**model.store.parameters, **model.store.constants}
     shapes = {
         name: rule.their_shape(holders[rule.ours].value.shape)
         for rule in rules
         for name in rule.theirs
     }
-    idle = kind.idle_tensors(config)
     for name, shape in shapes.items():
         if name not in tensors:
             raise GlowliteError(f"{where}: the tensor {name}, {shape}, is missing")
@@ -91,25 +119,37 @@ def fill(model: Glow, kind: Kind, tensors: Tensors, rules: Sequence[Rule]) -> No
             )
         if tensors[name].dtype.kind not in "fiu" or not np.isfinite(tensors[name]).all():
             raise GlowliteError(f"{where}: {name} must hold finite numbers")
-    for name, tensor in tensors.items():
-        if name not in shapes and name not in idle:
-            raise GlowliteError(f"{where}: there is no place for the tensor {name}, {tensor.shape}")
-        if (expected := idle.get(name)) is not None and not np.array_equal(expected, tensor):
-            raise GlowliteError(
-                f"{where}: {name} must be {expected.shape} {expected.ravel()[:3]}..., got something"
-                " else"
-            )
+    _check_others(where, kind.idle_tensors(model.config), tensors, shapes)
     values = {rule.ours: rule.load(tensors) for rule in rules}
     for rule in rules:
         restored = (
             rule.layout.back(values[rule.ours]) if rule.ours in model.store.constants else None
         )
-        if restored is not None and not np.array_equal(restored, tensors[rule.theirs[0]]):
+        if restored is not None and not np.allclose(restored, tensors[rule.theirs[0]], 1e-6, 1e-6):
             raise GlowliteError(
                 f"{where}: {rule.theirs[0]} must be a permutation, or hold signs, 1 and -1"
             )
+        if rule.ours.endswith("/variance") and (values[rule.ours] < 0).any():
+            raise GlowliteError(f"{where}: {rule.theirs[0]} holds a variance below 0")
     for ours, value in values.items():
         holders[ours].value[...] = model.xp.asarray(value)
+
+
+def _check_others(
+    where: str, idle: Mapping[str, np.ndarray | None], tensors: Tensors, used: Collection[str]
+) -> None:
+    """Raise GlowliteError unless every tensor that is not `used` is an idle one."""
+    for name, tensor in tensors.items():
+        if name in used:
+            continue
+        if name not in idle:
+            raise GlowliteError(f"{where}: there is no place for the tensor {name}, {tensor.shape}")
+        expected = idle[name]
+        if expected is None:
+            continue
+        if expected.shape not in ((), tensor.shape) or not np.allclose(expected, tensor, 1e-6, 0):
+            wanted = f"{expected.shape} {expected.ravel()[:3]}..." if expected.ndim else expected
+            raise GlowliteError(f"{where}: {name} must be {wanted}, got something else")
 
 
 def _prefix(tensors: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ under the name of its step.
 
 from __future__ import annotations
 
+from glowlite.interop.glow import GlowKind
 from glowlite.interop.layouts import (
     GATHERED,
     INDICES,
@@ -19,7 +20,7 @@ from glowlite.interop.layouts import (
     times,
     vector,
 )
-from glowlite.interop.rules import Kind, Rule
+from glowlite.interop.rules import Rule
 
 CHANNELS = vector(1, -1, 1, 1)
 
@@ -52,7 +53,7 @@ def step(coupling: str) -> tuple[Rule, ...]:
     )
 
 
-KIND = Kind(
+KIND = GlowKind(
     name="A",
     aliases=("y0ast", "y0ast/Glow-PyTorch"),
     channels_last=False,
