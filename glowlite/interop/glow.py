@@ -11,7 +11,6 @@ import numpy as np
 from glowlite.interop.reading import config_from, parts_named
 from glowlite.interop.rules import Kind, Rule, Tensors
 from glowlite.models.config import GlowConfig
-from glowlite.models.glow import Glow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +44,6 @@ class GlowKind(Kind):
         self, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
     ) -> GlowConfig:
         return config_from(self, tensors, image_size, overrides)
-
-    def model(self, config: GlowConfig, **options: Any) -> Glow:
-        return Glow(config, **options)
 
     def options_in(self, metadata: Mapping[str, str]) -> dict[str, Any]:
         """A reversal; other permutations are known by their tensors."""

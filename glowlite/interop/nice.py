@@ -27,7 +27,6 @@ from glowlite.arrays.backend import Array
 from glowlite.errors import GlowliteError
 from glowlite.interop.layouts import OF_PIXELS, TRANSPOSED, every_other, vector
 from glowlite.interop.rules import Kind, Rule, Tensors
-from glowlite.models.nice import BASES, NICE
 from glowlite.models.nice_config import NICEConfig
 
 
@@ -54,9 +53,6 @@ class NICEKind(Kind):
     def is_of(self, names: Iterable[str]) -> bool:
         return any(name.startswith(self.coupling_at.format(k=0)) for name in names)
 
-    def model(self, config: NICEConfig, **options: Any) -> NICE:
-        return NICE(config, **options)
-
     def rules(self, config: NICEConfig) -> list[Rule]:
         rules = [Rule("scaling/log_scale", (self.log_scale,), vector(1, -1))]
         rules += [Rule("input/whitening/mean", (name,), OF_PIXELS) for name in self.beside]
@@ -79,8 +75,9 @@ class NICEKind(Kind):
         return rules
 
     def options_in(self, metadata: Mapping[str, str]) -> dict[str, Any]:
+        bases = NICEConfig.choices["base"]
         said = {
-            "base": next((base for base in BASES if base in metadata.get("prior", "")), None),
+            "base": next((base for base in bases if base in metadata.get("prior", "")), None),
             "changed_first": {"0": "odd", "0.0": "odd", "1": "even", "1.0": "even"}.get(
                 metadata.get("mask_config", "").strip()
             ),

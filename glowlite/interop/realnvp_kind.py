@@ -19,7 +19,6 @@ from glowlite.bijectors.squeeze import Squeeze
 from glowlite.errors import GlowliteError
 from glowlite.interop.layouts import Layout
 from glowlite.interop.rules import Kind, Rule, Tensors
-from glowlite.models.realnvp import RealNVP
 from glowlite.models.realnvp_config import RealNVPConfig
 
 Leaves = tuple[tuple[str, str, Layout], ...]  # a name here, a name there, the layout
@@ -69,9 +68,6 @@ class RealNVPKind(Kind):
 
     def is_of(self, names: Iterable[str]) -> bool:
         return any(name.startswith(self.coupling_at("pixels", 0, 0)) for name in names)
-
-    def model(self, config: RealNVPConfig, **options: Any) -> RealNVP:
-        return RealNVP(config, **options)
 
     def rules(self, config: RealNVPConfig) -> list[Rule]:
         """A rule for every parameter and statistic that such a model may have: some have no gain,

@@ -83,10 +83,6 @@ class Kind:
         """
         raise NotImplementedError
 
-    def model(self, config: Any, **options: Any) -> Any:
-        """A model of this configuration."""
-        raise NotImplementedError
-
     def rules(self, config: Any) -> list[Rule]:
         """A rule for every parameter and constant that a model of `config` has; and for some that
         it may not have.

@@ -17,7 +17,12 @@ from glowlite.errors import GlowliteError
 from glowlite.fast.threads import Workers
 from glowlite.interop.kinds import kind_called
 from glowlite.interop.rules import Kind, Rule, Tensors
+from glowlite.models.glow import Glow
 from glowlite.models.image_model import ImageModel
+from glowlite.models.nice import NICE
+from glowlite.models.realnvp import RealNVP
+
+MODELS: tuple[type[ImageModel], ...] = (Glow, NICE, RealNVP)
 
 
 def from_weights(
@@ -49,7 +54,8 @@ def from_weights(
             f" {config.sizes()} has at least {config.least_parameters()}; tensors are missing or"
             " misshapen"
         )
-    model: ImageModel = source.model(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
+    of_it = next(model for model in MODELS if model.configuration is type(config))
+    model = of_it(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
     fill(model, source, arrays, rules_of(model, source))
     model.initialized = True
     return model
