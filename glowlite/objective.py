@@ -122,6 +122,15 @@ def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int | None) -> Array:
     return -(log_prob - levels) / (dimensions * math.log(2))
 
 
+def nats(bits: Array, dimensions: int, n_bits: int) -> Array:
+    """bits/dim (N,) -> log p(x) (N,), nats: `bits_per_dim` undone.
+
+    The density is that of pixels scaled to [0, 1], as it is of x in [-0.5, 0.5), which is the same
+    but for a shift.
+    """
+    return dimensions * math.log(2) * (check_n_bits(n_bits) - bits)
+
+
 class Base(Protocol):
     """The distribution of latents, a list of arrays (N, ...): of noise whose numbers are
     independent.

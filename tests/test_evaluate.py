@@ -16,6 +16,7 @@ from glowlite import Glow
 from glowlite.commands.report import page
 from glowlite.data import load
 from glowlite.files.storage import read_arrays
+from glowlite.objective import dequantization_noise, dequantize
 from glowlite.training.scoring import scores
 
 
@@ -47,6 +48,13 @@ def test_evaluate_prints_the_mean_with_its_standard_error_and_writes_scores(home
     assert error == pytest.approx(expected.std(ddof=1) / np.sqrt(len(expected)), abs=1e-4)
     last = json.loads((home / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert mean == pytest.approx(last["held_out_bits_per_dim"], abs=1e-4)
+    x = dequantize(
+        load(str(home / "ramps.npz")).held_out[:],
+        5,
+        dequantization_noise(0, "evaluate", 0, 0, (6, 8, 8, 3), "float32"),
+    )
+    nats = float(re.search(r"(-?\d+\.\d+) nats of pixels in \[0, 1\]", done.stdout)[1])
+    assert nats == pytest.approx(Glow.load(home / "run").log_prob(x).mean(), abs=0.01)
     for said in ("at 5 bits", "6 held-out images", "averaged weights of step 6", "1 draw of"):
         assert said in done.stdout
     rows = list(csv.DictReader((home / "scores.csv").open()))

@@ -19,6 +19,7 @@ from glowlite.objective import (
     dequantize,
     log_normal,
     loss_gradients,
+    nats,
     quantize,
     to_pixels,
 )
@@ -160,3 +161,16 @@ def test_a_number_that_is_not_finite_ends_the_run_with_a_place_and_a_remedy(valu
     with pytest.raises(GlowliteError, match=r"the loss is .*lower the learning rate"):
         check_finite("the loss", value)
     assert check_finite("the loss", 1.5) == 1.5
+
+
+def test_nats_are_those_of_pixels_between_0_and_1():
+    """By hand: of two numbers at 3 bits/dim, each of 5 bits, 2 (5 - 3) ln 2 nats. A uniform density
+    is 1, whose logarithm is 0. And NICE's figure of MNIST, which is published in nats.
+    """
+    assert nats(np.array([3.0]), 2, 5)[0] == pytest.approx(4 * math.log(2), rel=1e-15)
+    assert nats(np.array([8.0]), 784, 8)[0] == 0
+    assert nats(np.array([8 - 1980.50 / (784 * math.log(2))]), 784, 8)[0] == pytest.approx(1980.50)
+    log_prob = np.array([-3.0, 700.0])
+    np.testing.assert_allclose(nats(bits_per_dim(log_prob, 12, 5), 12, 5), log_prob, rtol=1e-14)
+    with pytest.raises(GlowliteError, match="n_bits"):
+        nats(log_prob, 12, 9)

@@ -1,4 +1,6 @@
-"""python -m glowlite.evaluate RUN: bits/dim over a whole held-out set, with its standard error."""
+"""python -m glowlite.evaluate RUN: bits/dim over a whole held-out set, with its standard error, and
+the log-likelihood in nats.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +32,7 @@ from glowlite.drawing.run_pictures import save_histograms
 from glowlite.errors import DataError, GlowliteError
 from glowlite.files.outputs import CSV, CSV_HEAD, PNG, check_output, output
 from glowlite.models.image_model import ImageModel
+from glowlite.objective import nats
 from glowlite.terminal import say, warn
 from glowlite.training.agreement import check_same, checksum, facts_of_data, facts_of_options
 from glowlite.training.class_scoring import ClassScores, class_scores
@@ -39,7 +42,7 @@ OTHERS = 1000  # images of --ood, at most
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("evaluate", "bits/dim of a trained Glow over a whole held-out set.")
+    parser = Parser("evaluate", "bits/dim of a trained flow, and nats, over a whole held-out set.")
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     add("--data", help="as for train; default: what the run was trained on, with its preparation")
@@ -146,8 +149,10 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
         return
     step, many = model.facts.get("step", "?"), "s" if draws > 1 else ""
     which_images = f"{which} images{said_of_labels(model, classified)}"
+    log_prob = nats(results, model.dimensions, n_bits).mean()
     say(
-        f"{data.name}: {mean_and_error(results)} at {n_bits} bits over {len(results)}"
+        f"{data.name}: {mean_and_error(results)} at {n_bits} bits,"
+        f" {log_prob:.2f} nats of pixels in [0, 1], over {len(results)}"
         f" {which_images}{not_finite(results)}; {loaded.weights} weights of step {step},"
         f" {draws} draw{many} of the dequantisation noise"
     )

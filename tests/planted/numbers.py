@@ -13,6 +13,11 @@ def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
     )
 
 
+def nats(what: str, old: str, new: str) -> Bug:
+    test = "tests/test_objective.py::test_nats_are_those_of_pixels_between_0_and_1"
+    return Bug(LAW, what, "objective.py", old, new, (test,))
+
+
 COUNTS = "test_steps_epochs_and_what_was_skipped"
 TRAINED = "test_training_bits_per_dim_are_the_mean_since_the_line_before"
 HELD_OUT = "test_held_out_bits_per_dim_are_of_the_averaged_and_of_the_raw_weights"
@@ -64,6 +69,9 @@ BUGS = [
     bug("seconds are not saved", TRAINER, "state.seconds = clock.seconds()", "clock.seconds()", HEADER),
     bug("the best is the last evaluation", TRAINER, "if state.best is None or held_out < state.best:", "if True:", HEADER),
     bug("the worst is the best", TRAINER, "held_out < state.best:", "held_out > state.best:", HEADER),
+    nats("the levels of a pixel are left out of the nats", "(check_n_bits(n_bits) - bits)", "(0 - bits)"),
+    nats("nats of one number, and not of an image", "dimensions * math.log(2) * (check", "math.log(2) * (check"),
+    nats("bits are called nats", "dimensions * math.log(2) * (check", "dimensions * (check"),
     bug(
         "best.safetensors is the newest", "training/run_folder.py",
         "if training.state.best_step == training.state.step:", "if True:", BEST,
