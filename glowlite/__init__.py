@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from glowlite.conditioners.residual_network import ResidualNetwork
     from glowlite.models.nice import NICE
     from glowlite.models.nice_config import NICEConfig
+    from glowlite.models.realnvp import RealNVP
+    from glowlite.models.realnvp_config import RealNVPConfig
     from glowlite.training.fit import fit
     from glowlite.training.optimizers import Adam
     from glowlite.training.settings import Settings
@@ -65,6 +67,8 @@ __all__ = [
     "Parameter",
     "ParameterStore",
     "Permutation",
+    "RealNVP",
+    "RealNVPConfig",
     "ResidualNetwork",
     "Scaling",
     "Settings",
@@ -83,6 +87,8 @@ _LATER = {
     "MLP": "glowlite.conditioners.mlp",
     "NICE": "glowlite.models.nice",
     "NICEConfig": "glowlite.models.nice_config",
+    "RealNVP": "glowlite.models.realnvp",
+    "RealNVPConfig": "glowlite.models.realnvp_config",
     "ResidualNetwork": "glowlite.conditioners.residual_network",
     "Scaling": "glowlite.bijectors.scaling",
     "Settings": "glowlite.training.settings",

@@ -14,9 +14,9 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import say, shortened
 
 COMMANDS = {
-    "train": "train a Glow, by default a small one on the embedded pixel faces",
+    "train": "train a flow of images, by default a small Glow on the embedded pixel faces",
     "sample": "draw samples, at one temperature or at several",
-    "evaluate": "bits/dim of a held-out set, and of other data beside it",
+    "evaluate": "bits/dim and nats of a held-out set, and of other data beside it",
     "reconstruct": "encode images and decode them again",
     "interpolate": "walk from image to image through latent space",
     "edit": "add or remove an attribute of an image",

@@ -20,6 +20,7 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "layers").glob("*.md")),
+    *sorted((ROOT / "docs" / "models").glob("*.md")),
 ]
 PAGES += [*sorted((ROOT / "docs" / "api").glob("*.md")), *sorted((ROOT / "tutorials").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -14,6 +14,8 @@ from glowlite.bench.preset_jobs import SHAPES, preset_job
 from glowlite.commands.option_sources import parse_arguments
 from glowlite.commands.presets import PRESETS
 from glowlite.models.config import CHOICES, PERMUTATIONS
+from glowlite.models.nice_config import NICEConfig
+from glowlite.models.realnvp_config import RealNVPConfig
 
 DOCS = Path(__file__).parent.parent / "docs"
 TRAINING = (DOCS / "training.md").read_text()
@@ -69,18 +71,26 @@ assert abs(model.facts["held_out"]["bits_per_dim"] - BITS) < 0.005
     assert done.returncode == 0, done.stderr
 
 
-def test_the_presets_of_the_table_are_those_there_are():
-    table = TRAINING.split("## Presets")[1].split("## ")[0]
-    rows = dict(re.findall(r"^\| (`[a-z0-9`, ]+`) \|([^\n]*)$", table, re.MULTILINE))
-    assert {name for cell in rows for name in re.findall(r"`(\w+)`", cell)} == set(PRESETS)
+def test_the_presets_of_the_tables_are_those_there_are():
+    section = TRAINING.split("## Presets")[1].split("## ")[0]
+    rows = dict(re.findall(r"^\| (`[a-z0-9`, -]+`) \|([^\n]*)$", section, re.MULTILINE))
+    assert {name for cell in rows for name in re.findall(r"`([\w-]+)`", cell)} == set(PRESETS)
     for cell, row in rows.items():
         name = cell.strip("`")
-        if name in PRESETS:
-            options = parse_arguments(["--preset", name])
-            K, L, n_bits, coupling, batch = (part.strip() for part in row.split("|")[:5])
-            shown = (int(K), int(L), int(n_bits), coupling, int(batch.split(",")[0]))
-            levels = preset_job(name)[0].L if name in SHAPES else options.L
-            assert shown == (options.K, levels, options.n_bits, options.coupling, options.batch)
+        if name not in PRESETS:
+            continue  # several in a row, without data
+        options = parse_arguments(["--preset", name])
+        said = [part.strip().split(",")[0] for part in row.split("|")]
+        levels = preset_job(name)[0].L if name in SHAPES else options.L
+        shown = {
+            "glow": (options.K, levels, options.n_bits, options.coupling, options.batch),
+            "nice": (
+                options.hidden_layers, options.width, options.base, options.input, options.batch
+            ),
+            "realnvp": (options.levels, options.width, options.blocks, options.batch),
+        }[options.model]  # fmt: skip
+        assert said[: len(shown)] == [str(value) for value in shown], name
+        assert options.model == "glow" or options.n_bits == 8
 
 
 def test_the_options_of_speed_are_understood():
@@ -90,7 +100,7 @@ def test_the_options_of_speed_are_understood():
 
 
 def test_the_table_of_paper_and_code_names_every_option():
-    table = (DOCS / "paper_and_code.md").read_text()
+    table = (DOCS / "paper_and_code.md").read_text().split("## RealNVP")[0]
     paper, openai = GlowConfig.paper((8, 8, 3)).to_dict(), GlowConfig.openai((8, 8, 3)).to_dict()
     differ = {name for name in paper if paper[name] != openai[name]}
     assert len(differ) >= 9
@@ -106,3 +116,40 @@ def test_the_table_of_paper_and_code_names_every_option():
         assert option == "--temperature" or option.strip("-").replace("-", "_") in vars(
             parse_arguments([])
         )
+
+
+def cell(value):
+    """A field of a configuration as a cell of the table."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return f"`{value}`"
+    return f"{value:g}".replace("0.0001", "1e-4").replace("1e-05", "1e-5")
+
+
+def test_the_columns_of_realnvp_are_its_configurations():
+    text = (DOCS / "paper_and_code.md").read_text().split("## RealNVP")[1].split("## NICE")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|([^\n]*)\|$", text, re.MULTILINE))
+    shape = (8, 8, 3)
+    makers = (RealNVPConfig.paper, RealNVPConfig.authors, RealNVPConfig.chute, RealNVPConfig.fmu2)
+    columns = [make(shape).to_dict() for make in makers]
+    assert set(rows) == set(columns[0]) - {"image_shape", "levels", "width", "blocks"}
+    for name, row in rows.items():
+        *cells, _ = (part.strip() for part in row.split("|"))
+        expected = [cell(column[name]) for column in columns]
+        said_of_the_paper = cells[0].strip("()")
+        assert [said_of_the_paper, *cells[1:]] == expected, name
+        if cells[0] != said_of_the_paper:  # the paper does not say: as the authors
+            assert expected[0] == expected[1]
+        named = set(re.findall(r"`(\w+)`", row)) - set(columns[0])
+        assert named <= set(RealNVPConfig.choices.get(name, ())), name
+
+
+def test_the_options_of_nice_that_its_table_names_are_there():
+    text = (DOCS / "paper_and_code.md").read_text().split("## NICE")[1]
+    rows = dict(re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|([^\n]*)$", text, re.MULTILINE))
+    named = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    assert named == set(NICEConfig((8, 8, 1)).to_dict()) - {"image_shape"}
+    for name, allowed in NICEConfig.choices.items():
+        (row,) = (row for cell, row in rows.items() if f"`{name}`" in cell)
+        assert set(re.findall(r"`(\w+)`", row)) <= set(allowed)

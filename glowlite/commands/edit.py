@@ -47,7 +47,7 @@ def alpha_range(text: str) -> tuple[float, ...]:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
-        "edit", "Change attributes of images along directions in the latent space of a Glow."
+        "edit", "Change attributes of images along directions in the latent space of a flow."
     )
     parser.usage = "%(prog)s [RUN] IMAGE ... --attribute NAME[,NAME] [options]"
     add = parser.add_argument

@@ -137,7 +137,7 @@ FIGURES: dict[str, Callable[[Task], np.ndarray]] = {
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
-        "figures", "Make the paper's qualitative figures with a trained Glow, into one folder."
+        "figures", "Make the paper's qualitative figures with a trained flow, into one folder."
     )
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)

@@ -30,7 +30,7 @@ OFF_THE_WAY = "the way leads past latents of no image; try --spherical, or other
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "interpolate",
-        "Walk between two images, or on a sheet between four, through the latents of a Glow.",
+        "Walk between two images, or on a sheet between four, through the latents of a flow.",
     )
     parser.usage = "%(prog)s [RUN] A B [C D] [options]"
     add = parser.add_argument

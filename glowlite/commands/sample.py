@@ -53,7 +53,7 @@ def temperatures(text: str) -> tuple[float, ...]:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("sample", "Draw samples from a trained Glow.")
+    parser = Parser("sample", "Draw samples from a trained flow.")
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     either = parser.add_mutually_exclusive_group()

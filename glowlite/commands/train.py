@@ -1,4 +1,4 @@
-"""python -m glowlite.train: train a Glow, by default a small one on the embedded pixel faces."""
+"""python -m glowlite.train: train a flow of images, by default a small Glow on the pixel faces."""
 
 from __future__ import annotations
 

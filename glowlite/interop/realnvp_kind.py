@@ -74,15 +74,9 @@ class RealNVPKind(Kind):
         some no g.
         """
         rules = []
-        for level in range(config.levels):
-            is_last = level == config.levels - 1
-            for kind, count in (("pixels", 4 if is_last else 3), ("channels", 0 if is_last else 3)):
-                for k in range(count):
-                    ours, theirs = f"level{level}/{kind}{k}", self.coupling_at(kind, level, k)
-                    rules += [
-                        rule.under(ours, theirs)
-                        for rule in self.coupling_rules(kind, config.blocks)
-                    ]
+        for level, kind, k in config.couplings():
+            ours, theirs = f"level{level}/{kind}{k}", self.coupling_at(kind, level, k)
+            rules += [rule.under(ours, theirs) for rule in self.coupling_rules(kind, config.blocks)]
         return rules
 
     def coupling_rules(self, kind: str, blocks: int) -> Iterator[Rule]:

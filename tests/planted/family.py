@@ -8,7 +8,7 @@ LAW = "RealNVP is that of the codes, gradients included"
 NORM, NET_NORM = "bijectors/batch_norm.py", "conditioners/batch_norm.py"
 CONV, NETWORK = "conditioners/weight_norm.py", "conditioners/residual_network.py"
 SCALE, CHECKERBOARD = "conditioners/tanh_scale.py", "arrays/checkerboard.py"
-LAYERS, INTEROP = "models/realnvp_layers.py", "interop/realnvp.py"
+LAYERS, INTEROP = "models/realnvp_layers.py", "interop/realnvp_kind.py"
 BLOCKS, ACTIVATION, BLOCKED_CONV = (
     "fast/blocked_network.py",
     "fast/activation.py",
