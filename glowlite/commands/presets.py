@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from glowlite.models.config import OPENAI_MODEL, PAPER_MODEL
+from glowlite.models.nice_config import FROM_ZERO
 from glowlite.models.realnvp_config import AUTHORS_MODEL
 from glowlite.models.realnvp_config import PAPER_MODEL as REALNVP_PAPER_MODEL
 
@@ -29,7 +30,7 @@ LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5e
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "glow": {},
     "nice": {
-        "width": 1000, "batch": 200, "lr": 1e-3, "average": 0.999, "warmup": 0,
+        "width": 1000, "batch": 200, "lr": 3e-3, "average": 0.995,
     },
     "realnvp": {
         "width": 32, "batch": 64, "lr": 1e-3, "beta2": 0.999, "clip": 100.0,
@@ -85,15 +86,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "nice-mnist": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 5,
-        "width": 1000, "base": "logistic", "input": "unit",
+        "width": 1000, "base": "logistic", "input": "unit", **FROM_ZERO,
     },
     "nice-cifar10": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
-        "width": 2000, "base": "logistic", "input": "whitened",
+        "width": 2000, "base": "logistic", "input": "whitened", **FROM_ZERO,
     },
     "nice-svhn": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
-        "width": 2000, "base": "logistic", "input": "whitened",
+        "width": 2000, "base": "logistic", "input": "whitened", **FROM_ZERO,
     },
     "realnvp-cifar10": {
         **BROUGHT, **REALNVP, **LONG, "levels": 2, "width": 64, "blocks": 8, "flip": True,

@@ -10,6 +10,8 @@ from glowlite.errors import GlowliteError
 from glowlite.models.image_config import ImageConfig
 
 NICE_SIZES = {"couplings": 64, "hidden_layers": 32, "width": 1 << 16}
+# how scales began where NICE was published
+FROM_ZERO: dict[str, Any] = {"scaling_start": "zero", "scaling_factor": 1.0}
 INPUTS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "whitened": None}
 
 
@@ -32,8 +34,8 @@ class NICEConfig(ImageConfig):
     base: str = "logistic"
     input: str = "unit"
     changed_first: str = "even"
-    scaling_start: str = "zero"
-    scaling_factor: float = 3.0
+    scaling_start: str = "data"
+    scaling_factor: float = 5.0
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": ("logistic", "normal"),
@@ -47,12 +49,12 @@ class NICEConfig(ImageConfig):
     @classmethod
     def mnist(cls, image_shape: tuple[int, int, int] = (28, 28, 1), **changes: Any) -> Self:
         """The paper's model of MNIST: 5 hidden layers of 1000, logistic, [0, 1]."""
-        return cls(image_shape, **changes)
+        return cls(image_shape, **{**FROM_ZERO, **changes})
 
     @classmethod
     def cifar10(cls, image_shape: tuple[int, int, int] = (32, 32, 3), **changes: Any) -> Self:
         """The paper's model of CIFAR-10 and SVHN: 4 hidden layers of 2000, logistic, ZCA."""
-        published: dict[str, Any] = {"hidden_layers": 4, "width": 2000, "input": "whitened"}
+        published = {"hidden_layers": 4, "width": 2000, "input": "whitened", **FROM_ZERO}
         return cls(image_shape, **{**published, **changes})
 
     def __post_init__(self) -> None:
