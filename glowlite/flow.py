@@ -437,6 +437,11 @@ class Flow(Parameterized):
     # --- the trainer's questions ---
 
     @property
+    def penalized(self) -> list[slice]:
+        """Where in `store.theta` the parameters lie that a penalty on scales holds small: none."""
+        return []
+
+    @property
     def first_images(self) -> int:
         """How many images `initialize` asks for, if there are as many; 0 if a batch will do."""
         return 0

@@ -270,6 +270,22 @@ def test_running_statistics_move_with_a_good_step_and_stay_with_a_bad_one():
     assert np.array_equal(model.store.running, before)
 
 
+def test_a_penalty_adds_the_gradient_of_squares_of_scales():
+    """Of each g, and of a of couplings of pixels, and of nothing else."""
+    grads = []
+    for penalty in (0.0, 0.5):
+        model = realnvp("authors")
+        training_step(model, Adam(model.store.theta), images(5), 8, 0.0, scale_penalty=penalty)
+        grads.append(model.store.grad.copy())
+    extra, found = grads[1] - grads[0], set()
+    for name, where in model.store.offsets.items():
+        scales = name.endswith(("/g", "/net/a")) and not ("channels" in name and name[-2:] == "/a")
+        expected = model.store.theta[where] if scales else 0 * extra[where]
+        np.testing.assert_allclose(extra[where], expected, rtol=0, atol=1e-12)
+        found |= {name.rpartition("/")[2]} if scales else set()
+    assert found == {"g", "a"}
+
+
 def test_parts_of_a_batch_move_running_statistics_by_their_mean():
     model, x = realnvp("authors"), images(6)
     halves = []

@@ -251,6 +251,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--warmup 0 --decay constant", f"--warmup 0 --decay {decay}")
             for decay in ("linear", "cosine")
         ],
+        "--scale-penalty": of(REALNVP, "--scale-penalty", "0", "0.1"),
         "--clip": [Row("weights", "--clip 1e-3", "--clip 0")],
         "--average": [
             Row("held out", "--average 0.9", "--average 0.5"),

@@ -37,12 +37,13 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# RealNVP: Adam with its defaults, batches of 64 (section 4.1 of its paper); gradients are clipped
-# at a norm of 100, as in the released code, which trains for ever
+# RealNVP: Adam with its defaults, batches of 64, a penalty of 5e-5 on the scales of weights
+# (section 4.1 of its paper); gradients are clipped at a norm of 100, as in the released code, which
+# trains for ever
 REALNVP: dict[str, Any] = {
     **AUTHORS_MODEL, "model": "realnvp", "n_bits": 8, "optimizer": "adam", "lr": 1e-3,
-    "beta1": 0.9, "beta2": 0.999, "batch": 64, "clip": 100.0, "warmup": 0, "decay": "constant",
-    "average": 0.0,
+    "beta1": 0.9, "beta2": 0.999, "batch": 64, "clip": 100.0, "scale_penalty": 5e-5, "warmup": 0,
+    "decay": "constant", "average": 0.0,
 }  # fmt: skip
 
 # NICE: a rate of 1e-3, momentum 0.9 and second moments with 0.99, 1500 epochs, of which the best on

@@ -344,6 +344,13 @@ def _add_optimisation_options(parser: Parser) -> None:
     decay = "of the rate after that, down to 0 at the last step"
     add("--decay", choices=DECAYS, default=DEFAULTS.decay, help=decay)
     clip = "largest norm of a gradient; 0: no limit"
+    penalty = "of the sum of squares of a RealNVP's weight scales, in bits/dim; 0: none"
+    add(
+        "--scale-penalty",
+        type=at_least(0, float),
+        default=DEFAULTS.scale_penalty,
+        help=penalty,
+    )
     add("--clip", type=at_least(0, float), default=DEFAULTS.clip, help=clip)
     average = "memory of averaged weights, 0: none; or epoch"
     add("--average", type=decay_rate, default=DEFAULTS.average, help=average)

@@ -33,6 +33,17 @@ class RealNVP(ImageModel):
     kind: ClassVar[str] = "realnvp"
     configuration: ClassVar[type[ImageConfig]] = RealNVPConfig
 
+    @property
+    def penalized(self) -> list[slice]:
+        """The trained g of weight normalisation, and a of couplings of pixels, as in the released
+        code.
+        """
+        return [
+            where
+            for name, where in self.store.offsets.items()
+            if name.endswith("/g") or (name.endswith("/net/a") and "/pixels" in name)
+        ]
+
     def _layers(self, config: RealNVPConfig, seed: int, memory: Memory) -> Preprocessed:
         before = {"logit": Logit(*LOGITS[config.logit])}
         return Preprocessed(before, realnvp_layers(config, seed, memory))

@@ -143,6 +143,7 @@ class Training:
             self.model, self.optimizer, self.continuous(batch), settings.n_bits, lr, settings.clip,
             self.parts(), settings.batch, self.allreduce, settings.shards > 0, what, good,
             self._gradients, self.labels_of(batch), settings.label_weight,
+            settings.scale_penalty,
         )  # fmt: skip
 
     def synchronize(self) -> None:

@@ -17,7 +17,8 @@ class Settings:
     """How to train; `python -m glowlite.train --help` says what each means. Durations are in steps.
 
     n_bits: None for data that are no images of pixels, and are trained on as they are.
-    label_weight: of the classifier's bits in the loss, for a model of classes.
+    label_weight: of the classifier's bits in the loss, for a model of classes. scale_penalty: of
+    the sum of squares of what a model has `penalized`, in bits/dim.
     """
 
     steps: int = 1600
@@ -31,6 +32,7 @@ class Settings:
     warmup: int = 100
     decay: str = "linear"
     clip: float = 0.0
+    scale_penalty: float = 0.0
     average: float = 0.98
     n_bits: int | None = 5
     label_weight: float = 0.01

@@ -45,6 +45,7 @@ def training_step(
     gradients: Gradients | None = None,
     labels: Array | None = None,
     label_weight: float = 0.0,
+    scale_penalty: float = 0.0,
 ) -> StepResult:
     """One update from the batch x (N, ...), in `parts`, one in memory at a time.
 
@@ -54,7 +55,8 @@ def training_step(
     host has not looked at. A step that is not good, or comes after such a one, leaves the weights
     as they are. `gradients`: `model.gradients`, or another way to run it, such as
     `Lanes.gradients`. `labels` (N,), `label_weight`: of a model of classes, see
-    `ByClass.gradients`.
+    `ByClass.gradients`. `scale_penalty`: so many times the sum of squares of the model's
+    `penalized` parameters is added to what is minimised, though not to the loss that is reported.
     """
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]
@@ -73,6 +75,9 @@ def training_step(
         if store.statistics:
             allreduce.sum_in_place(store.change, pairwise)
         allreduce.seconds += time.perf_counter() - began
+        if scale_penalty:
+            for where in model.penalized:  # of w p^2: 2 w p
+                store.grad[where] += 2 * scale_penalty * store.theta[where]
         norm = gradient_norm(store.grad, workers)
         xp = namespace(norm)
         table = xp.stack([shares[:, 0].sum(), norm, shares[:, 1].max()])
