@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from glowlite import GlowliteError
+from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.interop.realnvp_kind import RealNVPKind
 from glowlite.models.realnvp_config import RealNVPConfig
 from glowlite.models.realnvp_layers import realnvp_layers
@@ -73,6 +74,27 @@ def test_shapes_and_sizes_are_those_of_the_model():
         parameters = layers.parameters()
         assert 0 < config.least_parameters() < sum(p.value.size for p in parameters.values())
         assert 0 < config.least_arrays() < len(parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "channels"),
+    [
+        ("authors", "second", "second"),
+        ("paper", "first", "second"),
+        ("chute", "first", "first"),
+        ("fmu2", "second", "second"),
+    ],
+)
+def test_which_half_the_first_couplings_change(name, pixels, channels):
+    """Of pixels the first half are the even ones; then they alternate."""
+    config = getattr(RealNVPConfig, name)((8, 8, 1), levels=2, width=2, blocks=1)
+    other = {"first": "second", "second": "first"}
+    for i, level in enumerate(realnvp_layers(config).levels):
+        for path, layer in level.steps.layers.items():
+            if isinstance(layer, AffineCoupling):
+                first = pixels if path.startswith("pixels") else channels
+                expected = first if int(path[-1]) % 2 == 0 else other[first]
+                assert layer.changed == expected, (i, path)
 
 
 def test_the_paper_goes_on_to_maps_of_4x4():

@@ -33,6 +33,7 @@ def from_weights(
     memory: Memory | None = None,
     workers: Workers | None = None,
     xp: Namespace = np,
+    plain: bool = False,
     **overrides: Any,
 ) -> ImageModel:
     """A Glow, RealNVP or NICE with the weights of another code; it computes what theirs does, and
@@ -41,7 +42,8 @@ def from_weights(
     tensors: name there -> array, in the layout there. kind: a name of glowlite.interop.
     image_size: (H, W) in pixels; only A stores it. overrides: fields of the configuration, in place
     of what the names and shapes say, or where they say nothing: K, L, permutation ... of a Glow,
-    coupling_norm of realnvp-fmu2, base and changed_first of nice-fmu2. Raises GlowliteError, naming
+    coupling_norm of realnvp-fmu2, base and changed_first of nice-fmu2. The other arguments are
+    those of ImageModel. Raises GlowliteError, naming
     a tensor, if one is missing, surplus, misshapen or not finite.
     """
     source = kind_called(kind)
@@ -55,7 +57,7 @@ def from_weights(
             " misshapen"
         )
     of_it = next(model for model in MODELS if model.configuration is type(config))
-    model = of_it(config, dtype=dtype, memory=memory, workers=workers, xp=xp)
+    model = of_it(config, 0, dtype, memory, workers, xp, plain)
     fill(model, source, arrays, rules_of(model, source))
     model.initialized = True
     return model

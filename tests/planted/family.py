@@ -17,8 +17,8 @@ BLOCKS, ACTIVATION, BLOCKED_CONV = (
 
 
 def golden(name: str, plain: bool = False) -> tuple[str]:
-    test = "test_a_realnvp_of_these_layers_is_that_of_another_code"
-    return (f"tests/test_realnvp.py::{test}[{name}-{plain}]",)
+    test = "test_an_imported_model_computes_what_the_other_code_did"
+    return (f"tests/test_family.py::{test}[realnvp_{name}-{plain}]",)
 
 
 def batch(name: str) -> tuple[str]:
