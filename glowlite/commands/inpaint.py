@@ -26,10 +26,12 @@ from glowlite.files.outputs import PNG, check_output
 from glowlite.latent.ascent import Known, Noisy, ascend, mean_start, nearest_samples
 from glowlite.latent.masks import NAMES, RANDOM, check_hidden, hidden_pixels
 from glowlite.latent.walks import finite
+from glowlite.models.glow import Glow
 from glowlite.objective import dequantize_midpoint, to_pixels
 from glowlite.terminal import bar, say
 
 GREY_LEVELS = 256  # of 8 bits, over the range of x
+WHITE = 0.5  # x of a hidden pixel, as it is shown
 ON_THE_WAY = 4  # columns between what is known and the result, the start among them
 LOWER_STEP = "lower --step"
 
@@ -133,36 +135,22 @@ def known_of(loaded: LoadedModel, x: np.ndarray, options: argparse.Namespace) ->
     return Noisy(to_device((x + added * noise).astype(x.dtype), xp), sigma)
 
 
-def climbed(
-    loaded: LoadedModel, known: Known | Noisy, options: argparse.Namespace
-) -> list[np.ndarray]:
+def climbed(model: Glow, known: Known | Noisy, options: argparse.Namespace) -> list[np.ndarray]:
     """Images on the host: the start, some on the way, and the end."""
-    default = "sample" if options.denoise is None else "itself"
+    seed, count, noise = options.seed, options.steps, options.noise
+    start = options.start or ("sample" if isinstance(known, Known) else "itself")
     starts = {
-        "sample": lambda: nearest_samples(loaded.model, known, options.seed),
+        "sample": lambda: nearest_samples(model, known, seed),
         "mean": lambda: mean_start(known),
         "itself": lambda: known.values,
     }
-    noise = options.noise
     if noise is None:
-        noise = 1.0 if options.denoise is None else 0.0
-    below = float(np.nextafter(loaded.model.dtype.type(0.5), loaded.model.dtype.type(0)))
-    steps = ascend(
-        loaded.model,
-        starts[options.start or default](),
-        known,
-        options.steps,
-        options.step,
-        noise,
-        options.seed,
-        (-0.5, below),
-    )
-    shown = {options.steps * i // ON_THE_WAY for i in range(ON_THE_WAY)} | {options.steps}
-    return [
-        to_host(x)
-        for i, x in enumerate(bar(steps, "steps", options.steps + 1, leave=False))
-        if i in shown
-    ]
+        noise = 1.0 if isinstance(known, Known) else 0.0
+    below = float(np.nextafter(model.dtype.type(0.5), model.dtype.type(0)))
+    bounds = -0.5, below
+    steps = ascend(model, starts[start](), known, count, options.step, noise, seed, bounds)
+    shown = {count * i // ON_THE_WAY for i in range(ON_THE_WAY + 1)}
+    return [to_host(x) for i, x in enumerate(bar(steps, "steps", count + 1)) if i in shown]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -177,58 +165,49 @@ def main(arguments: list[str] | None = None) -> None:
     model, n_bits = loaded.model, loaded.n_bits
     x = dequantize_midpoint(loaded.images(words), n_bits, model.dtype.name)
     known = known_of(loaded, x, options)
-    way = climbed(loaded, known, options)
+    way = climbed(model, known, options)
     warn_nonfinite(way[-1], "results", LOWER_STEP)
     if isinstance(known, Known):
-        mask = to_host(known.mask)
-        way = [np.where(mask, x, between) for between in way]
-        given, off = np.where(mask, x, x.dtype.type(0.5)), ~mask
+        hidden = ~np.broadcast_to(to_host(known.mask), x.shape)
+        way = [np.where(hidden, between, x) for between in way]
+        given = np.where(hidden, x.dtype.type(WHITE), x)
     else:
-        given, off = to_host(known.values), np.ones((1, 1, 1, 1), bool)
-    for line in judged(loaded, words, x, way, off, options.noisy):
+        hidden, given = np.ones(x.shape, bool), to_host(known.values)
+    for line in judged(model, n_bits, words, x, hidden, way):
         say(line)
     columns = np.stack([x, given, *way], axis=1)
     sheet = to_rgb(columns.reshape(-1, *x.shape[1:]), n_bits)
     save_png(options.out, enlarged(tile(sheet, columns.shape[1])))
     say(
-        f"{options.out}: images, what is known of them, the start, steps on the way, and step"
-        f" {options.steps}, by {loaded.name}"
+        f"{options.out}: images, what is known of them, the start, {len(way) - 2} on the way, and"
+        f" the result of {options.steps} steps, by {loaded.name}"
     )
 
 
 def judged(
-    loaded: LoadedModel,
+    model: Glow,
+    n_bits: int,
     words: list[str],
     x: np.ndarray,
+    hidden: np.ndarray,
     way: list[np.ndarray],
-    off: np.ndarray,
-    noisy: bool,
 ) -> list[str]:
-    """A line for each image whose result is finite: bits/dim, and how far off it is where `off`."""
-    model, n_bits = loaded.model, loaded.n_bits
-    whole = np.flatnonzero(finite(way[-1]))
-
-    def bits(images: np.ndarray) -> np.ndarray:
-        """Of pixels, each in the middle of its level."""
+    """A line for each image whose result is finite: bits/dim, and how far from it, root mean square
+    over what is `hidden`, the start and the result are.
+    """
+    whole = finite(way[-1])
+    x, hidden = x[whole], hidden[whole]
+    columns = []
+    for images in (x, way[0][whole], way[-1][whole]):
         middle = dequantize_midpoint(to_pixels(images, n_bits), n_bits, model.dtype.name, model.xp)
-        return to_host(model.bits_per_dim(middle, n_bits))
-
-    def error(images: np.ndarray) -> np.ndarray:
-        squares = np.square(images.astype(np.float64) - x[whole]) * off
-        counted = np.broadcast_to(off, x.shape)[0].sum()
-        return GREY_LEVELS * np.sqrt(squares.sum(axis=(1, 2, 3)) / counted)
-
-    before, after = way[0][whole], way[-1][whole]
-    lines = []
-    for i, *found in zip(whole, bits(x[whole]), bits(before), bits(after), strict=True):
-        own, of_start, of_result = found
-        lines.append(
-            f"{words[i]}: bits/dim {own:.3f}, of the start {of_start:.3f}, of the result"
-            f" {of_result:.3f}"
-        )
-    if noisy:  # what they were without is not known
-        return lines
+        squares = (np.square(images - x, dtype=np.float64) * hidden).sum(axis=(1, 2, 3))
+        columns += [
+            to_host(model.bits_per_dim(middle, n_bits)),
+            GREY_LEVELS * np.sqrt(squares / hidden.sum(axis=(1, 2, 3))),
+        ]
+    named = [word for word, sound in zip(words, whole, strict=True) if sound]
     return [
-        f"{line}; off by {result:.1f} grey levels, the start by {start:.1f}"
-        for line, result, start in zip(lines, error(after), error(before), strict=True)
+        f"{word}: bits/dim {own:.3f}; start {start:.3f}, {off:.1f} grey levels away; result"
+        f" {result:.3f}, {still:.1f} away"
+        for word, own, _, start, off, result, still in zip(named, *columns, strict=True)
     ]

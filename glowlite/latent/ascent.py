@@ -11,12 +11,13 @@ whose x come to be samples of p(x | known). T falls from `noise` to 0, so that t
 Step i is eta = step 100 / (100 + i) / I, NICE's rule but for the unit: I is the mean of (d log p /
 dx)^2 over pixels of samples of the model, plus 1 / sigma^2 where there is a noise. By Fisher's
 identity I is the mean curvature of -log p, so a step of 1 is a step of Newton's method on average.
-Far from all data scores are longer than that by orders: one longer than 3 sqrt(I), root mean square
+Far from all data scores are longer than that by orders: one longer than 1.5 sqrt(I), root mean square
 over a sample, is shortened to it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from glowlite.arrays.arguments import check_seed, real_number, whole_number
 from glowlite.arrays.backend import Array, namespace, to_device
 from glowlite.arrays.layout import per_sample, sum_per_sample
 from glowlite.arrays.randomness import normal, uniform
-from glowlite.errors import ShapeError
+from glowlite.errors import GlowliteError, ShapeError
 
 if TYPE_CHECKING:
     from glowlite.flow import Flow
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 MOMENTUM = 0.9
 HALVING = 100  # steps after which a step is half as long
 SAMPLES = 16  # of the model, by which the length of a step is found
-LONGEST = 3.0  # root mean square of a score that is not shortened, in units of sqrt(I)
+LONGEST = 1.5  # root mean square of a score that is not shortened, in units of sqrt(I)
 CANDIDATES = 512  # samples of which the nearest to what is known is a start
 CANDIDATE_TEMPERATURE = 0.7
 
@@ -142,7 +143,7 @@ def ascend(
     start: Array,
     known: Known | Noisy,
     steps: int = 200,
-    step: float = 0.25,
+    step: float = 0.5,
     noise: float = 1.0,
     seed: int = 0,
     bounds: tuple[float, float] | None = None,
@@ -150,8 +151,9 @@ def ascend(
     """Yield x (N, ...) at the start and after every step, `steps` + 1 in all.
 
     start: in the dtype of the flow. step, noise: see above, noise being T at the first step.
-    bounds: the range of x, ends included, if it has one. Cost: a forward and a backward pass a
-    step, and SAMPLES samples.
+    bounds: the range of x, ends included, if it has one. Raises GlowliteError where samples of the
+    model have no score, or none that is finite. Cost: a forward and a backward pass a step, and
+    SAMPLES samples.
     """
     where = "ascend"
     steps, seed = whole_number(where, "steps", steps, 1), check_seed(where, seed)
@@ -163,6 +165,11 @@ def ascend(
         )
     xp = namespace(start)
     curvature = information(flow, seed)
+    if not 0 < curvature < math.inf:
+        raise GlowliteError(
+            f"{where}: the scores of the model's own samples are {curvature:g} in the mean square;"
+            " its weights are damaged"
+        )
     longest, unit = LONGEST * curvature**0.5, step / (curvature + known.curvature)
     x = _within(known.project(start, seed, 0), bounds)
     v = xp.zeros_like(x)

@@ -45,7 +45,7 @@ def hidden_pixels(name: str, height: int, width: int, seed: int = 0) -> np.ndarr
 def check_hidden(where: str, hidden: np.ndarray) -> None:
     """Raise GlowliteError unless some pixels are hidden and some are known."""
     if hidden.all() or not hidden.any():
-        what = "everything, and nothing is known" if hidden.all() else "nothing"
+        what = "everything, and nothing is known," if hidden.all() else "nothing"
         raise GlowliteError(f"{where}: hides {what} of {hidden.shape[1]}x{hidden.shape[0]} pixels")
 
 
