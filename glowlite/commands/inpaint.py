@@ -26,7 +26,7 @@ from glowlite.files.outputs import PNG, check_output
 from glowlite.latent.ascent import Known, Noisy, ascend, mean_start, nearest_samples
 from glowlite.latent.masks import NAMES, RANDOM, check_hidden, hidden_pixels
 from glowlite.latent.walks import finite
-from glowlite.models.glow import Glow
+from glowlite.models.image_model import ImageModel
 from glowlite.objective import dequantize_midpoint, to_pixels
 from glowlite.terminal import bar, say
 
@@ -135,7 +135,9 @@ def known_of(loaded: LoadedModel, x: np.ndarray, options: argparse.Namespace) ->
     return Noisy(to_device((x + added * noise).astype(x.dtype), xp), sigma)
 
 
-def climbed(model: Glow, known: Known | Noisy, options: argparse.Namespace) -> list[np.ndarray]:
+def climbed(
+    model: ImageModel, known: Known | Noisy, options: argparse.Namespace
+) -> list[np.ndarray]:
     """Images on the host: the start, some on the way, and the end."""
     seed, count, noise = options.seed, options.steps, options.noise
     start = options.start or ("sample" if isinstance(known, Known) else "itself")
@@ -185,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def judged(
-    model: Glow,
+    model: ImageModel,
     n_bits: int,
     words: list[str],
     x: np.ndarray,
