@@ -58,7 +58,7 @@ assert np.median(away) < 0.1
 
 
 def test_the_example_of_using_a_flow_runs_and_its_comments_are_true():
-    (example,) = re.findall(r"```python\n(.*?)```", USING, re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", USING, re.DOTALL)[0]
     check = """
 assert (back == images // 8 * 8 + 4).all() and walk.shape == (9, 16, 16, 3) and finite(walk).all()
 assert abs(model.facts["held_out"]["bits_per_dim"] - BITS) < 0.005
