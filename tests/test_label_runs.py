@@ -350,6 +350,7 @@ def test_samples_are_of_the_class_that_is_asked_for_or_a_row_of_each(home):
         ("interpolate", ["run", "0", "1", "2", "3", "--spherical", "--steps", "3"]),
         ("reconstruct", ["run", "0", "1"]),
         ("figures", ["run"]),
+        ("inpaint", ["run", "0", "--label", "red", "--steps", "2"]),
         ("export", ["run", "alone.safetensors"]),
         ("report", ["run"]),
     ],
@@ -393,6 +394,7 @@ MISTAKES = [
         "--model nice has no classes",
     ),
     ("sample", ["run", "--label", "3"], "--label '3': no such class; there are 3, by number"),
+    ("inpaint", ["run", "0"], "has classes; say with --label what the images show"),
     ("sample", ["run", "--label", "grey"], "by name: red, green, blue"),
     ("sample", ["--label", "0"], "pretrained faces was trained without labels"),
 ]  # fmt: skip

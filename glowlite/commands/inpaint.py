@@ -58,6 +58,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="SIGMA",
         help="in place of a mask: add Gaussian noise of so many grey levels, and take it away",
     )
+    add("--label", help="what the images show, by number or name, for a model with labels")
     add("--noisy", action="store_true", help="with --denoise: the images have that noise already")
     add(
         "--start",
@@ -163,7 +164,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise GlowliteError(
             f"{which} is a model; name images, too: files, or numbers of held-out images"
         )
-    loaded = load_model(which, options)
+    loaded = load_model(which, options).of_class(options.label)
+    if loaded.model.classes and loaded.model.labels is None:
+        raise GlowliteError(f"{loaded.name}: has classes; say with --label what the images show")
     model, n_bits = loaded.model, loaded.n_bits
     x = dequantize_midpoint(loaded.images(words), n_bits, model.dtype.name)
     known = known_of(loaded, x, options)

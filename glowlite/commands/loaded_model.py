@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from glowlite.arrays.checks import check_initialized
 from glowlite.arrays.device import device_namespace
+from glowlite.arrays.labels import number_of_class
 from glowlite.commands.data_options import preparation_of
 from glowlite.commands.option_words import as_words
 from glowlite.commands.program import Parser, at_least
@@ -25,6 +26,7 @@ from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
 from glowlite.data.labels import conditioned
 from glowlite.data.own_images import own_image
+from glowlite.drawing.class_rows import names_of_classes
 from glowlite.errors import GlowliteError, OutputError
 from glowlite.fast.threads import MAX_THREADS, Workers
 from glowlite.files.outputs import DIRECTIONS, output_path
@@ -34,7 +36,7 @@ from glowlite.latent.directions_file import load_directions, save_directions, we
 from glowlite.models.image_model import ImageModel
 from glowlite.models.pretrained import NAMES, directions_file, pretrained_file
 from glowlite.models.registry import load_image_model
-from glowlite.terminal import warn
+from glowlite.terminal import shortened, warn
 from glowlite.training.guards import condition
 from glowlite.training.run_files import BEST, CONFIG, read_config
 
@@ -60,6 +62,17 @@ class LoadedModel:
     run: str
     fingerprint: str | None = None
     place: str | None = None
+
+    def of_class(self, label: str | None) -> LoadedModel:
+        """The same, of the class that --label names, if it does. Raises GlowliteError."""
+        model = self.model
+        if label is None:
+            return self
+        if not model.classes:
+            said = shortened(label)
+            raise GlowliteError(f"--label {said}: {self.name} was trained without labels")
+        number = number_of_class("--label", label, names_of_classes(model))
+        return replace(self, model=model.given(number))
 
     @property
     def of_one_class(self) -> ImageModel:

@@ -11,16 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.arrays.checks import check_images_fit
-from glowlite.arrays.labels import number_of_class
 from glowlite.commands.loaded_model import (
     DEFAULT,
     MODEL_HELP,
-    LoadedModel,
     add_model_options,
     load_model,
 )
 from glowlite.commands.program import MAX_SEED, Parser, at_least
-from glowlite.drawing.class_rows import names_of_classes, row_labels, row_names
+from glowlite.drawing.class_rows import row_labels, row_names
 from glowlite.drawing.sample_sheets import (
     GRID,
     LOWER_TEMPERATURE,
@@ -32,8 +30,7 @@ from glowlite.drawing.sample_sheets import (
 from glowlite.drawing.sheets import columns_of, enlarged, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import PNG, check_folder, check_output, make_folder
-from glowlite.models.image_model import ImageModel
-from glowlite.terminal import say, shortened
+from glowlite.terminal import say
 from glowlite.training.scoring import sample_images
 
 MAX_TEMPERATURES = 64
@@ -104,8 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
         check_folder(
             "--out", out, PNG, lambda name: re.fullmatch(r"sample-\d{4,}\.png", name) is not None
         )
-    loaded = load_model(options.run, options)
-    model, n_bits = chosen(loaded, options.label), loaded.n_bits
+    loaded = load_model(options.run, options).of_class(options.label)
+    model, n_bits = loaded.model, loaded.n_bits
     rows = len(row_names(model)) if model.labels is None and not levels else 0
     n = options.n or (ROW if levels or rows else GRID)
     check_images_fit("--n", n * max(1, rows), model.dimensions)
@@ -126,13 +123,3 @@ def main(arguments: list[str] | None = None) -> None:
         at = f"temperature {options.temperature:g}"
     of = f" of each of {rows} classes," if rows else ""
     say(f"{out}: {n} samples{of} of {loaded.name} at {at}, seed {options.seed}")
-
-
-def chosen(loaded: LoadedModel, label: str | None) -> ImageModel:
-    """The model, of the class of --label if there is one. Raises GlowliteError."""
-    model = loaded.model
-    if label is None:
-        return model
-    if not model.classes:
-        raise GlowliteError(f"--label {shortened(label)}: {loaded.name} was trained without labels")
-    return model.given(number_of_class("--label", label, names_of_classes(model)))
