@@ -125,7 +125,7 @@ def test_noise_of_temperature_1_draws_from_what_is_left_open(monkeypatch):
     """Mean and covariance of 20,000 x after 400 of very many steps, the temperature hardly
     lower. Of four numbers the scores differ so much in length that many would be shortened.
     """
-    monkeypatch.setattr(ascent, "LONGEST", np.inf)
+    monkeypatch.setattr(ascent, "LONGEST", 1e9)
     flow, mean, covariance = gaussian()
     x = np.repeat(mean[None] + 0.5, 20_000, axis=0)
     known = Known(x, np.array([[True, True, False, False]]))

@@ -26,6 +26,7 @@ import glowlite.bench.plots
 import glowlite.commands.edit
 import glowlite.commands.evaluate
 import glowlite.commands.figures
+import glowlite.commands.inpaint
 import glowlite.commands.interpolate
 import glowlite.commands.loaded_model
 import glowlite.commands.reconstruct
@@ -107,6 +108,7 @@ BASE = {
     "interpolate": "{run} 0 1 --steps 3",
     "reconstruct": "{run} 0",
     "edit": "{fresh} 0 1 --attribute bright --steps 3",
+    "inpaint": "{run} 0 1 --steps 4",
     "figures": "{fresh} --depth {deeper}",
     "export": "{run} model.safetensors",
     "report": "{fresh}",
@@ -417,6 +419,38 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         **MOVED,
         **model_options(),
     },
+    "inpaint": {
+        "words": [Row("files", "{run} 1", "{run} 2"), Row("files", "{run} 1", "{deeper} 1")],
+        "--mask": [
+            Row("files", "--mask top", "--mask left"),
+            Row("files", "--mask {here}/mask.png", "--mask top"),
+        ],
+        "--denoise": [Row("files", "--denoise 20", "--denoise 40")],
+        "--noisy": [Row("files", "--denoise 20 --noisy", "--denoise 20")],
+        "--start": [
+            Row("files", "--start mean", "--start sample"),
+            Row("files", "--denoise 20 --start mean", "--denoise 20 --start itself"),
+        ],
+        "--steps": [Row("files", "--steps 5", "--steps 6")],
+        "--step": [Row("files", "--step 0.1", "--step 0.9")],
+        "--noise": [
+            Row("files", "--noise 1", "--noise 3"),
+            Row("files", "--noise 0", "--noise 1"),
+            Row("files", "--denoise 20 --noise 1", "--denoise 20 --noise 0"),
+        ],
+        "--seed": [
+            Row(
+                "files",
+                *(f"--mask random:0.5 --start mean --step 0 --seed {seed}" for seed in (1, 2)),
+            ),
+            Row("files", *(f"--denoise 20 --step 0 --seed {seed}" for seed in (1, 2))),
+            Row("files", *(f"--start mean --seed {seed}" for seed in (1, 2))),
+            Row("files", *(f"--step 0 --seed {seed}" for seed in (1, 2))),
+        ],
+        "--out": [Row("files", "--out a.png", "--out b.png")],
+        **MOVED,
+        **model_options(),
+    },
     "figures": {
         "run": [Row("samples.png", "{fresh}", "{deeper}")],
         "--depth": [Row("depth.png", "--depth {deeper}", "--depth {deeper} {run}")],
@@ -682,7 +716,7 @@ class Watcher:
 def watch_command(command, words, capsys):
     """What the command itself leaves in the current folder, prints, and asks of the machine."""
     with watched() as (seen, patch, spy):
-        for name in ("sample", "figures", "interpolate", "reconstruct", "edit"):
+        for name in ("sample", "figures", "interpolate", "reconstruct", "edit", "inpaint"):
             drawing = getattr(glowlite.commands, name)
             # as many pixels as there are: that is faster
             patch.setattr(drawing, "enlarged", lambda sheet: sheet)
@@ -820,6 +854,7 @@ def here(tmp_path_factory):
     for i, picture in enumerate(images(60)):
         Image.fromarray(picture).save(here / "damaged" / f"{i:02}.png")
     (here / "damaged" / "05.png").write_bytes(b"no picture")
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(here / "mask.png")
     (here / "one.yaml").write_text("average: 0.5\nlr: 0.01\n")
     (here / "other.yaml").write_text("average: 0.5\nlr: 0.02\n")
     with pytest.MonkeyPatch.context() as patch:

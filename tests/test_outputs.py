@@ -24,6 +24,7 @@ from glowlite.commands import (
     evaluate,
     export,
     figures,
+    inpaint,
     interpolate,
     reconstruct,
     report,
@@ -307,6 +308,8 @@ COMMANDS = {
     "reconstruct --out": (reconstruct.main, ["model.safetensors", "0", "--out"], ".png", True),
     "edit --out": (edit.main, ["model.safetensors", "0", "--attribute", "a", "--method", "mean",
         "--out"], ".png", False),
+    "inpaint --out": (inpaint.main, ["model.safetensors", "0", "--steps", "1", "--out"], ".png",
+        True),
     "edit --save": (edit.main, ["model.safetensors", "--save"], ".safetensors", False),
     "export": (export.main, ["model.safetensors"], ".safetensors", True),
     "data --save": (data.main, ["ramps.npy", "--sheet", "new-sheet.png", "--save"], ".npy", True),
@@ -337,7 +340,7 @@ def test_a_place_that_cannot_be_is_found_before_any_work(at_home, command, place
     before = everything(at_home)
     # the superuser may write anything
     monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path))
-    for module in (evaluate, sample, interpolate, reconstruct, edit, export):
+    for module in (evaluate, sample, interpolate, reconstruct, edit, inpaint, export):
         monkeypatch.setattr(module, "load_model", no_work)
     monkeypatch.setattr(data, "load", no_work)
     with pytest.raises(OutputError) as caught:

@@ -41,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "inpaint",
         "Fill in hidden pixels, or take noise away: climb log p(x) of a flow from a start.",
     )
-    parser.usage = "%(prog)s [RUN] IMAGE [IMAGE ...] [options]"
+    parser.usage = "%(prog)s [RUN] IMAGE ... [options]"
     add = parser.add_argument
     model = "the model, as for sample (default: the pretrained faces)"
     what = f"{model}, and images: files, or numbers of held-out images"

@@ -26,7 +26,7 @@ LAW = "every option acts"
 READ_BY = {
     "commands/train.py": "train", "commands/train_options.py": "train", "commands/option_sources.py": "train", "commands/loaded_model.py": "evaluate",
     "commands/evaluate.py": "evaluate", "commands/sample.py": "sample", "commands/interpolate.py": "interpolate", "commands/reconstruct.py": "reconstruct",
-    "commands/edit.py": "edit", "commands/figures.py": "figures", "commands/export.py": "export", "commands/report.py": "report",
+    "commands/edit.py": "edit", "commands/inpaint.py": "inpaint", "commands/figures.py": "figures", "commands/export.py": "export", "commands/report.py": "report",
     "commands/data.py": "data", "bench/__main__.py": "bench", "training/run.py": "train", "training/loop.py": "train",
     "models/steps.py": "train", "models/glow.py": "train",
 }  # fmt: skip
