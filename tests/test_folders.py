@@ -511,9 +511,7 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
         load("embedded:fishes")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in PRESETS if name not in ("faces", "fashion", "openai", "paper")]
-)
+@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].get("data") == ""])
 def test_a_preset_of_images_that_are_not_embedded_asks_for_them(
     tmp_path, monkeypatch, capsys, name
 ):

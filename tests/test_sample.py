@@ -12,7 +12,7 @@ from PIL import Image
 from small_runs import command, images, process, small_model
 
 from glowlite import Glow, GlowConfig, GlowliteError
-from glowlite.arrays import machine
+from glowlite.arrays import checks
 from glowlite.commands import evaluate, figures, interpolate, reconstruct, sample
 from glowlite.commands.evaluate import auc
 from glowlite.commands.loaded_model import model_and_images
@@ -387,13 +387,13 @@ def test_the_first_word_is_a_model_if_it_is_a_folder_a_model_file_or_a_name(home
 
 
 def test_more_samples_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr(machine, "available_bytes", lambda: 1e6)
-    machine.check_images_fit("--n", 40, 768)
+    monkeypatch.setattr(checks, "available_bytes", lambda: 1e6)
+    checks.check_images_fit("--n", 40, 768)
     with pytest.raises(
         GlowliteError,
         match="--n: 41 images are more than this machine's memory holds at once, about 40",
     ):
-        machine.check_images_fit("--n", 41, 768)
+        checks.check_images_fit("--n", 41, 768)
 
 
 def test_a_place_for_a_picture_is_free_or_holds_one(home):

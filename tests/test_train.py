@@ -34,12 +34,13 @@ def test_a_run_leaves_config_metrics_samples_curve_and_weights(tmp_path):
     names = (
         "step epoch train_bits_per_dim held_out_bits_per_dim held_out_raw_bits_per_dim"
         " learning_rate grad_norm drift condition reconstruction_error skipped"
+        " held_out_accuracy held_out_bayes_accuracy"
     )
     assert all(list(line) == names.split() for line in lines)
-    assert all(
-        np.isfinite([v for k, v in line.items() if k != "held_out_raw_bits_per_dim"]).all()
-        for line in lines
-    )
+    nothing = {"held_out_accuracy", "held_out_bayes_accuracy"}  # of a model without classes
+    assert all(line[name] is None for line in lines for name in nothing)
+    nothing |= {"held_out_raw_bits_per_dim"}
+    assert all(np.isfinite([line[name] for name in {*line} - nothing]).all() for line in lines)
     timing = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
     assert [line["step"] for line in timing] == [3, 6] and timing[1]["seconds"] > 0
     assert lines[1]["held_out_bits_per_dim"] < lines[0]["held_out_bits_per_dim"]

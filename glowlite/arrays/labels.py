@@ -38,6 +38,11 @@ def check_labels(where: str, labels: Any, classes: int, count: int | None = None
     return labels.astype(np.int64)
 
 
+def on_device(labels: Any) -> bool:
+    """Whether labels are an array of a device, which is taken as it is."""
+    return hasattr(labels, "__array_namespace__") and not isinstance(labels, np.ndarray)
+
+
 def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
     """(N, classes) of `dtype`, on the backend of the labels (N,): 1 at the class of each image."""
     xp = namespace(labels)

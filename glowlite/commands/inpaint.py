@@ -58,7 +58,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="SIGMA",
         help="in place of a mask: add Gaussian noise of so many grey levels, and take it away",
     )
-    add("--label", help="what the images show, by number or name, for a model with labels")
+    add(
+        "--label",
+        help="what the images show, for a model with labels: a name, or its place from 0",
+    )
     add("--noisy", action="store_true", help="with --denoise: the images have that noise already")
     add(
         "--start",

@@ -68,7 +68,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"how many; default {GRID}, of each class or temperature {ROW}",
     )
     add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
-    label = "of which class, by number or name; default: a row of each, of a model with labels"
+    label = "of which class: a name, or its place from 0; default, with labels: a row of each"
     add("--label", help=label)
     add(
         "--grid",

@@ -16,7 +16,7 @@ import numpy as np
 
 from glowlite.arrays.arguments import real_number
 from glowlite.arrays.backend import Array, namespace, to_device
-from glowlite.arrays.labels import check_labels
+from glowlite.arrays.labels import check_labels, on_device
 from glowlite.errors import GlowliteError
 from glowlite.flow import Flow
 from glowlite.models.image_model import ImageModel
@@ -46,8 +46,7 @@ class ByClass(ImageModel):
             return super().given(labels)
         where = f"{self._name}.given"
         weight = real_number(where, "label_weight", label_weight)
-        on_device = hasattr(labels, "__array_namespace__") and not isinstance(labels, np.ndarray)
-        if not on_device:
+        if not on_device(labels):
             labels = check_labels(where, np.atleast_1d(labels), self.classes)
         twin = self.shallow_copy()
         twin.labels = labels
