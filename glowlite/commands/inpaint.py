@@ -201,14 +201,14 @@ def judged(
     way: list[np.ndarray],
 ) -> list[str]:
     """A line for each image whose result is finite: bits/dim, and how far from it, root mean square
-    over what is `hidden`, the start and the result are.
+    over what is `hidden`, the start and the result are, which elsewhere are the image.
     """
     whole = finite(way[-1])
     x, hidden = x[whole], hidden[whole]
     columns = []
     for images in (x, way[0][whole], way[-1][whole]):
         middle = dequantize_midpoint(to_pixels(images, n_bits), n_bits, model.dtype.name, model.xp)
-        squares = (np.square(images - x, dtype=np.float64) * hidden).sum(axis=(1, 2, 3))
+        squares = np.square(images - x, dtype=np.float64).sum(axis=(1, 2, 3))
         columns += [
             to_host(model.bits_per_dim(middle, n_bits)),
             GREY_LEVELS * np.sqrt(squares / hidden.sum(axis=(1, 2, 3))),
