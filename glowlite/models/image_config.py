@@ -5,6 +5,7 @@ fields, and their form in a file.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -17,7 +18,7 @@ MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
 
 
 @dataclass(frozen=True)
-class ImageConfig:
+class ImageConfig(ABC):
     """image_shape: (H, W, C). A model of images has a configuration that adds fields of its own.
 
     `choices`: the words that a field may be. `largest`: of a field that is a whole number, which is
@@ -62,17 +63,17 @@ class ImageConfig:
         height, width, channels = self.image_shape
         return height * width * channels
 
+    @abstractmethod
     def latent_shapes(self) -> list[tuple[int, ...]]:
         """The shape of each latent, without N."""
-        raise NotImplementedError
 
+    @abstractmethod
     def least_parameters(self) -> int:
         """How many parameters a model of this configuration has at the least."""
-        raise NotImplementedError
 
+    @abstractmethod
     def least_arrays(self) -> int:
         """How many arrays of parameters it has at the least."""
-        raise NotImplementedError
 
     def sizes(self) -> str:
         """The fields that its size depends on, in words."""

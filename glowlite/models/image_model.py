@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,7 +24,7 @@ from glowlite.objective import Base, check_n_bits
 GLOW = "glow"  # what a file is of that does not say so
 
 
-class ImageModel(Flow):
+class ImageModel(Flow, ABC):
     """A flow of images (N, H, W, C), numbers in [-0.5, 0.5), as `config` says, with random weights
     of `seed`.
 
@@ -60,9 +61,9 @@ class ImageModel(Flow):
         super().__init__(layers, base, seed, dtype, workers, xp, config.image_shape, plain)
         self._latent_shapes = list(config.latent_shapes())
 
+    @abstractmethod
     def _layers(self, config: Any, seed: int, memory: Memory) -> Any:
         """The bijector, with random weights of `seed`."""
-        raise NotImplementedError
 
     def _base(self, config: Any) -> Base | None:
         """The distribution of the latents; None for N(0, I)."""
