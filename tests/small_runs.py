@@ -22,6 +22,7 @@ from glowlite.data.labels import conditioned
 from glowlite.fast.threads import Workers
 
 ROOT = Path(__file__).parent.parent
+MPIRUN = Path(sys.executable).parent / "mpirun"
 SMALL = [
     "--K",
     "1",
@@ -43,6 +44,20 @@ def environment() -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
+
+
+def mpirun(
+    n: int, *arguments: str, cwd: Path | None = None, seconds: float = 120, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """n ranks of this Python, by the mpirun that is installed beside it, which need not be in PATH."""
+    return subprocess.run(
+        [MPIRUN, "-n", str(n), sys.executable, *arguments],
+        cwd=cwd,
+        env={**environment(), **more},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
 
 
 def process(cwd: Path, *arguments: str, program: str = "train") -> subprocess.CompletedProcess[str]:

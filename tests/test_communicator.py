@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from small_runs import command, environment, images
+from small_runs import MPIRUN, command, environment, images, mpirun
 
 sys.path.insert(0, str(Path(__file__).parent / "mpi"))
 from trainings import WAYS, results
@@ -27,19 +27,11 @@ from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of, read_arrays
 from glowlite.training.settings import Settings, check_parts
 
-MPIRUN = Path(sys.executable).parent / "mpirun"
 HERE = Path(__file__).parent
 pytest.importorskip("mpi4py", reason="an MPI comes with pip install '.[test]'")
 pytestmark = pytest.mark.skipif(
     not MPIRUN.exists(), reason="an MPI comes with pip install '.[test]'"
 )
-
-
-def mpirun(n, *arguments, cwd=None, seconds=120, **more):
-    return subprocess.run(
-        [MPIRUN, "-n", str(n), sys.executable, *arguments],
-        cwd=cwd, env={**environment(), **more}, capture_output=True, text=True, timeout=seconds,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

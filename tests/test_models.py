@@ -3,8 +3,6 @@
 import copy
 import json
 import pickle
-import subprocess
-import sys
 from contextlib import nullcontext
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 import strict_device
 from hypothesis import settings
 from layers import shaken
-from small_runs import command, environment
+from small_runs import MPIRUN, command, mpirun
 from strict_device.layers import on_device
 from test_laws import BY_DIFFERENCES, QUICK
 
@@ -391,16 +389,14 @@ def test_what_the_command_prints_as_yaml_trains_the_same_model(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(not MPIRUN.exists(), reason="an MPI comes with pip install '.[test]'")
 @pytest.mark.parametrize("kind", ["whitened", "realnvp"])
 def test_two_ranks_train_what_one_process_trains(tmp_path, kind):
     """With shards to the last bit, whitening and running statistics and all."""
     words = [*KINDS[kind], *RUN, "--steps", "3", "--shards", "2"]
     for ranks, out in ((1, "one"), (2, "two")):
-        done = subprocess.run(
-            ["mpirun", "-n", str(ranks), sys.executable, "-m", "glowlite.train", *words,
-             "--out", out, "--threads", "1"],
-            cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+        more = ("--out", out, "--threads", "1")
+        done = mpirun(ranks, "-m", "glowlite.train", *words, *more, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     one, two = (
         read_arrays(tmp_path / out / "checkpoints/step-00000003.safetensors")[0]
