@@ -10,6 +10,7 @@ A `Kind` is one other code: its names, the layouts of what it stores, and its ha
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -54,7 +55,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(ABC):
     """Another code; `name` and `aliases` are what it is called, whatever the case.
 
     `channels_last`: of its images. `beside`: tensors that belong to the model and are no part of
@@ -70,10 +71,11 @@ class Kind:
     def where(self) -> str:
         return f"from_weights, kind {self.name}"
 
+    @abstractmethod
     def is_of(self, names: Iterable[str]) -> bool:
         """Whether tensors of these names are of this kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def config_from(
         self, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
     ) -> Any:
@@ -81,13 +83,12 @@ class Kind:
 
         `overrides`: fields of it, taken as they are. Raises GlowliteError, in one line.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def rules(self, config: Any) -> list[Rule]:
         """A rule for every parameter and constant that a model of `config` has; and for some that
         it may not have.
         """
-        raise NotImplementedError
 
     def idle_tensors(self, config: Any) -> dict[str, np.ndarray | None]:
         """Tensors that may be there and hold nothing to carry over: name -> the value they must
