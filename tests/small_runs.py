@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
 def mpirun(
     n: int, *arguments: str, cwd: Path | None = None, seconds: float = 120, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """n ranks of this Python, by the mpirun that is installed beside it, which need not be in PATH."""
+    """n ranks of this Python, by the mpirun beside it, which need not be in PATH."""
     return subprocess.run(
         [MPIRUN, "-n", str(n), sys.executable, *arguments],
         cwd=cwd,
