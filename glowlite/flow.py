@@ -424,9 +424,9 @@ class Flow(Parameterized):
         """Set this model to what `read_model` found in a file."""
         self.check_arrays(values, path)
         self.store.assign(values)
-        theta = averaged(self.store, arrays, header, path) if weights == "averaged" else None
-        if theta is not None:
-            self.store.theta[...] = to_device(theta, self.xp)
+        state = averaged(self.store, arrays, header, path) if weights == "averaged" else None
+        if state is not None:
+            self.store.state[...] = to_device(state, self.xp)
         self.take_header(header)
         self.facts = {name: value for name, value in header.items() if name not in OWN}
 
@@ -465,6 +465,11 @@ class Flow(Parameterized):
         few = self.xp.zeros((min(2, images), *shape), self.dtype)
         with self.workers, np.errstate(all="ignore"):  # layers that zeros are nothing for
             return Kept(memory, bijector.plans(few, images), bijector.cost_table(few, images))
+
+    @property
+    def shrink(self) -> str:
+        """What to do where a step does not fit the memory, in words."""
+        return "take smaller batches, or layers with fewer parameters"
 
     def step_bytes(self, images: int) -> int:
         """What a training step takes at the least: theta, its gradient, Adam's two vectors, and

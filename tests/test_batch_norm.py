@@ -278,6 +278,15 @@ def test_the_running_statistics_of_a_network_follow_a_batch(unbiased):
     np.testing.assert_allclose(store.change, 0.1 * np.concatenate((mean, variance - 1)), rtol=1e-10)
 
 
+def test_training_inside_training_leaves_the_outer_one():
+    layer = BatchNorm(4)
+    with in_training(layer):
+        with in_training(layer, 0.5):
+            assert layer.statistics.share == 0.5
+        assert layer.statistics.share == 1
+    assert not layer.statistics.is_training
+
+
 def test_a_layer_needs_its_cache_in_training_and_says_so():
     layer, x = BatchNorm(4), batch()
     chain = Chain({"norm": layer}, Memory(0))

@@ -97,6 +97,30 @@ def test_information_is_the_mean_curvature():
     assert information(flow) == pytest.approx(np.exp(2 * flow.store.theta).mean(), rel=0.1)
 
 
+def test_information_passes_over_samples_that_are_not_finite(monkeypatch):
+    flow = Flow(Chain({"scaling": Scaling((4,))}), dtype="float64", event_shape=(4,))
+    flow.initialize(np.zeros((2, 4)))
+    samples = np.full((16, 4), 3.0)
+    samples[:7] = np.nan
+    monkeypatch.setattr(flow, "sample", lambda n, temperature, seed: samples)
+    assert information(flow) == 9
+
+
+def test_known_pixels_stay_within_the_bounds_at_every_step():
+    """White and noise can round up to the end of its level, which the logit of some has no room
+    for.
+    """
+    flow, _, _ = gaussian()
+    x = np.zeros((2, 4))
+
+    class Over(Known):
+        def project(self, x, seed, draw):
+            return np.full_like(x, 0.5)
+
+    known = Over(x, np.zeros((1, 1), bool))
+    assert all((step <= 0.4).all() for step in ascend(flow, x, known, 2, bounds=(-0.5, 0.4)))
+
+
 # --- the ascent ---
 
 

@@ -388,6 +388,8 @@ MISTAKES = [
     ("train", ["--data", "twice.npz", "--condition", "labels"], "two classes have the name 'a'"),
     ("train", ["--condition", "labels", "--top-prior", "unit"], "2 with top_prior learned, got 3"),
     ("train", ["--condition", "labels", "--label-weight", "-1"], "--label-weight"),
+    ("train", ["--label-weight", "1"], "--label-weight is for a model with classes; give --cond"),
+    ("train", ["--class-map", "pixels"], "--class-map is for a model with classes; give --cond"),
     (
         "train",
         ["--data", "classes.npz", "--condition", "labels", "--model", "nice", "--batch", "8"],

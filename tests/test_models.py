@@ -13,10 +13,19 @@ from layers import shaken
 from small_runs import MPIRUN, command, mpirun
 from strict_device.layers import on_device, to_device, to_host
 from test_laws import BY_DIFFERENCES, QUICK
+from test_training import Record
 
+import glowlite.training.loop
 from glowlite import Glow, GlowConfig, GlowliteError, Memory
 from glowlite.arrays.batch_statistics import in_training
+from glowlite.bijectors.batch_norm import BatchNorm
+from glowlite.bijectors.chain import Chain
+from glowlite.bijectors.scaling import Scaling
 from glowlite.commands.train_options import CONFIGS
+from glowlite.conditioners.batch_norm import NetworkBatchNorm
+from glowlite.conditioners.residual_network import ResidualNetwork
+from glowlite.data.dataset import Dataset
+from glowlite.data.images import ArrayImages
 from glowlite.fast.threads import Workers
 from glowlite.files.storage import read_arrays, write_arrays
 from glowlite.models.nice import NICE
@@ -26,7 +35,11 @@ from glowlite.models.realnvp_config import RealNVPConfig
 from glowlite.models.registry import MODELS, load_image_model
 from glowlite.objective import dequantize_midpoint, loss_gradients
 from glowlite.testing import LAWS, ModelAsLayer, check_layer
+from glowlite.training.checkpoint import save
+from glowlite.training.loop import check_memory, train
 from glowlite.training.optimizers import Adam
+from glowlite.training.run import Training
+from glowlite.training.settings import Settings
 from glowlite.training.step import training_step
 
 SHAPE = (4, 4, 2)
@@ -426,3 +439,82 @@ def test_uint8_images_are_encoded_as_a_glow_does():
 
 def test_the_options_are_those_of_every_model():
     assert {kind: model.configuration for kind, model in MODELS.items()} == CONFIGS
+
+
+def test_running_statistics_are_averaged_with_the_weights(tmp_path):
+    """What is evaluated has the average of both, in training, in the file, and at the end of
+    `fit`.
+    """
+    x = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
+    flow, states = realnvp("authors"), []
+
+    class Watch(Record):
+        def on_step(self, step, result):
+            states.append(flow.store.state.copy())
+
+    settings = Settings(steps=4, batch=8, average=0.5, n_bits=8, evaluate_images=8, lr=1e-2)
+    training = Training(flow, settings)
+    data = Dataset("noise", ArrayImages(x[8:]), ArrayImages(x[:8]), "made here")
+    train(training, data, [Watch()])
+    expected = np.average(states, axis=0, weights=[1, 2, 4, 8])
+    parts = slice(len(flow.store)), slice(len(flow.store), None)
+    assert all(np.abs(expected - states[-1])[part].max() > 1e-4 for part in parts)
+    np.testing.assert_allclose(training.average.value(), expected, rtol=1e-12)
+    with training.averaged():
+        np.testing.assert_allclose(flow.store.state, expected, rtol=1e-12)
+    assert np.array_equal(flow.store.state, states[-1])
+    save(training, tmp_path / "run.safetensors", steps_per_epoch=4)
+    for weights, state in (("averaged", expected), ("raw", states[-1])):
+        loaded = RealNVP.load(tmp_path / "run.safetensors", weights)
+        np.testing.assert_allclose(loaded.store.state, state, rtol=1e-12)
+
+
+def test_a_step_of_ones_own_that_normalises_by_the_batch_is_not_cut_into_tiles():
+    """Each tile would take statistics of its own, and move the running ones by a whole step."""
+    x, found = images(16, (8, 8, 3)), []
+    for plain in (False, True):
+        model = Glow(
+            GlowConfig((8, 8, 3), K=2, L=1), 0, "float64", Memory.parse("0"), Workers(2),
+            plain=plain, step=lambda channels, rng: Chain({"norm": BatchNorm(channels)}),
+        )  # fmt: skip
+        model.initialize(x)
+        model.gradients(2 * x - 0.1, 8)
+        found.append((model.store.grad.copy(), model.store.change.copy()))
+    assert np.abs(found[1][1]).max() > 1e-3
+    for own, plain in zip(*found, strict=True):
+        np.testing.assert_allclose(own, plain, rtol=0, atol=1e-12)
+
+
+def test_a_start_that_cannot_fit_is_refused(monkeypatch):
+    """Scales that start from data see ten times D images at once, or all that there are."""
+    model = nice("from-data")
+    monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 5 * 32 * 320 * 8 - 1)
+    check_memory(model, 1, 319)
+    with pytest.raises(GlowliteError, match=r"^a start from 320 images needs at least .*smaller"):
+        check_memory(model, 1, 1000)
+
+
+def test_a_model_without_scales_to_hold_small_has_no_penalty(tmp_path):
+    done = command(tmp_path, *RUN, "--steps", "1", "--scale-penalty", "1", "--out", "run")
+    assert done.returncode == 2 and "a Glow has no scales that it holds small" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Scaling((3,), std=0.0), "Scaling: std must be above 0"),
+        (lambda: Scaling((3,), factor=0.0), "Scaling: factor must be above 0"),
+        (lambda: Scaling((3,), std=-1.0), "Scaling: std must be a finite number of at least 0"),
+        (lambda: BatchNorm(4, eps=-1.0), "BatchNorm: eps must be a finite number of at least 0"),
+        (lambda: NetworkBatchNorm(4, eps=np.nan), "NetworkBatchNorm: eps must be a finite number"),
+        (
+            lambda: ResidualNetwork(3, 3, 2, 1, np.random.default_rng(0), start="he"),
+            "ResidualNetwork: start must be one of authors, torch, zero, got 'he'",
+        ),
+    ],
+)
+def test_what_no_layer_can_be_made_of_is_one_line(make, said):
+    with pytest.raises(GlowliteError) as caught:
+        make()
+    assert said in str(caught.value) and "\n" not in str(caught.value)

@@ -37,6 +37,7 @@ from glowlite.data import load
 from glowlite.data.images import ArrayImages
 from glowlite.fast.threads import Workers
 from glowlite.latent.directions import Directions
+from glowlite.objective import Logistic
 from glowlite.training.scoring import scores
 
 SIDES = 4, 8  # height and width of the images here: a sheet that mixes them up has another shape
@@ -210,6 +211,19 @@ def test_the_samples_of_a_training_are_of_averaged_weights_at_the_temperatures_o
         check_cells(found, as_shown(run.model.sample(64, temperature, seed=3)))
         raw = as_shown(Glow.load(run.path, "raw").sample(64, temperature, seed=3))
         assert not np.array_equal(found.reshape(-1, *found.shape[2:])[:64], raw)
+
+
+def test_latents_are_drawn_against_the_density_that_the_model_has(tmp_path):
+    """The logistic's, of a NICE: exp(-z) / (1 + exp(-z))^2, which is less than 1e-5 from 12 on."""
+    z = np.random.default_rng(0).logistic(size=(100, 8))
+    with drawing() as figures:
+        glowlite.drawing.run_pictures.save_latents(tmp_path / "latents.png", [z], Logistic())
+    (axes,) = figures["latents.png"].axes
+    (line,) = axes.lines
+    edges = line.get_xdata()
+    assert edges[0] == -12 and edges[-1] == 12 and line.get_label() == "logistic"
+    expected = np.exp(-edges) / np.square(1 + np.exp(-edges))
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-9)
 
 
 def test_the_latents_of_a_training_are_those_of_held_out_images(run):

@@ -176,13 +176,13 @@ def test_what_a_step_needs_is_estimated_from_what_is_kept():
 
 def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatch):
     model = small_model(memory=Memory.parse("stored"))
-    check_memory(model, 8)
+    check_memory(model, 8, 1000)
     monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 1e6)
     with pytest.raises(
         GlowliteError,
         match=r"needs at least \d+\.\d GiB, and this machine has .* give less --memory",
     ):
-        check_memory(model, 1000)
+        check_memory(model, 1000, 1000)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_the_command_looks_at_the_memory_of_a_part_of_the_batch(tmp_path, monkey
     ]
     asked = []
     monkeypatch.setattr(
-        glowlite.commands.train, "check_memory", lambda model, images: asked.append(images)
+        glowlite.commands.train, "check_memory", lambda model, images, _: asked.append(images)
     )
     for more in ([], ["--accumulate", "5"]):
         glowlite.commands.train.make_training(parse_arguments([*options, *more]), OneProcess())

@@ -71,10 +71,11 @@ def in_training(part: Any, share: float = 1.0) -> Iterator[None]:
     `share`: what part of a whole batch that is.
     """
     found = [inner for inner in parts_of(part) if isinstance(inner, BatchStatistics)]
+    before = [statistics.share for statistics in found]
     for statistics in found:
         statistics.share = share
     try:
         yield
     finally:
-        for statistics in found:
-            del statistics.share
+        for statistics, outer in zip(found, before, strict=True):
+            statistics.share = outer

@@ -55,7 +55,7 @@ def check_even(where: str, height: int, width: int, divisor: int = 2) -> None:
     if height % divisor or width % divisor:
         raise ShapeError(
             f"{where}: H and W must be divisible by {divisor}, got ({height}, {width}); crop or pad"
-            " the images" + ("" if divisor == 2 else ", or use fewer levels L")
+            " the images" + ("" if divisor == 2 else ", or use fewer levels")
         )
 
 

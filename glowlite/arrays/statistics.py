@@ -46,6 +46,6 @@ def channel_statistics(
     if count < FEWEST:
         raise GlowliteError(
             f"{where}: {int(count[0])} values a channel in the first batch, and fewer than {FEWEST}"
-            " give no deviation; use a larger batch, or fewer levels L"
+            " give no deviation; use a larger batch, or fewer levels"
         )
     return mean, std

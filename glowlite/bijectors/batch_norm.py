@@ -12,6 +12,7 @@ not show m and v. Gradients are exact: they go through m and v, in y and in log|
 
 from __future__ import annotations
 
+from glowlite.arrays.arguments import real_number
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.batch_statistics import BatchStatistics
 from glowlite.arrays.checks import check_channels, check_half
@@ -56,7 +57,8 @@ class BatchNorm(Bijector):
         size = channels if alone else channels // 2
         parts = {"first": [slice(0, size)], "second": [slice(size, channels)]}
         both = [slice(start, start + size) for start in range(0, channels, size)]
-        self.channels, self.eps, self.counts_zeros = channels, eps, counted == "zeros"
+        self.channels, self.counts_zeros = channels, counted == "zeros"
+        self.eps = real_number("BatchNorm", "eps", eps)
         self.changed = parts.get(changed, both)  # slices of channels
         self.counted = both if counted == "both" else self.changed
         self.statistics = BatchStatistics(size, unbiased=unbiased)

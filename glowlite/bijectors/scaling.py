@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from glowlite.arrays.arguments import real_number
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameter
 from glowlite.arrays.statistics import SumOverProcesses, channel_statistics, this_process
 from glowlite.bijectors.base import Bijector, Cache, zero_logdet
-from glowlite.errors import ShapeError
+from glowlite.errors import GlowliteError, ShapeError
 
 
 class Scaling(Bijector):
@@ -21,13 +22,17 @@ class Scaling(Bijector):
     1e-3 Adam moves a parameter by one in a thousand steps, and a NICE of images ends with four to
     seven nats; a factor of 3 is what the original Glow has for its scales.) With `std`,
     `initialize` sets p so that every component of the batch it sees has this standard deviation.
-    Cost: O(N D) for D components.
+    Raises GlowliteError unless both are above 0. Cost: O(N D) for D components.
     """
 
     def __init__(
         self, shape: tuple[int, ...], std: float | None = None, factor: float = 1.0
     ) -> None:
         self.log_scale = Parameter(np.zeros(shape))
+        if std is not None and not real_number("Scaling", "std", std):
+            raise GlowliteError("Scaling: std must be above 0")
+        if not real_number("Scaling", "factor", factor):
+            raise GlowliteError("Scaling: factor must be above 0")
         self.std, self.factor = std, factor
 
     def forward(self, x: Array) -> tuple[Array, Array]:

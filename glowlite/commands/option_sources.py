@@ -73,7 +73,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model = parser.parse_args([*words, *_typed_words(arguments)]).model
     words = as_words(parser, MODEL_DEFAULTS[model], f"--model {model}") + words
     options = parser.parse_args([*words, *_typed_words(arguments)])
-    _check_model(model, {**from_file, **_typed_values(parser, arguments)})
+    by_hand = _typed_values(parser, arguments)
+    _check_model(model, {**from_file, **by_hand})
+    for name in ("class_map", "label_weight"):  # a file has them in any case
+        if name in by_hand and options.condition is None:
+            raise GlowliteError(
+                f"--{name.replace('_', '-')} is for a model with classes; give --condition, or"
+                " leave it out"
+            )
     if begun and not is_there(options.data):
         raise GlowliteError(
             f"{typed.out}: its data, {options.data}, are not there; say where they are now with"

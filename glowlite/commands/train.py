@@ -242,7 +242,7 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     )
     model.class_names = classes
     training = Training(model, settings, make_allreduce(options.gpu_exchange, ranks, xp))
-    check_memory(model, training.images_at_once())
+    check_memory(model, training.images_at_once(), len(data.train))
     if not options.resume:
         line = model.check_start(settings.batch)
         if line is not None and ranks.is_root:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from glowlite.arrays.arguments import real_number
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.batch_statistics import BatchStatistics
 from glowlite.arrays.parameters import Parameter
@@ -21,14 +22,15 @@ class NetworkBatchNorm(Conditioner):
     """x, y: (N, H, W, C).
 
     `gain`: whether there is one. `unbiased`: what the running variance follows, see
-    BatchStatistics. Parameters: `bias` and `gain`, (C,), which start at 0 and 1.
+    BatchStatistics. Parameters: `bias` and `gain`, (C,), which start at 0 and 1. Raises
+    GlowliteError for an `eps` below 0.
     """
 
     def __init__(
         self, channels: int, eps: float = 1e-4, gain: bool = False, unbiased: bool = False
     ) -> None:
         self.statistics = BatchStatistics(channels, unbiased=unbiased)
-        self.eps = eps
+        self.eps = real_number("NetworkBatchNorm", "eps", eps)
         self.gain = Parameter(np.ones(channels)) if gain else None
         self.bias = Parameter(np.zeros(channels))
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from glowlite.arrays.arguments import shown
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.checks import check_images
 from glowlite.arrays.parameters import Parameter, Parameterized, map_part
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.conditioners.base import Cache, Conditioner
 from glowlite.conditioners.batch_norm import NetworkBatchNorm
-from glowlite.conditioners.weight_norm import WeightNormConv
+from glowlite.conditioners.weight_norm import STARTS, WeightNormConv
 from glowlite.errors import GlowliteError
 
 Norm = NetworkBatchNorm | None
@@ -57,6 +58,10 @@ class ResidualNetwork(Conditioner):
         if trains_g not in ("all", "some"):
             raise GlowliteError(
                 f"ResidualNetwork: trains_g must be 'all' or 'some', got {trains_g!r}"
+            )
+        if start not in STARTS:
+            raise GlowliteError(
+                f"ResidualNetwork: start must be one of {', '.join(STARTS)}, got {shown(start)}"
             )
         self.in_channels, self.width, self.doubled = in_channels, width, doubled
         self.inputs = in_channels - mask

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from glowlite.arrays.arguments import shown
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.layout import pixel_matrix, to_images
 from glowlite.arrays.parameters import Parameter, Parameterized
 from glowlite.conditioners.gather_scatter import gather, scatter
+from glowlite.errors import GlowliteError
+
+STARTS = ("authors", "torch", "zero")
 
 
 class WeightNormConv(Parameterized):
@@ -93,7 +97,13 @@ class WeightNormConv(Parameterized):
         authors   r = sqrt(2 / n),    g = r sqrt(n k / 12), which is half of ||v||,  b = 0
         torch     r = 1 / sqrt(n k),  g = ||v||,                                     b ~ U(-r, r)
         zero      as authors, but g = 0: its output starts at 0
+
+        Raises GlowliteError for another.
         """
+        if start not in STARTS:
+            raise GlowliteError(
+                f"WeightNormConv: start must be one of {', '.join(STARTS)}, got {shown(start)}"
+            )
         taps = side * side
         r = 1 / np.sqrt(in_channels * taps) if start == "torch" else np.sqrt(2 / in_channels)
         v = rng.uniform(-r, r, (taps, in_channels, out_channels))

@@ -108,7 +108,7 @@ def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
         (
             "Latents",
             run_folder / "latents.png",
-            "Of held-out images, one plot per level; under the model they are N(0, 1).",
+            "Of held-out images, one plot per level, and the density that the model has for them.",
         ),
         (
             "Reconstruction",

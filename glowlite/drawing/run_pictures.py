@@ -18,7 +18,7 @@ from glowlite.drawing.class_rows import row_labels, row_names
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
 from glowlite.latent.walks import finite
-from glowlite.objective import dequantization_noise, dequantize, to_pixels
+from glowlite.objective import Base, Logistic, Normal, dequantization_noise, dequantize, to_pixels
 from glowlite.training.scoring import sample_images
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ TEMPERATURES = (0.5, 0.7, 0.9)
 SAMPLES = 64  # at each temperature
 # width of a grid of samples, and how many times as tall as wide it can be
 GRID_INCHES, TALLEST = 4.2, 3.0
+# latents are drawn up to where their density is nothing, but no further than the widest
+NOTHING, WIDEST = 1e-5, 20
 
 
 def samples_at_temperatures(model: Flow, ranks: Communicator) -> dict[float, np.ndarray]:
@@ -76,7 +78,7 @@ def save_pictures(
     )
     model = model if labels is None else model.given(labels[: len(shown)])
     latents = model.encode(x)
-    save_latents(path / "latents.png", [to_host(eps) for eps in latents])
+    save_latents(path / "latents.png", [to_host(eps) for eps in latents], model.base)
     save_reconstruction(
         path / "reconstruction.png", to_host(x)[:8], to_host(model.decode(latents))[:8], n_bits
     )
@@ -109,17 +111,23 @@ def save_sample_grids(
             )
 
 
-def save_latents(path: Path, latents: Sequence[np.ndarray]) -> None:
-    """A PNG of the latents of held-out images, one histogram per level, against the density of N(0,
-    1).
+def save_latents(path: Path, latents: Sequence[np.ndarray], base: Base) -> None:
+    """A PNG of the latents of held-out images, one histogram per level, against the density that
+    the model has for each number of them.
     """
-    edges = np.linspace(-5, 5, 101)
+    values = np.arange(1.0, WIDEST)
+    beyond = values[base.log_prob([values[:, None]]) < np.log(NOTHING)]
+    limit = beyond[0] if len(beyond) else WIDEST
+    edges = np.linspace(-limit, limit, 101)
+    density = np.exp(base.log_prob([edges[:, None]]))
+    name = {Normal: "N(0, 1)", Logistic: "logistic"}.get(type(base), "the model's")
     with figure_at(path, 3.2 * len(latents), 3.0) as figure:
         for level, (axes, eps) in enumerate(
             zip(figure.subplots(1, len(latents), squeeze=False)[0], latents, strict=True)
         ):
-            axes.hist(np.clip(eps.ravel(), -5, 5), edges, density=True, label=f"level {level}")
-            axes.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), lw=1.5, label="N(0, 1)")
+            inside = np.clip(eps.ravel(), -limit, limit)
+            axes.hist(inside, edges, density=True, label=f"level {level}")
+            axes.plot(edges, density, lw=1.5, label=name)
             axes.set(xlabel=f"eps: mean {eps.mean():.2f}, std {eps.std():.2f}", yticks=[])
             axes.legend(loc="upper left", fontsize="small")
 

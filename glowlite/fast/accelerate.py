@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from glowlite.arrays.backend import namespace
-from glowlite.arrays.parameters import Parameter, ParameterStore, map_part
+from glowlite.arrays.batch_statistics import BatchStatistics
+from glowlite.arrays.parameters import Parameter, ParameterStore, map_part, parts_of
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.chain import UniformChain
@@ -51,6 +52,12 @@ class Means:
 Form = Callable[[Any, Means], Any]
 
 
+def _tiled(chain: UniformChain, means: Means) -> Any:
+    """Tiles, but of a chain that normalises by its batch: each tile would do so by its own."""
+    by_batch = any(isinstance(part, BatchStatistics) for part in parts_of(chain))
+    return chain if by_batch else Tiles(chain, means.workers, widest(chain))
+
+
 def _with_kernels(form: type) -> Form:
     return lambda layer, means: retyped(layer, form)
 
@@ -58,7 +65,7 @@ def _with_kernels(form: type) -> Form:
 HOST: dict[type, Form] = {
     CouplingNetwork: lambda net, means: retyped(net, FoldedNetwork, workers=means.workers),
     ResidualNetwork: lambda net, means: retyped(net, BlockedResidualNetwork, workers=means.workers),
-    UniformChain: lambda chain, means: Tiles(chain, means.workers, widest(chain)),
+    UniformChain: _tiled,
 }
 DEVICE: dict[type, Form] = {
     ActNorm: _with_kernels(CudaActNorm),

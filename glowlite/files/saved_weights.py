@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.arrays.backend import to_host
+from glowlite.arrays.backend import Array, to_host
 from glowlite.arrays.parameters import ParameterStore
 from glowlite.errors import GlowliteError
 
@@ -35,7 +35,7 @@ def weights_in(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.
 def averaged(
     store: ParameterStore, arrays: dict[str, np.ndarray], header: dict[str, Any], path: Path
 ) -> np.ndarray | None:
-    """theta of the averaged weights in a file, (P,) on the host, of `store`.
+    """The averaged weights and statistics in a file, (P + S,) on the host, of `store`.
 
     It is None where it holds no average. Raises GlowliteError where what the file says of its
     average does not fit the model.
@@ -47,16 +47,16 @@ def averaged(
         raise GlowliteError(
             f"{path}: header: parameters are not those of the model, in their order"
         )
-    check_vector(store, arrays, AVERAGE, path)
-    theta: np.ndarray = arrays[AVERAGE] / (1 - average["decay"] ** average["updates"])
-    return theta
+    check_vector(store.state, arrays, AVERAGE, path)
+    state: np.ndarray = arrays[AVERAGE] / (1 - average["decay"] ** average["updates"])
+    return state
 
 
-def check_vector(
-    store: ParameterStore, arrays: Mapping[str, np.ndarray], name: str, path: Path
-) -> None:
-    """Raise GlowliteError unless `arrays[name]` is a vector such as theta, all of it finite."""
-    array, expected = arrays.get(name), store.theta
+def check_vector(expected: Array, arrays: Mapping[str, np.ndarray], name: str, path: Path) -> None:
+    """Raise GlowliteError unless `arrays[name]` is a vector such as `expected`, all of it
+    finite.
+    """
+    array = arrays.get(name)
     if array is None:
         raise GlowliteError(f"{path}: the array {name} is missing")
     if array.shape != expected.shape or array.dtype != expected.dtype:

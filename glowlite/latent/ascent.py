@@ -1,5 +1,5 @@
 r"""Pixels that are hidden, or noisy, filled in by climbing log p(x | what is known), as in NICE
-(section 5.5): the model gives d log p(x) / dx, and nothing else is needed of it.
+(section 5.2): the model gives d log p(x) / dx, and nothing else is needed of it.
 
     v <- beta v + eta (d log p(x) / dx + d log p(known | x) / dx) + sqrt(2 (1 - beta) eta T) n
     x <- project(x + v)                                                       n ~ N(0, I)
@@ -135,7 +135,8 @@ def information(flow: Flow, seed: int = 0) -> float:
     _, dx = score(flow, flow.sample(SAMPLES, 1.0, seed))
     xp = namespace(dx)
     squares = xp.square(dx.astype(xp.float64)).reshape(len(dx), -1).mean(axis=1)
-    return float(xp.median(squares))
+    # one that is not finite is far out
+    return float(xp.median(xp.where(xp.isfinite(squares), squares, xp.inf)))
 
 
 def ascend(
@@ -183,7 +184,7 @@ def ascend(
             v = v + (2 * (1 - MOMENTUM) * eta * temperature) ** 0.5 * n
         moved = _within(x + v, bounds)
         v = moved - x  # what the bounds hold back has no momentum
-        x = known.project(moved, seed, i + 1)
+        x = _within(known.project(moved, seed, i + 1), bounds)
         yield x
 
 

@@ -151,6 +151,11 @@ class ImageModel(Flow, ABC):
                 f"{path} is of another model: {config}; give the options it was trained with"
             )
 
+    @property
+    def shrink(self) -> str:
+        fields = " or ".join(f"--{name.replace('_', '-')}" for name in self.config.shrink)
+        return f"lower --batch, {fields}, raise --accumulate, or give less --memory"
+
     def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
         super().check_arrays(values, path)
         check_permutations(self.store, values, path)

@@ -82,8 +82,10 @@ def restore(training: Training, path: Path) -> None:
             f"{path}: header: average must be {'null' if average is None else 'an object'} in this"
             " run"
         )
-    for name in (*MOMENTS.values(), *([] if average is None else [AVERAGE])):
-        check_vector(model.store, arrays, name, path)
+    for name in MOMENTS.values():
+        check_vector(model.store.theta, arrays, name, path)
+    if average is not None:
+        check_vector(average.sum, arrays, AVERAGE, path)
     model.store.assign(values)
     model.take_header(header)
     for part, name in MOMENTS.items():

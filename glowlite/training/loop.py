@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RECONSTRUCTED = 16  # held-out images that every evaluation encodes and decodes
+STARTING_ARRAYS = 5  # of the size of its images, that `initialize` holds at once at the least
 
 
 class Observer(Protocol):
@@ -63,17 +64,21 @@ def check_settings(settings: Settings, data: Dataset) -> None:
         )
 
 
-def check_memory(model: Flow, batch: int) -> None:
-    """Raise GlowliteError if a step cannot fit this machine's memory: the operating system would
-    end it without a word.
+def check_memory(model: Flow, batch: int, training_images: int) -> None:
+    """Raise GlowliteError if a step, or a start from some of so many training images, cannot fit
+    this machine's memory: the operating system would end it without a word.
     """
-    wanted, there = model.step_bytes(batch), available_bytes()
-    if model.xp is np and wanted > there:
-        raise GlowliteError(
-            f"a step needs at least {wanted / 2**30:.1f} GiB, and this machine has"
-            f" {there / 2**30:.1f} GiB: lower --batch, --width or --K, raise --accumulate, or give"
-            " less --memory"
-        )
+    there, first = available_bytes(), min(model.first_images, training_images)
+    start = STARTING_ARRAYS * first * math.prod(model.event_shape or ()) * model.dtype.itemsize
+    for what, wanted, instead in (
+        ("a step", model.step_bytes(batch), model.shrink),
+        (f"a start from {first} images", start, "use smaller images, or fewer of them"),
+    ):
+        if model.xp is np and wanted > there:
+            raise GlowliteError(
+                f"{what} needs at least {wanted / 2**30:.1f} GiB, and this machine has"
+                f" {there / 2**30:.1f} GiB: {instead}"
+            )
 
 
 def train(
@@ -90,7 +95,7 @@ def train(
     """
     model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
-    check_memory(model, training.images_at_once())
+    check_memory(model, training.images_at_once(), len(data.train))
     clock = _Clock(state.seconds, training.allreduce)
     share = training.ranks.share(settings.batch)
     if state.step:  # a run can have been ended between its checkpoint and its pictures

@@ -174,8 +174,8 @@ class Adamax(Optimizer):
 
 
 class AveragedWeights:
-    """Exponential moving average of theta, (P,), with the bias of its start removed: `value()`
-    after `update(theta)`.
+    """Exponential moving average of a vector such as theta, (P,), with the bias of its start
+    removed: `value()` after `update(theta)`.
     """
 
     def __init__(self, theta: Array, decay: float) -> None:

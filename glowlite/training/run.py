@@ -54,11 +54,18 @@ class Training:
         self.allreduce = allreduce or Allreduce()
         self.ranks = self.allreduce.ranks
         check_parts(settings, self.ranks.size)
+        if settings.scale_penalty and not model.penalized:
+            raise GlowliteError(
+                f"scale_penalty: a {type(model).__name__} has no scales that it holds small; leave"
+                " it out"
+            )
         theta = model.store.theta
         self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](
             theta, settings.beta1, settings.beta2
         )
-        self.average = AveragedWeights(theta, settings.average) if settings.average else None
+        # with running statistics: those of the newest weights are not those of averaged ones
+        state = model.store.state
+        self.average = AveragedWeights(state, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
         self._pending: list[PendingStep] = []
         self._gradients: Gradients | None = None
@@ -134,7 +141,7 @@ class Training:
             if state.skipped > skipped:
                 return None
         if self.average is not None:
-            self.average.update(self.model.store.theta, self.model.workers)
+            self.average.update(self.model.store.state, self.model.workers)
         return result
 
     def _update(self, batch: Batch, lr: float, good: Array | None = None) -> StepResult:
@@ -203,17 +210,17 @@ class Training:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside, the model has its averaged weights, if they are averaged.
+        """Inside, the model has its averaged weights and statistics, if they are averaged.
 
         Cost: the memory of two more vectors.
         """
         if self.average is None or self.average.updates == 0:
             yield
             return
-        theta = self.model.store.theta
-        raw = theta.copy()
-        theta[...] = self.average.value()
+        state = self.model.store.state
+        raw = state.copy()
+        state[...] = self.average.value()
         try:
             yield
         finally:
-            theta[...] = raw
+            state[...] = raw

@@ -9,6 +9,7 @@ NORM, NET_NORM = "bijectors/batch_norm.py", "conditioners/batch_norm.py"
 CONV, NETWORK = "conditioners/weight_norm.py", "conditioners/residual_network.py"
 SCALE, CHECKERBOARD = "conditioners/tanh_scale.py", "arrays/checkerboard.py"
 LAYERS, INTEROP = "models/realnvp_layers.py", "interop/realnvp_kind.py"
+MODELS = "tests/test_models.py::"
 BLOCKS, ACTIVATION, BLOCKED_CONV = (
     "fast/blocked_network.py",
     "fast/activation.py",
@@ -247,5 +248,37 @@ BUGS = [
         "        dh_b += skip.backward(b, ds[:, b.columns], h_out[:, b.columns])\n",
         "        skip.backward(b, ds[:, b.columns], h_out[:, b.columns])\n",
         FAST,
+    ),
+    Bug(
+        LAW,
+        "statistics are not averaged with the weights",
+        "training/run.py",
+        "        state[...] = self.average.value()\n",
+        "        self.model.store.theta[...] = self.average.value()[: len(self.model.store)]\n",
+        (MODELS + "test_running_statistics_are_averaged_with_the_weights",),
+    ),
+    Bug(
+        LAW,
+        "tiles normalise each by itself",
+        "fast/accelerate.py",
+        "return chain if by_batch else Tiles",
+        "return Tiles",
+        (MODELS + "test_a_step_of_ones_own_that_normalises_by_the_batch_is_not_cut_into_tiles",),
+    ),
+    Bug(
+        LAW,
+        "training inside training ends both",
+        "arrays/batch_statistics.py",
+        "statistics.share = outer",
+        "statistics.share = None",
+        batch("test_training_inside_training_leaves_the_outer_one"),
+    ),
+    Bug(
+        LAW,
+        "a start counts more images than there are",
+        "training/loop.py",
+        "min(model.first_images, training_images)",
+        "model.first_images",
+        (MODELS + "test_a_start_that_cannot_fit_is_refused",),
     ),
 ]

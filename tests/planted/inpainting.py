@@ -102,8 +102,8 @@ BUGS = [
     bug(
         "known pixels are lost",
         FILE,
-        "x = known.project(moved, seed, i + 1)",
-        "x = moved",
+        "_within(known.project(moved, seed, i + 1), bounds)",
+        "moved",
         LIKELY,
         RANGE,
     ),
@@ -146,8 +146,8 @@ BUGS = [
     bug(
         "a sample that is not finite is the nearest",
         FILE,
-        "xp.where(xp.isfinite(squares), squares, xp.inf)",
-        "squares",
+        "xp.where(xp.isfinite(squares), squares, xp.inf).argmin()",
+        "squares.argmin()",
         NEAREST,
     ),
     bug("bottom is top", MASKS, "i >= height - height // 2", "i < height // 2", MASK),
@@ -219,5 +219,19 @@ BUGS = [
         "sigma = options.denoise / GREY_LEVELS",
         "sigma = options.denoise / 10",
         TAKEN,
+    ),
+    bug(
+        "a sample that is not finite spoils the mean curvature",
+        FILE,
+        "xp.median(xp.where(xp.isfinite(squares), squares, xp.inf))",
+        "xp.median(squares)",
+        "test_information_passes_over_samples_that_are_not_finite",
+    ),
+    bug(
+        "known pixels may leave the range",
+        FILE,
+        "x = _within(known.project(moved, seed, i + 1), bounds)",
+        "x = known.project(moved, seed, i + 1)",
+        "test_known_pixels_stay_within_the_bounds_at_every_step",
     ),
 ]

@@ -95,8 +95,8 @@ BUGS = [
     bug(
         "every histogram of one level",
         "drawing/run_pictures.py",
-        "np.clip(eps.ravel(), -5, 5)",
-        "np.clip(latents[0].ravel(), -5, 5)",
+        "np.clip(eps.ravel(), -limit, limit)",
+        "np.clip(latents[0].ravel(), -limit, limit)",
         LATENTS,
     ),
     bug(
@@ -116,8 +116,8 @@ BUGS = [
     bug(
         "the density of another width",
         "drawing/run_pictures.py",
-        "np.exp(-(edges**2) / 2)",
-        "np.exp(-(edges**2))",
+        "base.log_prob([edges[:, None]])",
+        "base.log_prob([1.4 * edges[:, None]])",
         LATENTS,
     ),
     bug(
