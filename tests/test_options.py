@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import math
 import os
 import time
 
@@ -51,6 +52,12 @@ def test_presets_are_the_published_settings(name):
     )
     assert settings.beta2 == settings.average == 0.999
     assert options.crop in (None, side)
+
+
+def test_the_epsilon_of_nice_is_1e_4_of_gradients_in_nats():
+    for name, dimensions in (("mnist", 784), ("cifar10", 3072), ("svhn", 3072)):
+        settings = settings_of(parse_arguments(["--preset", f"nice-{name}"]), 300)
+        assert settings.epsilon * dimensions * math.log(2) == pytest.approx(1e-4, rel=1e-12)
 
 
 def test_the_cifar10_preset_has_the_parameters_of_the_original():

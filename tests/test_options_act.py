@@ -245,6 +245,7 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--beta2 0.8", "--beta2 0.7"),
             Row("weights", "--beta2 0.7", "--beta2 epoch"),
         ],
+        "--epsilon": [Row("weights", "--epsilon 1e-3", "--epsilon 1e-2")],
         "--warmup": [
             Row("weights", "--warmup 0", "--warmup 3"),
             Row("weights", "--warmup 3", "--warmup 2ep"),

@@ -8,6 +8,7 @@ published as one number; the steps here are a choice.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from glowlite.models.config import OPENAI_MODEL, PAPER_MODEL
@@ -30,7 +31,7 @@ LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5e
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "glow": {},
     "nice": {
-        "width": 1000, "batch": 200, "lr": 3e-3, "average": 0.995,
+        "width": 1000, "batch": 200, "lr": 1e-3, "average": 0.995,
     },
     "realnvp": {
         "width": 32, "batch": 64, "lr": 1e-3, "beta2": 0.999, "clip": 100.0,
@@ -46,13 +47,20 @@ REALNVP: dict[str, Any] = {
     "decay": "constant", "average": 0.0,
 }  # fmt: skip
 
-# NICE: a rate of 1e-3, momentum 0.9 and second moments with 0.99, 1500 epochs, of which the best on
-# a validation set counts (section 5.1 of its paper); the batch is that of the authors' code
+# NICE: a rate of 1e-3, momentum 0.9, second moments with 0.99, an epsilon of 1e-4 for gradients in
+# nats, 1500 epochs, of which the best on a validation set counts (section 5.1 of its paper); the
+# batch is that of the authors' code
 EPOCHS: dict[str, Any] = {
     "optimizer": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "batch": 200, "steps": "1500ep",
     "warmup": 0, "decay": "constant", "average": 0.999, "evaluate_every": "1ep",
     "checkpoint_every": "1ep", "picture_every": "10ep", "log_every": 50, "evaluate_images": 2000,
 }  # fmt: skip
+
+
+def in_bits_per_dim(nats: float, dimensions: int) -> float:
+    """A gradient by nats, as one of bits/dim."""
+    return nats / (dimensions * math.log(2))
+
 
 BROUGHT = {"data": ""}  # images that are not part of glowlite: --data has to say where they are
 
@@ -88,14 +96,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "nice-mnist": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 5,
         "width": 1000, "base": "logistic", "input": "unit", **FROM_ZERO,
+        "epsilon": in_bits_per_dim(1e-4, 784),
     },
     "nice-cifar10": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
         "width": 2000, "base": "logistic", "input": "whitened", **FROM_ZERO,
+        "epsilon": in_bits_per_dim(1e-4, 3072),
     },
     "nice-svhn": {
         **BROUGHT, **EPOCHS, "model": "nice", "n_bits": 8, "couplings": 4, "hidden_layers": 4,
         "width": 2000, "base": "logistic", "input": "whitened", **FROM_ZERO,
+        "epsilon": in_bits_per_dim(1e-4, 3072),
     },
     "realnvp-cifar10": {
         **BROUGHT, **REALNVP, **LONG, "levels": 2, "width": 64, "blocks": 8, "flip": True,

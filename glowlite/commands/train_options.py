@@ -335,6 +335,8 @@ def _add_optimisation_options(parser: Parser) -> None:
     add("--beta1", type=decay_rate, default=DEFAULTS.beta1, help="memory of the gradient's mean")
     size = "memory of its size; epoch: 1 - 1/(steps per epoch)"
     add("--beta2", type=decay_rate, default=DEFAULTS.beta2, help=size)
+    epsilon = "what is added to that size before it divides, above 0"
+    add("--epsilon", type=at_least(0, float), default=DEFAULTS.epsilon, help=epsilon)
     add(
         "--warmup",
         type=warmup,

@@ -24,7 +24,8 @@ class NICEConfig(ImageConfig):
     input: the range that pixels are brought to, `unit` [0, 1] or `symmetric` [-1, 1]; or
     `whitened`, by ZCA. changed_first: which positions, of 0, 1, 2, ..., the first coupling changes.
     scaling_start: whether the scales start from the spread of the first images, or at zero, as
-    published. Raises GlowliteError for a value that is not allowed.
+    published. scaling_factor: log-scales are so many times their parameters, published: 1. Raises
+    GlowliteError for a value that is not allowed.
     """
 
     couplings: int = 4
@@ -35,7 +36,7 @@ class NICEConfig(ImageConfig):
     input: str = "unit"
     changed_first: str = "even"
     scaling_start: str = "data"
-    scaling_factor: float = 5.0
+    scaling_factor: float = 15.0
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": ("logistic", "normal"),

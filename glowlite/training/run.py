@@ -61,7 +61,7 @@ class Training:
             )
         theta = model.store.theta
         self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](
-            theta, settings.beta1, settings.beta2
+            theta, settings.beta1, settings.beta2, settings.epsilon
         )
         # with running statistics: those of the newest weights are not those of averaged ones
         state = model.store.state

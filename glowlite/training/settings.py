@@ -18,7 +18,8 @@ class Settings:
 
     n_bits: None for data that are no images of pixels, and are trained on as they are.
     label_weight: of the classifier's bits in the loss, for a model of classes. scale_penalty: of
-    the sum of squares of what a model has `penalized`, in bits/dim.
+    the sum of squares of what a model has `penalized`, in bits/dim. epsilon: of the optimiser, in
+    bits/dim per unit of a parameter.
     """
 
     steps: int = 1600
@@ -29,6 +30,7 @@ class Settings:
     lr: float = 8e-3
     beta1: float = 0.9
     beta2: float = 0.99
+    epsilon: float = 1e-8
     warmup: int = 100
     decay: str = "linear"
     clip: float = 0.0
