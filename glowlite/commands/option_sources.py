@@ -76,7 +76,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     by_hand = _typed_values(parser, arguments)
     _check_model(model, {**from_file, **by_hand})
     for name in ("class_map", "label_weight"):  # a file has them in any case
-        if name in by_hand and options.condition is None:
+        if name in by_hand and options.condition is None and not typed.resume:
             raise GlowliteError(
                 f"--{name.replace('_', '-')} is for a model with classes; give --condition, or"
                 " leave it out"

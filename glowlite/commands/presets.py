@@ -19,7 +19,7 @@ from glowlite.models.realnvp_config import PAPER_MODEL as REALNVP_PAPER_MODEL
 # the columns of docs/paper_and_code.md, each with its optimiser
 OPENAI: dict[str, Any] = {
     **OPENAI_MODEL, "optimizer": "adamax", "lr": 1e-3, "beta2": "epoch", "average": "epoch",
-    "warmup": "10ep", "decay": "constant",
+    "warmup": "10ep", "decay": "constant", "label_weight": 0.01,
 }  # fmt: skip
 PAPER: dict[str, Any] = {**PAPER_MODEL, "optimizer": "adam", "lr": 1e-3, "beta2": 0.999}
 
