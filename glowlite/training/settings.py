@@ -37,7 +37,7 @@ class Settings:
     scale_penalty: float = 0.0
     average: float = 0.98
     n_bits: int | None = 5
-    label_weight: float = 0.1
+    label_weight: float = 0.05
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     log_every: int = 10
