@@ -426,7 +426,7 @@ class Flow(Parameterized):
         self.store.assign(values)
         state = averaged(self.store, arrays, header, path) if weights == "averaged" else None
         if state is not None:
-            self.store.state[...] = to_device(state, self.xp)
+            self.store.set_state(to_device(state, self.xp))
         self.take_header(header)
         self.facts = {name: value for name, value in header.items() if name not in OWN}
 

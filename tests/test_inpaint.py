@@ -274,7 +274,7 @@ def test_a_model_whose_samples_have_no_score_is_said_in_one_line(monkeypatch):
     flow, _, _ = gaussian()
     x = np.zeros((2, 4))
     monkeypatch.setattr(ascent, "score", lambda flow, x: (None, np.full_like(x, np.nan)))
-    with pytest.raises(GlowliteError, match="samples are nan in the mean square; its weights are"):
+    with pytest.raises(GlowliteError, match="samples are inf in the mean square; its weights are"):
         next(ascend(flow, x, Known(x, np.ones((1, 1), bool))))
 
 

@@ -450,7 +450,7 @@ def test_running_statistics_are_averaged_with_the_weights(tmp_path):
 
     class Watch(Record):
         def on_step(self, step, result):
-            states.append(flow.store.state.copy())
+            states.append(flow.store.state().copy())
 
     settings = Settings(steps=4, batch=8, average=0.5, n_bits=8, evaluate_images=8, lr=1e-2)
     training = Training(flow, settings)
@@ -461,12 +461,12 @@ def test_running_statistics_are_averaged_with_the_weights(tmp_path):
     assert all(np.abs(expected - states[-1])[part].max() > 1e-4 for part in parts)
     np.testing.assert_allclose(training.average.value(), expected, rtol=1e-12)
     with training.averaged():
-        np.testing.assert_allclose(flow.store.state, expected, rtol=1e-12)
-    assert np.array_equal(flow.store.state, states[-1])
+        np.testing.assert_allclose(flow.store.state(), expected, rtol=1e-12)
+    assert np.array_equal(flow.store.state(), states[-1])
     save(training, tmp_path / "run.safetensors", steps_per_epoch=4)
     for weights, state in (("averaged", expected), ("raw", states[-1])):
         loaded = RealNVP.load(tmp_path / "run.safetensors", weights)
-        np.testing.assert_allclose(loaded.store.state, state, rtol=1e-12)
+        np.testing.assert_allclose(loaded.store.state(), state, rtol=1e-12)
 
 
 def test_a_step_of_ones_own_that_normalises_by_the_batch_is_not_cut_into_tiles():

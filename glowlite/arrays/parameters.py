@@ -290,20 +290,16 @@ class ParameterStore:
 
     `theta`, `grad`: (P,); theta is in memory that processes forked from this one see, too, until it
     is copied. `offsets[name]` is the slice of a parameter. `running`, `change`: (S,), those of all
-    Statistics in the same way. `state`: (P + S,), theta and running, which are views of it: all
-    that moves in training. Constants of floating type are cast, too. A copy (`copy.deepcopy`,
+    Statistics in the same way. Constants of floating type are cast, too. A copy (`copy.deepcopy`,
     `pickle`) has vectors of its own, and the parameters that are copied with it are views of them.
     """
 
     def __init__(self, module: Any, dtype: str = "float32", xp: Namespace = np) -> None:
         self.parameters = parameters_of(module)
         self.constants = dict(leaves(module, Constant))
-        self.statistics = [c for c in self.constants.values() if isinstance(c, Statistic)]
-        self.size = sum(p.value.size for p in self.parameters.values())
-        size = self.size + sum(c.value.size for c in self.statistics)
-        self.state = shared_zeros((size,), dtype) if xp is np else xp.zeros(size, dtype)
-        self.theta, self.running = self.state[: self.size], self.state[self.size :]
-        self.grad, self.change = xp.zeros(self.size, dtype), xp.zeros(size - self.size, dtype)
+        size = sum(p.value.size for p in self.parameters.values())
+        self.theta = shared_zeros((size,), dtype) if xp is np else xp.zeros(size, dtype)
+        self.grad = xp.zeros(size, dtype)
         self.offsets: dict[str, slice] = {}
         start = 0
         for name, p in self.parameters.items():
@@ -313,8 +309,10 @@ class ParameterStore:
         for c in self.constants.values():
             value = to_device(c.value, xp)
             c.value = value.astype(dtype) if value.dtype.kind == "f" else value
-        if self.statistics:
-            self.running[...] = xp.concatenate([c.value.ravel() for c in self.statistics])
+        self.statistics = [c for c in self.constants.values() if isinstance(c, Statistic)]
+        values = [c.value.ravel() for c in self.statistics]
+        self.running = xp.concatenate([xp.zeros(0, dtype), *values])
+        self.change = xp.zeros_like(self.running)
         self._bind()
 
     def _bind(self) -> None:
@@ -344,18 +342,13 @@ class ParameterStore:
         return where if value is p.value else None
 
     def __getstate__(self) -> dict[str, Any]:
-        views = ("_places", "theta", "running")
-        return {name: value for name, value in self.__dict__.items() if name not in views}
+        return {name: value for name, value in self.__dict__.items() if name != "_places"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if not getattr(self.state.flags, "writeable", True):  # a buffer that another process lends
-            self.state, self.grad, self.change = (
-                self.state.copy(),
-                self.grad.copy(),
-                self.change.copy(),
-            )
-        self.theta, self.running = self.state[: self.size], self.state[self.size :]
+        if not getattr(self.theta.flags, "writeable", True):  # a buffer that another process lends
+            self.theta, self.grad = self.theta.copy(), self.grad.copy()
+            self.running, self.change = self.running.copy(), self.change.copy()
         self._bind()
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -363,6 +356,16 @@ class ParameterStore:
         xp = namespace(self.theta)
         for name, value in self.named_values().items():
             value[...] = to_device(arrays[name], xp)
+
+    def state(self) -> Array:
+        """Theta and running, (P + S,): all that moves in training; a copy, if anything runs."""
+        if not self.statistics:
+            return self.theta
+        return namespace(self.theta).concatenate((self.theta, self.running))
+
+    def set_state(self, state: Array) -> None:
+        """Set theta and running, which stay the vectors that they are."""
+        self.theta[...], self.running[...] = state[: len(self)], state[len(self) :]
 
     def named_values(self) -> dict[str, Array]:
         """The array of every parameter and constant: what a file holds of a model."""

@@ -47,7 +47,7 @@ def averaged(
         raise GlowliteError(
             f"{path}: header: parameters are not those of the model, in their order"
         )
-    check_vector(store.state, arrays, AVERAGE, path)
+    check_vector(store.state(), arrays, AVERAGE, path)
     state: np.ndarray = arrays[AVERAGE] / (1 - average["decay"] ** average["updates"])
     return state
 

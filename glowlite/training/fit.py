@@ -97,7 +97,7 @@ def fit(
             observer.close()
     flow.n_bits = n_bits
     if training.average is not None and training.average.updates:
-        flow.store.state[...] = training.average.value()
+        flow.store.set_state(training.average.value())
     return history.lines
 
 

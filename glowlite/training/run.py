@@ -64,7 +64,7 @@ class Training:
             theta, settings.beta1, settings.beta2, settings.epsilon
         )
         # with running statistics: those of the newest weights are not those of averaged ones
-        state = model.store.state
+        state = model.store.state()
         self.average = AveragedWeights(state, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
         self._pending: list[PendingStep] = []
@@ -141,7 +141,7 @@ class Training:
             if state.skipped > skipped:
                 return None
         if self.average is not None:
-            self.average.update(self.model.store.state, self.model.workers)
+            self.average.update(self.model.store.state(), self.model.workers)
         return result
 
     def _update(self, batch: Batch, lr: float, good: Array | None = None) -> StepResult:
@@ -217,10 +217,10 @@ class Training:
         if self.average is None or self.average.updates == 0:
             yield
             return
-        state = self.model.store.state
-        raw = state.copy()
-        state[...] = self.average.value()
+        store = self.model.store
+        raw = store.state().copy()
+        store.set_state(self.average.value())
         try:
             yield
         finally:
-            state[...] = raw
+            store.set_state(raw)

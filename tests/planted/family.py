@@ -253,8 +253,8 @@ BUGS = [
         LAW,
         "statistics are not averaged with the weights",
         "training/run.py",
-        "        state[...] = self.average.value()\n",
-        "        self.model.store.theta[...] = self.average.value()[: len(self.model.store)]\n",
+        "store.set_state(self.average.value())",
+        "store.theta[...] = self.average.value()[: len(store)]",
         (MODELS + "test_running_statistics_are_averaged_with_the_weights",),
     ),
     Bug(

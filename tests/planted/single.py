@@ -224,7 +224,7 @@ BUGS = [
         OWN,
         "fit leaves the raw weights",
         "training/fit.py",
-        "flow.store.state[...] = training.average.value()",
+        "flow.store.set_state(training.average.value())",
         "pass",
         (
             "tests/test_flow.py::test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit",
