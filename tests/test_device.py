@@ -9,11 +9,13 @@ import sys
 import types
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import strict_device
 from small_runs import dataset
 from strict_device import API, counts, ndarray, xp
+from test_laws import QUICK
 from test_training import Record
 
 import glowlite.bijectors.actnorm
@@ -40,6 +42,7 @@ CONFIGS = {
     "additive, shuffled": {"coupling": "additive", "permutation": "shuffle"},
     "paper": None,
 }
+BUDGETS = ["reversible", "anchored:1", "stored"]
 
 
 def make(config, module, dtype="float64", memory="reversible", **settings):
@@ -62,9 +65,13 @@ def trained(*arguments, **options):
     return training, seen
 
 
-@pytest.mark.parametrize("memory", ["reversible", "anchored:1", "stored"])
+@pytest.mark.parametrize("memory", BUDGETS)
 @pytest.mark.parametrize("config", CONFIGS)
 def test_a_run_on_the_device_follows_one_on_the_host(config, memory):
+    """In the quick profile every configuration with one budget, and every budget with one."""
+    several = (list(CONFIGS).index(config) + BUDGETS.index(memory)) % len(BUDGETS)
+    if several and hypothesis.settings().max_examples < QUICK:
+        pytest.skip("in the thorough profile")
     options = {
         "memory": memory, "optimizer": "adamax" if memory == "stored" else "adam", "accumulate": 2,
         "clip": 3.0,
