@@ -29,3 +29,18 @@ def undrawn(monkeypatch):
     """A run that ends within this process draws nothing: that takes as long as all its steps."""
     for name in ("save_pictures", "save_learning_curve"):
         monkeypatch.setattr(f"glowlite.drawing.observers.{name}", lambda *_, **__: None)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """The pretrained Glow of faces."""
+    from glowlite import Glow  # not every test of the kernels' environment could import it
+
+    return Glow.pretrained()

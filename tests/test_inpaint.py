@@ -356,17 +356,6 @@ def test_a_mask_that_is_none_is_said_in_one_line(name, said):
 # --- the command ---
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return Glow.pretrained()
-
-
 def test_half_of_a_face_is_filled_in(home, faces, capsys):
     inpaint.main(["0", "7", "--steps", "8"])
     sheet = cells(pixels("inpainting.png"), 2, 7)

@@ -29,17 +29,6 @@ SECONDS = (
 )
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return Glow.pretrained()
-
-
 def pixels(path):
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
