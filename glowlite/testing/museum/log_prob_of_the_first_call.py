@@ -1,0 +1,67 @@
+"""A log-density that is remembered without looking at what it was asked for.
+
+Latents and log-determinant are kept for the next call, and what they were of is not compared.
+Scoring one batch again and again, nobody notices; another x gets the density of the first.
+Seen in: pyro pull request 2384 (a cached log-determinant, whatever the arguments were).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.testing.museum.parameter import Parameter
+
+LAW = "calls_leave_no_trace"
+SHAPE = (3,)
+
+
+class Clean:
+    """z = e^log_s x + b, (N, D), with z of standard normals."""
+
+    def __init__(self, log_s: np.ndarray, b: np.ndarray) -> None:
+        self.log_s, self.b = Parameter(log_s), Parameter(b)
+
+    def parameters(self) -> dict[str, Parameter]:
+        return {"log_s": self.log_s, "b": self.b}
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = x * np.exp(self.log_s.value) + self.b.value
+        return z, np.full(len(x), self.log_s.value.sum())
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        return (z - self.b.value) * np.exp(-self.log_s.value)
+
+    def backward(
+        self, z: np.ndarray, dz: np.ndarray, dlogdet: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.b.grad[...] += dz.sum(axis=0)
+        self.log_s.grad[...] += (dz * (z - self.b.value)).sum(axis=0) + dlogdet.sum()
+        return self.inverse(z), dz * np.exp(self.log_s.value)
+
+    def latents(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.forward(x)
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        z, logdet = self.latents(x)
+        return logdet - (z**2 + np.log(2 * np.pi)).sum(axis=1) / 2
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        return self.inverse(np.random.default_rng(seed).standard_normal((n, len(self.b.value))))
+
+
+class Broken(Clean):
+    kept: tuple[np.ndarray, np.ndarray] | None = None
+
+    def latents(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.kept is None or len(self.kept[0]) != len(x):
+            self.kept = self.forward(x)
+        return self.kept
+
+
+def clean(seed: int, kind: type[Clean] = Clean) -> Clean:
+    rng = np.random.default_rng(seed)
+    return kind(rng.standard_normal(3) / 2, rng.standard_normal(3))
+
+
+def broken(seed: int) -> Clean:
+    return clean(seed, Broken)

@@ -1,0 +1,13 @@
+"""A parameter: an array and its gradient. It is all that the layers of the museum share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Parameter:
+    """`value` and, of the same shape, `grad`, which starts at zero and is added to."""
+
+    def __init__(self, value: np.ndarray) -> None:
+        self.value = np.array(value, dtype=np.float64)
+        self.grad = np.zeros_like(self.value)
