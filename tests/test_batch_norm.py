@@ -23,14 +23,10 @@ from glowlite.errors import GlowliteError
 from glowlite.models.realnvp_config import RealNVPConfig
 from glowlite.models.realnvp_layers import realnvp_layers
 from glowlite.testing import ModelAsLayer
-from glowlite.testing.laws import (
-    _decide,
-    check_gradient,
-    inverse_of_forward,
-    random_like,
-    rounding,
-    samples_are_independent,
-)
+from glowlite.testing.case import Case, random_like
+from glowlite.testing.check import at_some_x
+from glowlite.testing.gradient_check import check_gradient, rounding
+from glowlite.testing.laws import inverse_of_forward, samples_are_independent
 from glowlite.testing.parameters import parameters_of
 
 SHAPE = (3, 4, 6, 4)
@@ -82,7 +78,7 @@ def hold_gradients(layer, x):
                 assert abs(loss_change()) < 10 * noise, name
                 p.value[...] = before
 
-    _decide(law, x)
+    at_some_x(law, x)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -137,7 +133,7 @@ def test_gradients_go_through_the_statistics_of_a_checkerboard(kept):
 def few_coordinates():
     """One entry of each gradient, and a random direction: networks have many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glowlite.testing.laws.COORDINATES", 1)
+        patch.setattr("glowlite.testing.gradient_check.COORDINATES", 1)
         yield
 
 
@@ -199,11 +195,11 @@ def test_samples_depend_on_their_neighbours_in_training_alone(name):
     """The exception to the law of independent samples, and where it ends."""
     model, layer = small_model(name)
     x = batch((3, *IMAGE))
-    samples_are_independent(layer, x)
+    samples_are_independent(Case(layer, x))
     with in_training(model):
         together, alone = layer.forward(x)[0], layer.forward(x[:1])[0]
     assert np.abs(together[:1] - alone).max() > 0.1
-    samples_are_independent(layer, x)
+    samples_are_independent(Case(layer, x))
 
 
 @pytest.mark.parametrize(("changed", "counted"), BATCH_NORMS)
@@ -237,7 +233,7 @@ def test_the_inverse_uses_the_running_statistics_in_training_too():
     expected = layer.inverse(x)
     with in_training(layer):
         assert np.array_equal(layer.inverse(x), expected)
-    inverse_of_forward(layer, x)
+    inverse_of_forward(Case(layer, x))
 
 
 @pytest.mark.parametrize("unbiased", [True, False])

@@ -27,8 +27,8 @@ from glowlite.data.array_data import array_dataset
 from glowlite.fast.threads import Workers
 from glowlite.flow import Flow
 from glowlite.objective import Logistic, Normal
+from glowlite.testing import check_conditioner, check_layer
 from glowlite.testing.gradients import directional_derivative
-from glowlite.testing.laws import check_conditioner, check_layer
 from glowlite.training.fit import fit
 
 X = two_moons(600)

@@ -21,7 +21,6 @@ from layers import (
 from strict_device.layers import on_device
 from test_fast import hold_equal
 
-import glowlite.testing.laws
 from glowlite.bijectors.actnorm import ActNorm
 from glowlite.bijectors.affine_coupling import AffineCoupling
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv
@@ -30,17 +29,40 @@ from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.gather_scatter import gather, scatter
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.fast.columns import gather as fast_gather
-from glowlite.testing import LAWS, check_conditioner, check_layer, taylor_slope
-from glowlite.testing.laws import gradients_through_logdet, gradients_through_y
+from glowlite.testing import LAWS, check_conditioner, check_layer, gradient_check, taylor_slope
+from glowlite.testing.laws import chosen
 
 SEEDS = st.integers(0, 2**16)
-BY_DIFFERENCES = gradients_through_y, gradients_through_logdet
+BY_DIFFERENCES = chosen(["gradients_through_y", "gradients_through_logdet"])
+# the laws that the quick profile holds at many examples; the others at one, see `test_layer_once`
+OFTEN = chosen(
+    [
+        "inverse_of_forward",
+        "forward_of_inverse",
+        "samples_are_independent",
+        "logdet_is_that_of_the_jacobian",
+        "backward_rebuilds_the_input",
+        "gradients_through_y",
+        "gradients_through_logdet",
+        "gradients_add",
+        "nothing_passed_in_is_changed",
+        "kept_equals_rebuilt",
+    ]
+)
+ONCE = [law for law in LAWS if law not in OFTEN]
 QUICK = 50  # examples: profiles of fewer leave out what takes long
 
 
 # where the arrays live: the part of the examples, the module, and how a layer of the host comes
 # there
 BACKENDS = {"host": (1, np, lambda layer: layer), "device": (5, strict_device.xp, on_device)}
+
+
+SHAPE = (2, 2, 4, 4)  # of `test_layer_once`: every layer takes it
+
+
+def is_quick():
+    return settings().max_examples < QUICK
 
 
 @pytest.fixture(params=BACKENDS)
@@ -55,10 +77,10 @@ def test_layer(name, backend, monkeypatch):
     """
     strategy, make = LAYERS[name]
     share, xp, place = backend
-    if xp is not np and name.startswith("chain") and settings().max_examples < QUICK:
+    if xp is not np and name.startswith("chain") and is_quick():
         pytest.skip("in the thorough profile; `test_fast` holds it to the same on the host")
-    if name.startswith("chain") and settings().max_examples < QUICK:
-        monkeypatch.setattr(glowlite.testing.laws, "COORDINATES", 1)
+    if name.startswith("chain") and is_quick():
+        monkeypatch.setattr(gradient_check, "COORDINATES", 1)
     # what has many parameters takes long; of the affine couplings there are twenty-four
     share *= {"chain": 6, "affine": 3}.get(name.partition("-")[0], 1)
 
@@ -67,13 +89,21 @@ def test_layer(name, backend, monkeypatch):
     def laws_hold(shape, seed):
         rng = np.random.default_rng(seed)
         layer = place(make(shape, rng))
-        x, laws = inputs(name, shape, rng), LAWS
-        if xp is not np and not name.startswith("split") and settings().max_examples < QUICK:
-            laws = [law for law in LAWS if law not in BY_DIFFERENCES]
+        x, laws = inputs(name, shape, rng), OFTEN if is_quick() else LAWS
+        if xp is not np and not name.startswith("split") and is_quick():
+            laws = [law for law in OFTEN if law not in BY_DIFFERENCES]
             hold_equal(make(shape, np.random.default_rng(seed)), layer, x, seed)
         check_layer(layer, x, laws)
 
     laws_hold()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_once(name):
+    _, make = LAYERS[name]
+    rng = np.random.default_rng(1)
+    layer, x = make(SHAPE, rng), inputs(name, SHAPE, rng)
+    check_layer(layer, x, ONCE, make=lambda: make(SHAPE, np.random.default_rng(1)))
 
 
 @pytest.mark.parametrize("name", GLOWS)
@@ -83,16 +113,16 @@ def test_glow(name, backend, monkeypatch):
     of it: `test_layer` holds more of every layer.
     """
     share, xp, place = backend
-    if xp is not np and settings().max_examples < QUICK:
+    if xp is not np and is_quick():
         pytest.skip("in the thorough profile")
-    if settings().max_examples < QUICK:
-        monkeypatch.setattr(glowlite.testing.laws, "COORDINATES", 1)
+    if is_quick():
+        monkeypatch.setattr(gradient_check, "COORDINATES", 1)
 
     @settings(max_examples=max(1, settings().max_examples // (6 * share)))
     @given(glow_cases(GLOWS[name], xp))
     def laws_hold(case):
         layer, x = case
-        check_layer(place(layer), x)
+        check_layer(place(layer), x, OFTEN if is_quick() else LAWS)
 
     laws_hold()
 

@@ -29,6 +29,8 @@ class Logit(Bijector):
     infinite, and beyond that NaN. Cost: O(N D) for D components.
     """
 
+    domain = (-0.5, 0.5)  # where x lives: see `glowlite.testing`
+
     def __init__(self, low: float = 0.05, high: float = 0.95) -> None:
         self.low = real_number("Logit", "low", low, 0, 1)
         self.high = real_number("Logit", "high", high, 0, 1)

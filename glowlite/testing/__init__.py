@@ -10,14 +10,22 @@ those of its rounding, not of float32's.
 """
 
 from glowlite.testing.adapters import ModelAsLayer, SplitAsLayer
+from glowlite.testing.case import Case
+from glowlite.testing.check import check_conditioner, check_layer
+from glowlite.testing.comparison import Broken, DoesNotApply, Undecided
 from glowlite.testing.gradients import directional_derivative, taylor_slope
 from glowlite.testing.jacobians import numerical_jacobian, numerical_logdet
-from glowlite.testing.laws import LAWS, check_conditioner, check_layer
+from glowlite.testing.laws import LAWS, LEVELS
 
 __all__ = [
     "LAWS",
+    "LEVELS",
+    "Broken",
+    "Case",
+    "DoesNotApply",
     "ModelAsLayer",
     "SplitAsLayer",
+    "Undecided",
     "check_conditioner",
     "check_layer",
     "directional_derivative",

@@ -1,5 +1,6 @@
 """Layers and models on the stand-in for a GPU, seen by the laws as layers of the host."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,8 +30,13 @@ class OnDevice:
             for name, p in self.layer.parameters().items()
         }
 
+    def __deepcopy__(self, memo):
+        return OnDevice(copy.deepcopy(self.layer, memo))
+
     def __getattr__(self, name):
         method = getattr(self.layer, name)
+        if not callable(method):
+            return method
         return lambda *arguments: to_host(method(*(to_device(argument) for argument in arguments)))
 
 

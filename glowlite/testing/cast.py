@@ -1,0 +1,41 @@
+"""A layer in another dtype."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from glowlite.testing.comparison import DoesNotApply
+from glowlite.testing.parameters import parameters_of
+from glowlite.testing.unnamed import constants
+
+
+def cast(layer: Any, dtype: type) -> Any:
+    """A new layer with the same values in `dtype`: `layer.cast(dtype)`; of a layer without one, a
+    copy whose parameters' `value` and `grad`, and whose constants' `value`, are replaced.
+
+    Raises DoesNotApply where they cannot be.
+    """
+    if callable(getattr(layer, "cast", None)):
+        return layer.cast(dtype)
+    try:
+        new = copy.deepcopy(layer)
+        for p in parameters_of(new).values():
+            value: np.ndarray = np.asarray(p.value).astype(dtype)
+            grad: np.ndarray = np.asarray(p.grad).astype(dtype)
+            if callable(getattr(p, "bind", None)):
+                p.bind(value, grad)
+            else:
+                p.value, p.grad = value, grad
+        for constant in constants(new):
+            if np.issubdtype(np.asarray(constant.value).dtype, np.floating):
+                constant.value = np.asarray(constant.value).astype(dtype)
+    except (AttributeError, TypeError) as error:
+        raise DoesNotApply(f"it cannot be brought to {np.dtype(dtype)}: {error}") from error
+    if any(p.value.dtype != dtype for p in parameters_of(new).values()):
+        raise DoesNotApply(
+            f"it cannot be brought to {np.dtype(dtype)}: parameters keep their dtype"
+        )
+    return new

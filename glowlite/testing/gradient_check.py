@@ -1,0 +1,100 @@
+"""A gradient against differences of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from glowlite.testing.comparison import Broken, Comparison, Undecided
+from glowlite.testing.gradients import directional_derivative
+
+GRADIENT = 1e-6
+EPS = float(np.finfo(np.float64).eps)
+COORDINATES = 4  # entries of a tensor looked at one by one, besides one random direction
+
+
+def rounding(terms: np.ndarray) -> float:
+    """What the rounding of the terms of a sum does to it: errors of random sign add up as squares
+    do.
+    """
+    return 8 * EPS * float(np.linalg.norm(terms))
+
+
+def check_gradient(
+    what: str,
+    gradient: np.ndarray,
+    place: np.ndarray,
+    loss_change: Callable[[], float],
+    noise: float,
+) -> Comparison:
+    """`gradient` against differences of the loss when `place`, an array of the same shape, is
+    changed in place.
+
+    One random direction over the whole tensor, and COORDINATES single entries, the one of the
+    largest gradient among them. `noise`: the rounding error of one `loss_change`. Raises Broken, or
+    Undecided where differences cannot tell GRADIENT. Returns the worst of what was compared.
+    """
+    if gradient.shape != place.shape:
+        raise Broken(f"{what}: shape {gradient.shape}, expected {place.shape}")
+    if not np.isfinite(gradient).all():
+        raise Broken(f"{what}: not finite")
+    directions = _directions(gradient)
+    expected, doubt = _by_differences(directions, place, loss_change, noise)
+    got = np.array([(gradient * direction).sum() for direction in directions])
+    if not expected.any() and not got.any():
+        # the loss does not depend on it, to the last bit, and the gradient says so
+        return Comparison(what, 0.0, 0.0, 0.0, 0.0)
+    scale = np.full(len(directions), float(np.abs(gradient).max(initial=0.0)))
+    scale[0] = np.linalg.norm(gradient)
+    error = np.abs(got - expected)
+    worst = int((error / (scale + 1e-300)).argmax())
+    named = what if worst else f"{what}, along a random direction"
+    entry = np.unravel_index(int(directions[worst].argmax()), gradient.shape) if worst else ()
+    found = Comparison(
+        f"{named}, against differences",
+        float(got[worst]),
+        float(expected[worst]),
+        float(error[worst]),
+        GRADIENT * float(scale[worst]),
+        tuple(int(i) for i in entry),
+    )
+    if (error > GRADIENT * scale + doubt).any():
+        raise Broken(str(found), found)
+    if (doubt > 0.5 * GRADIENT * scale).any():
+        rough = f"differences are good to {doubt[worst]:.1e} alone: choose another x"
+        raise Undecided(f"{found}; {rough}")
+    if (error > GRADIENT * scale).any():
+        raise Broken(str(found), found)
+    return found
+
+
+def _directions(gradient: np.ndarray) -> list[np.ndarray]:
+    """One random direction, and the unit vectors of the entries that are looked at."""
+    rng = np.random.default_rng(gradient.size)
+    chosen = rng.choice(gradient.size, min(COORDINATES, gradient.size), replace=False)
+    directions = [rng.standard_normal(gradient.shape)]
+    for index in {int(np.abs(gradient).argmax()), *chosen.tolist()} if gradient.size else ():
+        directions.append(np.zeros(gradient.shape))
+        directions[-1].flat[index] = 1.0
+    return directions
+
+
+def _by_differences(
+    directions: list[np.ndarray],
+    place: np.ndarray,
+    loss_change: Callable[[], float],
+    noise: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The derivative along each direction, and how far off it may be. `place` is put back."""
+    original = place.copy()
+    expected, doubt = np.zeros(len(directions)), np.zeros(len(directions))
+    for i, direction in enumerate(directions):
+
+        def change(t: float, direction: np.ndarray = direction) -> float:
+            place[...] = original + t * direction
+            return loss_change()
+
+        expected[i], doubt[i] = directional_derivative(change, noise)
+    place[...] = original
+    return expected, doubt

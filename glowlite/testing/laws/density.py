@@ -1,0 +1,135 @@
+"""Laws of the density: the log-determinant, and what a model says of probability."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.testing.case import Case, forward
+from glowlite.testing.comparison import Broken, DoesNotApply
+from glowlite.testing.grid import Grid, density_grid
+from glowlite.testing.jacobians import numerical_jacobian, numerical_logdet
+from glowlite.testing.laws.law import law
+from glowlite.testing.parameters import parameters_of
+
+LOGDET = 1e-6  # of max(1, |logdet|): a logdet of zero has no relative error
+TURNED = 4  # parameters of which the sign is turned
+INTEGRAL = 2e-3
+SAMPLES = 4000
+CELLS = 8  # a side of the histogram
+FALSE_ALARM = 1e-6
+
+
+@law("density", "logdet is log|det dy/dx|, of the Jacobian by differences, sample by sample.")
+def logdet_is_that_of_the_jacobian(case: Case) -> None:
+    logdet = case.forward(case.x)[1]
+    if logdet.shape != (len(case.x),) or logdet.dtype != np.float64:
+        raise Broken(
+            f"logdet has shape {logdet.shape} and dtype {logdet.dtype},"
+            f" expected ({len(case.x)},) and float64: one number per sample"
+        )
+    expected = numerical_logdet(case, case.x)
+    size = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    case.close("logdet against log|det| of the numerical Jacobian", logdet, expected, LOGDET, size)
+
+
+@law("density", "The log-determinant that an inverse returns is minus that of forward, at its x.")
+def logdet_of_the_inverse(case: Case) -> None:
+    # x = f^-1(y):  dx/dy = (dy/dx)^-1,  so  log|det dx/dy| = -log|det dy/dx|
+    y = case.forward(case.x)[0]
+    result = case.layer.inverse(y)
+    if not isinstance(result, tuple):
+        raise DoesNotApply("its inverse returns no log-determinant")
+    x, found = np.asarray(result[0]), np.asarray(result[1])
+    expected = -case.forward(x)[1]
+    size = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    case.close("logdet of inverse against minus that of forward", found, expected, LOGDET, size)
+
+
+@law(
+    "density",
+    "Where the determinant is negative, logdet is the logarithm of its absolute value.",
+)
+def logdet_of_a_negative_determinant(case: Case) -> None:
+    # a row of a matrix, or one of several scales, times -1 turns the sign of a determinant
+    layer, sample = case.copy(), case.x[:1]
+    named = parameters_of(layer)
+    by_shape = sorted(named, key=lambda name: not _is_square(named[name].value))
+    for name in by_shape[:TURNED]:
+        value = named[name].value
+        if value.size == 0:
+            continue
+        first: tuple[int, ...] = (0,) if value.ndim else ()
+        value[first] *= -1
+        try:
+            y, logdet = forward(layer, sample)
+            if not np.isfinite(y).all():
+                continue
+            jacobian = numerical_jacobian(lambda v: forward(layer, v)[0], sample[0])
+            sign, expected = np.linalg.slogdet(jacobian)
+            if sign >= 0:
+                continue
+            what = f"logdet where {name}{list(first)} is turned, so that the determinant is < 0"
+            size = max(1.0, abs(float(expected)))
+            case.close(what, logdet, np.array([expected]), LOGDET, size)
+            return
+        finally:
+            value[first] *= -1
+    raise DoesNotApply("no change of the sign of its parameters gave a negative determinant")
+
+
+def _is_square(a: np.ndarray) -> bool:
+    return a.ndim == 2 and a.shape[0] == a.shape[1]
+
+
+@law("density", "A model's density integrates to 1 (in one and two dimensions).")
+def density_integrates_to_one(case: Case) -> None:
+    grid = _grid(case)
+    case.close(
+        "integral of exp(log_prob)", np.array(grid.probability.sum()), np.array(1.0), INTEGRAL
+    )
+
+
+@law(
+    "density",
+    "Samples are distributed as log_prob says (in one and two dimensions): their histogram against"
+    " the density's, by chi-square.",
+    error_probability=FALSE_ALARM,
+)
+def samples_follow_the_density(case: Case) -> None:
+    from scipy.stats import chi2  # only here: it takes a second
+
+    grid = _grid(case)
+    x = _samples(case, SAMPLES, seed=1)
+    expected = SAMPLES * grid.cells(CELLS)
+    found = grid.histogram(x, CELLS)
+    # cells of fewer than five samples are too few for a chi-square: taken together
+    small = expected < 5
+    expected = np.append(expected[~small], max(expected[small].sum(), 1.0))
+    found = np.append(found[~small], found[small].sum())
+    statistic = float(((found - expected) ** 2 / expected).sum())
+    allowed = float(chi2.isf(FALSE_ALARM, max(1, len(expected) - 1)))
+    case.close(
+        f"chi-square of the histogram of {SAMPLES} samples, {len(expected)} cells",
+        np.array(statistic),
+        np.array(0.0),
+        1.0,
+        allowed,
+    )
+
+
+def _samples(case: Case, n: int, seed: int) -> np.ndarray:
+    x = np.asarray(case.layer.sample(n, seed), np.float64)
+    if x.shape != (n, *case.x.shape[1:]):
+        raise Broken(f"sample({n}) gave shape {x.shape}, expected {(n, *case.x.shape[1:])}")
+    if not np.isfinite(x).all():
+        raise Broken("sample gave numbers that are not finite")
+    return x
+
+
+def _grid(case: Case) -> Grid:
+    case.needs("log_prob", "sample")
+    size = int(np.prod(case.x.shape[1:]))
+    if size > 2:
+        raise DoesNotApply(f"x has {size} dimensions: integrals are taken in one and two")
+    x = _samples(case, SAMPLES, seed=0)
+    return density_grid(lambda v: np.asarray(case.layer.log_prob(v)), x, case.domain)

@@ -1,0 +1,43 @@
+"""What a law is: a function of a Case, with a level, and one sentence of what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from glowlite.testing.case import Case
+
+LEVELS = ("maps", "density", "gradients", "model", "life cycle", "numerics")
+
+
+@dataclass(frozen=True)
+class Law:
+    """Called with a Case, it raises Broken, Undecided or DoesNotApply, or returns.
+
+    name: of the function. level: one of LEVELS. says: one sentence. error_probability: of a law
+    that draws at random, how often it may convict a layer that obeys it; 0 for all others.
+    """
+
+    name: str
+    level: str
+    says: str
+    function: Callable[[Case], None]
+    error_probability: float = 0.0
+
+    def __call__(self, case: Case) -> None:
+        self.function(case)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def law(
+    level: str, says: str, error_probability: float = 0.0
+) -> Callable[[Callable[[Case], None]], Law]:
+    """Make a law of the function below."""
+    assert level in LEVELS
+
+    def made(function: Callable[[Case], None]) -> Law:
+        return Law(function.__name__, level, says, function, error_probability)
+
+    return made

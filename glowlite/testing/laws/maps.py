@@ -1,0 +1,150 @@
+"""Laws of the map: there and back, sample by sample, wherever x may be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.testing.case import ROUND_TRIP, SAME, Case, random_like
+from glowlite.testing.comparison import Broken
+from glowlite.testing.laws.law import law
+from glowlite.testing.sensitivity import EPS, largest_change, shaken
+
+EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0)  # |x|; of a normal sample 1e-15 are beyond 8
+INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # the same as distances from the ends of an interval
+PLACES = 4  # coordinates of a sample that are put on an edge
+
+
+@law("maps", "inverse(forward(x)) = x.")
+def inverse_of_forward(case: Case) -> None:
+    y, _ = case.forward(case.x)
+    case.close("inverse(forward(x)) against x", case.inverse(y), case.x, ROUND_TRIP)
+
+
+@law("maps", "forward(inverse(y)) = y, at y that no x at hand gave.")
+def forward_of_inverse(case: Case) -> None:
+    y, _ = case.forward(case.x)
+    # outputs that all lie in [0, 1], as a sigmoid's do, are moved so as to stay there
+    room = np.minimum(y, 1 - y) if y.min() >= 0 and y.max() <= 1 else np.ones_like(y)
+    y = y + 0.1 * room * np.clip(random_like(y, 1), -3, 3)
+    again = case.forward(case.inverse(y))[0]
+    case.close("forward(inverse(y)) against y", again, y, ROUND_TRIP)
+
+
+@law("maps", "What becomes of a sample does not depend on its neighbours in the batch.")
+def samples_are_independent(case: Case) -> None:
+    y, logdet = case.forward(case.x)
+    back = case.inverse(y)
+    with_gradients = callable(getattr(case.layer, "backward", None))
+    dy, dlogdet = random_like(y, 8), random_like(logdet, 9)
+    dx = case.backward(y, dy, dlogdet)[1] if with_gradients else y
+    size = 1 + float(np.abs(logdet).max(initial=0.0))
+    for i in range(len(case.x)):
+        one = slice(i, i + 1)
+        alone, alone_logdet = case.forward(case.x[one].copy())
+        case.close(f"y of sample {i} alone against y in the batch", alone, y[one], SAME)
+        case.close(
+            f"logdet of sample {i} alone against logdet in the batch",
+            alone_logdet,
+            logdet[one],
+            SAME,
+            size,
+        )
+        case.close(
+            f"inverse of sample {i} alone against that in the batch",
+            case.inverse(y[one].copy()),
+            back[one],
+            SAME,
+        )
+        if with_gradients:
+            alone_dx = case.backward(y[one].copy(), dy[one].copy(), dlogdet[one].copy())[1]
+            case.close(f"dx of sample {i} alone against dx in the batch", alone_dx, dx[one], SAME)
+
+
+@law(
+    "maps",
+    "Batches that are legal but unusual: a channel that is constant, samples that are all equal, a"
+    " batch of one. Results are finite, x comes back, and equal samples are treated alike.",
+)
+def degenerate_batches(case: Case) -> None:
+    constant = case.x.copy()
+    constant[..., 0] = case.x.flat[0]
+    equal = np.repeat(case.x[:1], 3, axis=0)
+    batches = {"a constant channel": constant, "equal samples": equal, "one sample": case.x[:1]}
+    for name, x in batches.items():
+        y, logdet = case.forward(x.copy())
+        if logdet.shape != (len(x),) or not np.isfinite(logdet).all():
+            raise Broken(f"{name}: logdet is {logdet}, expected {len(x)} finite numbers")
+        case.close(f"{name}: inverse(forward(x)) against x", case.inverse(y), x, ROUND_TRIP)
+    y, logdet = case.forward(equal.copy())
+    case.close("y of equal samples against that of the first", y, np.repeat(y[:1], 3, axis=0), SAME)
+    case.close(
+        "logdet of equal samples against that of the first",
+        logdet,
+        np.repeat(logdet[:1], 3),
+        SAME,
+        1 + float(np.abs(logdet).max()),
+    )
+
+
+@law(
+    "maps",
+    "Far out, where |x| is 8, and on the edges where a map may change its formula (whole numbers,"
+    " the ends of an interval, and the floating-point numbers beside them) results are finite, x"
+    " comes back, and y does not jump.",
+)
+def tails_and_edges(case: Case) -> None:
+    # The error of a round trip is that of y, by rounding, as the inverse makes it larger:
+    #     |x' - x| <= k |d inverse| for changes of y of one rounding, k = 1000
+    values, beside = _edges(*case.domain)
+    sample = case.x[0].ravel()
+    places = np.linspace(0, sample.size - 1, min(PLACES, sample.size)).astype(int)
+    batch = np.repeat(sample[None], len(places) * len(values), axis=0)
+    batch[np.arange(len(batch)), np.repeat(places, len(values))] = np.tile(values, len(places))
+    neighbours = batch.copy()
+    neighbours[np.arange(len(batch)), np.repeat(places, len(values))] = np.tile(beside, len(places))
+    x = batch.reshape(-1, *case.x.shape[1:])
+    y, logdet = case.forward(x.copy())
+    _all_finite(x, y, logdet)
+    back = case.inverse(y)
+    noise = largest_change(lambda k: case.inverse(shaken(y, k)), back)
+    size = float(np.abs(x).max())
+    case.close(
+        "on an edge or far out, inverse(forward(x)) against x",
+        back,
+        x,
+        1.0,
+        ROUND_TRIP * size + 1000 * noise,
+    )
+    next_y = case.forward(neighbours.reshape(x.shape))[0]
+    # two numbers side by side are one rounding apart: y may move by what the slope makes of that
+    moved = largest_change(lambda k: case.forward(x + 4 * EPS * size * random_like(x, k))[0], y)
+    case.close(
+        "y at an edge against y at the floating-point number beside it",
+        next_y,
+        y,
+        1.0,
+        1e-6 * float(np.abs(y).max()) + min(1000 * moved, 1e-3 * float(np.abs(y).max())),
+    )
+
+
+def _edges(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values on edges, each of them also as the number before it and the one after it; and for
+    each its neighbour.
+    """
+    if np.isfinite(low) and np.isfinite(high):
+        from_ends = [low + (high - low) * t for t in INNER_EDGES]
+        marks = np.array([*from_ends, *(low + high - v for v in from_ends)])
+    else:
+        ends = [end for end in (low, high) if np.isfinite(end)]
+        marks = np.array([*EDGES, *(-v for v in EDGES)])
+        marks = np.array([*marks[(marks > low) & (marks < high)], *ends])
+    below, above = np.nextafter(marks, -np.inf), np.nextafter(marks, np.inf)
+    values = np.clip(np.concatenate((marks, marks)), low, high)
+    return values, np.clip(np.concatenate((below, above)), low, high)
+
+
+def _all_finite(x: np.ndarray, y: np.ndarray, logdet: np.ndarray) -> None:
+    good = np.isfinite(y.reshape(len(x), -1)).all(axis=1) & np.isfinite(logdet)
+    if not good.all():
+        i = int(np.argmin(good))
+        raise Broken(f"at x = {x[i].tolist()}: y = {y[i].tolist()}, logdet = {logdet[i]}")

@@ -1,0 +1,68 @@
+"""Laws of a model: conditions, and bits per dimension."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glowlite.testing.case import SAME, Case, forward
+from glowlite.testing.comparison import Broken, DoesNotApply
+from glowlite.testing.laws.law import law
+
+ACTS = 1e-9  # of the size of y: what a condition changes at least
+IMAGES = 256
+DEVIATIONS = 6.0  # standard errors of a mean
+CONSTANT = 1e-9
+
+
+@law(
+    "model",
+    "A condition acts, and each sample has its own: results under other conditions differ, and of a"
+    " batch of samples and conditions each is that of the sample and its condition alone.",
+)
+def condition_acts(case: Case) -> None:
+    if case.condition is None or not callable(getattr(case.unconditioned, "given", None)):
+        raise DoesNotApply("it takes no condition, or none was given")
+    layer, x, condition = case.unconditioned, case.x, case.condition
+    y, logdet = forward(layer.given(condition), x)
+    for i in range(len(x)):
+        one = slice(i, i + 1)
+        alone, alone_logdet = forward(layer.given(condition[one]), x[one].copy())
+        case.close(f"y of sample {i} under its own condition alone", y[one], alone, SAME)
+        size = 1 + float(np.abs(logdet).max())
+        what = f"logdet of sample {i} under its own condition alone"
+        case.close(what, logdet[one], alone_logdet, SAME, size)
+    others = np.roll(condition, 1, axis=0)
+    if np.array_equal(others, condition):
+        raise DoesNotApply("all conditions that were given are equal")
+    other_y, other_logdet = forward(layer.given(others), x)
+    change = max(float(np.abs(other_y - y).max()), float(np.abs(other_logdet - logdet).max()))
+    if change <= ACTS * float(np.abs(y).max()):
+        raise Broken(
+            f"other conditions change y and logdet by {change:.1e} at most: a condition is ignored"
+        )
+
+
+@law(
+    "model",
+    "bits/dim of images of uniform noise are 8 on average, or more: no model can do better, and one"
+    " whose density is constant has exactly 8. (Six standard errors are allowed for.)",
+    error_probability=1e-9,
+)
+def bits_per_dim_of_uniform_data(case: Case) -> None:
+    # Gibbs: E_q[-log2 p] >= H(q), equal only for p = q; of uniform bytes H is 8 bits/dim.
+    case.needs("bits_per_dim")
+    shape = (IMAGES, *case.x.shape[1:])
+    images = np.random.default_rng(18).integers(256, size=shape, dtype=np.uint8)
+    bits = np.asarray(case.layer.bits_per_dim(images), np.float64)
+    if bits.shape != (IMAGES,):
+        raise Broken(f"bits_per_dim gave shape {bits.shape}, expected ({IMAGES},)")
+    mean = np.array(bits.mean())
+    if np.ptp(bits) <= CONSTANT:  # a density that is the same everywhere
+        case.close(
+            "bits/dim of uniform bytes, of a constant density", mean, np.array(8.0), CONSTANT
+        )
+        return
+    below = np.array(min(float(mean), 8.0))
+    slack = DEVIATIONS * float(bits.std(ddof=1)) / np.sqrt(IMAGES)
+    what = "mean bits/dim of uniform bytes, which is at least their entropy"
+    case.close(what, below, np.array(8.0), 1.0, slack)
