@@ -75,6 +75,14 @@ def _is_benchmark(path: Path) -> bool:
     return isinstance(found, dict) and any(names <= set(found) for names in kinds)
 
 
+def _is_laws(path: Path) -> bool:
+    try:
+        found = json.loads(read_bytes(path, LONGEST_JSON))
+    except (ValueError, RecursionError, GlowliteError):
+        return False
+    return isinstance(found, dict) and {"laws", "subject", "results"} <= set(found)
+
+
 def _has_header(*names: str) -> Callable[[Path], bool]:
     """A model file with these entries in its header, and no training in it."""
 
@@ -97,6 +105,8 @@ GIF = Kind("GIF", (".gif",), _begins(b"GIF87a", b"GIF89a"))
 CSV = Kind("table of bits/dim", (), _begins(CSV_HEAD.encode()))
 HTML = Kind("report of glowlite", (), _is_page)
 BENCHMARK = Kind("benchmark of glowlite", (), _is_benchmark)
+LAWS_JSON = Kind("result of glowlite.laws", (), _is_laws)
+JUNIT = Kind("JUnit report", (".xml",), _begins(b"<?xml"))
 NPY = Kind("", (".npy",), _never, goes_into_streams=False)
 MODEL = Kind(
     "exported model",

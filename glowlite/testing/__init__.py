@@ -16,6 +16,8 @@ from glowlite.testing.comparison import Broken, DoesNotApply, Undecided
 from glowlite.testing.gradients import directional_derivative, taylor_slope
 from glowlite.testing.jacobians import numerical_jacobian, numerical_logdet
 from glowlite.testing.laws import LAWS, LEVELS
+from glowlite.testing.load import load
+from glowlite.testing.parametrize import parametrize_with_laws
 
 __all__ = [
     "LAWS",
@@ -29,7 +31,9 @@ __all__ = [
     "check_conditioner",
     "check_layer",
     "directional_derivative",
+    "load",
     "numerical_jacobian",
     "numerical_logdet",
+    "parametrize_with_laws",
     "taylor_slope",
 ]

@@ -1,0 +1,229 @@
+"""python -m glowlite.laws MODULE:NAME: hold any flow, in any framework, to the laws of one; a table
+of what held and what is broken, with the smallest x that shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from glowlite.commands.program import Parser, at_least
+from glowlite.errors import GlowliteError
+from glowlite.files.inputs import read_bytes
+from glowlite.files.outputs import JUNIT, LAWS_JSON, check_output, output
+from glowlite.terminal import say, shortened
+from glowlite.testing import report as report_of
+from glowlite.testing.comparison import Broken
+from glowlite.testing.frameworks import FRAMEWORKS
+from glowlite.testing.laws import DATE, LAWS, LEVELS, VERSION, Law, chosen
+from glowlite.testing.load import CannotLoad, Maker, find
+from glowlite.testing.results import Subject, hold
+
+LONGEST_LIST = 1 << 16  # bytes of a file of expected failures
+LONGEST_SAID = 300  # characters of another program's error
+IN_FLOAT32 = "float32_agrees_with_float64"
+USAGE = (
+    "NAME is a layer, a model, or a function that makes one (of a seed, if it takes an argument)"
+)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("laws", f"Hold a flow to its laws. {USAGE}.")
+    add = parser.add_argument
+    add("name", metavar="MODULE:NAME", nargs="?", help="or FILE.py:NAME; what is tested")
+    add("--list", action="store_true", help="say what the laws are, and end")
+    add("--framework", choices=FRAMEWORKS, default="auto", help="what the layer is written in")
+    add(
+        "--shape",
+        type=_shape,
+        help="of one sample of x, such as 3 or 8,8,3; default: what the layer or its module says"
+        " (event_shape, SHAPE)",
+    )
+    add(
+        "--condition-shape",
+        type=_shape,
+        help="of one sample's condition, for a layer that takes one",
+    )
+    add(
+        "--dtype",
+        choices=("float64", "float32"),
+        default="float64",
+        help="float32: only the law that compares the two, since the others need float64's digits",
+    )
+    add("--seeds", type=at_least(1, int, 1000), default=2, help="how many: 0, 1, ...")
+    add("--only", metavar="LAWS", help="these laws or levels, with commas between them")
+    add(
+        "--expect-fail",
+        metavar="FILE",
+        type=Path,
+        help='a TOML file of lines law = "reason"; one that holds after all is an error',
+    )
+    add("--json", metavar="FILE", type=Path, help="write all results there")
+    add("--junit", metavar="FILE", type=Path, help="write them there as JUnit's XML")
+    options = parser.parse_args(arguments)
+    if not options.name and not options.list:
+        parser.error("MODULE:NAME is missing")
+    return options
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(part) for part in text.replace("x", ",").split(",") if part.strip())
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1 or len(text) > 60:
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)!r} is not a shape: whole numbers with commas, such as 3 or 8,8,3"
+        )
+    return shape
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    if options.list:
+        _list()
+        return 0
+    laws = _laws(options)
+    expected = _expected(options.expect_fail, laws)
+    if options.json is not None:
+        check_output("--json", options.json, LAWS_JSON)
+    if options.junit is not None:
+        check_output("--junit", options.junit, JUNIT)
+    subject = _subject(options)
+    level = ""
+
+    def seen(result: Any) -> None:
+        nonlocal level
+        if result.law.level != level:
+            level = result.law.level
+            say(level)
+        say(report_of.row(result))
+
+    seeds = range(options.seeds)
+    say(report_of.heading(subject, seeds))
+    with _their_errors(options.name):
+        report = hold(subject, laws, seeds, expected, seen)
+    for line in report_of.details(report):
+        say(line)
+    say("")
+    say(report_of.summary(report))
+    if options.json is not None:
+        with output("--json", options.json, LAWS_JSON) as file:
+            file.write(report_of.as_json(report).encode())
+    if options.junit is not None:
+        with output("--junit", options.junit, JUNIT) as file:
+            file.write(report_of.as_junit(report).encode())
+    return report.exit_code
+
+
+def _list() -> None:
+    say(f"laws {VERSION} of {DATE}")
+    for level in LEVELS:
+        say(level)
+        for law in LAWS:
+            if law.level == level:
+                say(f"  {law.name:34}{law.says}")
+
+
+def _laws(options: argparse.Namespace) -> list[Law]:
+    names = [name.strip() for name in (options.only or "").split(",") if name.strip()]
+    if options.only is not None and not names:
+        raise GlowliteError("--only: no law is named; --list shows them")
+    try:
+        laws = chosen(names) if names else list(LAWS)
+    except ValueError as error:
+        raise GlowliteError(f"--only: {str(error).partition(';')[0]}; --list shows them") from None
+    if options.dtype == "float64":
+        return laws
+    laws = [law for law in laws if law.name == IN_FLOAT32]
+    if not laws:
+        raise GlowliteError(f"--dtype float32: of the laws it has {IN_FLOAT32} alone; name that")
+    return laws
+
+
+def _expected(path: Path | None, laws: list[Law]) -> dict[str, str]:
+    """Reasons by law, from a TOML file."""
+    if path is None:
+        return {}
+    try:
+        found = tomllib.loads(read_bytes(path, LONGEST_LIST).decode())
+    except (ValueError, RecursionError) as error:
+        raise GlowliteError(f"--expect-fail {path}: not valid TOML: {error}") from None
+    known = {law.name for law in LAWS}
+    for name, reason in found.items():
+        if name not in known:
+            raise GlowliteError(f"--expect-fail {path}: no law {name!r}; --list shows them")
+        if not isinstance(reason, str) or not reason.strip():
+            raise GlowliteError(f'--expect-fail {path}: {name} needs a reason: {name} = "why"')
+    return {law.name: found[law.name] for law in laws if law.name in found}
+
+
+def _subject(options: argparse.Namespace) -> Subject:
+    """What is to be tested. Raises GlowliteError where it cannot be made, or called once."""
+    name = options.name
+    with _their_errors(name):
+        thing = find(name)
+    shape = options.shape or _own_shape(thing, "SHAPE", "event_shape")
+    condition_shape = options.condition_shape or _own_shape(thing, "CONDITION_SHAPE")
+
+    def maker(seed: int) -> Maker:
+        return Maker(thing, seed, options.framework, subject.condition(seed))
+
+    subject = Subject(name, maker, shape or (), condition_shape)
+    with _their_errors(name):
+        if shape is None:
+            shape = _own_shape(maker(0)(), "event_shape")
+            if shape is None:
+                raise GlowliteError(f"{name}: --shape is needed, of one sample of x, such as 3")
+            subject = Subject(name, maker, shape, condition_shape)
+        case = subject.case(0)
+        if case.is_map:
+            case.forward(case.x)
+        elif not callable(getattr(case.layer, "log_prob", None)):
+            raise GlowliteError(f"{name}: neither a map (forward, inverse) nor a density (log_prob)")
+    return subject
+
+
+def _own_shape(thing: Any, *names: str) -> tuple[int, ...] | None:
+    """The shape that the thing, or its module, gives under one of these names."""
+    module = sys.modules.get(getattr(thing, "__module__", "") or "")
+    for place in (thing, module):
+        for name in names:
+            found = getattr(place, name, None)
+            if isinstance(found, (tuple, list)) and all(isinstance(n, int) for n in found):
+                return tuple(found)
+    return None
+
+
+@contextmanager
+def _their_errors(name: str) -> Iterator[None]:
+    """Whatever the code under test raises where no law catches it is one line, with its place."""
+    try:
+        yield
+    except (GlowliteError, MemoryError):
+        raise
+    except (CannotLoad, TypeError, Broken) as error:
+        if isinstance(error, TypeError) and _is_theirs(error):
+            raise GlowliteError(_said(name, error)) from None
+        prefix = "" if isinstance(error, CannotLoad) else f"{name}: "
+        raise GlowliteError(f"{prefix}{error}") from None
+    except Exception as error:
+        raise GlowliteError(_said(name, error)) from None
+
+
+def _is_theirs(error: Exception) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return not frames or "glowlite" not in Path(frames[-1].filename).parts
+
+
+def _said(name: str, error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    message = shortened(error, LONGEST_SAID)
+    return f"{name}: it cannot be run: {type(error).__name__}: {message}{place}"

@@ -1,0 +1,134 @@
+"""What is to be tested, by the name under which it can be imported or by the path of a file."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from glowlite.testing.frameworks import as_layer
+
+
+FIRST = 64  # samples of the batch that a layer is initialised with
+
+
+class CannotLoad(ValueError):
+    """There is nothing to test under a name. The message says what is there."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes a layer anew, in the protocol of the laws: `make()`.
+
+    thing: a layer, or what makes one, from a seed if it takes an argument. framework, condition:
+    as for `as_layer`.
+    """
+
+    thing: Any
+    seed: int = 0
+    framework: str = "auto"
+    condition: np.ndarray | None = None
+
+    def __call__(self) -> Any:
+        return self.initialised(None)
+
+    def initialised(self, x: np.ndarray | tuple[int, ...] | None) -> Any:
+        """The layer after one pass of the batch x (N, ...), if it is of a framework and may have
+        parameters that its first batch sets. Of a shape, x is a batch of FIRST normal samples.
+        """
+        if isinstance(x, tuple):
+            x = np.random.default_rng(self.seed).standard_normal((FIRST, *x))
+        makes = callable(self.thing) and not is_layer(self.thing)
+        made = made_from(self.thing, self.seed) if makes else copied(self.thing)
+        return as_layer(made, self.framework, self.condition, x)
+
+
+def load(
+    name: str, seed: int = 0, framework: str = "auto", condition: np.ndarray | None = None
+) -> Maker:
+    """What makes the layer of that name: `load("pkg.module:factory", seed=3)()` is a layer.
+
+    name: `pkg.module:thing` or `path/to/file.py:thing`, `thing.part` for an attribute. Raises
+    CannotLoad, or whatever the code that is loaded raises.
+    """
+    return Maker(find(name), seed, framework, condition)
+
+
+def find(name: str) -> Any:
+    """The thing of that name."""
+    module_name, colon, path = name.rpartition(":")
+    if not colon or not module_name or not path:
+        raise CannotLoad(f"{name}: expected MODULE:NAME or FILE.py:NAME, such as my_flow:make")
+    module = _module(module_name)
+    thing: Any = module
+    for part in path.split("."):
+        if not hasattr(thing, part):
+            own = [key for key in vars(module) if not key.startswith("_")]
+            raise CannotLoad(f"{module_name} has no {path}; it has {', '.join(own) or 'nothing'}")
+        thing = getattr(thing, part)
+    return thing
+
+
+def _module(name: str) -> ModuleType:
+    if not name.endswith(".py"):
+        if "" not in sys.path and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            missing = error.name or name
+            if missing != name and not name.startswith(f"{missing}."):
+                raise CannotLoad(f"{name}: it imports {missing}, which is not installed") from None
+            raise CannotLoad(f"there is no module {name}; for a file, write its .py") from None
+    path = Path(name)
+    if not path.is_file():
+        raise CannotLoad(f"{name}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # where dataclasses look
+    beside = str(path.resolve().parent)
+    if beside not in sys.path:
+        sys.path.insert(0, beside)  # what stands beside a script can be imported by it
+    spec.loader.exec_module(module)
+    return module
+
+
+def is_layer(thing: Any) -> bool:
+    """Whether it is a layer or model itself, not what makes one."""
+    if isinstance(thing, type):
+        return False
+    if isinstance(thing, tuple):
+        return True
+    known = ("forward", "log_prob", "forward_and_log_det", "transform_and_log_det", "call_and_ladj")
+    return any(callable(getattr(thing, method, None)) for method in known)
+
+
+def made_from(factory: Callable[..., Any], seed: int) -> Any:
+    """What the factory makes: of the seed, if it takes an argument."""
+    try:
+        takes = [
+            p
+            for p in inspect.signature(factory).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except ValueError:  # of a builtin: no signature
+        takes = []
+    return factory(seed) if takes else factory()
+
+
+def copied(thing: Any) -> Any:
+    """A copy, or the thing itself where it cannot be copied."""
+    try:
+        return copy.deepcopy(thing)
+    except Exception:  # whatever stops it
+        return thing

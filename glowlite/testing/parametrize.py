@@ -1,0 +1,126 @@
+"""The laws as tests of pytest: one test per law and layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from glowlite.testing.check import decide
+from glowlite.testing.comparison import DoesNotApply
+from glowlite.testing.laws import LAWS, Law, chosen
+from glowlite.testing.load import Maker
+from glowlite.testing.results import Subject
+
+SEEDS = (0, 1)
+
+
+class LawTest:
+    """One law for one kind of layer, as a test calls it: `law(make)`."""
+
+    def __init__(self, law: Law, subject: Callable[[Any], Subject], seeds: Sequence[int]) -> None:
+        self.law, self.subject, self.seeds = law, subject, seeds
+
+    def __call__(self, make: Any) -> None:
+        """Hold what `make` makes to the law at each seed.
+
+        Raises AssertionError where it is broken; skips the test where it does not apply.
+        """
+        import pytest
+
+        subject = self.subject(make)
+        for seed in self.seeds:
+            try:
+                decide(self.law, subject.case(seed))
+            except DoesNotApply as why:
+                pytest.skip(f"{self.law.name} does not apply: {why}")
+            except AssertionError as error:
+                message = f"{subject.name}, law {self.law.name}, seed {seed}: {error}"
+                raise AssertionError(message) from error.__cause__
+
+    def __repr__(self) -> str:
+        return self.law.name
+
+
+def parametrize_with_laws(
+    makes: Sequence[Any],
+    shape: tuple[int, ...] | Sequence[tuple[int, ...]],
+    expected_failed: Mapping[str, str] | Mapping[Any, Mapping[str, str]] | None = None,
+    laws: str | Law | Iterable[str | Law] = LAWS,
+    condition_shape: tuple[int, ...] | None = None,
+    framework: str = "auto",
+    seeds: Sequence[int] = SEEDS,
+) -> Any:
+    """Make a test of two arguments, `make` and `law`, one test per law and layer:
+
+        @parametrize_with_laws([make_a, make_b], shape=(3,))
+        def test_my_layers(make, law):
+            law(make)
+
+    makes: layers, or functions that make one, of a seed if they take an argument. shape: of one
+    sample of x, or one for each of `makes`. expected_failed: reasons by law, or such a dict for
+    some of `makes`; those tests are strict: one that passes after all fails. The rest is as for
+    `python -m glowlite.laws`. Raises ValueError for a law that there is not.
+    """
+    import pytest
+
+    names = _names(makes)
+    shapes = _shapes(shape, len(makes))
+    held = chosen(laws)
+    parameters = []
+    for make, name, own_shape in zip(makes, names, shapes, strict=True):
+        expected = _expected(expected_failed or {}, make, makes)
+        chosen(expected)  # every name is that of a law
+        subject = _subject(name, own_shape, condition_shape, framework)
+        for law in held:
+            marks = []
+            if law.name in expected:
+                reason = expected[law.name]
+                marks = [pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)]
+            test = LawTest(law, subject, seeds)
+            parameters.append(pytest.param(make, test, marks=marks, id=f"{name}-{law.name}"))
+    return pytest.mark.parametrize(("make", "law"), parameters)
+
+
+def _subject(
+    name: str,
+    shape: tuple[int, ...],
+    condition_shape: tuple[int, ...] | None,
+    framework: str,
+) -> Callable[[Any], Subject]:
+    def of(make: Any) -> Subject:
+        def maker(seed: int) -> Maker:
+            return Maker(make, seed, framework, subject.condition(seed))
+
+        subject = Subject(name, maker, shape, condition_shape)
+        return subject
+
+    return of
+
+
+def _names(makes: Sequence[Any]) -> list[str]:
+    """A name for each, with a number where two are the same."""
+    names = [getattr(make, "__name__", type(make).__name__) for make in makes]
+    return [
+        f"{name}{names[:i].count(name)}" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
+
+
+def _shapes(shape: Any, count: int) -> list[tuple[int, ...]]:
+    if all(isinstance(n, int) for n in shape):
+        return [tuple(shape)] * count
+    if len(shape) != count:
+        raise ValueError(f"shape: {len(shape)} shapes for {count} layers")
+    return [tuple(one) for one in shape]
+
+
+def _expected(
+    expected_failed: Mapping[Any, Any], make: Any, makes: Sequence[Any]
+) -> dict[str, str]:
+    """The reasons of one of `makes`: of all of them, or its own."""
+    if all(isinstance(reason, str) for reason in expected_failed.values()):
+        return dict(expected_failed)
+    strangers = [key for key in expected_failed if not any(key is own for own in makes)]
+    if strangers:
+        raise ValueError(f"expected_failed: {strangers[0]!r} is not one of the layers")
+    return next((dict(own) for key, own in expected_failed.items() if key is make), {})

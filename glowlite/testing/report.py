@@ -1,0 +1,233 @@
+"""Results as a table for a terminal, as JSON, and as JUnit's XML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from glowlite.testing.comparison import Comparison
+from glowlite.testing.laws import DATE, VERSION
+from glowlite.testing.results import (
+    BROKEN,
+    EXPECTED,
+    HELD,
+    NOT_APPLIED,
+    UNDECIDED,
+    UNEXPECTED,
+    Report,
+    Result,
+    Subject,
+)
+
+MARKS = {
+    HELD: "held",
+    BROKEN: "BROKEN",
+    EXPECTED: "broken, as expected",
+    UNEXPECTED: "HELD, NOT AS EXPECTED",
+    UNDECIDED: "UNDECIDED",
+    NOT_APPLIED: "-",
+}
+SPARSE = 6  # entries that are written one by one
+SHORT = 64  # characters of a reason in the table
+
+
+def heading(subject: Subject, seeds: Sequence[int]) -> str:
+    shape = ", ".join(map(str, ("N", *subject.shape)))
+    plural = "seed" if len(seeds) == 1 else "seeds"
+    return (
+        f"{subject.name}, x ({shape}), {plural} {', '.join(map(str, seeds))};"
+        f" laws {VERSION} of {DATE}"
+    )
+
+
+def row(result: Result) -> str:
+    """One line of the table: the law, its verdict, and by how much."""
+    return f"  {result.law.name:34}{MARKS[result.verdict]:22}{_how_much(result)}".rstrip()
+
+
+def _how_much(result: Result) -> str:
+    if result.verdict in (NOT_APPLIED, UNDECIDED):
+        text = result.message
+        return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
+    if result.comparison is None:
+        return "" if result.verdict == HELD else "see below"
+    return f"off by {result.comparison.error:.1e}, allowed {result.comparison.allowed:.1e}"
+
+
+def details(report: Report) -> list[str]:
+    """Lines: for every law that is broken, what it says, what was found, and how to see it again."""
+    lines: list[str] = []
+    for result in report.results:
+        if result.verdict in (BROKEN, EXPECTED):
+            lines += ["", *_story(report, result)]
+        elif result.verdict == UNEXPECTED:
+            lines += [
+                "",
+                f"{result.law.name}: expected to be broken ({result.reason}), and it holds:"
+                " take it from the list",
+            ]
+        elif result.verdict == UNDECIDED:
+            lines += ["", f"{result.law.name}: {result.message}"]
+    return lines
+
+
+def _story(report: Report, result: Result) -> list[str]:
+    lines = [f"{result.law.name} is broken", f"  the law: {result.law.says}"]
+    if result.reason:
+        lines.append(f"  expected: {result.reason}")
+    lines.append(f"  found:   {result.message}")
+    if result.law.error_probability:
+        chance = result.law.error_probability
+        lines.append(f"           (a layer that obeys is convicted with probability {chance:.0e})")
+    if result.x is not None:
+        lines.append(f"  seed:    {result.seed}")
+        lines.append(f"  x:       {_shown(result.x)}")
+        if result.condition is not None:
+            lines.append(f"  under:   {_shown(result.condition)}")
+        lines.append(f"  again:   {again(report, result)}")
+    return lines
+
+
+def _shown(x: np.ndarray) -> str:
+    text = array_code(x).replace("np.array(", "").removesuffix(")")
+    return text if x.size <= 16 else array_code(x)
+
+
+def again(report: Report, result: Result) -> str:
+    """A line of Python that breaks the law again."""
+    assert result.x is not None
+    maker = report.subject.maker(result.seed or 0)
+    options = "" if maker.framework == "auto" else f', framework="{maker.framework}"'
+    given = "" if result.condition is None else ", condition=c"
+    names = "import numpy as np; from glowlite.testing import check_layer, load; "
+    c = "" if result.condition is None else f"c = {array_code(result.condition)}; "
+    shape = report.subject.shape
+    return (
+        f'{names}{c}make = load("{report.subject.name}", seed={result.seed}{options}{given}); '
+        f"check_layer(make.initialised({shape}), {array_code(result.x)},"
+        f' "{result.law.name}", make{given})'
+    )
+
+
+def array_code(x: np.ndarray) -> str:
+    """A NumPy expression of x."""
+    if x.size > 16 and np.count_nonzero(x) == 0:
+        return f"np.zeros({x.shape})"
+    if x.size > 16 and np.count_nonzero(x) <= SPARSE:
+        # one sum of unit vectors, so that it remains one expression
+        places = np.flatnonzero(x)
+        values = [float(v) for v in x.ravel()[places]]
+        return (
+            f"np.bincount({[int(i) for i in places]}, {values}, {x.size})"
+            f".reshape{tuple(map(int, x.shape))}"
+        )
+    return f"np.array({x.tolist()})"
+
+
+def summary(report: Report) -> str:
+    words = [
+        f"{report.count(verdict)} {name}"
+        for verdict, name in (
+            (HELD, "held"),
+            (BROKEN, "broken"),
+            (EXPECTED, "broken as expected"),
+            (UNEXPECTED, "held though expected to be broken"),
+            (UNDECIDED, "undecided"),
+            (NOT_APPLIED, "not applicable"),
+        )
+        if report.count(verdict) or verdict in (HELD, BROKEN)
+    ]
+    return f"{len(report.results)} laws: {', '.join(words)}"
+
+
+def as_json(report: Report) -> str:
+    """All of the report; `x` as nested lists."""
+    return json.dumps(
+        {
+            "laws": {"version": VERSION, "date": DATE},
+            "subject": report.subject.name,
+            "shape": list(report.subject.shape),
+            "seeds": report.seeds,
+            "exit_code": report.exit_code,
+            "results": [_as_dict(report, result) for result in report.results],
+        },
+        indent=1,
+    )
+
+
+def _as_dict(report: Report, result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "law": result.law.name,
+        "level": result.law.level,
+        "says": result.law.says,
+        "error_probability": result.law.error_probability,
+        "verdict": result.verdict,
+        "message": result.message,
+        "seconds": round(result.seconds, 3),
+    }
+    if result.comparison is not None:
+        found["comparison"] = _numbers(result.comparison)
+    if result.reason:
+        found["reason"] = result.reason
+    if result.x is not None:
+        found |= {"seed": result.seed, "x": result.x.tolist(), "again": again(report, result)}
+        if result.condition is not None:
+            found["condition"] = result.condition.tolist()
+    return found
+
+
+def _numbers(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "what": comparison.what,
+        "error": comparison.error,
+        "allowed": comparison.allowed,
+        "got": comparison.got,
+        "expected": comparison.expected,
+        "index": list(comparison.index),
+    }
+
+
+def as_junit(report: Report) -> str:
+    """One test case per law, as continuous integration servers read them."""
+    results = report.results
+    suite = ElementTree.Element(
+        "testsuite",
+        name=report.subject.name,
+        tests=str(len(results)),
+        failures=str(report.count(BROKEN, UNEXPECTED)),
+        errors=str(report.count(UNDECIDED)),
+        skipped=str(report.count(NOT_APPLIED, EXPECTED)),
+        time=f"{sum(result.seconds for result in results):.3f}",
+    )
+    for result in results:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=report.subject.name,
+            name=result.law.name,
+            time=f"{result.seconds:.3f}",
+        )
+        tag = {
+            BROKEN: "failure",
+            UNEXPECTED: "failure",
+            UNDECIDED: "error",
+            NOT_APPLIED: "skipped",
+            EXPECTED: "skipped",
+        }.get(result.verdict)
+        if tag is not None:
+            said = result.message or f"it holds, though expected to be broken: {result.reason}"
+            ElementTree.SubElement(case, tag, message=_plain(said)).text = (
+                "\n".join(_plain(line) for line in _story(report, result))
+                if result.x is not None
+                else None
+            )
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Without the characters that XML cannot hold."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

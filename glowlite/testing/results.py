@@ -1,0 +1,167 @@
+"""What became of a layer under each law."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from glowlite.testing.case import Case
+from glowlite.testing.check import decide
+from glowlite.testing.comparison import Broken, Comparison, DoesNotApply, Undecided
+from glowlite.testing.laws import LAWS, Law
+from glowlite.testing.load import Maker
+from glowlite.testing.smallest import smallest
+
+HELD, BROKEN, EXPECTED = "held", "broken", "broken as expected"
+UNEXPECTED, UNDECIDED, NOT_APPLIED = "held unexpectedly", "undecided", "does not apply"
+VERDICTS = (HELD, BROKEN, EXPECTED, UNEXPECTED, UNDECIDED, NOT_APPLIED)
+BATCH = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """One law: its verdict, one of VERDICTS, and the comparison that came closest to what is
+    allowed, or went beyond, over all seeds.
+
+    message: what broke, or why the law does not apply. seed, x, condition: the smallest case that
+    was found to break it. reason: why it was expected to.
+    """
+
+    law: Law
+    verdict: str
+    comparison: Comparison | None = None
+    message: str = ""
+    seed: int | None = None
+    x: np.ndarray | None = None
+    condition: np.ndarray | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tested: a name, `maker(seed)`, and the shape (...) of one sample of x."""
+
+    name: str
+    maker: Callable[[int], Maker]
+    shape: tuple[int, ...]
+    condition_shape: tuple[int, ...] | None = None
+
+    def condition(self, seed: int) -> np.ndarray | None:
+        """(BATCH, *condition_shape), normal."""
+        if self.condition_shape is None:
+            return None
+        rng = np.random.default_rng([seed, 1])
+        return rng.standard_normal((BATCH, *self.condition_shape))
+
+    def layer(self, seed: int) -> Any:
+        return self.maker(seed).initialised(self.shape)
+
+    def x(self, seed: int, layer: Any) -> np.ndarray:
+        """(BATCH, *shape), normal; or uniform, in the layer's `domain` if that has two ends."""
+        rng = np.random.default_rng([seed, 0])
+        low, high = getattr(layer, "domain", (-np.inf, np.inf))
+        if np.isfinite(low) and np.isfinite(high):
+            return low + (high - low) * rng.uniform(0.02, 0.98, (BATCH, *self.shape))
+        return rng.standard_normal((BATCH, *self.shape))
+
+    def case(self, seed: int, x: np.ndarray | None = None) -> Case:
+        """A new layer at x, by default the batch of the seed."""
+        layer = self.layer(seed)
+        x = self.x(seed, layer) if x is None else x
+        condition = self.condition(seed)
+        return Case(
+            layer, x, self.maker(seed), None if condition is None else condition[: len(x)]
+        )
+
+
+@dataclass
+class Report:
+    """The results of one subject, in the order of the laws."""
+
+    subject: Subject
+    seeds: list[int]
+    results: list[Result] = field(default_factory=list)
+
+    def count(self, *verdicts: str) -> int:
+        return sum(result.verdict in verdicts for result in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """0: no law is broken. 1: one is, or one that was expected to be is not. 2: the numbers
+        could not tell.
+        """
+        if self.count(BROKEN, UNEXPECTED):
+            return 1
+        return 2 if self.count(UNDECIDED) else 0
+
+
+def hold(
+    subject: Subject,
+    laws: Iterable[Law] = LAWS,
+    seeds: Iterable[int] = (0, 1),
+    expected: Mapping[str, str] | None = None,
+    seen: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Hold the subject to each law at every seed, a new layer each time.
+
+    expected: reasons, by name, of laws that are expected to be broken. seen: called with each
+    result as soon as it is there.
+    """
+    report = Report(subject, list(seeds))
+    for law in laws:
+        begun = time.perf_counter()
+        result = _one(subject, law, report.seeds)
+        reason = (expected or {}).get(law.name)
+        if reason is not None:
+            verdict = {BROKEN: EXPECTED, HELD: UNEXPECTED}.get(result.verdict, result.verdict)
+            result = replace(result, verdict=verdict, reason=reason)
+        result = replace(result, seconds=time.perf_counter() - begun)
+        report.results.append(result)
+        seen(result)
+    return report
+
+
+def _one(subject: Subject, law: Law, seeds: list[int]) -> Result:
+    worst: Comparison | None = None
+    for seed in seeds:
+        case = subject.case(seed)
+        try:
+            found = decide(law, case)
+        except DoesNotApply as error:
+            return Result(law, NOT_APPLIED, message=str(error))
+        except Undecided as error:
+            return Result(law, UNDECIDED, message=str(error), seed=seed)
+        except Broken as error:
+            return _smallest(subject, law, seed, case, error)
+        if found is not None and (worst is None or found.share > worst.share):
+            worst = found
+    return Result(law, HELD, worst)
+
+
+def _smallest(subject: Subject, law: Law, seed: int, case: Case, error: Broken) -> Result:
+    """The result at the smallest x that still breaks the law."""
+    errors: dict[bytes, Broken] = {}
+
+    def breaks(x: np.ndarray) -> bool:
+        try:
+            decide(law, subject.case(seed, x))
+        except Broken as broken:
+            errors[_key(x)] = broken
+            return True
+        except (Undecided, DoesNotApply):
+            return False
+        return False
+
+    x = smallest(breaks, case.x, case.domain)
+    error = errors.get(_key(x), error)
+    condition = None if case.condition is None else case.condition[: len(x)]
+    return Result(law, BROKEN, error.comparison, str(error), seed, x, condition)
+
+
+def _key(x: np.ndarray) -> bytes:
+    return repr(x.shape).encode() + x.tobytes()

@@ -1,0 +1,88 @@
+"""The smallest input that shows what is broken. Hypothesis looks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+
+SECONDS = 6.0
+EXAMPLES = 40
+STEPS = 12  # whole steps on either side of the middle
+
+
+def smallest(
+    breaks: Callable[[np.ndarray], bool],
+    x: np.ndarray,
+    domain: tuple[float, float] = (-np.inf, np.inf),
+    seconds: float = SECONDS,
+) -> np.ndarray:
+    """A batch for which `breaks` is true, as few samples and as plain numbers as are found.
+
+    x (N, ...): one that is known to break. Without Hypothesis, or where nothing simpler breaks, it
+    is one sample of x, x rounded, or x itself. Cost: `seconds` at most, and one call more.
+    """
+    end = time.monotonic() + seconds
+    best = x
+
+    def tried(candidate: np.ndarray) -> bool:
+        nonlocal best
+        if time.monotonic() > end or not breaks(candidate.copy()):
+            return False
+        if complexity(candidate) < complexity(best):
+            best = candidate.copy()
+        return True
+
+    rounded = np.clip(np.round(x, 1), *domain)
+    for candidate in (x[:1], rounded, rounded[:1], np.round(rounded[:1])):
+        if _inside(candidate, domain):
+            tried(candidate)
+    _by_hypothesis(tried, x.shape, domain)
+    return best
+
+
+def complexity(x: np.ndarray) -> tuple[int, int, int]:
+    """Samples, entries that are not zero, digits."""
+    return len(x), int(np.count_nonzero(x)), sum(len(repr(float(v))) for v in x.ravel())
+
+
+def _inside(x: np.ndarray, domain: tuple[float, float]) -> bool:
+    low, high = domain
+    # the ends of an interval belong to it for some, and not for others
+    return bool(((x > low) & (x < high)).all())
+
+
+def _by_hypothesis(
+    breaks: Callable[[np.ndarray], bool], shape: tuple[int, ...], domain: tuple[float, float]
+) -> None:
+    try:
+        import hypothesis
+        from hypothesis import strategies as st
+        from hypothesis.extra.numpy import arrays
+    except ImportError:
+        return
+    low, high = domain
+    bounded = np.isfinite(low) and np.isfinite(high)
+
+    def number(step: int) -> float:
+        if bounded:
+            return float(low + (high - low) * (0.5 + step / (2 * STEPS + 2)))
+        return step / 4
+
+    numbers = st.integers(-STEPS, STEPS).map(number)
+    batches: Any = st.integers(1, shape[0]).flatmap(
+        lambda n: arrays(np.float64, (n, *shape[1:]), elements=numbers, fill=st.just(number(0)))
+    )
+    settings = hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    try:
+        hypothesis.find(batches, breaks, settings=settings, random=Random(0))
+    except hypothesis.errors.HypothesisException:
+        pass  # nothing simpler, or no time left: what was found before stands
