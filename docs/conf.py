@@ -61,6 +61,7 @@ html_math_renderer = "katex"
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["jax", "torch"]  # of the adapters: to read of one takes no framework
 ALIASES = ("Array", "Cache", "Namespace", "SumOverProcesses")
 autodoc_type_aliases = {name: name for name in ALIASES}  # and not Any
 python_use_unqualified_type_names = True

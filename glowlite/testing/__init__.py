@@ -6,18 +6,27 @@ obey.
 
 A layer needs `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`, and
 `parameters()`, a dict of objects with arrays `value` and `grad`. All in float64: the tolerances are
-those of its rounding, not of float32's.
+those of its rounding, not of float32's. `torch_layer` and `jax_layer` show a flow of PyTorch or JAX
+as such a layer, and `as_layer` whatever it is handed.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from glowlite.testing.adapters import ModelAsLayer, SplitAsLayer
 from glowlite.testing.case import Case
 from glowlite.testing.check import check_conditioner, check_layer
 from glowlite.testing.comparison import Broken, DoesNotApply, Undecided
+from glowlite.testing.frameworks import as_layer
 from glowlite.testing.gradients import directional_derivative, taylor_slope
 from glowlite.testing.jacobians import numerical_jacobian, numerical_logdet
 from glowlite.testing.laws import LAWS, LEVELS
 from glowlite.testing.load import load
 from glowlite.testing.parametrize import parametrize_with_laws
+
+if TYPE_CHECKING:
+    from glowlite.testing.jax_layers import jax_layer
+    from glowlite.testing.torch_layers import torch_layer
 
 __all__ = [
     "LAWS",
@@ -28,12 +37,27 @@ __all__ = [
     "ModelAsLayer",
     "SplitAsLayer",
     "Undecided",
+    "as_layer",
     "check_conditioner",
     "check_layer",
     "directional_derivative",
+    "jax_layer",
     "load",
     "numerical_jacobian",
     "numerical_logdet",
     "parametrize_with_laws",
     "taylor_slope",
+    "torch_layer",
 ]
+
+# imported when they are first asked for: each imports its framework
+_LATER = {
+    "jax_layer": "glowlite.testing.jax_layers",
+    "torch_layer": "glowlite.testing.torch_layers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'glowlite.testing' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.testing.frameworks import as_layer
+from glowlite.testing.frameworks import as_layer, framework_of
 
 
 FIRST = 64  # samples of the batch that a layer is initialised with
@@ -49,7 +49,9 @@ class Maker:
             x = np.random.default_rng(self.seed).standard_normal((FIRST, *x))
         makes = callable(self.thing) and not is_layer(self.thing)
         made = made_from(self.thing, self.seed) if makes else copied(self.thing)
-        return as_layer(made, self.framework, self.condition, x)
+        framework = framework_of(made) if self.framework == "auto" else self.framework
+        # a layer of NumPy is `given` its condition by the laws
+        return as_layer(made, framework, None if framework == "numpy" else self.condition, x)
 
 
 def load(

@@ -199,5 +199,7 @@ def _size(a: np.ndarray) -> float:
 def _or_broken(what: str, call: Callable[[], np.ndarray]) -> np.ndarray:
     try:
         return call()
+    except DoesNotApply:
+        raise
     except Exception as error:
         raise Broken(f"{what} raised {type(error).__name__}: {error}") from error

@@ -1,0 +1,131 @@
+"""Whatever was handed over, as a layer under test: a layer of NumPy arrays, or one of a framework.
+
+No framework is imported before a thing of it is met: it has then been imported already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+FRAMEWORKS = ("auto", "numpy", "torch", "jax")
+PROTOCOL = ("forward", "inverse", "backward")
+OF_JAX = (  # what tells an object of distrax or flowjax
+    ("forward_and_log_det", "inverse_and_log_det"),
+    ("transform_and_log_det", "inverse_and_log_det"),
+    ("bijector", "distribution", "log_prob"),
+    ("bijection", "base_dist", "log_prob"),
+    ("sample_and_log_prob", "event_shape"),
+)
+
+
+def as_layer(
+    thing: Any,
+    framework: str = "auto",
+    condition: np.ndarray | None = None,
+    initialise_with: np.ndarray | None = None,
+) -> Any:
+    """`thing` with the protocol of the laws.
+
+    A layer that has it already is returned as it is, or at the condition if there is one; a module
+    or transform of torch becomes `torch_layer(thing, ...)`; an object of distrax or flowjax, or a
+    tuple (forward, inverse, params) or (make, params), becomes `jax_layer(...)`.
+
+    condition: (N, ...), or (1, ...) that holds for every sample. initialise_with: a batch (N, ...)
+    for the first pass of a module of torch, which may set parameters from it; others do without.
+    Raises TypeError, one line that says what is missing, and ValueError for a framework that is not
+    known.
+    """
+    if framework not in FRAMEWORKS:
+        raise ValueError(f"framework: expected one of {', '.join(FRAMEWORKS)}, got {framework!r}")
+    found = framework_of(thing) if framework == "auto" else framework
+    if found == "torch":
+        from glowlite.testing.torch_layers import torch_layer
+
+        return torch_layer(thing, condition, initialise_with)
+    if found == "jax":
+        from glowlite.testing.jax_layers import jax_layer
+
+        return jax_layer(*_parts(thing), condition=condition)
+    return _numpy_layer(thing, condition)
+
+
+@contextlib.contextmanager
+def from_seed(seed: int) -> Iterator[None]:
+    """What is made within is made in float64 and from this seed alone, as far as the frameworks
+    that are imported let one say so: what a layer derives once, when it is made, would otherwise
+    stay rounded to float32.
+
+    torch's default dtype, and the random numbers of torch and NumPy, are as before afterwards. JAX
+    stays in float64.
+    """
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if jax is not None:
+        jax.config.update("jax_enable_x64", True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(np.random.set_state, np.random.get_state())
+        np.random.seed(seed)
+        if torch is not None:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float64)
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.manual_seed(seed)
+        yield
+
+
+def framework_of(thing: Any) -> str:
+    """numpy, torch or jax, by what the thing is and offers; numpy where nothing tells."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        of_torch = (
+            torch.nn.Module,
+            torch.distributions.Transform,
+            torch.distributions.Distribution,
+        )
+        if isinstance(thing, of_torch):
+            return "torch"
+    if isinstance(thing, tuple):
+        return "jax"
+    if not _missing(thing):
+        return "numpy"
+    is_of_jax = any(all(hasattr(thing, name) for name in names) for names in OF_JAX)
+    return "jax" if is_of_jax and not isinstance(thing, type) else "numpy"
+
+
+def _parts(thing: Any) -> tuple[Any, Any, Any]:
+    """forward, inverse and params of `jax_layer`."""
+    if not isinstance(thing, tuple):
+        return thing, None, None
+    if len(thing) == 2 and callable(thing[0]):
+        return thing[0], None, thing[1]
+    if len(thing) == 3 and callable(thing[0]) and callable(thing[1]):
+        return thing
+    kinds = ", ".join(type(part).__name__ for part in thing)
+    raise TypeError(
+        f"a tuple of {kinds or 'nothing'}: expected (forward, inverse, params) or (make, params)"
+    )
+
+
+def _missing(thing: Any) -> list[str]:
+    return [name for name in PROTOCOL if not callable(getattr(thing, name, None))]
+
+
+def _numpy_layer(thing: Any, condition: np.ndarray | None) -> Any:
+    name = type(thing).__name__
+    if isinstance(thing, type) or (callable(thing) and len(_missing(thing)) == len(PROTOCOL)):
+        called = getattr(thing, "__name__", name)
+        raise TypeError(f"{called} is a class or a function: expected what it gives when called")
+    is_density = callable(getattr(thing, "log_prob", None))
+    missing = _missing(thing)
+    if missing and not (is_density and len(missing) == len(PROTOCOL)):
+        raise TypeError(
+            f"{name} has no {', '.join(missing)}: expected a layer with forward, inverse and"
+            " backward, a torch module, or an object of distrax or flowjax"
+        )
+    if condition is not None and not callable(getattr(thing, "given", None)):
+        raise TypeError(f"{name} has no given(condition), so it takes no condition")
+    return thing if condition is None else thing.given(condition)

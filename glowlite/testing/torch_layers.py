@@ -1,0 +1,356 @@
+"""A PyTorch flow as a layer of NumPy arrays, to be held to the laws."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from glowlite.testing.comparison import DoesNotApply
+from glowlite.testing.held_tensors import held_tensors
+from glowlite.testing.torch_conventions import convention_of
+
+
+def torch_layer(
+    module: Any, condition: np.ndarray | None = None, initialise_with: np.ndarray | None = None
+) -> TorchLayer:
+    """A flow of PyTorch as a layer under test, or as a model if it has `log_prob` and `sample`.
+
+    module: an nn.Module or a torch.distributions.Transform that follows one of the conventions of
+    `torch_conventions.py`: those of nflows, normflows, FrEIA, zuko and of plain codes. condition:
+    (N, ...), or (1, ...) that holds for every sample. initialise_with: a batch (N, ...) for one
+    pass in training mode, after which layers that start from their data have done so.
+
+    The module itself is used, not a copy: from here on it is on the CPU, in float64, in evaluation
+    mode, and what a law writes into a parameter is written into the module. While it runs, float64
+    is torch's default as well, so that a `torch.zeros(n)` inside is of the layer's dtype. Arguments
+    share their memory with the tensors that the module is handed, so that a module that changes its
+    input is seen to do so. Results are copied where they would share memory with an argument or a
+    parameter. Raises TypeError for a thing of another kind; where a module has no inverse, that
+    raises DoesNotApply.
+    """
+    convention = convention_of(module)
+    is_model = hasattr(convention, "log_prob")
+    layer = (TorchModel if is_model else TorchLayer)(convention, torch.float64, condition)
+    if initialise_with is not None:
+        layer.forward_in_training(initialise_with.astype(np.float64))
+    return layer.eval()
+
+
+class Parameter:
+    """`value` and `grad` of a torch parameter: arrays that share its memory, looked up anew each
+    time, since a module may give a parameter other memory.
+    """
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    @property
+    def value(self) -> np.ndarray:
+        return self._tensor.detach().numpy()
+
+    @property
+    def grad(self) -> np.ndarray:
+        if self._tensor.grad is None:
+            self._tensor.grad = torch.zeros_like(self._tensor)
+        return self._tensor.grad.numpy()
+
+
+class TorchLayer:
+    """The protocol of the laws, served by a module and its autograd.
+
+    Gradients are autograd's, at inverse(y), which is detached: `backward` keeps nothing of a
+    forward pass. They are added to what `grad` holds.
+    """
+
+    def __init__(
+        self, convention: Any, dtype: torch.dtype, condition: np.ndarray | None = None
+    ) -> None:
+        self.module = convention.module
+        self._convention, self._dtype, self._condition = convention, dtype, condition
+        self._seen: dict[str, tuple[int, np.ndarray]] = {}
+        _bring_to(self.module, dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.module).__name__})"
+
+    # --- what every law calls ---
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with self._running(), _lent(x) as lent:
+            y, logdet = self._convention.forward(lent, self._rows(len(x)))
+            return self._array(y, x), self._numbers(logdet, x)
+
+    def inverse(self, y: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """x, and the log-determinant of the inverse where the module gives one."""
+        with self._running(), _lent(y) as lent:
+            x, logdet = self._convention.inverse(lent, self._rows(len(y)))
+            found = self._array(x, y)
+            return found if logdet is None else (found, self._numbers(logdet, y))
+
+    def backward(
+        self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        back = self.inverse(y)
+        x = back[0] if isinstance(back, tuple) else back
+        with self._running(gradients=True):
+            leaf = _leaf(x)
+            out, logdet = self._convention.forward(leaf.clone(), self._rows(len(x)))
+            through_y = (out * _copied(dy)).sum()
+            loss = through_y + (_per_sample(logdet, leaf) * _copied(dlogdet)).sum()
+            return x, _pulled_back(loss, leaf)
+
+    def inverse_backward(self, y: np.ndarray, dx: np.ndarray) -> np.ndarray:
+        """dy of the loss <dx, inverse(y)>; adds the gradients of the parameters, too."""
+        with self._running(gradients=True):
+            leaf = _leaf(y)
+            x, _ = self._convention.inverse(leaf.clone(), self._rows(len(y)))
+            return _pulled_back((x * _copied(dx)).sum(), leaf)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Those that the module names and that have gradients; frozen ones are in `state()`."""
+        return {name: Parameter(tensor) for name, tensor in self._trained().items()}
+
+    # --- what some laws call ---
+
+    def forward_in_training(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`forward` in training mode, where a module may set or move statistics."""
+        self.train()
+        try:
+            return self.forward(x)
+        finally:
+            self.eval()
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Between what two numbers x has to be, of a transform that says so."""
+        if not hasattr(self._convention, "domain"):
+            raise AttributeError(f"{self!r} says nothing of its domain")
+        return self._convention.domain(self._rows(1))
+
+    def state(self) -> dict[str, Any]:
+        """What torch would save: parameters and buffers that are registered, copied."""
+        if not isinstance(self.module, torch.nn.Module):
+            return {name: p.value.copy() for name, p in self.parameters().items()}
+        saved = self.module.state_dict()
+        return {
+            name: value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
+            for name, value in saved.items()
+        }
+
+    def set_state(self, saved: dict[str, Any]) -> None:
+        """Load what `state()` gave, as torch would: an error if a name is missing, or too many."""
+        if isinstance(self.module, torch.nn.Module):
+            self.module.load_state_dict({name: _loaded(value) for name, value in saved.items()})
+        else:
+            for name, p in self.parameters().items():
+                p.value[...] = saved[name]
+
+    def unnamed_arrays(self) -> dict[str, np.ndarray]:
+        """Floating tensors within the module that are not registered: neither in `state()`, nor
+        constants by `register_buffer(..., persistent=False)`.
+        """
+        module = self.module
+        named = {id(tensor) for tensor in self._trained().values()}
+        if isinstance(module, torch.nn.Module):
+            named |= {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        return {
+            path: tensor.detach().numpy()
+            for path, tensor in held_tensors(module)
+            if tensor.is_floating_point() and tensor.grad_fn is None and id(tensor) not in named
+        }
+
+    @property
+    def given(self) -> Any:
+        """`given(condition)`: the layer at another condition. Only of one that was made with a
+        condition: many a module takes one and has no use for it.
+        """
+        if self._condition is None:
+            raise AttributeError(f"{self!r} was made without a condition")
+        return lambda condition: type(self)(self._convention, self._dtype, condition)
+
+    def cast(self, dtype: Any) -> TorchLayer:
+        """A new layer of the same values in float32 or float64."""
+        new = copy.deepcopy(self)
+        target = torch.float32 if np.dtype(dtype) == np.float32 else torch.float64
+        return type(new)(new._convention, target, new._condition)
+
+    def train(self, mode: bool = True) -> TorchLayer:
+        if isinstance(self.module, torch.nn.Module):
+            self.module.train(mode)
+        return self
+
+    def eval(self) -> TorchLayer:
+        return self.train(False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TorchLayer:
+        """With memory of its own. What is left of a graph of autograd is copied without the graph:
+        torch does not copy graphs.
+        """
+        for _, tensor in held_tensors(self.module):
+            if tensor.grad_fn is not None:
+                memo[id(tensor)] = tensor.detach().clone()
+        convention = type(self._convention)(copy.deepcopy(self.module, memo))
+        new = type(self)(convention, self._dtype, copy.deepcopy(self._condition, memo))
+        for name, p in new.parameters().items():
+            p.grad[...] = self.parameters()[name].grad
+        return new
+
+    # --- how it is done ---
+
+    def _trained(self) -> dict[str, torch.Tensor]:
+        if isinstance(self.module, torch.nn.Module):
+            named = list(self.module.named_parameters())
+        else:
+            named = [(n, t) for n, t in held_tensors(self.module) if t.grad_fn is None]
+        return {name: tensor for name, tensor in named if tensor.requires_grad}
+
+    def _rows(self, n: int) -> torch.Tensor | None:
+        """The condition of n samples."""
+        if self._condition is None:
+            return None
+        c = torch.from_numpy(np.array(self._condition))
+        if c.is_floating_point():
+            c = c.to(self._dtype)
+        if len(c) not in (1, n):
+            raise ValueError(f"{self!r}: expected a condition of 1 or {n} rows, got {len(c)}")
+        return c if len(c) == n else c.expand(n, *c.shape[1:])
+
+    @contextlib.contextmanager
+    def _running(self, gradients: bool = False) -> Iterator[None]:
+        """The layer's dtype as torch's default, with or without gradients, and what torch has not
+        noticed told.
+        """
+        self._tell_of_changes()
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(self._dtype)
+        try:
+            with torch.set_grad_enabled(gradients):
+                yield
+        except NotImplementedError as error:
+            raise DoesNotApply(f"{type(self.module).__name__}: {_line(error)}") from error
+        except Exception as error:
+            if type(error).__name__ != "InverseNotAvailable":  # of nflows
+                raise
+            why = f"no inverse: {_line(error)}"
+            raise DoesNotApply(f"{type(self.module).__name__} has {why}") from error
+        finally:
+            torch.set_default_dtype(default)
+
+    def _tell_of_changes(self) -> None:
+        """Raise the version of a parameter that was moved through its array: what a module keeps by
+        the version of a tensor, it should see out of date.
+        """
+        for name, tensor in self._trained().items():
+            now = tensor.detach().numpy()
+            version, before = self._seen.get(name, (-1, now))
+            if version == tensor._version and not np.array_equal(now, before, equal_nan=True):
+                torch.autograd.graph.increment_version(tensor)
+            if version != tensor._version:
+                self._seen[name] = (tensor._version, now.copy())
+
+    def _array(self, result: Any, argument: np.ndarray) -> np.ndarray:
+        """A result as an array of memory that is neither the argument's nor a parameter's."""
+        if not torch.is_tensor(result):
+            kind, where = type(result).__name__, type(self.module).__name__
+            raise TypeError(f"{where} gives a {kind} where a tensor was expected")
+        array = result.detach().numpy()
+        others = [argument, *(tensor.detach().numpy() for tensor in self._trained().values())]
+        is_shared = 0 in array.strides or any(np.may_share_memory(array, o) for o in others)
+        return array.copy() if is_shared else array
+
+    def _numbers(self, values: Any, x: np.ndarray) -> np.ndarray:
+        """A log-determinant, or log-probability, as the laws want it: (N,), float64.
+
+        What is of another shape, or of fewer digits than the layer's dtype, stays so.
+        """
+        found = self._array(_per_sample(values, torch.empty(len(x), dtype=self._dtype)), x)
+        is_of_layer = found.dtype == (np.float32 if self._dtype == torch.float32 else np.float64)
+        return found.astype(np.float64) if is_of_layer else found
+
+
+class TorchModel(TorchLayer):
+    """A layer with a density: `forward` goes from data to noise."""
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """The log-density of each sample, (N,), in nats."""
+        with self._running(), _lent(x) as lent:
+            return self._numbers(self._convention.log_prob(lent, self._rows(len(x))), x)
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        """n samples (n, ...); torch's random numbers go on afterwards as if none had been drawn."""
+        with self._running(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._array(self._convention.sample(n, self._rows(n)), np.empty(0))
+
+
+def _per_sample(values: Any, x: torch.Tensor) -> torch.Tensor:
+    """(N,), of a number that holds for every sample, or of (1,) or (N, 1); else as it is."""
+    if not torch.is_tensor(values):
+        if values is None:
+            raise TypeError("expected a log-determinant, got None")
+        values = torch.as_tensor(values, dtype=x.dtype)
+    if values.shape == (len(x), 1):
+        return values[:, 0]
+    return values.expand(len(x)) if values.shape in ((), (1,)) else values
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or "not implemented"
+
+
+# --- tensors of arrays ---
+
+
+@contextlib.contextmanager
+def _lent(array: np.ndarray) -> Iterator[torch.Tensor]:
+    """The array as a tensor of the same memory, strides and all.
+
+    torch knows no strides below zero, and would write into an array that is read-only: of such a
+    one it has a copy, and what it changed there is changed here. NumPy's ValueError says so if it
+    cannot be.
+    """
+    can_share = array.flags.writeable and all(step >= 0 for step in array.strides)
+    tensor = torch.from_numpy(array if can_share else array.copy())
+    yield tensor
+    if not can_share and not np.array_equal(tensor.numpy(), array, equal_nan=True):
+        array[...] = tensor.numpy()
+
+
+def _copied(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(array))
+
+
+def _leaf(array: np.ndarray) -> torch.Tensor:
+    """Where a graph of autograd begins."""
+    return _copied(array).requires_grad_()
+
+
+def _pulled_back(loss: torch.Tensor, leaf: torch.Tensor) -> np.ndarray:
+    """d loss / d leaf, with the parameters' gradients added on the way; zeros where no way leads
+    back.
+    """
+    if loss.requires_grad:
+        loss.backward()
+    return (torch.zeros_like(leaf) if leaf.grad is None else leaf.grad).detach().numpy()
+
+
+def _loaded(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
+        return torch.from_numpy(np.array(value))
+    return value
+
+
+def _bring_to(module: Any, dtype: torch.dtype) -> None:
+    """All that is floating, in place; tensors that are not registered as well, which `to` leaves
+    out.
+    """
+    if isinstance(module, torch.nn.Module):
+        module.to("cpu", dtype)
+    for _, tensor in held_tensors(module):
+        if tensor.is_floating_point() and tensor.dtype != dtype and tensor.grad_fn is None:
+            tensor.data = tensor.data.to("cpu", dtype)
