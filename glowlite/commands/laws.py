@@ -186,7 +186,9 @@ def _subject(options: argparse.Namespace) -> Subject:
         if case.is_map:
             case.forward(case.x)
         elif not callable(getattr(case.layer, "log_prob", None)):
-            raise GlowliteError(f"{name}: neither a map (forward, inverse) nor a density (log_prob)")
+            raise GlowliteError(
+                f"{name}: neither a map (forward, inverse) nor a density (log_prob)"
+            )
     return subject
 
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from glowlite.testing.frameworks import as_layer, framework_of
 
-
 FIRST = 64  # samples of the batch that a layer is initialised with
 
 

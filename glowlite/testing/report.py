@@ -59,7 +59,7 @@ def _how_much(result: Result) -> str:
 
 
 def details(report: Report) -> list[str]:
-    """Lines: for every law that is broken, what it says, what was found, and how to see it again."""
+    """Lines: for every broken law, what it says, what was found, and how to see it again."""
     lines: list[str] = []
     for result in report.results:
         if result.verdict in (BROKEN, EXPECTED):

@@ -74,9 +74,7 @@ class Subject:
         layer = self.layer(seed)
         x = self.x(seed, layer) if x is None else x
         condition = self.condition(seed)
-        return Case(
-            layer, x, self.maker(seed), None if condition is None else condition[: len(x)]
-        )
+        return Case(layer, x, self.maker(seed), None if condition is None else condition[: len(x)])
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from random import Random
@@ -82,7 +83,6 @@ def _by_hypothesis(
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    try:
+    # nothing simpler, or no time left: what was found before stands
+    with contextlib.suppress(hypothesis.errors.HypothesisException):
         hypothesis.find(batches, breaks, settings=settings, random=Random(0))
-    except hypothesis.errors.HypothesisException:
-        pass  # nothing simpler, or no time left: what was found before stands
