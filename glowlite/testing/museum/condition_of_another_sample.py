@@ -2,7 +2,7 @@
 
 Samples and conditions are brought into order by two pieces of code, and the orders differ.
 With one condition for all, or a batch of one, it is right; the losses of a batch look as ever.
-Seen in: pzflow pull request 65 (order of conditional samples), conditional-flow-matching issue 172.
+Seen in: pzflow pull request 65 (order of samples); near it: conditional-flow-matching issue 172.
 """
 
 from __future__ import annotations
