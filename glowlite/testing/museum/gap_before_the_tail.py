@@ -12,8 +12,8 @@ import numpy as np
 from glowlite.testing.museum.parameter import Parameter
 
 LAW = "forward_of_inverse"
-SHAPE = (48,)
-BINS, LEAST = 4, 0.1
+SHAPE = (96,)
+BINS, LEAST = 4, 0.15
 
 
 class Clean:

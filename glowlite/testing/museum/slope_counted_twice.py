@@ -12,62 +12,48 @@ import numpy as np
 from glowlite.testing.museum.parameter import Parameter
 
 LAW = "logdet_is_that_of_the_jacobian"
-SHAPE = (3,)
-LEAK = 0.3
+SHAPE = (4,)
 
 
 class Clean:
-    """y = x + k h(w.x + b) w / |w|^2, (N, D), with h a leaky ReLU; log|det| = log(1 + k h').
+    """y = (x - c) s, (N, D), with s = 1 where x >= c and e^p below; log|det| = sum log s."""
 
-    k = e^p - 1 > -1, so that w.y + b = (1 + k h') (w.x + b) has the sign of w.x + b.
-    """
-
-    def __init__(self, w: np.ndarray, b: float, p: float) -> None:
-        self.w, self.b, self.p = Parameter(w), Parameter(np.array(b)), Parameter(np.array(p))
+    def __init__(self, c: np.ndarray, p: np.ndarray) -> None:
+        self.c, self.p = Parameter(c), Parameter(p)
 
     def parameters(self) -> dict[str, Parameter]:
-        return {"w": self.w, "b": self.b, "p": self.p}
+        return {"c": self.c, "p": self.p}
 
-    def height(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """w.x + b, the slope of h there, and w / |w|^2."""
-        height = x @ self.w.value + self.b.value
-        return height, np.where(height < 0, LEAK, 1.0), self.w.value / (self.w.value**2).sum()
+    def log_slope(self, below: np.ndarray) -> np.ndarray:
+        return np.where(below, self.p.value, 0.0)
 
-    def log_volume(self, slope: np.ndarray) -> np.ndarray:
-        return np.log1p(np.expm1(self.p.value) * slope)
+    def log_volume(self, below: np.ndarray) -> np.ndarray:
+        return self.log_slope(below).sum(axis=1)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        height, slope, along = self.height(x)
-        k = np.expm1(self.p.value)
-        return x + np.outer(k * slope * height, along), self.log_volume(slope)
+        below = x < self.c.value
+        return (x - self.c.value) * np.exp(self.log_slope(below)), self.log_volume(below)
 
     def inverse(self, y: np.ndarray) -> np.ndarray:
-        height, slope, along = self.height(y)
-        k = np.expm1(self.p.value)
-        return y - np.outer(k * slope * height / (1 + k * slope), along)
+        return y * np.exp(-self.log_slope(y < 0)) + self.c.value
 
     def backward(
         self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        x, k = self.inverse(y), np.expm1(self.p.value)
-        height, slope, along = self.height(x)
-        dheight = k * slope * (dy @ along)
-        dk = slope * height * (dy @ along) + dlogdet * slope / (1 + k * slope)
-        q = (k * slope * height) @ dy  # dL / d(w / |w|^2)
-        self.p.grad[...] += dk.sum() * (1 + k)
-        self.b.grad[...] += dheight.sum()
-        self.w.grad[...] += dheight @ x + q / (self.w.value**2).sum() - 2 * along * (along @ q)
-        return x, dy + np.outer(dheight, self.w.value)
+        dx = dy * np.exp(self.log_slope(y < 0))
+        self.c.grad[...] -= dx.sum(axis=0)
+        self.p.grad[...] += ((dy * y + dlogdet[:, None]) * (y < 0)).sum(axis=0)
+        return self.inverse(y), dx
 
 
 class Broken(Clean):
-    def log_volume(self, slope: np.ndarray) -> np.ndarray:
-        return super().log_volume(slope * slope)
+    def log_volume(self, below: np.ndarray) -> np.ndarray:
+        return 2 * super().log_volume(below)
 
 
 def clean(seed: int, kind: type[Clean] = Clean) -> Clean:
     rng = np.random.default_rng(seed)
-    return kind(rng.standard_normal(3), rng.uniform(-0.5, 0.5), rng.uniform(0.5, 1.0))
+    return kind(rng.uniform(-0.5, 0.5, 4), rng.uniform(-1.5, -0.5, 4))
 
 
 def broken(seed: int) -> Clean:
