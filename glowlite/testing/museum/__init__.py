@@ -25,7 +25,7 @@ EXHIBITS = (
     "tails_forgotten_in_reverse",
     "constant_channel",
     "condition_of_another_sample",
-    "log_prob_of_the_first_call",
+    "log_prob_of_the_last_call",
     "permutation_not_saved",
     "statistics_not_saved",
     "statistics_move_in_backward",

@@ -11,7 +11,7 @@ from copy import copy
 
 import numpy as np
 
-from glowlite.testing.museum.parameter import Parameter
+from glowlite.testing.museum.parameter import Buffer, Parameter
 
 LAW = "condition_acts"
 SHAPE = (4,)
@@ -26,8 +26,7 @@ class Clean:
 
     def __init__(self, w: np.ndarray, u: np.ndarray, p: np.ndarray) -> None:
         self.w, self.u, self.p = Parameter(w), Parameter(u), Parameter(p)
-        self.condition = np.zeros((1, 2))
-        self.condition.setflags(write=False)
+        self.condition = Buffer(np.zeros((1, 2)))
 
     def parameters(self) -> dict[str, Parameter]:
         return {"w": self.w, "u": self.u, "p": self.p}
@@ -35,12 +34,11 @@ class Clean:
     def given(self, condition: np.ndarray) -> Clean:
         """This layer at a condition: the parameters are the same, not copies."""
         layer = copy(self)
-        layer.condition = condition.copy()
-        layer.condition.setflags(write=False)
+        layer.condition = Buffer(condition)
         return layer
 
     def context(self, n: int) -> np.ndarray:
-        return np.broadcast_to(self.condition, (n, 2))
+        return np.broadcast_to(self.condition.value, (n, 2))
 
     def shift(self, a: np.ndarray) -> np.ndarray:
         return np.tanh(a @ self.w.value + self.context(len(a)) @ self.u.value + self.p.value)
@@ -66,7 +64,7 @@ class Clean:
 
 class Broken(Clean):
     def context(self, n: int) -> np.ndarray:
-        return np.zeros((n, 2))
+        return 0 * super().context(n)
 
 
 def clean(seed: int, kind: type[Clean] = Clean) -> Clean:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.testing.museum.parameter import Parameter
+from glowlite.testing.museum.parameter import Buffer, Parameter
 
 LAW = "calls_leave_no_trace"
 SHAPE = (3,)
@@ -19,25 +19,25 @@ class Clean:
     """y = x - mean + b, (N, D), by a running mean, which `train(x)` moves; log|det| = 0."""
 
     def __init__(self, b: np.ndarray) -> None:
-        self.b, self.mean = Parameter(b), np.zeros(len(b))
+        self.b, self.mean = Parameter(b), Buffer(np.zeros(len(b)))
 
     def parameters(self) -> dict[str, Parameter]:
         return {"b": self.b}
 
     def state(self) -> dict[str, np.ndarray]:
-        return {"b": self.b.value.copy(), "mean": self.mean.copy()}
+        return {"b": self.b.value.copy(), "mean": self.mean.value.copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        self.b.value[...], self.mean[...] = state["b"], state["mean"]
+        self.b.value[...], self.mean.value[...] = state["b"], state["mean"]
 
     def train(self, x: np.ndarray) -> None:
-        self.mean += 0.1 * (x.mean(axis=0) - self.mean)
+        self.mean.value += 0.1 * (x.mean(axis=0) - self.mean.value)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return x - self.mean + self.b.value, np.zeros(len(x))
+        return x - self.mean.value + self.b.value, np.zeros(len(x))
 
     def inverse(self, y: np.ndarray) -> np.ndarray:
-        return y - self.b.value + self.mean
+        return y - self.b.value + self.mean.value
 
     def backward(
         self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.testing.museum.parameter import Parameter
+from glowlite.testing.museum.parameter import Buffer, Parameter
 
 LAW = "state_survives_saving"
 SHAPE = (2, 2, 3)
@@ -23,36 +23,37 @@ class Clean:
 
     def __init__(self, b: np.ndarray) -> None:
         self.b = Parameter(b)
-        self.buffers = {"mean": np.zeros(len(b)), "variance": np.ones(len(b))}
+        self.mean, self.variance = Buffer(np.zeros(len(b))), Buffer(np.ones(len(b)))
 
     def parameters(self) -> dict[str, Parameter]:
         return {"b": self.b}
 
     def state(self) -> dict[str, np.ndarray]:
-        return {name: a.copy() for name, a in ({"b": self.b.value} | self.buffers).items()}
+        buffers = {"mean": self.mean.value.copy(), "variance": self.variance.value.copy()}
+        return {"b": self.b.value.copy()} | buffers
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         self.b.value[...] = state["b"]
-        self.buffers["mean"][...] = state.get("mean", 0.0)  # as in a new layer
-        self.buffers["variance"][...] = state.get("variance", 1.0)
+        self.mean.value[...] = state.get("mean", 0.0)  # as in a new layer
+        self.variance.value[...] = state.get("variance", 1.0)
 
     def train(self, x: np.ndarray) -> None:
-        self.buffers["mean"] += 0.5 * (x.mean(axis=(0, 1, 2)) - self.buffers["mean"])
-        self.buffers["variance"] += 0.5 * (x.var(axis=(0, 1, 2)) - self.buffers["variance"])
+        self.mean.value += 0.5 * (x.mean(axis=(0, 1, 2)) - self.mean.value)
+        self.variance.value += 0.5 * (x.var(axis=(0, 1, 2)) - self.variance.value)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y = (x - self.buffers["mean"]) / np.sqrt(self.buffers["variance"]) + self.b.value
+        y = (x - self.mean.value) / np.sqrt(self.variance.value) + self.b.value
         pixels = x.shape[1] * x.shape[2]
-        return y, np.full(len(x), -pixels * np.log(self.buffers["variance"]).sum() / 2)
+        return y, np.full(len(x), -pixels * np.log(self.variance.value).sum() / 2)
 
     def inverse(self, y: np.ndarray) -> np.ndarray:
-        return (y - self.b.value) * np.sqrt(self.buffers["variance"]) + self.buffers["mean"]
+        return (y - self.b.value) * np.sqrt(self.variance.value) + self.mean.value
 
     def backward(
         self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         self.b.grad[...] += dy.sum(axis=(0, 1, 2))
-        return self.inverse(y), dy / np.sqrt(self.buffers["variance"])
+        return self.inverse(y), dy / np.sqrt(self.variance.value)
 
 
 class Broken(Clean):
