@@ -2,7 +2,7 @@
 
 Samples and conditions are brought into order by two pieces of code, and the orders differ.
 With one condition for all, or a batch of one, it is right; the losses of a batch look as ever.
-Seen in: pzflow pull request 65 (order of conditional samples), conditional-flow-matching issue 172.
+Seen in: pzflow pull request 65 (order of samples); near it: conditional-flow-matching issue 172.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from copy import copy
 
 import numpy as np
 
-from glowlite.testing.museum.parameter import Parameter
+from glowlite.testing.museum.parameter import Buffer, Parameter
 
 LAW = "condition_acts"
 SHAPE = (3,)
@@ -26,8 +26,7 @@ class Clean:
 
     def __init__(self, w: np.ndarray, v: np.ndarray, p: np.ndarray, q: np.ndarray) -> None:
         self.w, self.v, self.p, self.q = Parameter(w), Parameter(v), Parameter(p), Parameter(q)
-        self.condition = np.zeros((1, 2))
-        self.condition.setflags(write=False)
+        self.condition = Buffer(np.zeros((1, 2)))
 
     def parameters(self) -> dict[str, Parameter]:
         return {"w": self.w, "v": self.v, "p": self.p, "q": self.q}
@@ -35,12 +34,11 @@ class Clean:
     def given(self, condition: np.ndarray) -> Clean:
         """This layer at a condition: the parameters are the same, not copies."""
         layer = copy(self)
-        layer.condition = condition.copy()
-        layer.condition.setflags(write=False)
+        layer.condition = Buffer(condition)
         return layer
 
     def scale_and_shift(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        c = np.broadcast_to(self.condition, (n, 2))
+        c = np.broadcast_to(self.condition.value, (n, 2))
         s = np.tanh(c @ self.w.value + self.p.value)
         return c, s, c @ self.v.value + self.q.value  # (N, 2), (N, D), (N, D)
 

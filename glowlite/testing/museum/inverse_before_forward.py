@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from glowlite.testing.museum.parameter import Parameter
+from glowlite.testing.museum.parameter import Buffer, Parameter
 
 LAW = "inverse_needs_no_forward"
 SHAPE = (3,)
@@ -23,29 +23,29 @@ class Clean:
 
     def __init__(self, log_s: np.ndarray, b: np.ndarray) -> None:
         self.log_s, self.b = Parameter(log_s), Parameter(b)
-        self.buffers = {"mean": np.zeros(len(b)), "variance": np.ones(len(b))}
+        self.mean, self.variance = Buffer(np.zeros(len(b))), Buffer(np.ones(len(b)))
 
     def parameters(self) -> dict[str, Parameter]:
         return {"log_s": self.log_s, "b": self.b}
 
+    def saved(self) -> dict[str, Parameter | Buffer]:
+        return {"log_s": self.log_s, "b": self.b, "mean": self.mean, "variance": self.variance}
+
     def state(self) -> dict[str, np.ndarray]:
-        values = {name: p.value for name, p in self.parameters().items()} | self.buffers
-        return {name: value.copy() for name, value in values.items()}
+        return {name: part.value.copy() for name, part in self.saved().items()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        for name, value in self.buffers.items():
-            value[...] = state[name]
-        for name, p in self.parameters().items():
-            p.value[...] = state[name]
+        for name, part in self.saved().items():
+            part.value[...] = state[name]
 
     def train(self, x: np.ndarray) -> None:
-        self.buffers["mean"] += 0.5 * (x.mean(axis=0) - self.buffers["mean"])
-        self.buffers["variance"] += 0.5 * (x.var(axis=0) - self.buffers["variance"])
+        self.mean.value += 0.5 * (x.mean(axis=0) - self.mean.value)
+        self.variance.value += 0.5 * (x.var(axis=0) - self.variance.value)
 
     def affine(self, forward: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """a and c of y = a x + c."""
-        a = np.exp(self.log_s.value) / np.sqrt(self.buffers["variance"])
-        return a, self.b.value - a * self.buffers["mean"]
+        a = np.exp(self.log_s.value) / np.sqrt(self.variance.value)
+        return a, self.b.value - a * self.mean.value
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         a, c = self.affine(forward=True)

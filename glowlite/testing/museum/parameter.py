@@ -1,4 +1,4 @@
-"""A parameter: an array and its gradient. It is all that the layers of the museum share."""
+"""A parameter and a buffer: all that the layers of the museum share."""
 
 from __future__ import annotations
 
@@ -11,3 +11,10 @@ class Parameter:
     def __init__(self, value: np.ndarray) -> None:
         self.value = np.array(value, dtype=np.float64)
         self.grad = np.zeros_like(self.value)
+
+
+class Buffer:
+    """`value`, which acts and is not trained: a running mean, or a condition."""
+
+    def __init__(self, value: np.ndarray) -> None:
+        self.value = np.array(value, dtype=np.float64)

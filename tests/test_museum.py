@@ -1,0 +1,123 @@
+"""The museum of broken layers: the law that names its kind convicts each, and no right twin is
+convicted.
+"""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glowlite.testing import LAWS, check_layer, museum
+
+FOLDER = Path(museum.__file__).parent
+NEITHER_IS_AN_EXHIBIT = {"__init__", "parameter"}
+LONGEST = 85  # lines of a file
+
+
+def batch(exhibit):
+    return np.random.default_rng(0).standard_normal((3, *exhibit.SHAPE))
+
+
+def hold(exhibit, made, laws):
+    """Hold the layer that `made` gives of seed 0 to laws, with all that they may ask for."""
+    condition = None
+    if hasattr(exhibit, "CONDITION_SHAPE"):
+        condition = np.random.default_rng(1).standard_normal((3, *exhibit.CONDITION_SHAPE))
+    check_layer(made(0), batch(exhibit), laws, make=lambda: made(1), condition=condition)
+
+
+def story(exhibit):
+    """The title, and the three lines of the story."""
+    title, empty, *lines = exhibit.__doc__.rstrip("\n").split("\n")
+    assert empty == ""
+    return title, lines
+
+
+@pytest.mark.parametrize("name", museum.EXHIBITS)
+def test_the_law_of_its_kind_convicts_it(name):
+    exhibit = museum.load(name)
+    with pytest.raises(AssertionError, match=f"law {exhibit.LAW}: "):
+        hold(exhibit, exhibit.broken, exhibit.LAW)
+
+
+@pytest.mark.parametrize("name", museum.EXHIBITS)
+def test_its_right_twin_obeys_every_law(name):
+    exhibit = museum.load(name)
+    hold(exhibit, exhibit.clean, LAWS)
+
+
+def test_every_law_has_an_exhibit():
+    assert {museum.load(name).LAW for name in museum.EXHIBITS} == {law.name for law in LAWS}
+
+
+@pytest.mark.parametrize("name", museum.EXHIBITS)
+def test_its_story_has_a_title_and_three_lines(name):
+    title, lines = story(museum.load(name))
+    assert title.endswith(".") and len(lines) == 3
+    assert all(line.endswith(".") for line in lines)
+    assert lines[2].startswith(("Seen in: ", "Of a kind that "))
+
+
+def test_no_two_have_the_same_title():
+    titles = [story(museum.load(name))[0] for name in museum.EXHIBITS]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", museum.EXHIBITS)
+def test_it_differs_from_its_twin_in_the_mistake_only(name):
+    exhibit = museum.load(name)
+    right, wrong = exhibit.clean(0), exhibit.broken(0)
+    assert type(wrong) is exhibit.Broken and issubclass(exhibit.Broken, exhibit.Clean)
+    written = [key for key in vars(exhibit.Broken) if not key.startswith("__")]
+    assert 1 <= len(written) <= 3, written
+    for key, p in wrong.parameters().items():
+        assert np.array_equal(p.value, right.parameters()[key].value)
+
+
+@pytest.mark.parametrize("name", museum.EXHIBITS)
+def test_it_is_one_short_file_that_needs_numpy_alone(name):
+    text = (FOLDER / f"{name}.py").read_text()
+    assert len(text.splitlines()) <= LONGEST
+    imported = {
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    assert imported <= {"__future__", "copy", "numpy", "glowlite.testing.museum.parameter"}
+
+
+def test_every_file_is_listed():
+    files = {path.stem for path in FOLDER.glob("*.py")} - NEITHER_IS_AN_EXHIBIT
+    assert files == set(museum.EXHIBITS) and len(files) == len(museum.EXHIBITS)
+
+
+def test_another_name_is_an_error():
+    with pytest.raises(ValueError, match=r"no exhibit 'nothing'; there are inverse_keeps_the_sign"):
+        museum.load("nothing")
+
+
+OPTIONAL = (
+    "state",
+    "given",
+    "forward_with_cache",
+    "inverse_backward",
+    "cast",
+    "log_prob",
+    "sample",
+)
+
+
+@pytest.mark.parametrize("method", [*OPTIONAL, "bits_per_dim", "train"])
+def test_some_right_twin_has(method):
+    """What a law may ask for beyond forward, inverse and backward stands in a right layer, too."""
+    assert any(hasattr(museum.load(name).Clean, method) for name in museum.EXHIBITS)
+
+
+def test_some_right_twin_has_an_inverse_with_a_log_determinant():
+    results = []
+    for name in museum.EXHIBITS:
+        exhibit = museum.load(name)
+        layer = exhibit.clean(0)
+        results.append(layer.inverse(layer.forward(batch(exhibit))[0]))
+    assert any(isinstance(result, tuple) for result in results)
