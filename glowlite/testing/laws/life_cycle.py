@@ -61,8 +61,11 @@ def calls_leave_no_trace(case: Case) -> None:
 def _all_results(
     layer: Any, x: np.ndarray, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
 ) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    if callable(getattr(layer, "log_prob", None)):  # first, right after the calls between
+        found["log_prob"] = np.array(layer.log_prob(x.copy()))
     new_y, logdet = (np.array(a) for a in forward(layer, x.copy()))
-    found = {"y": new_y, "logdet": logdet, "inverse(y)": np.array(inverse(layer, y.copy()))}
+    found |= {"y": new_y, "logdet": logdet, "inverse(y)": np.array(inverse(layer, y.copy()))}
     if not callable(getattr(layer, "backward", None)):
         return found
     (back, dx), gradients = gradients_of(
