@@ -40,8 +40,8 @@ def jax_layer(
     Sets `jax_enable_x64` in `jax.config`, for the whole process: laws are held in float64. An
     object of distrax has to be made after that, since it keeps numbers that it derived from others
     in float32 (ValueError). Objects are compiled; functions are called as they are, so hand over
-    `jax.jit(forward)` to have them so. Raises TypeError for a thing of another kind; where it has no
-    inverse, that raises DoesNotApply.
+    `jax.jit(forward)` to have them so. Raises TypeError for a thing of another kind; where it has
+    no inverse, that raises DoesNotApply.
     """
     jax.config.update("jax_enable_x64", True)
     functions, tree, is_derived = _functions_and_tree(forward, inverse, params)

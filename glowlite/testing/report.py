@@ -109,7 +109,8 @@ def again(report: Report, result: Result) -> str:
     return (
         f'{names}{c}make = load("{report.subject.name}", seed={result.seed}{options}{given}); '
         f"check_layer(make.initialised({shape}), {array_code(result.x)},"
-        f' "{result.law.name}", make{given})'
+        f' "{result.law.name}", load("{report.subject.name}", {(result.seed or 0) + 1}{options}'
+        f"{given}){given})"
     )
 
 

@@ -69,12 +69,18 @@ class Subject:
             return low + (high - low) * rng.uniform(0.02, 0.98, (BATCH, *self.shape))
         return rng.standard_normal((BATCH, *self.shape))
 
-    def case(self, seed: int, x: np.ndarray | None = None) -> Case:
-        """A new layer at x, by default the batch of the seed."""
+    def case(
+        self,
+        seed: int,
+        x: np.ndarray | None = None,
+        domain: tuple[float, float] | None = None,
+    ) -> Case:
+        """A new layer at x, by default the batch of the seed, and what makes one of the next."""
         layer = self.layer(seed)
         x = self.x(seed, layer) if x is None else x
         condition = self.condition(seed)
-        return Case(layer, x, self.maker(seed), None if condition is None else condition[: len(x)])
+        given = None if condition is None else condition[: len(x)]
+        return Case(layer, x, self.maker(seed + 1), given, domain)
 
 
 @dataclass
@@ -147,7 +153,7 @@ def _smallest(subject: Subject, law: Law, seed: int, case: Case, error: Broken) 
 
     def breaks(x: np.ndarray) -> bool:
         try:
-            decide(law, subject.case(seed, x))
+            decide(law, subject.case(seed, x, case.domain))
         except Broken as broken:
             errors[_key(x)] = broken
             return True

@@ -52,6 +52,8 @@ EXHIBITS = (
     "flattened_in_memory_order",
     "determinant_underflows",
     "one_sample_squeezed_away",
+    "shape_learnt_in_forward",
+    "constant_of_one_dimension",
 )
 
 

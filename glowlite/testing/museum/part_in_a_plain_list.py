@@ -35,7 +35,8 @@ class Clean:
         return {f"b{i}": part.b for i, part in enumerate(self.named())}
 
     def shift(self) -> np.ndarray:
-        return self.parts[0].b.value + np.tanh(self.parts[1].b.value)
+        b = self.parts[0].b.value
+        return (b + np.tanh(self.parts[1].b.value)).astype(b.dtype)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return x + self.shift(), np.zeros(len(x))
