@@ -85,7 +85,7 @@ def _story(report: Report, result: Result) -> list[str]:
         lines.append(f"           (a layer that obeys is convicted with probability {chance:.0e})")
     if result.x is not None:
         lines.append(f"  seed:    {result.seed}")
-        lines.append(f"  x:       {_shown(result.x)}")
+        lines.append(f"  batch:   {_shown(result.x)}")
         if result.condition is not None:
             lines.append(f"  under:   {_shown(result.condition)}")
         lines.append(f"  again:   {again(report, result)}")

@@ -20,6 +20,7 @@ HELD, BROKEN, EXPECTED = "held", "broken", "broken as expected"
 UNEXPECTED, UNDECIDED, NOT_APPLIED = "held unexpectedly", "undecided", "does not apply"
 VERDICTS = (HELD, BROKEN, EXPECTED, UNEXPECTED, UNDECIDED, NOT_APPLIED)
 BATCH = 3
+SHRUNK = 1e-3  # of the first error: a smaller x whose error is less does not show the mistake
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _smallest(subject: Subject, law: Law, seed: int, case: Case, error: Broken) 
             decide(law, subject.case(seed, x, case.domain))
         except Broken as broken:
             errors[_key(x)] = broken
-            return True
+            return _as_broken(broken, error)
         except (Undecided, DoesNotApply):
             return False
         return False
@@ -165,6 +166,13 @@ def _smallest(subject: Subject, law: Law, seed: int, case: Case, error: Broken) 
     error = errors.get(_key(x), error)
     condition = None if case.condition is None else case.condition[: len(x)]
     return Result(law, BROKEN, error.comparison, str(error), seed, x, condition)
+
+
+def _as_broken(found: Broken, first: Broken) -> bool:
+    """Whether it is the mistake that was found first, not rounding that is large beside zeros."""
+    if found.comparison is None or first.comparison is None:
+        return (found.comparison is None) == (first.comparison is None)
+    return found.comparison.error >= SHRUNK * first.comparison.error
 
 
 def _key(x: np.ndarray) -> bytes:

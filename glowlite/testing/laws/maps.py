@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from glowlite.testing.case import ROUND_TRIP, SAME, Case, random_like
 from glowlite.testing.comparison import Broken
 from glowlite.testing.laws.law import law
-from glowlite.testing.sensitivity import EPS, largest_change, shaken
+from glowlite.testing.sensitivity import EPS, shaken
 
 EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0)  # |x|; of a normal sample 1e-15 are beyond 8
 INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # the same as distances from the ends of an interval
@@ -95,36 +97,67 @@ def degenerate_batches(case: Case) -> None:
 def tails_and_edges(case: Case) -> None:
     # The error of a round trip is that of y, by rounding, as the inverse makes it larger:
     #     |x' - x| <= k |d inverse| for changes of y of one rounding, k = 1000
+    # Two numbers side by side are one rounding apart: y moves by what the slope makes of that.
+    x, beside = _on_edges(case)
+    y, logdet = _row_by_row("forward", case.forward, x)
+    back = _row_by_row("inverse", lambda v: (case.inverse(v),), y, x)[0]
+    next_y = _row_by_row("forward", case.forward, beside)[0]
+    noise = _changes(lambda k: case.inverse(shaken(y, k)), back)
+    slopes = _changes(lambda k: case.forward(x + 4 * EPS * np.abs(x) * random_like(x, k))[0], y)
+    size = float(np.abs(x).max())
+    for i, place in enumerate(x):
+        at = f"at x = {np.array2string(place, threshold=8, precision=17, separator=', ')}"
+        at = " ".join(at.split())
+        if not (np.isfinite(y[i]).all() and np.isfinite(logdet[i])):
+            raise Broken(f"{at}: y = {y[i].tolist()}, logdet = {logdet[i]}")
+        allowed = ROUND_TRIP * size + 1000 * noise[i]
+        case.close(f"{at}: inverse(forward(x)) against x", back[i], place, 1.0, allowed)
+        largest = float(np.abs(y).max())
+        allowed = 1e-6 * largest + min(1000 * slopes[i], 1e-3 * largest)
+        what = f"{at}: y at the floating-point number beside an entry of x, against y at x"
+        case.close(what, next_y[i], y[i], 1.0, allowed)
+
+
+def _on_edges(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of the first sample, each with one entry on an edge; and the same, that entry moved to
+    the number beside it.
+    """
     values, beside = _edges(*case.domain)
     sample = case.x[0].ravel()
     places = np.linspace(0, sample.size - 1, min(PLACES, sample.size)).astype(int)
     batch = np.repeat(sample[None], len(places) * len(values), axis=0)
-    batch[np.arange(len(batch)), np.repeat(places, len(values))] = np.tile(values, len(places))
+    rows, columns = np.arange(len(batch)), np.repeat(places, len(values))
+    batch[rows, columns] = np.tile(values, len(places))
     neighbours = batch.copy()
-    neighbours[np.arange(len(batch)), np.repeat(places, len(values))] = np.tile(beside, len(places))
-    x = batch.reshape(-1, *case.x.shape[1:])
-    y, logdet = case.forward(x.copy())
-    _all_finite(x, y, logdet)
-    back = case.inverse(y)
-    noise = largest_change(lambda k: case.inverse(shaken(y, k)), back)
-    size = float(np.abs(x).max())
-    case.close(
-        "on an edge or far out, inverse(forward(x)) against x",
-        back,
-        x,
-        1.0,
-        ROUND_TRIP * size + 1000 * noise,
-    )
-    next_y = case.forward(neighbours.reshape(x.shape))[0]
-    # two numbers side by side are one rounding apart: y may move by what the slope makes of that
-    moved = largest_change(lambda k: case.forward(x + 4 * EPS * size * random_like(x, k))[0], y)
-    case.close(
-        "y at an edge against y at the floating-point number beside it",
-        next_y,
-        y,
-        1.0,
-        1e-6 * float(np.abs(y).max()) + min(1000 * moved, 1e-3 * float(np.abs(y).max())),
-    )
+    neighbours[rows, columns] = np.tile(beside, len(places))
+    shape = (len(batch), *case.x.shape[1:])
+    return batch.reshape(shape), neighbours.reshape(shape)
+
+
+def _row_by_row(
+    name: str,
+    call: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    batch: np.ndarray,
+    x: np.ndarray | None = None,
+) -> tuple[np.ndarray, ...]:
+    """`call(batch)`; where that raises, the first sample at which it does so alone is named."""
+    try:
+        return call(batch.copy())
+    except Exception as error:
+        for i in range(len(batch)):
+            try:
+                call(batch[i : i + 1].copy())
+            except Exception as alone:
+                at = (batch if x is None else x)[i].tolist()
+                why = f"{type(alone).__name__}: {alone}"
+                raise Broken(f"{name} at x = {at} raised {why}") from alone
+        raise Broken(f"{name} raised {type(error).__name__}: {error}") from error
+
+
+def _changes(result: Callable[[int], np.ndarray], reference: np.ndarray) -> np.ndarray:
+    """max|result(seed) - reference| of each sample, (N,)."""
+    changes = [np.abs(result(seed) - reference).reshape(len(reference), -1) for seed in range(4)]
+    return np.nan_to_num(np.max(changes, axis=(0, 2)), nan=0.0, posinf=0.0)
 
 
 def _edges(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
@@ -141,10 +174,3 @@ def _edges(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     below, above = np.nextafter(marks, -np.inf), np.nextafter(marks, np.inf)
     values = np.clip(np.concatenate((marks, marks)), low, high)
     return values, np.clip(np.concatenate((below, above)), low, high)
-
-
-def _all_finite(x: np.ndarray, y: np.ndarray, logdet: np.ndarray) -> None:
-    good = np.isfinite(y.reshape(len(x), -1)).all(axis=1) & np.isfinite(logdet)
-    if not good.all():
-        i = int(np.argmin(good))
-        raise Broken(f"at x = {x[i].tolist()}: y = {y[i].tolist()}, logdet = {logdet[i]}")
