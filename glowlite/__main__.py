@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "a run as one HTML page",
     "export": "a trained model alone in one small file",
     "data": "what a data set holds, before one trains on it",
+    "laws": "hold any flow, in any framework, to the laws of one",
     "interop": "hold models imported from other codes against what those codes computed",
     "bench": "times, limits and memory of a training step on this machine",
     "bench.plan": "what each preset should take on a GPU",

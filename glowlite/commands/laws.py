@@ -113,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
         say(line)
     say("")
     say(report_of.summary(report))
+    for line in report_of.begin_with(report):
+        say(line)
     if options.json is not None:
         with output("--json", options.json, LAWS_JSON) as file:
             file.write(report_of.as_json(report).encode())

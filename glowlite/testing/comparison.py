@@ -11,8 +11,9 @@ import numpy as np
 class Comparison:
     """Two arrays side by side, at the entry where they differ most.
 
-    what: the two arrays, in words. got, expected: the two numbers there. error, allowed: how far
-    they are apart, and how far they may be. index: where that is in the array.
+    what: the two arrays, in words, "this against that". got, expected: the two numbers there.
+    error, allowed: how far they are apart, and how far they may be. index: where that is in the
+    array.
     """
 
     what: str
@@ -32,8 +33,8 @@ class Comparison:
     def __str__(self) -> str:
         place = f" at entry {list(self.index)}" if self.index else ""
         return (
-            f"{self.what}: off by {self.error:.2e}, allowed {self.allowed:.1e};"
-            f" got {self.got:.9g}, expected {self.expected:.9g}{place}"
+            f"{self.what}: {self.got:.9g} against {self.expected:.9g}{place},"
+            f" off by {self.error:.2e}, allowed {self.allowed:.1e}"
         )
 
 

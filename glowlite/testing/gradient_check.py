@@ -48,11 +48,14 @@ def check_gradient(
     scale = np.full(len(directions), float(np.abs(gradient).max(initial=0.0)))
     scale[0] = np.linalg.norm(gradient)
     error = np.abs(got - expected)
-    worst = int((error / (scale + 1e-300)).argmax())
+    share = error / (scale + 1e-300)
+    # an entry says more than a direction: it is named if it is wrong, too
+    entry_is_wrong = (error[1:] > GRADIENT * scale[1:] + doubt[1:]).any()
+    worst = int(share[1:].argmax()) + 1 if entry_is_wrong else int(share.argmax())
     named = what if worst else f"{what}, along a random direction"
     entry = np.unravel_index(int(directions[worst].argmax()), gradient.shape) if worst else ()
     found = Comparison(
-        f"{named}, against differences",
+        f"{named} against differences",
         float(got[worst]),
         float(expected[worst]),
         float(error[worst]),

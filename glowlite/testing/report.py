@@ -31,8 +31,19 @@ MARKS = {
     UNDECIDED: "UNDECIDED",
     NOT_APPLIED: "-",
 }
+# Broken laws that break others: which one to mend first
+FIRST = (
+    "nothing_passed_in_is_changed",
+    "calls_leave_no_trace",
+    "samples_are_independent",
+    "inverse_of_forward",
+    "backward_stands_alone",
+    "backward_rebuilds_the_input",
+    "logdet_is_that_of_the_jacobian",
+    "state_survives_saving",
+)
 SPARSE = 6  # entries that are written one by one
-SHORT = 64  # characters of a reason in the table
+SHORT = 80  # characters of a reason in the table
 
 
 def heading(subject: Subject, seeds: Sequence[int]) -> str:
@@ -54,7 +65,7 @@ def _how_much(result: Result) -> str:
         text = result.message
         return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
     if result.comparison is None:
-        return "" if result.verdict == HELD else "see below"
+        return "exactly" if result.verdict == HELD else "see below"
     return f"off by {result.comparison.error:.1e}, allowed {result.comparison.allowed:.1e}"
 
 
@@ -80,12 +91,13 @@ def _story(report: Report, result: Result) -> list[str]:
     if result.reason:
         lines.append(f"  expected: {result.reason}")
     lines.append(f"  found:   {result.message}")
+    lines.append(f"  often:   {result.law.often}")
     if result.law.error_probability:
         chance = result.law.error_probability
         lines.append(f"           (a layer that obeys is convicted with probability {chance:.0e})")
     if result.x is not None:
         lines.append(f"  seed:    {result.seed}")
-        lines.append(f"  batch:   {_shown(result.x)}")
+        lines.append(f"  batch:   {_shown(result.x)}, the smallest that was found")
         if result.condition is not None:
             lines.append(f"  under:   {_shown(result.condition)}")
         lines.append(f"  again:   {again(report, result)}")
@@ -93,8 +105,13 @@ def _story(report: Report, result: Result) -> list[str]:
 
 
 def _shown(x: np.ndarray) -> str:
-    text = array_code(x).replace("np.array(", "").removesuffix(")")
-    return text if x.size <= 16 else array_code(x)
+    if x.size <= 16:
+        return str(x.tolist())
+    places = np.argwhere(x)
+    if len(places) > SPARSE:
+        return f"of shape {x.shape}, see the line below"
+    entries = [f"x{list(map(int, at))} = {float(x[tuple(at)])}" for at in places]
+    return f"zeros of shape {x.shape}" + (f" but for {', '.join(entries)}" if entries else "")
 
 
 def again(report: Report, result: Result) -> str:
@@ -127,6 +144,15 @@ def array_code(x: np.ndarray) -> str:
             f".reshape{tuple(map(int, x.shape))}"
         )
     return f"np.array({x.tolist()})"
+
+
+def begin_with(report: Report) -> list[str]:
+    """A line that says which of several broken laws to look at first."""
+    broken = [result.law.name for result in report.results if result.verdict == BROKEN]
+    first = next((name for name in FIRST if name in broken), None)
+    if len(broken) < 2 or first is None:
+        return []
+    return [f"begin with {first}: what breaks it can break the others, too"]
 
 
 def summary(report: Report) -> str:

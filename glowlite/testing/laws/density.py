@@ -19,7 +19,11 @@ CELLS = 8  # a side of the histogram
 FALSE_ALARM = 1e-6
 
 
-@law("density", "logdet is log|det dy/dx|, of the Jacobian by differences, sample by sample.")
+@law(
+    "density",
+    "logdet is log|det dy/dx|, of the Jacobian by differences, sample by sample.",
+    often="a factor H W, a sign, log of s in place of s, or a term of the chain that is missing",
+)
 def logdet_is_that_of_the_jacobian(case: Case) -> None:
     logdet = case.forward(case.x)[1]
     if logdet.shape != (len(case.x),) or logdet.dtype != np.float64:
@@ -32,7 +36,11 @@ def logdet_is_that_of_the_jacobian(case: Case) -> None:
     case.close("logdet against log|det| of the numerical Jacobian", logdet, expected, LOGDET, size)
 
 
-@law("density", "The log-determinant that an inverse returns is minus that of forward, at its x.")
+@law(
+    "density",
+    "The log-determinant that an inverse returns is minus that of forward, at its x.",
+    often="the sign, or the log-determinant at y in place of that at x",
+)
 def logdet_of_the_inverse(case: Case) -> None:
     # x = f^-1(y):  dx/dy = (dy/dx)^-1,  so  log|det dx/dy| = -log|det dy/dx|
     y = case.forward(case.x)[0]
@@ -48,6 +56,7 @@ def logdet_of_the_inverse(case: Case) -> None:
 @law(
     "density",
     "Where the determinant is negative, logdet is the logarithm of its absolute value.",
+    often="log(det) or log(s) in place of log|det| and log|s|",
 )
 def logdet_of_a_negative_determinant(case: Case) -> None:
     # a row of a matrix, or one of several scales, times -1 turns the sign of a determinant
@@ -68,24 +77,35 @@ def logdet_of_a_negative_determinant(case: Case) -> None:
             sign, expected = np.linalg.slogdet(jacobian)
             if sign >= 0:
                 continue
-            what = f"logdet where {name}{list(first)} is turned, so that the determinant is < 0"
+            what = (
+                f"logdet where {name}{list(first)} times -1 makes the determinant negative, against"
+                " log|det| of the numerical Jacobian"
+            )
             size = max(1.0, abs(float(expected)))
             case.close(what, logdet, np.array([expected]), LOGDET, size)
             return
         finally:
             value[first] *= -1
-    raise DoesNotApply("no change of the sign of its parameters gave a negative determinant")
+    raise DoesNotApply("no sign of a parameter that was tried turns the determinant's")
 
 
 def _is_square(a: np.ndarray) -> bool:
     return a.ndim == 2 and a.shape[0] == a.shape[1]
 
 
-@law("density", "A model's density integrates to 1 (in one and two dimensions).")
+@law(
+    "density",
+    "A model's density integrates to 1 (in one and two dimensions).",
+    often="the constant of the base, the log-determinant left out, or a base that depends on"
+    " its own latent",
+)
 def density_integrates_to_one(case: Case) -> None:
     grid = _grid(case)
     case.close(
-        "integral of exp(log_prob)", np.array(grid.probability.sum()), np.array(1.0), INTEGRAL
+        "integral of exp(log_prob) against 1",
+        np.array(grid.probability.sum()),
+        np.array(1.0),
+        INTEGRAL,
     )
 
 
@@ -94,6 +114,7 @@ def density_integrates_to_one(case: Case) -> None:
     "Samples are distributed as log_prob says (in one and two dimensions), up to a factor: their"
     " histogram against the density's, by chi-square.",
     error_probability=FALSE_ALARM,
+    often="a deviation where a variance belongs, or forward where samples need inverse",
 )
 def samples_follow_the_density(case: Case) -> None:
     from scipy.stats import chi2  # only here: it takes a second
@@ -109,7 +130,7 @@ def samples_follow_the_density(case: Case) -> None:
     statistic = float(((found - expected) ** 2 / expected).sum())
     allowed = float(chi2.isf(FALSE_ALARM, max(1, len(expected) - 1)))
     case.close(
-        f"chi-square of the histogram of {SAMPLES} samples, {len(expected)} cells",
+        f"chi-square of {SAMPLES} samples in {len(expected)} cells against its quantile",
         np.array(statistic),
         np.array(0.0),
         1.0,

@@ -24,20 +24,34 @@ from glowlite.testing.laws.law import law
 from glowlite.testing.parameters import parameters_of
 
 
-@law("gradients", "The x that backward gives is the x that forward was given.")
+@law(
+    "gradients",
+    "The x that backward gives is the x that forward was given.",
+    often="an inverse that is written out a second time in backward, with a difference",
+)
 def backward_rebuilds_the_input(case: Case) -> None:
     y, logdet = case.forward(case.x)
     x, _ = case.backward(y, random_like(y, 2), random_like(logdet, 3))
     case.close("x of backward against x", x, case.x, ROUND_TRIP)
 
 
-@law("gradients", "dx and every parameter's gradient are those of the way through y.")
+@law(
+    "gradients",
+    "dx, and the gradient of every parameter, of a loss that depends on y alone, are those by"
+    " differences.",
+    often="a path that is missing, such as the one through a scale, or a transpose",
+)
 def gradients_through_y(case: Case) -> None:
     y, logdet = case.forward(case.x)
     _check_gradients(case, random_like(y, 4), np.zeros_like(logdet), "through y")
 
 
-@law("gradients", "dx and every parameter's gradient are those of the way through logdet.")
+@law(
+    "gradients",
+    "dx, and the gradient of every parameter, of a loss that depends on logdet alone, are those by"
+    " differences.",
+    often="dlogdet that is left out, or multiplied by too much or too little, such as H W",
+)
 def gradients_through_logdet(case: Case) -> None:
     y, logdet = case.forward(case.x)
     _check_gradients(case, np.zeros_like(y), random_like(logdet, 5), "through logdet")
@@ -61,7 +75,11 @@ def _check_gradients(case: Case, dy: np.ndarray, dlogdet: np.ndarray, way: str) 
         case.remember(check_gradient(what, p.grad.copy(), p.value, loss_change, noise))
 
 
-@law("gradients", "backward adds: two passes give twice the gradient, on top of what was there.")
+@law(
+    "gradients",
+    "backward adds: two passes give twice the gradient, on top of what was there.",
+    often="`grad = ...` in place of `grad += ...`",
+)
 def gradients_add(case: Case) -> None:
     y, logdet = case.forward(case.x)
     dy, dlogdet = random_like(y, 6), random_like(logdet, 7)
@@ -83,6 +101,7 @@ def gradients_add(case: Case) -> None:
     "gradients",
     "backward depends on its arguments alone: it gives the same after a forward pass of other data,"
     " or after none.",
+    often="an array that forward stores on self and backward reads",
 )
 def backward_stands_alone(case: Case) -> None:
     y, logdet = case.forward(case.x)
@@ -131,6 +150,7 @@ def _same_results(
     "gradients",
     "The derivatives of the inverse (`inverse_backward`, of layers that have one) are those by"
     " differences, with respect to y and to every parameter.",
+    often="no_grad, detach or a solver that is not differentiated",
 )
 def gradients_of_the_inverse(case: Case) -> None:
     # L = <dx, f^-1(y)>:   dy = (dx/dy)^T dx,   dtheta = (dx/dtheta)^T dx  at fixed y
@@ -155,6 +175,7 @@ def gradients_of_the_inverse(case: Case) -> None:
 @law(
     "gradients",
     "With what `forward_with_cache` kept (of layers that have it), backward gives the same.",
+    often="a cache that holds y where x belongs, or the x of another part",
 )
 def kept_equals_rebuilt(case: Case) -> None:
     case.needs("forward_with_cache")

@@ -14,13 +14,15 @@ LEVELS = ("maps", "density", "gradients", "model", "life cycle", "numerics")
 class Law:
     """Called with a Case, it raises Broken, Undecided or DoesNotApply, or returns.
 
-    name: of the function. level: one of LEVELS. says: one sentence. error_probability: of a law
-    that draws at random, how often it may convict a layer that obeys it; 0 for all others.
+    name: of the function. level: one of LEVELS. says: one sentence. often: what it most often is
+    where the law is broken. error_probability: of a law that draws at random, how often it may
+    convict a layer that obeys it; 0 for all others.
     """
 
     name: str
     level: str
     says: str
+    often: str
     function: Callable[[Case], None]
     error_probability: float = 0.0
 
@@ -32,12 +34,12 @@ class Law:
 
 
 def law(
-    level: str, says: str, error_probability: float = 0.0
+    level: str, says: str, often: str, error_probability: float = 0.0
 ) -> Callable[[Callable[[Case], None]], Law]:
     """Make a law of the function below."""
     assert level in LEVELS
 
     def made(function: Callable[[Case], None]) -> Law:
-        return Law(function.__name__, level, says, function, error_probability)
+        return Law(function.__name__, level, says, often, function, error_probability)
 
     return made

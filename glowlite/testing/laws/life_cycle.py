@@ -30,7 +30,11 @@ from glowlite.testing.unnamed import unnamed_arrays
 ACTS = 1e-9  # of the size of a result: what an array that acts changes at least
 
 
-@law("life cycle", "A layer none of whose methods was called can be inverted at once.")
+@law(
+    "life cycle",
+    "A layer none of whose methods was called can be inverted at once.",
+    often="a shape, mean or flag that forward stores on self and inverse reads",
+)
 def inverse_needs_no_forward(case: Case) -> None:
     y = case.forward(case.x)[0]
     fresh = case.untouched()
@@ -41,6 +45,7 @@ def inverse_needs_no_forward(case: Case) -> None:
 @law(
     "life cycle",
     "Calls leave no trace: whatever is called between, the same call gives the same result.",
+    often="running statistics that move in evaluation, or a first call that sets something",
 )
 def calls_leave_no_trace(case: Case) -> None:
     layer = case.copy()
@@ -85,6 +90,7 @@ def _all_results(
     "life cycle",
     "When a parameter is moved in place, as an optimiser does, inverse, logdet and backward follow"
     " at once, and the layer maps as one that was moved before any call.",
+    often="an inverse or determinant that is computed once and kept",
 )
 def caches_follow_parameters(case: Case) -> None:
     used, unused = case.copy(), case.copy()
@@ -123,6 +129,7 @@ def caches_follow_parameters(case: Case) -> None:
     "life cycle",
     "A new layer, made of another seed and given the saved state (`state()`, or all parameters),"
     " maps as the old one, which had been moved and used.",
+    often="a buffer, permutation, running mean or flag that is not saved",
 )
 def state_survives_saving(case: Case) -> None:
     if case.make is None:
@@ -149,6 +156,7 @@ def state_survives_saving(case: Case) -> None:
     "life cycle",
     "Every array of numbers that acts on the map is named: as a parameter, in `state()`, or as a"
     " constant, by being read-only.",
+    often="a part in a plain list, or an array that is no Parameter and no buffer",
 )
 def every_acting_parameter_is_named(case: Case) -> None:
     layer = case.copy()

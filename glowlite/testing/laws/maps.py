@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from glowlite.testing.case import ROUND_TRIP, SAME, Case, random_like
-from glowlite.testing.comparison import Broken
+from glowlite.testing.comparison import Broken, DoesNotApply
 from glowlite.testing.laws.law import law
 from glowlite.testing.sensitivity import EPS, shaken
 
@@ -16,13 +16,22 @@ INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # the same as distances from the e
 PLACES = 4  # coordinates of a sample that are put on an edge
 
 
-@law("maps", "inverse(forward(x)) = x.")
+@law(
+    "maps",
+    "inverse(forward(x)) = x.",
+    often="another order of parts in inverse than in forward, a sign, an eps, or a half that"
+    " was joined otherwise than it was split",
+)
 def inverse_of_forward(case: Case) -> None:
     y, _ = case.forward(case.x)
     case.close("inverse(forward(x)) against x", case.inverse(y), case.x, ROUND_TRIP)
 
 
-@law("maps", "forward(inverse(y)) = y, at y that no x at hand gave.")
+@law(
+    "maps",
+    "forward(inverse(y)) = y, at y that no x at hand gave.",
+    often="a map that does not reach every y, or an inverse that is cut off or clipped",
+)
 def forward_of_inverse(case: Case) -> None:
     y, _ = case.forward(case.x)
     # outputs that all lie in [0, 1], as a sigmoid's do, are moved so as to stay there
@@ -32,8 +41,15 @@ def forward_of_inverse(case: Case) -> None:
     case.close("forward(inverse(y)) against y", again, y, ROUND_TRIP)
 
 
-@law("maps", "What becomes of a sample does not depend on its neighbours in the batch.")
+@law(
+    "maps",
+    "What becomes of a sample does not depend on its neighbours in the batch.",
+    often="a mean, sum, norm or maximum over axis 0, or a result that depends on how often"
+    " the layer was called",
+)
 def samples_are_independent(case: Case) -> None:
+    if len(case.x) < 2:
+        raise DoesNotApply("a batch of one sample has no neighbours")
     y, logdet = case.forward(case.x)
     back = case.inverse(y)
     with_gradients = callable(getattr(case.layer, "backward", None))
@@ -66,6 +82,8 @@ def samples_are_independent(case: Case) -> None:
     "maps",
     "Batches that are legal but unusual: a channel that is constant, samples that are all equal, a"
     " batch of one. Results are finite, x comes back, and equal samples are treated alike.",
+    often="a division by the deviation of the batch, or a squeeze() that takes the axis of"
+    " the samples, too",
 )
 def degenerate_batches(case: Case) -> None:
     constant = case.x.copy()
@@ -93,6 +111,8 @@ def degenerate_batches(case: Case) -> None:
     "Far out, where |x| is 8, and on the edges where a map may change its formula (whole numbers,"
     " the ends of an interval, and the floating-point numbers beside them) results are finite, x"
     " comes back, and y does not jump.",
+    often="< where <= belongs, an index one beyond the last bin, a tail that one direction"
+    " alone knows, a bracket of a bisection",
 )
 def tails_and_edges(case: Case) -> None:
     # The error of a round trip is that of y, by rounding, as the inverse makes it larger:
@@ -114,7 +134,8 @@ def tails_and_edges(case: Case) -> None:
         case.close(f"{at}: inverse(forward(x)) against x", back[i], place, 1.0, allowed)
         largest = float(np.abs(y).max())
         allowed = 1e-6 * largest + min(1000 * slopes[i], 1e-3 * largest)
-        what = f"{at}: y at the floating-point number beside an entry of x, against y at x"
+        side = "after" if (beside[i] - place).sum() > 0 else "before"
+        what = f"{at}: y at the next floating-point number {side} an entry of x, against y at x"
         case.close(what, next_y[i], y[i], 1.0, allowed)
 
 

@@ -18,6 +18,7 @@ CONSTANT = 1e-9
     "model",
     "A condition acts, and each sample has its own: results under other conditions differ, and of a"
     " batch of samples and conditions each is that of the sample and its condition alone.",
+    often="a condition that no network is handed, or that is broadcast from the first sample",
 )
 def condition_acts(case: Case) -> None:
     if case.condition is None or not callable(getattr(case.unconditioned, "given", None)):
@@ -27,9 +28,14 @@ def condition_acts(case: Case) -> None:
     for i in range(len(x)):
         one = slice(i, i + 1)
         alone, alone_logdet = forward(layer.given(condition[one]), x[one].copy())
-        case.close(f"y of sample {i} under its own condition alone", y[one], alone, SAME)
+        case.close(
+            f"y of sample {i} in the batch against that of it alone, under its own condition",
+            y[one],
+            alone,
+            SAME,
+        )
         size = 1 + float(np.abs(logdet).max())
-        what = f"logdet of sample {i} under its own condition alone"
+        what = f"logdet of sample {i} in the batch against that of it alone, under its condition"
         case.close(what, logdet[one], alone_logdet, SAME, size)
     others = np.roll(condition, 1, axis=0)
     if np.array_equal(others, condition):
@@ -47,6 +53,8 @@ def condition_acts(case: Case) -> None:
     "bits/dim of images of uniform noise are 8 on average, or more: no model can do better, and one"
     " whose density is constant has exactly 8. (Six standard errors are allowed for.)",
     error_probability=1e-9,
+    often="255 in place of 256, a log-determinant of the preprocessing left out, nats for"
+    " bits, or a wrong D",
 )
 def bits_per_dim_of_uniform_data(case: Case) -> None:
     # Gibbs: E_q[-log2 p] >= H(q), equal only for p = q; of uniform bytes H is 8 bits/dim.
@@ -59,10 +67,13 @@ def bits_per_dim_of_uniform_data(case: Case) -> None:
     mean = np.array(bits.mean())
     if np.ptp(bits) <= CONSTANT:  # a density that is the same everywhere
         case.close(
-            "bits/dim of uniform bytes, of a constant density", mean, np.array(8.0), CONSTANT
+            "bits/dim of uniform bytes, of a constant density, against 8",
+            mean,
+            np.array(8.0),
+            CONSTANT,
         )
         return
     below = np.array(min(float(mean), 8.0))
     slack = DEVIATIONS * float(bits.std(ddof=1)) / np.sqrt(IMAGES)
-    what = "mean bits/dim of uniform bytes, which is at least their entropy"
+    what = "mean bits/dim of uniform bytes against their entropy, which is the least"
     case.close(what, below, np.array(8.0), 1.0, slack)

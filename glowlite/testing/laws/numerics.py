@@ -31,6 +31,8 @@ DRAWS = 6
     "numerics",
     "Arguments and parameters are left alone, no result is an alias of a parameter, and what was"
     " handed out does not change later.",
+    often="`+=` on an argument, a view that is written to, or a result that is the parameter"
+    " itself",
 )
 def nothing_passed_in_is_changed(case: Case) -> None:
     layer = case.layer
@@ -55,6 +57,7 @@ def nothing_passed_in_is_changed(case: Case) -> None:
 @law(
     "numerics",
     "The order of memory does not matter: views, Fortran order and negative strides give the same.",
+    often="ravel(order='K'), reshape of a view, or code that reads memory as if it were in C order",
 )
 def memory_order_does_not_matter(case: Case) -> None:
     y, logdet = case.forward(case.x)
@@ -108,6 +111,8 @@ def _results(
     "numerics",
     "In float32 the layer computes what it does in float64, but for what a hundred roundings of its"
     " data and parameters would change; and it stays in float32.",
+    often="det in place of slogdet, exp before log, an eps that is too small, or a constant"
+    " in float64",
 )
 def float32_agrees_with_float64(case: Case) -> None:
     # k roundings in a row, each a change by a part of eps/2 at most, do what a change of the data
