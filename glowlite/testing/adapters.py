@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,45 @@ class ModelAsLayer:
         self, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray, kept: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         return self.model.backward(self._parts(y), self._parts(dy), dlogdet, kept)
+
+
+class FlowAsLayer(ModelAsLayer):
+    """A `glowlite.Flow` in float64, or whatever has its methods, as a layer and a model under test.
+
+    A flow gives a list of latents, samples by `sample(n, seed=seed)`, and bits/dim of x in
+    [-1/2, 1/2); laws want latents in a row, `sample(n, seed)`, and bits/dim of bytes.
+    """
+
+    def __init__(self, flow: Any) -> None:
+        super().__init__(flow, [])
+
+    @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """The shape of one x, if the flow knows it."""
+        return getattr(self.model, "event_shape", None)
+
+    def _flat(self, latents: list[np.ndarray]) -> np.ndarray:
+        self.shapes = [z.shape[1:] for z in latents]
+        return super()._flat(latents)
+
+    def _parts(self, y: np.ndarray) -> list[np.ndarray]:
+        if not self.shapes:
+            self.shapes = self.model.latent_shapes()
+        return super()._parts(y)
+
+    def cast(self, dtype: type) -> FlowAsLayer:
+        """A copy in another dtype: its parameters and constants in a new store."""
+        flow = copy.deepcopy(self.model)
+        flow.store = type(flow.store)(flow.bijector, np.dtype(dtype).name, flow.xp)
+        flow.dtype = np.dtype(dtype)
+        return FlowAsLayer(flow)
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        return self.model.log_prob(x)
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        return self.model.sample(n, seed=seed)
+
+    def bits_per_dim(self, images: np.ndarray) -> np.ndarray:
+        noise = np.random.default_rng(0).random(images.shape)
+        return self.model.bits_per_dim((images + noise) / 256 - 0.5, 8)

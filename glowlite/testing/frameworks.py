@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from glowlite.testing.adapters import FlowAsLayer
+
 FRAMEWORKS = ("auto", "numpy", "torch", "jax")
 PROTOCOL = ("forward", "inverse", "backward")
 OF_JAX = (  # what tells an object of distrax or flowjax
@@ -126,6 +128,10 @@ def _numpy_layer(thing: Any, condition: np.ndarray | None) -> Any:
             f"{name} has no {', '.join(missing)}: expected a layer with forward, inverse and"
             " backward, a torch module, or an object of distrax or flowjax"
         )
+    if callable(getattr(thing, "latent_shapes", None)) and hasattr(thing, "bijector"):
+        if getattr(thing, "dtype", np.float64) != np.float64:
+            raise TypeError(f"{name} is in {thing.dtype}: make it with dtype='float64'")
+        return FlowAsLayer(thing)
     if condition is not None and not callable(getattr(thing, "given", None)):
         raise TypeError(f"{name} has no given(condition), so it takes no condition")
     return thing if condition is None else thing.given(condition)

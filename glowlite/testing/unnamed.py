@@ -69,4 +69,5 @@ def _is_parameter(value: Any) -> bool:
 
 
 def _is_constant(value: Any) -> bool:
-    return _has(value, "value") and not _has(value, "grad")
+    is_one = _has(value, "value") and not _has(value, "grad")
+    return is_one and isinstance(getattr(value, "value", None), np.ndarray)

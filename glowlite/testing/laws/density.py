@@ -117,9 +117,9 @@ def density_integrates_to_one(case: Case) -> None:
     often="a deviation where a variance belongs, or forward where samples need inverse",
 )
 def samples_follow_the_density(case: Case) -> None:
+    grid = _grid(case)
     from scipy.stats import chi2  # only here: it takes a second
 
-    grid = _grid(case)
     x = _samples(case, SAMPLES, seed=1)
     expected = SAMPLES * grid.cells(CELLS) / grid.probability.sum()
     found = grid.histogram(x, CELLS)
