@@ -130,7 +130,9 @@ def _list() -> None:
         say(level)
         for law in LAWS:
             if law.level == level:
-                say(f"  {law.name:34}{law.says}")
+                chance = law.error_probability
+                errs = f" (It errs with probability {chance:.0e}.)" if chance else ""
+                say(f"  {law.name:34}{law.says}{errs}")
 
 
 def _laws(options: argparse.Namespace) -> list[Law]:

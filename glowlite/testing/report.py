@@ -66,7 +66,12 @@ def _how_much(result: Result) -> str:
         return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
     if result.comparison is None:
         return "exactly" if result.verdict == HELD else "see below"
-    return f"off by {result.comparison.error:.1e}, allowed {result.comparison.allowed:.1e}"
+    found = result.comparison
+    text = f"off by {found.error:.1e}, allowed {found.allowed:.1e}"
+    if result.verdict == HELD:
+        return text
+    entry = f", entry {list(found.index)}" if found.index else ""
+    return f"{text}{entry}, seed {result.seed}"
 
 
 def details(report: Report) -> list[str]:
