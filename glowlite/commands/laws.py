@@ -62,7 +62,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--expect-fail",
         metavar="FILE",
         type=Path,
-        help='a TOML file of lines law = "reason"; one that holds after all is an error',
+        help='a TOML file of lines law = "reason", or of such lines under [NAME]; one that holds'
+        " after all is an error",
     )
     add("--json", metavar="FILE", type=Path, help="write all results there")
     add("--junit", metavar="FILE", type=Path, help="write them there as JUnit's XML")
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         _list()
         return 0
     laws = _laws(options)
-    expected = _expected(options.expect_fail, laws)
+    expected = _expected(options.expect_fail, laws, options.name.rpartition(":")[2])
     if options.json is not None:
         check_output("--json", options.json, LAWS_JSON)
     if options.junit is not None:
@@ -151,14 +152,16 @@ def _laws(options: argparse.Namespace) -> list[Law]:
     return laws
 
 
-def _expected(path: Path | None, laws: list[Law]) -> dict[str, str]:
-    """Reasons by law, from a TOML file."""
+def _expected(path: Path | None, laws: list[Law], of: str) -> dict[str, str]:
+    """Reasons by law, from a TOML file: all of it, or, where it has tables, that of the name."""
     if path is None:
         return {}
     try:
         found = tomllib.loads(read_bytes(path, LONGEST_LIST).decode())
     except (ValueError, RecursionError) as error:
         raise GlowliteError(f"--expect-fail {path}: not valid TOML: {error}") from None
+    if all(isinstance(value, dict) for value in found.values()):
+        found = found.get(of, {})
     known = {law.name for law in LAWS}
     for name, reason in found.items():
         if name not in known:

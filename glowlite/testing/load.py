@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from glowlite.testing.frameworks import as_layer, framework_of
+from glowlite.testing.frameworks import as_layer, framework_of, from_seed
 
 FIRST = 64  # samples of the batch that a layer is initialised with
 
@@ -42,15 +42,33 @@ class Maker:
 
     def initialised(self, x: np.ndarray | tuple[int, ...] | None) -> Any:
         """The layer after one pass of the batch x (N, ...), if it is of a framework and may have
-        parameters that its first batch sets. Of a shape, x is a batch of FIRST normal samples.
+        parameters that its first batch sets. Of a shape, x is a batch of FIRST samples, as `batch`
+        draws them.
         """
-        if isinstance(x, tuple):
-            x = np.random.default_rng(self.seed).standard_normal((FIRST, *x))
         makes = callable(self.thing) and not is_layer(self.thing)
-        made = made_from(self.thing, self.seed) if makes else copied(self.thing)
+        with from_seed(self.seed):
+            made = made_from(self.thing, self.seed) if makes else copied(self.thing)
         framework = framework_of(made) if self.framework == "auto" else self.framework
         # a layer of NumPy is `given` its condition by the laws
-        return as_layer(made, framework, None if framework == "numpy" else self.condition, x)
+        layer = as_layer(made, framework, None if framework == "numpy" else self.condition)
+        if x is not None and framework == "torch":
+            rng = np.random.default_rng(self.seed)
+            self._pass(layer, batch(layer, FIRST, x, rng) if isinstance(x, tuple) else x)
+        return layer
+
+    def _pass(self, layer: Any, x: np.ndarray) -> None:
+        """One pass of x as in training, under the conditions in turn."""
+        if self.condition is not None:
+            layer = layer.given(np.resize(self.condition, (len(x), *self.condition.shape[1:])))
+        layer.forward_in_training(np.asarray(x, np.float64))
+
+
+def batch(layer: Any, n: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """(n, *shape), normal; or uniform, in the layer's `domain` if that has two ends."""
+    low, high = getattr(layer, "domain", (-np.inf, np.inf))
+    if np.isfinite(low) and np.isfinite(high):
+        return low + (high - low) * rng.uniform(0.02, 0.98, (n, *shape))
+    return rng.standard_normal((n, *shape))
 
 
 def load(

@@ -13,7 +13,7 @@ from glowlite.testing.case import Case
 from glowlite.testing.check import decide
 from glowlite.testing.comparison import Broken, Comparison, DoesNotApply, Undecided
 from glowlite.testing.laws import LAWS, Law
-from glowlite.testing.load import Maker
+from glowlite.testing.load import Maker, batch
 from glowlite.testing.smallest import smallest
 
 HELD, BROKEN, EXPECTED = "held", "broken", "broken as expected"
@@ -63,12 +63,8 @@ class Subject:
         return self.maker(seed).initialised(self.shape)
 
     def x(self, seed: int, layer: Any) -> np.ndarray:
-        """(BATCH, *shape), normal; or uniform, in the layer's `domain` if that has two ends."""
-        rng = np.random.default_rng([seed, 0])
-        low, high = getattr(layer, "domain", (-np.inf, np.inf))
-        if np.isfinite(low) and np.isfinite(high):
-            return low + (high - low) * rng.uniform(0.02, 0.98, (BATCH, *self.shape))
-        return rng.standard_normal((BATCH, *self.shape))
+        """(BATCH, *shape), as `batch` draws them."""
+        return batch(layer, BATCH, self.shape, np.random.default_rng([seed, 0]))
 
     def case(
         self,
@@ -111,16 +107,17 @@ def hold(
     seeds: Iterable[int] = (0, 1),
     expected: Mapping[str, str] | None = None,
     seen: Callable[[Result], None] = lambda result: None,
+    shrink: bool = True,
 ) -> Report:
     """Hold the subject to each law at every seed, a new layer each time.
 
     expected: reasons, by name, of laws that are expected to be broken. seen: called with each
-    result as soon as it is there.
+    result as soon as it is there. shrink: look for the smallest x that breaks a law.
     """
     report = Report(subject, list(seeds))
     for law in laws:
         begun = time.perf_counter()
-        result = _one(subject, law, report.seeds)
+        result = _one(subject, law, report.seeds, shrink)
         reason = (expected or {}).get(law.name)
         if reason is not None:
             verdict = {BROKEN: EXPECTED, HELD: UNEXPECTED}.get(result.verdict, result.verdict)
@@ -131,7 +128,7 @@ def hold(
     return report
 
 
-def _one(subject: Subject, law: Law, seeds: list[int]) -> Result:
+def _one(subject: Subject, law: Law, seeds: list[int], shrink: bool) -> Result:
     worst: Comparison | None = None
     for seed in seeds:
         case = subject.case(seed)
@@ -142,7 +139,9 @@ def _one(subject: Subject, law: Law, seeds: list[int]) -> Result:
         except Undecided as error:
             return Result(law, UNDECIDED, message=str(error), seed=seed)
         except Broken as error:
-            return _smallest(subject, law, seed, case, error)
+            if shrink:
+                return _smallest(subject, law, seed, case, error)
+            return Result(law, BROKEN, error.comparison, str(error), seed, case.x, case.condition)
         if found is not None and (worst is None or found.share > worst.share):
             worst = found
     return Result(law, HELD, worst)

@@ -127,7 +127,12 @@ class TorchLayer:
 
     @property
     def domain(self) -> tuple[float, float]:
-        """Between what two numbers x has to be, of a transform that says so."""
+        """Between what two numbers x has to be: an attribute `domain = (low, high)` of the module,
+        or what a transform says.
+        """
+        said = getattr(self.module, "domain", None)
+        if isinstance(said, tuple):
+            return float(said[0]), float(said[1])
         if not hasattr(self._convention, "domain"):
             raise AttributeError(f"{self!r} says nothing of its domain")
         return self._convention.domain(self._rows(1))
