@@ -23,6 +23,7 @@ from glowlite.fast.threads import Workers
 
 ROOT = Path(__file__).parent.parent
 MPIRUN = Path(sys.executable).parent / "mpirun"
+UNDRAWN = str(Path(__file__).with_name("undrawn.py"))  # for "-m", "glowlite.train"
 SMALL = [
     "--K",
     "1",
@@ -106,6 +107,14 @@ def as_it_was():
         for number, handler in handlers.items():
             signal.signal(number, handler)
         sys.unraisablehook = hook
+
+
+@contextmanager
+def nothing_drawn():
+    """A run within this process draws nothing: that takes as long as all its steps."""
+    nothing = {name: lambda *_, **__: None for name in ("save_pictures", "save_learning_curve")}
+    with mock.patch.multiple("glowlite.drawing.observers", **nothing):
+        yield
 
 
 def images(n=40, h=8, w=8, c=3, seed=0):
