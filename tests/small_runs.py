@@ -40,11 +40,10 @@ SMALL = [
 ]
 
 
-def environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
+def environment(*folders: Path) -> dict[str, str]:
+    """In which Python finds this package, and what is in `folders`."""
+    places = [*map(str, (ROOT, *folders)), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
 
 def mpirun(

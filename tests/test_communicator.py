@@ -432,10 +432,11 @@ def broken(*arguments):
     return loss * (float('nan') if os.environ['PMI_RANK'] == '1' and len(calls) == 4 else 1), drift
 Glow.gradients = broken
 import undrawn"""
-    few, beside = [*RUN[2:], "--steps", "6"], os.pathsep.join([str(HERE.parent), str(HERE)])
+    path = environment(HERE)["PYTHONPATH"]
 
     def trained(*more):
-        return mpirun(3, "-c", program, *few, *more, cwd=home, PYTHONPATH=beside)
+        words = (*RUN[2:], "--steps", "6", *more)
+        return mpirun(3, "-c", program, *words, cwd=home, PYTHONPATH=path)
 
     done = trained("--out", "skips", "--on-bad-step", "skip")
     assert done.returncode == 0, done.stderr
