@@ -96,11 +96,20 @@ STREAM_ERRORS = "strict", "backslashreplace"  # of stdout and stderr
 
 @contextmanager
 def as_it_was():
-    """What a command does to signals and warnings is undone."""
+    """What a command does to signals and warnings is undone. What it warns of, it prints, as by
+    itself.
+    """
     handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # runpy's, of a module that was imported before
+            warnings.resetwarnings()
+            for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
+                warnings.simplefilter("ignore", kind)
+            warnings.simplefilter("ignore", ResourceWarning)
+            warnings.filterwarnings("ignore", r".*found in sys\.modules", RuntimeWarning)  # runpy's
+            warnings.showwarning = lambda *what: sys.stderr.write(
+                warnings.formatwarning(*what[:4], what[5] if len(what) > 5 else None)
+            )
             yield
     finally:
         for number, handler in handlers.items():
