@@ -23,6 +23,7 @@ from glowlite.fast.threads import Workers
 
 ROOT = Path(__file__).parent.parent
 MPIRUN = Path(sys.executable).parent / "mpirun"
+UNDRAWN = str(Path(__file__).with_name("undrawn.py"))  # for "-m", "glowlite.train"
 SMALL = [
     "--K",
     "1",
@@ -39,11 +40,10 @@ SMALL = [
 ]
 
 
-def environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
+def environment(*folders: Path) -> dict[str, str]:
+    """In which Python finds this package, and what is in `folders`."""
+    places = [*map(str, (ROOT, *folders)), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
 
 def mpirun(
@@ -96,16 +96,33 @@ STREAM_ERRORS = "strict", "backslashreplace"  # of stdout and stderr
 
 @contextmanager
 def as_it_was():
-    """What a command does to signals and warnings is undone."""
+    """What a command does to signals and warnings is undone. What it warns of, it prints, as by
+    itself.
+    """
     handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # runpy's, of a module that was imported before
+            warnings.resetwarnings()
+            for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
+                warnings.simplefilter("ignore", kind)
+            warnings.simplefilter("ignore", ResourceWarning)
+            warnings.filterwarnings("ignore", r".*found in sys\.modules", RuntimeWarning)  # runpy's
+            warnings.showwarning = lambda *what: sys.stderr.write(
+                warnings.formatwarning(*what[:4], what[5] if len(what) > 5 else None)
+            )
             yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         sys.unraisablehook = hook
+
+
+@contextmanager
+def nothing_drawn():
+    """A run within this process draws nothing: that takes as long as all its steps."""
+    nothing = {name: lambda *_, **__: None for name in ("save_pictures", "save_learning_curve")}
+    with mock.patch.multiple("glowlite.drawing.observers", **nothing):
+        yield
 
 
 def images(n=40, h=8, w=8, c=3, seed=0):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
-from small_runs import MPIRUN, command, environment, images, mpirun
+from small_runs import MPIRUN, UNDRAWN, command, environment, images, mpirun, nothing_drawn
 
 sys.path.insert(0, str(Path(__file__).parent / "mpi"))
 from trainings import WAYS, results
@@ -114,8 +114,8 @@ def test_batches_that_cannot_be_cut_are_refused(options, ranks, said):
 
 RUN = [
     "-m", "glowlite.train", "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8",
-    "--batch", "9", "--steps", "40",
-    "--lr", "1e-3", "--log-every", "1", "--evaluate-every", "20", "--checkpoint-every", "5",
+    "--batch", "9", "--steps", "20",
+    "--lr", "1e-3", "--log-every", "1", "--evaluate-every", "15", "--checkpoint-every", "5",
     "--picture-every", "100000",
     "--dtype", "float64",
 ]  # fmt: skip
@@ -126,7 +126,8 @@ def home(tmp_path_factory):
     """A folder with data, and in it a run of one process."""
     home = tmp_path_factory.mktemp("ranks")
     np.savez(home / "ramps.npz", images=images(60))
-    done = command(home, *RUN[2:], "--out", "one")
+    with nothing_drawn():
+        done = command(home, *RUN[2:], "--out", "one")
     assert done.returncode == 0, done.stderr
     return home
 
@@ -144,7 +145,7 @@ def test_mpirun_trains_as_one_process_and_rank_0_alone_writes_and_prints(home):
     )
     assert "over 3 ranks with 1 threads each" in done.stderr
     np.testing.assert_allclose(losses(home / "three"), losses(home / "one"), rtol=1e-11)
-    assert (home / "three" / "samples-000040.png").exists() and len(
+    assert (home / "three" / "samples-000020.png").exists() and len(
         checkpoints_of(home / "three")
     ) == 2
     evaluated = mpirun(2, "-m", "glowlite.evaluate", "three", cwd=home)
@@ -157,12 +158,12 @@ def test_a_run_of_n_ranks_goes_on_with_m(home, undrawn, before, after):
     def trained_by(ranks, *words):
         if ranks == 1:
             return command(home, *words)
-        return mpirun(ranks, "-m", "glowlite.train", *words, cwd=home)
+        return mpirun(ranks, UNDRAWN, *words, cwd=home)
 
     out = f"from-{before}-to-{after}"
-    first = trained_by(before, *RUN[2:], "--steps", "20", "--out", out)
+    first = trained_by(before, *RUN[2:], "--steps", "10", "--out", out)
     assert first.returncode == 0, first.stderr
-    second = trained_by(after, "--resume", "--out", out, "--steps", "40")
+    second = trained_by(after, "--resume", "--out", out, "--steps", "20")
     assert second.returncode == 0 and "going on from" in second.stderr, second.stderr
     np.testing.assert_allclose(losses(home / out), losses(home / "one"), rtol=1e-10)
     theta, expected = (
@@ -271,14 +272,14 @@ def test_a_mistake_that_all_ranks_make_is_said_once(home):
     for arguments, said in (
         (["--data", "none.npz"], "none.npz"),
         (["--batch", "0"], "--batch"),
-        (["--batch", "2"], "leaves 0"),
+        (["--batch", "1"], "leaves 0"),
     ):
-        done = mpirun(3, *RUN, *arguments, "--out", "mistaken", cwd=home, seconds=30)
+        done = mpirun(2, *RUN, *arguments, "--out", "mistaken", cwd=home, seconds=30)
         assert done.returncode == 2 and done.stderr.count("error: ") == 1 and said in done.stderr, (
             done.stderr
         )
-        assert "rank" not in done.stderr.splitlines()[0] or "over 3 ranks" in done.stderr
-    helped = mpirun(3, "-m", "glowlite.train", "--help", cwd=home)
+        assert "rank" not in done.stderr.splitlines()[0] or "over 2 ranks" in done.stderr
+    helped = mpirun(2, "-m", "glowlite.train", "--help", cwd=home)
     assert helped.returncode == 0 and helped.stdout.count("usage:") == 1
 
 
@@ -430,22 +431,30 @@ def broken(*arguments):
     loss, drift = gradients(*arguments)
     return loss * (float('nan') if os.environ['PMI_RANK'] == '1' and len(calls) == 4 else 1), drift
 Glow.gradients = broken
-from glowlite.commands.program import run
-from glowlite.train import main
-run(main, 'train')"""
-    few = [*RUN[2:], "--steps", "6"]
-    done = mpirun(3, "-c", program, *few, "--out", "skips", "--on-bad-step", "skip", cwd=home)
+import undrawn"""
+    path = environment(HERE)["PYTHONPATH"]
+
+    def trained(*more):
+        words = (*RUN[2:], "--steps", "6", *more)
+        return mpirun(3, "-c", program, *words, cwd=home, PYTHONPATH=path)
+
+    done = trained("--out", "skips", "--on-bad-step", "skip")
     assert done.returncode == 0, done.stderr
     last = json.loads((home / "skips" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["skipped"] == 1 and last["step"] == 6
-    stops = mpirun(3, "-c", program, *few, "--out", "stops", cwd=home)
+    stops = trained("--out", "stops")
     assert stops.returncode == 2 and stops.stderr.count("step 4: the loss is nan") == 1, (
         stops.stderr
     )
 
 
 def test_what_an_exchange_costs_is_a_command():
-    done = mpirun(2, "-m", "glowlite.bench.allreduce")
+    """Of sizes smaller than its own, each of several pieces."""
+    program = """
+import glowlite.bench.allreduce as bench
+bench.MEGABYTES = (2, 3, 4)
+bench.run(bench.main, 'bench.allreduce')"""
+    done = mpirun(2, "-c", program)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr
     assert all(
         line.startswith("2 ranks, ") and " ms, an allgather of 3 numbers " in line

@@ -5,10 +5,10 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+import small_runs
 from PIL import Image
 
 import glowlite.data.preparation
@@ -536,15 +536,7 @@ def test_pictures_are_turned_as_exif_says(tmp_path):
 
 
 def command(cwd, *arguments):
-    root = str(Path(__file__).parent.parent)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
-    }
-    words = [sys.executable, "-m", "glowlite.data", *arguments]
-    return subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return small_runs.command(cwd, *arguments, program="data")
 
 
 def test_the_command_says_what_there_is_and_shows_it(tmp_path):
@@ -552,9 +544,8 @@ def test_the_command_says_what_there_is_and_shows_it(tmp_path):
     images = np.full((80, 24, 16, 3), 8, np.uint8)
     images[:, :12] = 200
     folder_of(tmp_path / "p", images, damaged=(1, 2, 3, 4))
-    done = command(
-        tmp_path, "p", "--skip-corrupt", "--resize", "8", "--sheet", "s.png", "--n-bits", "2"
-    )
+    words = ("p", "--skip-corrupt", "--resize", "8", "--sheet", "s.png", "--n-bits", "2")
+    done = small_runs.process(tmp_path, *words, program="data")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:3] == [

@@ -4,6 +4,7 @@ their links lead somewhere.
 
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_runs import SMALL, command, environment
+from small_runs import SMALL, command, environment, nothing_drawn
 from test_floors import FLOOR_OF
 
 ROOT = Path(__file__).parent.parent
@@ -43,20 +44,68 @@ def python_of(page, needs):
 def trained(tmp_path_factory):
     """The folder of a run, to stand for the reader's."""
     folder = tmp_path_factory.mktemp("reader")
-    done = command(folder, *SMALL, "--out", "run")
+    with nothing_drawn():
+        done = command(folder, *SMALL, "--out", "run")
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
-def runs(code, folder):
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+# It runs code in a child of its own, to which glowlite is imported, and nothing else: most pages
+# take less time than that import. Of each it says how the child ended; the child says the rest.
+FORKS = """
+import json, os, sys
+import glowlite
+
+def begin(job):
+    os.chdir(job["folder"])
+    for descriptor, path in ((0, os.devnull), (1, job["said"]), (2, job["said"])):
+        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), descriptor)
+    main = vars(sys.modules["__main__"])
+    code, builtins = compile(job["code"], "page", "exec"), main["__builtins__"]
+    main.clear()
+    main.update(__name__="__main__", __builtins__=builtins)
+    exec(code, main)
+
+while line := sys.stdin.readline():
+    child = os.fork()
+    if child == 0:
+        begin(json.loads(line))
+        break
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page, "")], ids=name)
-def test_the_python_of_a_page_runs(page, tmp_path, trained):
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A function of code and a folder, which runs it there by a Python of its own."""
+    said = tmp_path_factory.mktemp("said") / "by-a-page.txt"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", FORKS], env=environment(), **pipes) as forks:
+
+        def run(code, folder):
+            said.write_text("")
+            job = {"code": code, "folder": str(folder), "said": str(said)}
+            print(json.dumps(job), file=forks.stdin, flush=True)
+            assert forks.stdout.readline() == "0\n", said.read_text()
+
+        yield run
+
+
+def test_a_page_that_fails_is_seen(runs, tmp_path):
+    """By what it says, whether it forgets an import or ends itself; and the next one runs."""
+    for code in ("glowlite", "import glowlite\nnp", "raise SystemExit('this is not defined')"):
+        with pytest.raises(AssertionError, match="is not defined"):
+            runs(code, tmp_path)
+    runs("import glowlite\nopen('here', 'w')", tmp_path)
+    assert (tmp_path / "here").exists()
+
+
+# that of the README runs in test_readme.py
+RUN = [page for page in PAGES if python_of(page, "") and page.name != "README.md"]
+
+
+@pytest.mark.parametrize("page", RUN, ids=name)
+def test_the_python_of_a_page_runs(page, tmp_path, trained, runs):
     code = python_of(page, "")
     for run in set(re.findall(r'"(runs/\w+)', code)):
         shutil.copytree(trained, tmp_path / run)
@@ -68,7 +117,7 @@ def test_the_python_of_a_page_runs(page, tmp_path, trained):
     any(importlib.util.find_spec(needed) is None for needed in ("torch", "normflows")),
     reason="needs pip install '.[bench]'",
 )
-def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path):
+def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path, runs):
     runs(python_of(page, "torch"), tmp_path)
 
 

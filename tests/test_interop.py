@@ -1,12 +1,11 @@
 """Golden vectors: models carried over from three other codes give what those codes gave."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import small_runs
 from safetensors.numpy import load_file, save_file
 
 from glowlite import Glow, GlowliteError, Memory
@@ -263,18 +262,13 @@ def test_huge_values_are_said_by_the_result_alone(tmp_path):
 
 
 def command(*arguments):
-    root = str(Path(__file__).parent.parent)
-    return subprocess.run(
-        [sys.executable, "-m", "glowlite.interop", "check", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return small_runs.command(".", "check", *arguments, program="interop")
 
 
 def test_the_command_checks_all_files():
-    done = command(*GOLDEN.glob("*.safetensors"))
+    done = small_runs.process(
+        ".", "check", *map(str, GOLDEN.glob("*.safetensors")), program="interop"
+    )
     assert (
         done.returncode == 0
         and done.stdout.count("gradients") == 7

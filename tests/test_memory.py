@@ -2,6 +2,7 @@
 it says, and depth that does not touch it.
 """
 
+import functools
 import math
 import tracemalloc
 
@@ -208,11 +209,12 @@ def test_the_first_line_says_what_is_kept():
     assert 0 < sum(kept) < 8
 
 
+@functools.cache
 def peak_bytes(budget, depth):
     """The most that a training step holds beyond the parameters and gradients, by all that NumPy
     allocates.
 
-    The third step is measured: the first makes what is made once. One thread, so that no two tiles
+    The second step is measured: the first makes what is made once. One thread, so that no two tiles
     overlap by chance. The batch is large enough for its arrays to outweigh Python's own small
     objects, some 200 bytes a layer.
     """
@@ -220,7 +222,7 @@ def peak_bytes(budget, depth):
     model = Glow(config, memory=Memory.parse(budget), workers=Workers(1))
     x = (np.random.default_rng(0).random((BATCH, 16, 16, 3)) - 0.5).astype(np.float32)
     model.initialize(x)
-    for measured in (False, False, True):
+    for measured in (False, True):
         if measured:
             tracemalloc.start()
         latents, _, kept = model.forward_with_cache(x)
@@ -233,14 +235,14 @@ def peak_bytes(budget, depth):
 
 
 def test_memory_does_not_grow_with_depth_unless_everything_is_kept():
-    shallow, deep = (peak_bytes("0", depth) for depth in (4, 64))
+    shallow, deep = (peak_bytes("0", depth) for depth in (4, 32))
     # what a step adds is its 12x12 matrix, folded and inverted, and the Python objects around it:
     # no image is in it
-    assert deep - shallow < 60 * 8000, f"0: {shallow} bytes at K=4, {deep} at K=64"
+    assert deep - shallow < 28 * 8000, f"0: {shallow} bytes at K=4, {deep} at K=32"
     assert BATCH * 16 * 16 * 3 * 4 > 10 * 8000  # bytes of the batch
-    # the same measure sees what `all` keeps: 16 times as many steps, each with its hidden maps
-    shallow, deep = (peak_bytes("all", depth) for depth in (4, 64))
-    assert deep > 8 * shallow, f"all: {shallow} bytes at K=4, {deep} at K=64"
+    # the same measure sees what `all` keeps: 8 times as many steps, each with its hidden maps
+    shallow, deep = (peak_bytes("all", depth) for depth in (4, 32))
+    assert deep > 6 * shallow, f"all: {shallow} bytes at K=4, {deep} at K=32"
 
 
 def test_anchors_grow_by_one_thin_input_each():
@@ -254,7 +256,7 @@ def test_anchors_grow_by_one_thin_input_each():
 @pytest.mark.parametrize("megabytes", [2, 8, 24])
 def test_a_step_takes_its_working_set_and_the_budget_at_any_depth(megabytes):
     working_set = peak_bytes("0", 16)
-    for depth in (16, 48):
+    for depth in (16, 32):
         peak = peak_bytes(f"{megabytes}MB", depth)
         budget = megabytes * 2**20
         assert peak <= 1.01 * (working_set + budget) + depth * 8000

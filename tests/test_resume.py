@@ -2,7 +2,6 @@
 last bit as one that never ended.
 """
 
-import functools
 import json
 import os
 import random
@@ -10,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
-from small_runs import command, dataset, environment, images
+from small_runs import UNDRAWN, command, dataset, environment, images, nothing_drawn
 from test_training import Record
 
 from glowlite import Glow, GlowConfig, GlowliteError
@@ -27,11 +27,11 @@ from glowlite.training.optimizers import OPTIMIZERS
 from glowlite.training.run import Training
 from glowlite.training.settings import Settings
 
-STEPS = 200 if settings().max_examples >= 50 else 60  # the thorough profile of Hypothesis
+STEPS = 200 if settings().max_examples >= 50 else 40  # the thorough profile of Hypothesis
 RUN = [
     "--data", "ramps.npz", "--K", "1", "--L", "2", "--width", "8", "--batch", "8", "--steps",
     str(STEPS), "--lr", "1e-3",
-    "--log-every", "1", "--evaluate-every", "20", "--checkpoint-every", "5", "--picture-every",
+    "--log-every", "1", "--evaluate-every", "10", "--checkpoint-every", "5", "--picture-every",
     "100000", "--average", "0.9",
     "--flip", "--augment-shift", "0.2", "--threads", "1",
 ]  # fmt: skip
@@ -42,7 +42,8 @@ def home(tmp_path_factory):
     """A folder with data, and in it the run that nothing interrupts."""
     home = tmp_path_factory.mktemp("resume")
     np.savez(home / "ramps.npz", images=images(60))
-    done = command(home, *RUN, "--out", "whole")
+    with nothing_drawn():
+        done = command(home, *RUN, "--out", "whole")
     assert done.returncode == 0, done.stderr
     return home
 
@@ -67,8 +68,17 @@ def assert_same_run(run, whole):
 
 def start(home, out, *more):
     return subprocess.Popen(
-        [sys.executable, "-m", "glowlite.train", *RUN, "--out", out, "--resume", *more],
+        [sys.executable, UNDRAWN, *RUN, "--out", out, "--resume", *more],
         cwd=home, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def by_a_process(home, code, out):
+    """What becomes of code that ends in `import undrawn`, which trains."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *RUN, "--out", out],
+        cwd=home, env=environment(Path(__file__).parent), capture_output=True, text=True,
+        timeout=120,
     )  # fmt: skip
 
 
@@ -170,12 +180,9 @@ def test_a_kill_at_the_worst_moments_changes_nothing(home, undrawn, where):
         "def again(n=3):\n    calls.append(None)\n    return len(calls) == n\n"
         "def die():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
         + KILLED_WHERE[where].replace("RUN", out)
-        + "\nfrom glowlite.train import main\nmain()"
+        + "\nimport undrawn"
     )
-    arguments = [sys.executable, "-c", code, *RUN, "--out", out]
-    killed = subprocess.run(
-        arguments, cwd=home, env=environment(), capture_output=True, text=True, timeout=120
-    )
+    killed = by_a_process(home, code, out)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     done = command(home, *RUN, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
@@ -307,13 +314,8 @@ def full(*arguments, **options):
         os.fsync = refuse
     save(*arguments, **options)
 glowlite.training.checkpoint.save = full
-from glowlite.commands.program import run
-from glowlite.train import main
-run(main, 'train')"""
-    arguments = [sys.executable, "-c", code, *RUN, "--out", "full"]
-    done = subprocess.run(
-        arguments, cwd=home, env=environment(), capture_output=True, text=True, timeout=120
-    )
+import undrawn"""
+    done = by_a_process(home, code, "full")
     message = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "step-00000020.safetensors: " in message and "No space left on device" in message
@@ -354,36 +356,33 @@ def settings_of(way):
     )
 
 
-@functools.cache
-def uninterrupted(way):
-    whole, seen = make(settings_of(way)), Record()
-    train(whole, dataset(), [seen])
-    return whole, seen
-
-
 @pytest.mark.bits
-@pytest.mark.parametrize("stopped_at", [1, 7, 10])
 @pytest.mark.parametrize("way", WAYS)
-def test_resumed_equals_uninterrupted(tmp_path, way, stopped_at):
-    """Across threads: what was begun with one thread goes on with two."""
-    settings, data = settings_of(way), dataset()
-    whole, seen = uninterrupted(way)
+def test_resumed_equals_uninterrupted(tmp_path, way):
+    """Stopped three times, and across threads: what was begun with one thread goes on with two."""
+    settings, data, metrics = settings_of(way), dataset(), []
+    whole, seen = make(settings), Record()
+    train(whole, data, [seen])
 
-    first, before = make(settings, 1), Record()
-    train(first, data, [before], stop=lambda: first.state.step == stopped_at)
-    assert before.checkpoints[-1] == stopped_at
-    checkpoint.save(first, tmp_path / "c.safetensors", 2)
-    second, after = make(settings, 2), Record()
-    checkpoint.restore(second, tmp_path / "c.safetensors")
-    train(second, data, [after])
+    run = make(settings, 1)
+    for times, stopped_at in enumerate((1, 7, 10), 1):
+        before = Record()
+        train(run, data, [before], stop=lambda run=run, step=stopped_at: run.state.step == step)
+        assert before.checkpoints[-1] == stopped_at
+        metrics += before.metrics
+        checkpoint.save(run, tmp_path / "c.safetensors", 2)
+        run = make(settings, 1 + times % 2)
+        checkpoint.restore(run, tmp_path / "c.safetensors")
+    after = Record()
+    train(run, data, [after])
 
-    assert before.metrics + after.metrics == seen.metrics
-    assert second.model.store.theta.tobytes() == whole.model.store.theta.tobytes()
+    assert metrics + after.metrics == seen.metrics
+    assert run.model.store.theta.tobytes() == whole.model.store.theta.tobytes()
     for part in ("m", "v", "steps"):
-        assert np.array_equal(getattr(second.optimizer, part), getattr(whole.optimizer, part))
+        assert np.array_equal(getattr(run.optimizer, part), getattr(whole.optimizer, part))
     if whole.average is not None:
-        assert second.average.value().tobytes() == whole.average.value().tobytes()
-    assert {**vars(second.state), "seconds": 0} == {**vars(whole.state), "seconds": 0}
+        assert run.average.value().tobytes() == whole.average.value().tobytes()
+    assert {**vars(run.state), "seconds": 0} == {**vars(whole.state), "seconds": 0}
 
 
 def test_a_checkpoint_says_what_it_holds_and_loads_averaged_or_raw(tmp_path):

@@ -40,7 +40,7 @@ WAYS = {
     "shards": ("float32", {"shards": 8, "augmentation": AUGMENTED}),
     "shards with adamax": ("float32", {"shards": 8, "optimizer": "adamax", "lr": 1e-2}),
 }  # fmt: skip
-STEPS, BATCH = 12, 24
+STEPS, BATCH = 6, 24
 
 
 def make(way, ranks):
@@ -55,7 +55,7 @@ def make(way, ranks):
             "batch": BATCH,
             "lr": 2e-3,
             "log_every": 1,
-            "evaluate_every": 6,
+            "evaluate_every": 3,
             **options,
         }
     )
