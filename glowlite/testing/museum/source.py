@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from textwrap import dedent, indent
 from types import ModuleType
 
@@ -57,6 +58,7 @@ def _part(node: ast.stmt, lines: list[str]) -> str:
     for argument in node.args.args:
         argument.annotation = None
     body = "\n".join(lines[node.body[0].lineno - 1 : node.end_lineno])
+    body = re.sub(r"^( +self\.\w+): [^=]+ = ", r"\1 = ", body, flags=re.MULTILINE)
     return f"def {node.name}({ast.unparse(node.args)}):\n" + indent(dedent(body), "    ")
 
 
