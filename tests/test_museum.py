@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from glowlite.testing import LAWS, check_layer, museum
+from glowlite.testing.museum.source import source_of
 
 FOLDER = Path(museum.__file__).parent
-NEITHER_IS_AN_EXHIBIT = {"__init__", "parameter"}
+NEITHER_IS_AN_EXHIBIT = {"__init__", "parameter", "source"}
 LONGEST = 85  # lines of a file
 
 
@@ -85,6 +86,23 @@ def test_it_is_one_short_file_that_needs_numpy_alone(name):
         if isinstance(node, (ast.Import, ast.ImportFrom))
     }
     assert imported <= {"__future__", "copy", "numpy", "glowlite.testing.museum.parameter"}
+
+
+@pytest.mark.parametrize("name", museum.EXHIBITS)
+@pytest.mark.parametrize("kind", ["Clean", "Broken"])
+def test_its_source_is_one_class_that_maps_as_it_does_and_tells_no_story(name, kind):
+    exhibit = museum.load(name)
+    text = source_of(exhibit, kind)
+    assert all(line not in text for line in exhibit.__doc__.splitlines() if line)
+    assert "Broken" not in text and "Clean" not in text and "super()" not in text
+    names = dict(vars(exhibit))
+    exec(text, names)
+    made, x = exhibit.clean(0, names["Layer"]), batch(exhibit)
+    expected = exhibit.clean(0, getattr(exhibit, kind))
+    for got, wanted in zip(made.forward(x), expected.forward(x), strict=True):
+        assert np.array_equal(got, wanted)
+    y = made.forward(x)[0]
+    assert np.array_equal(made.inverse(y)[0], expected.inverse(y)[0])
 
 
 def test_every_file_is_listed():

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 from small_runs import UNDRAWN
 from threadpoolctl import threadpool_limits
+from tutorial_answers import ANSWERS
 
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("[0-9][0-9]_*.ipynb"))
@@ -59,8 +60,8 @@ def replaced(text, pairs):
     return text
 
 
-def test_there_are_eleven():
-    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 12)]
+def test_there_are_twelve():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 13)]
 
 
 @named
@@ -97,6 +98,7 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
     def run(text, what):
         exec(compile(text, f"{path.stem}: {what}", "exec"), names)
 
+    answers = iter(ANSWERS.get(path.stem[:2], []))
     cells = [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
     shorter = SHORTER.get(path.stem[:2], [])
     assert all(sum(source(cell).count(whole) for cell in cells) == 1 for whole, _ in shorter)
@@ -111,6 +113,14 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
                 run(solution["metadata"]["stub"], f"stub of code cell {number - 1}")
                 with pytest.raises(AssertionError, match=r"\w"):  # with words for the student
                     run(source(cell), f"check, code cell {number}, on the stub")
+                others = next(answers, None)
+                for wrong, hint in others.wrong if others else []:
+                    run(wrong, "a wrong answer")
+                    with pytest.raises(AssertionError, match=re.escape(hint)):
+                        run(source(cell), f"check, code cell {number}, on {wrong}")
+                for right in others.right if others else []:
+                    run(right, "a right answer")
+                    run(source(cell), f"check, code cell {number}, on {right}")
                 run(source(solution), f"solution, code cell {number - 1}")
             run(replaced(source(cell), shorter), f"code cell {number}")
             plt.close("all")
