@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 OF_TORCH = ("_parameters", "_buffers", "_modules")  # dicts in which a module registers its own
+KEPT = ("_inv", "_cached_x_y")  # what a transform has of its inverse, once that was asked for
 DEPTH = 20
 
 
@@ -25,6 +26,8 @@ def _held(path: str, thing: Any, seen: set[int], depth: int) -> Iterator[tuple[s
         yield path, thing
     elif isinstance(thing, dict):
         for name, item in list(thing.items()):
+            if name in KEPT:
+                continue
             is_own = name in OF_TORCH
             yield from _held(path if is_own else _joined(path, name), item, seen, depth - 1)
     elif isinstance(thing, (list, tuple)):

@@ -94,12 +94,13 @@ class Program:
 
     def __init__(self, functions: Functions, leaves: dict[str, Any], structure: Any) -> None:
         self._functions, self._leaves, self._structure = functions, leaves, structure
-        compiled = jax.jit if functions.is_compiled else lambda function: function
+        compiled = jax.jit if functions.is_compiled else _as_it_is
         self.forward = compiled(self._forward)
         self.inverse = compiled(self._inverse)
         self.pull_forward = compiled(_pull_back(self._forward))
         self.pull_inverse = compiled(_pull_back(self._inverse_alone))
         self.log_prob = compiled(self._log_prob)
+        self.sample = compiled(self._sample, static_argnames="n")
 
     def _forward(self, trained: Leaves, frozen: Leaves, x: Any, c: Any) -> tuple[Any, Any]:
         result = self._functions.forward(self._tree(trained, frozen), x, c)
@@ -121,7 +122,7 @@ class Program:
         assert self._functions.log_prob is not None
         return self._functions.log_prob(self._tree(trained, frozen), x, c)
 
-    def sample(self, trained: Leaves, frozen: Leaves, n: int, key: Any, c: Any) -> Any:
+    def _sample(self, trained: Leaves, frozen: Leaves, n: int, key: Any, c: Any) -> Any:
         assert self._functions.sample is not None
         return self._functions.sample(self._tree(trained, frozen), n, key, c)
 
@@ -129,6 +130,10 @@ class Program:
         arrays = trained | frozen
         leaves = [arrays.get(name, leaf) for name, leaf in self._leaves.items()]
         return jax.tree_util.tree_unflatten(self._structure, leaves)
+
+
+def _as_it_is(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+    return function
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -334,7 +334,9 @@ def _is_normflows_model(module: Any) -> bool:
 
 
 def _is_model(module: Any) -> bool:
-    return callable(getattr(module, "log_prob", None)) and callable(getattr(module, "sample", None))
+    return _has_forward(module) and all(
+        callable(getattr(module, name, None)) for name in ("log_prob", "sample")
+    )
 
 
 def _has_forward(module: Any) -> bool:

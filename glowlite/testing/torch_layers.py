@@ -138,13 +138,12 @@ class TorchLayer:
         return self._convention.domain(self._rows(1))
 
     def state(self) -> dict[str, Any]:
-        """What torch would save: parameters and buffers that are registered, copied."""
-        if not isinstance(self.module, torch.nn.Module):
-            return {name: p.value.copy() for name, p in self.parameters().items()}
-        saved = self.module.state_dict()
+        """What torch would save, copied: parameters and buffers that are registered; of a transform
+        every tensor.
+        """
         return {
             name: value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
-            for name, value in saved.items()
+            for name, value in self._saved().items()
         }
 
     def set_state(self, saved: dict[str, Any]) -> None:
@@ -152,21 +151,21 @@ class TorchLayer:
         if isinstance(self.module, torch.nn.Module):
             self.module.load_state_dict({name: _loaded(value) for name, value in saved.items()})
         else:
-            for name, p in self.parameters().items():
-                p.value[...] = saved[name]
+            for name, tensor in self._saved().items():
+                tensor.data.copy_(_loaded(saved[name]))
 
     def unnamed_arrays(self) -> dict[str, np.ndarray]:
         """Floating tensors within the module that are not registered: neither in `state()`, nor
         constants by `register_buffer(..., persistent=False)`.
         """
         module = self.module
-        named = {id(tensor) for tensor in self._trained().values()}
-        if isinstance(module, torch.nn.Module):
-            named |= {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        if not isinstance(module, torch.nn.Module):
+            return {}
+        registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
         return {
             path: tensor.detach().numpy()
-            for path, tensor in held_tensors(module)
-            if tensor.is_floating_point() and tensor.grad_fn is None and id(tensor) not in named
+            for path, tensor in _leaves(module).items()
+            if tensor.is_floating_point() and id(tensor) not in registered
         }
 
     @property
@@ -208,11 +207,13 @@ class TorchLayer:
     # --- how it is done ---
 
     def _trained(self) -> dict[str, torch.Tensor]:
-        if isinstance(self.module, torch.nn.Module):
-            named = list(self.module.named_parameters())
-        else:
-            named = [(n, t) for n, t in held_tensors(self.module) if t.grad_fn is None]
-        return {name: tensor for name, tensor in named if tensor.requires_grad}
+        is_module = isinstance(self.module, torch.nn.Module)
+        named = dict(self.module.named_parameters()) if is_module else _leaves(self.module)
+        return {name: tensor for name, tensor in named.items() if tensor.requires_grad}
+
+    def _saved(self) -> dict[str, Any]:
+        is_module = isinstance(self.module, torch.nn.Module)
+        return self.module.state_dict() if is_module else _leaves(self.module)
 
     def _rows(self, n: int) -> torch.Tensor | None:
         """The condition of n samples."""
@@ -291,6 +292,11 @@ class TorchModel(TorchLayer):
         with self._running(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._array(self._convention.sample(n, self._rows(n)), np.empty(0))
+
+
+def _leaves(module: Any) -> dict[str, torch.Tensor]:
+    """Every tensor within it that no other was made from, by path."""
+    return {path: tensor for path, tensor in held_tensors(module) if tensor.grad_fn is None}
 
 
 def _per_sample(values: Any, x: torch.Tensor) -> torch.Tensor:
