@@ -25,6 +25,8 @@ PAGES = [
 ]
 PAGES += [*sorted((ROOT / "docs" / "api").glob("*.md")), *sorted((ROOT / "tutorials").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# what the blocks ```python torch ... need: they run where that is installed
+FRAMEWORKS = {"torch": ("torch", "normflows"), "jax": ("jax",)}
 PARSERS = {"train": "glowlite.commands.option_sources", "bench": "glowlite.bench.__main__"}
 
 
@@ -112,13 +114,16 @@ def test_the_python_of_a_page_runs(page, tmp_path, trained, runs):
     runs(code, tmp_path)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page, "torch")], ids=name)
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(needed) is None for needed in ("torch", "normflows")),
-    reason="needs pip install '.[bench]'",
+@pytest.mark.parametrize(
+    ("page", "framework"),
+    [(page, framework) for page in PAGES for framework in FRAMEWORKS if python_of(page, framework)],
+    ids=lambda value: value if isinstance(value, str) else name(value),
 )
-def test_the_python_of_a_page_that_uses_torch_runs(page, tmp_path, runs):
-    runs(python_of(page, "torch"), tmp_path)
+def test_the_python_of_a_page_that_uses_a_framework_runs(page, framework, tmp_path, runs):
+    missing = [n for n in FRAMEWORKS[framework] if importlib.util.find_spec(n) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    runs(python_of(page, framework), tmp_path)
 
 
 def commands():
