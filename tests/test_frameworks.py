@@ -65,6 +65,7 @@ def test_a_real_layer_obeys_the_laws(name):
 MODELS = [
     "nflows Flow",
     "normflows NormalizingFlow",
+    "normflows MultiscaleFlow",
     "zuko MAF",
     "distrax Transformed",
     "flowjax masked_autoregressive_flow",
@@ -285,7 +286,7 @@ def test_a_condition_goes_to_the_argument_of_its_name(name, modules):
     np.testing.assert_allclose(layer.forward(X)[0], X * np.exp(c))
     np.testing.assert_allclose(layer.given(c[:1]).forward(X)[0], X * np.exp(c[:1]))
     check_layer(layer, X, condition=c)
-    with pytest.raises(ValueError, match="expected a condition of 1 or 2 rows, got 3"):
+    with pytest.raises(ValueError, match="expected a condition of 2 rows or of 1, got 3"):
         layer.forward(X[:2])
 
 
@@ -313,6 +314,17 @@ def test_what_is_missing_is_said_at_the_first_pass(method, message, modules):
         as_layer(odd(), initialise_with=X)
     with pytest.raises(DoesNotApply, match=r"Odd has no way back: expected a method inverse\(y\)"):
         as_layer(odd()).inverse(X)
+
+
+@pytest.mark.parametrize(
+    ("name", "inverse_lives"), [("SigmoidTransform", (0, 1)), ("ExpTransform", (0, np.inf))]
+)
+def test_a_transform_says_where_x_lives(name, inverse_lives, modules):
+    transforms = pytest.importorskip("torch.distributions.transforms")
+    transform = getattr(transforms, name)()
+    assert as_layer(transform).domain == (-np.inf, np.inf)
+    assert as_layer(transform.inv).domain == inverse_lives
+    assert not hasattr(as_layer(modules.Inverse()), "domain")
 
 
 def test_a_distribution_is_not_the_module_that_makes_it():
@@ -417,7 +429,7 @@ def test_a_condition_in_jax(flows):
         condition=c,
     )
     check_layer(layer, X, ["condition_acts", "gradients_through_logdet"], condition=c)
-    with pytest.raises(ValueError, match="expected a condition of 1 or 2 rows, got 3"):
+    with pytest.raises(ValueError, match="expected a condition of 2 rows or of 1, got 3"):
         layer.forward(X[:2])
 
 

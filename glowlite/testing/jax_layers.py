@@ -268,7 +268,7 @@ class JaxLayer:
             return None
         c = np.asarray(self._condition)
         if len(c) not in (1, n):
-            raise ValueError(f"expected a condition of 1 or {n} rows, got {len(c)}")
+            raise ValueError(f"expected a condition of {n} rows or of 1, got {len(c)}")
         c = c.astype(self._dtype) if np.issubdtype(c.dtype, np.floating) else c
         return jnp.array(np.broadcast_to(c, (n, *c.shape[1:])))
 

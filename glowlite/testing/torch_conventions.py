@@ -14,9 +14,10 @@ gave, in its own shape.
     LazyFlow         m(c) -> a distribution with a `transform`, zuko
     NflowsFlow       a transform and a distribution, of nflows
     NormflowsModel   flows from noise to data, of normflows
+    NormflowsLevels  the same, with a latent of each level
 
 The `forward` of a model goes from data to noise, whatever its library calls it. Modules are known
-by the names that they offer: this file imports none of these libraries, nor torch.
+by the names that they offer: this file imports none of these libraries.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
+import torch
 
 from glowlite.testing.comparison import DoesNotApply
 
@@ -80,10 +84,6 @@ def _required(function: Any) -> int:
         p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         for p in _parameters(function).values()
     )
-
-
-def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "detach") and hasattr(value, "shape")
 
 
 def _described(value: Any) -> str:
@@ -151,9 +151,9 @@ class PlainModule:
         )
 
     def _pair(self, result: Any, method: str) -> Pair:
-        if _is_tensor(result):
+        if torch.is_tensor(result):
             return result, None
-        if isinstance(result, (tuple, list)) and len(result) == 2 and _is_tensor(result[0]):
+        if isinstance(result, (tuple, list)) and len(result) == 2 and torch.is_tensor(result[0]):
             return result[0], result[1]
         raise TypeError(
             f"{_name(self.module)}.{method} gives {_described(result)};"
@@ -195,6 +195,23 @@ class NormflowsModel(PlainModel):
         return self._pair(forth(y, **self._condition(forth, c)), "forward_and_log_det")
 
 
+class NormflowsLevels(PlainModel):
+    """A latent of each level: here all in a row, (N, D). A condition is that of the density."""
+
+    def forward(self, x: Tensor, c: Tensor | None) -> Pair:
+        latents, logdet = self.module.inverse_and_log_det(x)
+        return torch.cat([z.flatten(1) for z in latents], dim=1), logdet
+
+    def inverse(self, y: Tensor, c: Tensor | None) -> Pair:
+        shapes = [tuple(base.shape) for base in self.module.q0]
+        parts = y.split([int(np.prod(shape)) for shape in shapes], dim=1)
+        latents = [z.reshape(-1, *shape) for z, shape in zip(parts, shapes, strict=True)]
+        return self.module.forward_and_log_det(latents)
+
+    def log_prob(self, x: Tensor, c: Tensor | None) -> Tensor:
+        return self.module.log_prob(x, c)
+
+
 class NflowsFlow(PlainModel):
     """The transform, from data to noise, at the embedding of the condition."""
 
@@ -229,9 +246,9 @@ class FreiaModule:
     def _call(self, x: Tensor, c: Tensor | None, rev: bool) -> Pair:
         beside = {} if c is None else {"c": [c]}
         out, logdet = self.module((x,), **beside, rev=rev, jac=True)
-        if not _is_tensor(out) and len(out) != 1:
+        if not torch.is_tensor(out) and len(out) != 1:
             raise TypeError(f"{_name(self.module)} gives {_described(out)}; expected one tensor")
-        return out if _is_tensor(out) else out[0], logdet
+        return out if torch.is_tensor(out) else out[0], logdet
 
 
 # --- transforms of torch.distributions ---
@@ -333,6 +350,10 @@ def _is_normflows_model(module: Any) -> bool:
     return all(hasattr(module, name) for name in names)
 
 
+def _has_levels(module: Any) -> bool:
+    return _is_normflows_model(module) and hasattr(module, "merges")
+
+
 def _is_model(module: Any) -> bool:
     return _has_forward(module) and all(
         callable(getattr(module, name, None)) for name in ("log_prob", "sample")
@@ -349,6 +370,7 @@ TABLE: tuple[tuple[Callable[[Any], bool], type], ...] = (
     (_is_lazy_flow, LazyFlow),
     (_is_lazy_transform, LazyTransform),
     (_is_nflows_flow, NflowsFlow),
+    (_has_levels, NormflowsLevels),
     (_is_normflows_model, NormflowsModel),
     (_is_model, PlainModel),
     (_has_forward, PlainModule),

@@ -135,7 +135,8 @@ class TorchLayer:
             return float(said[0]), float(said[1])
         if not hasattr(self._convention, "domain"):
             raise AttributeError(f"{self!r} says nothing of its domain")
-        return self._convention.domain(self._rows(1))
+        rows = 1 if self._condition is None else len(self._condition)
+        return self._convention.domain(self._rows(rows))
 
     def state(self) -> dict[str, Any]:
         """What torch would save, copied: parameters and buffers that are registered; of a transform
@@ -223,7 +224,7 @@ class TorchLayer:
         if c.is_floating_point():
             c = c.to(self._dtype)
         if len(c) not in (1, n):
-            raise ValueError(f"{self!r}: expected a condition of 1 or {n} rows, got {len(c)}")
+            raise ValueError(f"{self!r}: expected a condition of {n} rows or of 1, got {len(c)}")
         return c if len(c) == n else c.expand(n, *c.shape[1:])
 
     @contextlib.contextmanager
