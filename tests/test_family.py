@@ -3,6 +3,7 @@ log-likelihoods, latents, samples, every gradient and the running statistics of 
 (tests/golden/family).
 """
 
+import functools
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -53,9 +54,18 @@ ZERO_IN_TRAINING = (
 )  # fmt: skip
 
 
-def contents(stem):
+@functools.cache
+def read(stem):
     with safe_open(GOLDEN / f"{stem}.safetensors", "np") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def contents(stem):
+    """A new dict of the arrays of a file, which is read once; nobody may write to them."""
+    golden = dict(read(stem))
+    for array in golden.values():
+        array.flags.writeable = False
+    return golden
 
 
 def weights(stem, prefixes=("param/", "buffer/")):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_runs import SMALL, command, dataset, environment, images, small_model
+from small_runs import SMALL, command, dataset, environment, images, nothing_drawn, small_model
 
 import glowlite.commands.train
 import glowlite.training.loop
@@ -52,14 +52,15 @@ def test_a_run_leaves_config_metrics_samples_curve_and_weights(tmp_path):
     assert model.initialized and header["step"] == 6
     assert f"held-out bits/dim {lines[1]['held_out_bits_per_dim']:.3f}" in done.stdout
 
-    again = command(tmp_path, "--data", "ramps.npz", *SMALL)
+    with nothing_drawn():
+        again = command(tmp_path, "--data", "ramps.npz", *SMALL)
     assert again.returncode == 0
     same = Glow.load(tmp_path / "runs" / "ramps-2")
     # two runs of one seed end in the same weights
     assert same.store.theta.tobytes() == model.store.theta.tobytes()
 
 
-def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_path):
+def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_path, undrawn):
     np.savez(tmp_path / "ramps.npz", images=images())
     assert command(tmp_path, "--data", "ramps.npz", "--out", "mine", *SMALL).returncode == 0
     (tmp_path / "mine" / "notes.txt").write_text("keep me")
