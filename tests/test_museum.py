@@ -139,3 +139,58 @@ def test_some_right_twin_has_an_inverse_with_a_log_determinant():
         layer = exhibit.clean(0)
         results.append(layer.inverse(layer.forward(batch(exhibit))[0]))
     assert any(isinstance(result, tuple) for result in results)
+
+
+def test_the_page_lists_every_exhibit_with_its_title_and_law():
+    page = (FOLDER.parents[2] / "docs" / "museum.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("| `"): (row[1], row[2].strip("`")) for row in rows}
+    exhibits = {name: museum.load(name) for name in museum.EXHIBITS}
+    assert listed == {name: (story(exhibit)[0], exhibit.LAW) for name, exhibit in exhibits.items()}
+    assert len(museum.EXHIBITS) == 40 and "forty small layers" in page
+
+
+# For each law of version 2.0 that version 1.0 had not, an exhibit that no other law convicts.
+ALONE = (
+    "constant_channel",
+    "tails_forgotten_in_reverse",
+    "inverse_keeps_the_sign",
+    "log_of_a_negative_determinant",
+    "constant_of_one_dimension",
+    "variance_for_deviation",
+    "backward_of_the_last_forward",
+    "sampling_without_gradient",
+    "condition_ignored",
+    "preprocessing_forgotten",
+    "shape_learnt_in_forward",
+    "log_prob_of_the_last_call",
+    "stale_inverse",
+    "flag_not_saved",
+    "part_in_a_plain_list",
+    "flattened_in_memory_order",
+    "determinant_underflows",
+)
+FIRST_VERSION = {
+    "inverse_of_forward",
+    "forward_of_inverse",
+    "samples_are_independent",
+    "logdet_is_that_of_the_jacobian",
+    "backward_rebuilds_the_input",
+    "gradients_through_y",
+    "gradients_through_logdet",
+    "gradients_add",
+    "nothing_passed_in_is_changed",
+    "kept_equals_rebuilt",
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_law_of_its_kind_alone_convicts_it(name):
+    exhibit = museum.load(name)
+    others = [law for law in LAWS if law.name != exhibit.LAW]
+    hold(exhibit, exhibit.broken, others)
+
+
+def test_every_law_of_this_version_has_an_exhibit_that_it_alone_convicts():
+    laws = [museum.load(name).LAW for name in ALONE]
+    assert sorted(laws) == sorted({law.name for law in LAWS} - FIRST_VERSION)

@@ -69,7 +69,8 @@ def decide(law: Law, case: Case) -> Comparison | None:
     def at(moved: np.ndarray) -> None:
         case.worst, case.x = None, moved
         try:
-            law(case)
+            with np.errstate(all="ignore"):  # what is not finite a law finds in the results
+                law(case)
         except (AssertionError, DoesNotApply, KeyboardInterrupt, MemoryError):
             raise
         except Exception as error:

@@ -79,10 +79,16 @@ def _all_results(
     }
     if not callable(getattr(layer, "backward", None)):
         return found
+    return found | _backward_results(layer, y, dy, dlogdet)
+
+
+def _backward_results(
+    layer: Any, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
+) -> dict[str, np.ndarray]:
     (back, dx), gradients = gradients_of(
         layer, lambda: backward(layer, y.copy(), dy.copy(), dlogdet.copy())
     )
-    found |= {"x of backward": back.copy(), "dx": dx.copy()}
+    found = {"x of backward": back.copy(), "dx": dx.copy()}
     return found | {f"gradient of {name}": value for name, value in gradients.items()}
 
 
@@ -114,6 +120,13 @@ def caches_follow_parameters(case: Case) -> None:
     error = float(np.abs(inverse(unused, expected) - case.x).max())  # what rounding makes of it
     allowed = ROUND_TRIP * float(np.abs(case.x).max()) + 10 * error
     case.close("inverse after parameters moved, against x", back, case.x, 1.0, allowed)
+    if callable(getattr(used, "backward", None)):
+        dy, dlogdet = random_like(expected, 29), random_like(expected_logdet, 30)
+        first, second = (
+            _backward_results(layer, expected, dy, dlogdet) for layer in (used, unused)
+        )
+        for name, value in second.items():
+            case.close(f"{name} {what}", first[name], value, ROUND_TRIP, _size(value))
     jacobian = numerical_jacobian(lambda v: forward(used, v)[0], case.x[0])
     true_logdet = float(np.linalg.slogdet(jacobian)[1])
     case.close(

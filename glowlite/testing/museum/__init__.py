@@ -54,6 +54,7 @@ EXHIBITS = (  # notebook 12 goes by the numbers: new ones come last
     "one_sample_squeezed_away",
     "shape_learnt_in_forward",
     "constant_of_one_dimension",
+    "stale_gradient",
 )
 
 
