@@ -164,6 +164,8 @@ def _row_by_row(
     """`call(batch)`; where that raises, the first sample at which it does so alone is named."""
     try:
         return call(batch.copy())
+    except DoesNotApply:  # as where there is no inverse
+        raise
     except Exception as error:
         for i in range(len(batch)):
             try:
