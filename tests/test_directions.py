@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from small_runs import images, small_model
 from strict_device import ndarray, xp
 
@@ -18,7 +19,8 @@ from glowlite.objective import quantize, to_pixels
 
 FOUR = ("glasses", "hat", "smiling", "long_hair")
 FLIPS, OTHERS = 0.90, 0.10
-FACES = 250  # of each kind
+# of each kind: fewer in the quick profile of Hypothesis
+FACES = 250 if settings().max_examples >= 50 else 120
 
 
 def test_a_direction_is_the_difference_of_the_means_on_either_backend():

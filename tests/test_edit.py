@@ -83,7 +83,7 @@ def test_the_directions_that_come_with_the_faces_are_of_these_weights():
     assert found.names == load("faces").attribute_names and found.mean.shape == (7, 768)
 
 
-def test_directions_stay_with_the_run_until_its_weights_change(tmp_path):
+def test_directions_stay_with_the_run_until_its_weights_change(tmp_path, undrawn):
     run, faces = tmp_path / "run", load("faces")
     some = np.arange(200)
     np.savez(
@@ -124,7 +124,7 @@ def test_directions_stay_with_the_run_until_its_weights_change(tmp_path):
     )
 
 
-def test_data_without_attributes_are_refused(tmp_path):
+def test_data_without_attributes_are_refused(tmp_path, undrawn):
     np.savez(tmp_path / "ramps.npz", images=images())
     done = command(tmp_path, "--data", "ramps.npz", *SMALL, "--out", "run")
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@ import takes.
 """
 
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def imports(tree: ast.AST, package: str = "") -> set[str]:
     return names
 
 
+@functools.cache
 def imports_of(
     name: str, path: Path, seen: Callable[[ast.AST], ast.AST] = lambda tree: tree
 ) -> set[str]:
@@ -146,6 +148,7 @@ class WithoutTypes(ast.NodeTransformer):
         )
 
 
+@functools.cache
 def graph() -> dict[str, set[str]]:
     """What each module imports when it runs.
 
@@ -269,7 +272,7 @@ def test_import_glowlite_brings_in_no_heavy_library():
 
 
 def test_import_glowlite_takes_less_than_four_tenths_of_a_second():
-    """The best of five: other work on the machine can only add to it.
+    """The best of up to five: other work on the machine can only add to it.
 
     Beside other tests that share the cores it is twice as much, and of the processor; `.ci/run`
     holds the limit itself, in this test alone.
@@ -277,4 +280,7 @@ def test_import_glowlite_takes_less_than_four_tenths_of_a_second():
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     clock, limit = ("perf_counter", 1) if alone else ("process_time", 2)
     code = f"from time import {clock} as now; start = now(); import glowlite; print(now() - start)"
-    assert min(float(in_a_new_process(code)) for _ in range(5)) <= limit * IMPORT_SECONDS
+    seconds: list[float] = []
+    while len(seconds) < 5 and min(seconds, default=9.0) > limit * IMPORT_SECONDS:
+        seconds.append(float(in_a_new_process(code)))
+    assert min(seconds) <= limit * IMPORT_SECONDS

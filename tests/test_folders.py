@@ -568,7 +568,7 @@ def test_the_command_lists_every_damaged_picture_and_fails(tmp_path):
     assert (tmp_path / "s.png").exists() and not (tmp_path / "p.npy").exists()
 
 
-def test_training_says_what_was_decided_about_its_pictures(tmp_path):
+def test_training_says_what_was_decided_about_its_pictures(tmp_path, undrawn):
     for name, numbers in {"train": range(9), "val": range(9, 12), "test": range(12, 15)}.items():
         put(tmp_path / "p" / name, numbers)
     see_through(tmp_path / "p" / "train" / "x.png", "RGBA.png")

@@ -33,7 +33,7 @@ def test_a_checkpoint_is_read_to_the_last_bit():
     assert len(model.store.parameters) == 30
 
 
-def test_a_run_goes_on_and_does_what_0_1_did(tmp_path, monkeypatch):
+def test_a_run_goes_on_and_does_what_0_1_did(tmp_path, undrawn, monkeypatch):
     """To rounding: layers that were one map then are two now."""
     run = shutil.copytree(RUN, tmp_path / "run")
     monkeypatch.setattr(sys, "argv", ["train", "--out", str(run), "--resume", "--steps", "9"])

@@ -6,10 +6,11 @@ import copy
 import json
 import os
 import random
+from contextlib import chdir
 
 import numpy as np
 import pytest
-from small_runs import images
+from small_runs import images, nothing_drawn
 
 from glowlite.commands.evaluate import main as evaluate
 from glowlite.commands.report import main as report
@@ -31,8 +32,7 @@ def home(tmp_path_factory):
     """A folder with a run `r` on ramps.npz, and what its files hold."""
     home = tmp_path_factory.mktemp("home")
     np.savez(home / "ramps.npz", images=images(40))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
+    with chdir(home), nothing_drawn():
         train(["--data", "ramps.npz", *SMALL.split(), "--out", "r"])
     return home, {name: (home / "r" / name).read_bytes() for name in FILES}
 

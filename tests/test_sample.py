@@ -248,7 +248,7 @@ def test_on_a_device_the_same_images_come_out():
 # --- figures ---
 
 
-def test_the_figures_are_all_there_and_not_blank(home, capsys):
+def test_the_figures_are_all_there_and_not_blank(home, capsys, monkeypatch):
     figures.main(["--depth", "faces", "--out", "paper"])
     made = {path.stem: pixels(path) for path in (home / "paper").iterdir()}
     assert (
@@ -260,6 +260,9 @@ def test_the_figures_are_all_there_and_not_blank(home, capsys):
     assert cells(made["interpolation"], 5, 9).shape[:2] == (5, 9) and cells(
         made["corners"], 9, 9
     ).shape[:2] == (9, 9)
+    small = {"GRID": 4, "ROW": 2, "SWEEP": (0.5, 1.0), "WALKS": 1, "STEPS": 3, "EDITS": 2}
+    for name, value in small.items():
+        monkeypatch.setattr(figures, name, value)
     figures.main(["--out", "alone"])
     assert (
         not (home / "alone" / "depth.png").exists()
