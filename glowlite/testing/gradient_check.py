@@ -27,12 +27,15 @@ def check_gradient(
     place: np.ndarray,
     loss_change: Callable[[], float],
     noise: float,
+    floor: float = 0.0,
 ) -> Comparison:
     """`gradient` against differences of the loss when `place`, an array of the same shape, is
     changed in place.
 
     One random direction over the whole tensor, and COORDINATES single entries, the one of the
-    largest gradient among them. `noise`: the rounding error of one `loss_change`. Raises Broken, or
+    largest gradient among them. `noise`: the rounding error of one `loss_change`. `floor`: the
+    rounding error of an entry of the gradient, which may be all of one that should be zero. Raises
+    Broken, or
     Undecided where differences cannot tell GRADIENT. Returns the worst of what was compared.
     """
     if gradient.shape != place.shape:
@@ -50,7 +53,7 @@ def check_gradient(
     error = np.abs(got - expected)
     share = error / (scale + 1e-300)
     # an entry says more than a direction: it is named if it is wrong, too
-    entry_is_wrong = (error[1:] > GRADIENT * scale[1:] + doubt[1:]).any()
+    entry_is_wrong = (error[1:] > GRADIENT * scale[1:] + floor + doubt[1:]).any()
     worst = int(share[1:].argmax()) + 1 if entry_is_wrong else int(share.argmax())
     named = what if worst else f"{what}, along a random direction"
     entry = np.unravel_index(int(directions[worst].argmax()), gradient.shape) if worst else ()
@@ -59,15 +62,15 @@ def check_gradient(
         float(got[worst]),
         float(expected[worst]),
         float(error[worst]),
-        GRADIENT * float(scale[worst]),
+        GRADIENT * float(scale[worst]) + floor,
         tuple(int(i) for i in entry),
     )
-    if (error > GRADIENT * scale + doubt).any():
+    if (error > GRADIENT * scale + floor + doubt).any():
         raise Broken(str(found), found)
-    if (doubt > 0.5 * GRADIENT * scale).any():
+    if (doubt > 0.5 * GRADIENT * scale + floor).any():
         rough = f"differences are good to {doubt[worst]:.1e} alone: choose another x"
         raise Undecided(f"{found}; {rough}")
-    if (error > GRADIENT * scale).any():
+    if (error > GRADIENT * scale + floor).any():
         raise Broken(str(found), found)
     return found
 

@@ -69,10 +69,11 @@ def _check_gradients(case: Case, dy: np.ndarray, dlogdet: np.ndarray, way: str) 
         return float((dy * (new_y - y)).sum() + (dlogdet * (new_logdet - logdet)).sum())
 
     noise = rounding(dy * y) + rounding(dlogdet * logdet)
-    case.remember(check_gradient(f"dx {way}", dx, moved, loss_change, noise))
+    floor = rounding(dy) + rounding(dlogdet)
+    case.remember(check_gradient(f"dx {way}", dx, moved, loss_change, noise, floor))
     for name, p in case.parameters.items():
         what = f"gradient of {name} {way}"
-        case.remember(check_gradient(what, p.grad.copy(), p.value, loss_change, noise))
+        case.remember(check_gradient(what, p.grad.copy(), p.value, loss_change, noise, floor))
 
 
 @law(

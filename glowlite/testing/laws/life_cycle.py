@@ -190,7 +190,7 @@ def every_acting_parameter_is_named(case: Case) -> None:
             raise Broken(
                 f"{path}, an array of shape {array.shape}, changes the map, and neither"
                 " parameters() nor state() names it: it is not trained, not saved, and not moved"
-                " to another dtype or device. (If it is a constant, make it read-only.)"
+                " to another dtype or device. (A constant: make it read-only, or a buffer.)"
             )
 
 
