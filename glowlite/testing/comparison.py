@@ -62,16 +62,16 @@ def compare(
     """max|got - expected| <= tolerance * scale, or Broken is raised.
 
     Scale: the largest |expected| unless given. A zero that should be zero has to be exactly zero.
+    What is not finite, on either side, is broken.
     """
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
         raise Broken(f"{what}: shape {got.shape}, expected {expected.shape}")
-    if not np.isfinite(got).all():
-        at = np.argwhere(~np.isfinite(got))[0]
-        raise Broken(
-            f"{what}: not finite, {got[tuple(at)]} at entry {list(map(int, at))},"
-            f" expected {expected[tuple(at)]:.9g}"
-        )
+    finite = np.isfinite(got) & np.isfinite(expected)
+    if not finite.all():
+        at = tuple(map(int, np.argwhere(~finite)[0]))
+        place = f" at entry {list(at)}" if at else ""
+        raise Broken(f"{what}: not finite, {got[at]:.9g} against {expected[at]:.9g}{place}")
     scale = float(np.abs(expected).max(initial=0.0)) if scale is None else scale
     error = np.abs(got - expected)
     if error.size == 0:
@@ -85,6 +85,6 @@ def compare(
         tolerance * scale,
         tuple(int(i) for i in index),
     )
-    if found.error > found.allowed:
+    if not found.error <= found.allowed:  # nor is what is allowed known, if it is not a number
         raise Broken(str(found), found)
     return found
