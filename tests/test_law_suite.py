@@ -111,3 +111,25 @@ def test_a_logdet_that_should_be_infinite_is_not_let_through():
     }
 
 
+# --- the domain ---
+
+
+@pytest.mark.parametrize(
+    "kind", [flows.Tanh, flows.Exp, flows.Log, flows.LogOfNegative, flows.Logit]
+)
+def test_a_right_layer_of_part_of_the_line_is_not_convicted(kind):
+    """Whether x lives there, or y."""
+    found = verdicts(kind, seeds=range(12))
+    assert set(found.values()) == {HELD, NOT_APPLIED}
+    assert found["tails_and_edges"] == found["forward_of_inverse"] == HELD
+
+
+@pytest.mark.parametrize("domain", [(-np.inf, np.inf), (5, np.inf), (-np.inf, 5), (5, 5.5)])
+def test_x_is_drawn_from_its_domain_and_stays_there(domain):
+    rng = np.random.default_rng(0)
+    x = drawn((1000,), domain, rng)
+    for inside in (x, within(3 * x + 10 * rng.standard_normal(1000), domain)):
+        assert (inside > domain[0]).all() and (inside < domain[1]).all()
+    assert np.allclose(within(x, domain), x, rtol=0, atol=1e-12) and x.std() > 0.1
+
+

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.testing.comparison import Broken, Comparison, DoesNotApply, compare
+from glowlite.testing.domain import EVERYWHERE
 from glowlite.testing.parameters import parameters_of
 
 ROUND_TRIP = 1e-9
@@ -20,7 +21,8 @@ class Case:
     """A layer, a batch x (N, ...) in float64 that it is held at, and how to have it anew.
 
     make: gives a new layer, as it is before its state is loaded, best of another seed; laws that
-    save and load need it. domain: where x lives; by default what the layer says, or [0, 1] for a
+    save and load need it. again: gives the same layer once more, for one that cannot be copied.
+    domain: where x lives; by default what the layer says, or [0, 1] for a
     batch of GUESSED numbers or more that lies there as a whole.
     condition: (N, ...), for a layer that can be `given` one; laws other than `condition_acts` hold
     the layer at the first of these. worst: of all comparisons so far, that which came closest to
@@ -34,20 +36,27 @@ class Case:
         make: Callable[[], Any] | None = None,
         condition: np.ndarray | None = None,
         domain: tuple[float, float] | None = None,
+        again: Callable[[], Any] | None = None,
     ) -> None:
         self.unconditioned, self.condition = layer, condition
         self.layer = layer if condition is None else self.at_condition(layer)
-        self.x, self.make = x, make
+        self.x, self.make, self.again = x, make, again
         self.domain = domain or _domain(layer, x)
         self.worst: Comparison | None = None
         try:
             self._as_given: Any = copy.deepcopy(layer)
-        except Exception as error:  # whatever stops a copy: the laws that need one do not apply
-            self._as_given, self._why = None, str(error)
+        except Exception as error:  # whatever stops a copy: it is made once more, if it can be
+            self._as_given, self._why = None, f"{type(error).__name__}: {error}"
 
     def at_condition(self, layer: Any) -> Any:
         """The layer at the first condition, which holds for every sample."""
-        return layer if self.condition is None else layer.given(self.condition[:1])
+        if self.condition is None:
+            return layer
+        if not callable(getattr(layer, "given", None)):
+            raise TypeError(
+                f"{type(layer).__name__} has no given(condition), so it takes no condition"
+            )
+        return layer.given(self.condition[:1])
 
     # --- the layer's methods, in the one form that laws use ---
 
@@ -81,9 +90,15 @@ class Case:
 
     def copy_unconditioned(self) -> Any:
         """The layer as it was handed over, before any law called it."""
-        if self._as_given is None:
-            raise DoesNotApply(f"it cannot be copied: {self._why}")
-        return copy.deepcopy(self._as_given)
+        if self._as_given is not None:
+            return copy.deepcopy(self._as_given)
+        if self.again is not None:
+            return self.again()
+        if self.make is not None:
+            new = self.make()
+            set_state(new, state(self.unconditioned))
+            return new
+        raise DoesNotApply(f"it cannot be copied: {self._why}")
 
     def copy(self) -> Any:
         """The same, at the first condition."""
@@ -127,7 +142,7 @@ def _domain(layer: Any, x: np.ndarray) -> tuple[float, float]:
         low, high = layer.domain
         return float(low), float(high)
     inside = x.size >= GUESSED and x.min() >= 0 and x.max() <= 1
-    return (0.0, 1.0) if inside else (-np.inf, np.inf)
+    return (0.0, 1.0) if inside else EVERYWHERE
 
 
 def forward(layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

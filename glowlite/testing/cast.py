@@ -22,6 +22,9 @@ def cast(layer: Any, dtype: type) -> Any:
         return layer.cast(dtype)
     try:
         new = copy.deepcopy(layer)
+    except Exception as error:  # whatever stops it
+        raise DoesNotApply(f"it cannot be copied: {type(error).__name__}: {error}") from error
+    try:
         for p in parameters_of(new).values():
             value: np.ndarray = np.asarray(p.value).astype(dtype)
             grad: np.ndarray = np.asarray(p.grad).astype(dtype)

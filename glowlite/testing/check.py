@@ -9,6 +9,7 @@ import numpy as np
 
 from glowlite.testing.case import Case, random_like, zero_gradients
 from glowlite.testing.comparison import Broken, Comparison, DoesNotApply, Undecided, compare
+from glowlite.testing.domain import EVERYWHERE, within
 from glowlite.testing.gradient_check import check_gradient, rounding
 from glowlite.testing.laws import LAWS, Law, chosen
 from glowlite.testing.parameters import parameters_of
@@ -67,11 +68,12 @@ def decide(law: Law, case: Case) -> Comparison | None:
     x = case.x
 
     def at(moved: np.ndarray) -> None:
-        case.worst, case.x = None, moved
+        # a law, or a layer, that writes into x must not hide from the next law that it does
+        case.worst, case.x = None, moved.copy()
         try:
             with np.errstate(all="ignore"):  # what is not finite a law finds in the results
                 law(case)
-        except (AssertionError, DoesNotApply, KeyboardInterrupt, MemoryError):
+        except (Broken, Undecided, DoesNotApply, MemoryError):
             raise
         except Exception as error:
             raise Broken(f"raised {type(error).__name__}: {error}") from error
@@ -86,17 +88,13 @@ def decide(law: Law, case: Case) -> Comparison | None:
 def at_some_x(
     call: Callable[[np.ndarray], None],
     x: np.ndarray,
-    domain: tuple[float, float] = (-np.inf, np.inf),
+    domain: tuple[float, float] = EVERYWHERE,
 ) -> None:
-    """Call with x; while that raises Undecided, with another x, up to ATTEMPTS times in all.
-
-    Those stay in the domain, if that has two ends.
+    """Call with x; while that raises Undecided, with another x of the domain, up to ATTEMPTS times
+    in all.
     """
-    low, high = domain
     for attempt in range(ATTEMPTS):
-        moved = x if attempt == 0 else x + 0.3 * random_like(x, 100 + attempt)
-        if attempt and np.isfinite(low) and np.isfinite(high):  # what leaves is reflected
-            moved = low + (high - low) * np.abs(((moved - low) / (high - low) + 1) % 2 - 1)
+        moved = x if attempt == 0 else within(x + 0.3 * random_like(x, 100 + attempt), domain)
         try:
             return call(moved)
         except Undecided:

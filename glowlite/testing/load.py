@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from glowlite.testing.comparison import DoesNotApply
+from glowlite.testing.domain import EVERYWHERE, drawn
 from glowlite.testing.frameworks import as_layer, framework_of, from_seed
 
 FIRST = 64  # samples of the batch that a layer is initialised with
@@ -28,8 +30,8 @@ class CannotLoad(ValueError):
 class Maker:
     """Makes a layer anew, in the protocol of the laws: `make()`.
 
-    thing: a layer, or what makes one, from a seed if it takes an argument. framework, condition:
-    as for `as_layer`.
+    thing: a layer, or what makes one, of a seed if it takes one (see `made_from`). framework,
+    condition: as for `as_layer`. `make()` raises DoesNotApply for a layer that cannot be copied.
     """
 
     thing: Any
@@ -38,16 +40,18 @@ class Maker:
     condition: np.ndarray | None = None
 
     def __call__(self) -> Any:
-        return self.initialised(None)
+        return self.initialised(None, anew=True)
 
-    def initialised(self, x: np.ndarray | tuple[int, ...] | None) -> Any:
+    def initialised(self, x: np.ndarray | tuple[int, ...] | None, anew: bool = False) -> Any:
         """The layer after one pass of the batch x (N, ...), if it is of a framework and may have
         parameters that its first batch sets. Of a shape, x is a batch of FIRST samples, as `batch`
         draws them.
+
+        A layer that cannot be copied is given itself, unless it has to be made `anew`.
         """
         makes = callable(self.thing) and not is_layer(self.thing)
         with from_seed(self.seed):
-            made = made_from(self.thing, self.seed) if makes else copied(self.thing)
+            made = made_from(self.thing, self.seed) if makes else copied(self.thing, anew)
         framework = framework_of(made) if self.framework == "auto" else self.framework
         # a layer of NumPy is `given` its condition by the laws
         layer = as_layer(made, framework, None if framework == "numpy" else self.condition)
@@ -64,11 +68,8 @@ class Maker:
 
 
 def batch(layer: Any, n: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """(n, *shape), normal; or uniform, in the layer's `domain` if that has two ends."""
-    low, high = getattr(layer, "domain", (-np.inf, np.inf))
-    if np.isfinite(low) and np.isfinite(high):
-        return low + (high - low) * rng.uniform(0.02, 0.98, (n, *shape))
-    return rng.standard_normal((n, *shape))
+    """(n, *shape), in the layer's `domain`, if it has one."""
+    return drawn((n, *shape), getattr(layer, "domain", EVERYWHERE), rng)
 
 
 def load(
@@ -98,6 +99,8 @@ def find(name: str) -> Any:
 
 
 def _module(name: str) -> ModuleType:
+    if name.startswith(".") and not name.endswith(".py"):
+        raise CannotLoad(f"{name}: expected the whole name of a module, such as pkg.my_flow")
     if not name.endswith(".py"):
         if "" not in sys.path and str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
@@ -133,21 +136,32 @@ def is_layer(thing: Any) -> bool:
 
 
 def made_from(factory: Callable[..., Any], seed: int) -> Any:
-    """What the factory makes: of the seed, if it takes an argument."""
+    """What the factory makes: of the seed, if one of its arguments is called `seed`, or if it is a
+    function that cannot do without an argument.
+
+    Raises CannotLoad for a class that cannot do without another argument.
+    """
     try:
-        takes = [
-            p
-            for p in inspect.signature(factory).parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-    except ValueError:  # of a builtin: no signature
-        takes = []
-    return factory(seed) if takes else factory()
+        takes = dict(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):  # of a builtin: no signature
+        takes = {}
+    if "seed" in takes and takes["seed"].kind is not inspect.Parameter.POSITIONAL_ONLY:
+        return factory(seed=seed)
+    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    needed = [p.name for p in takes.values() if p.kind in positional and p.default is p.empty]
+    if needed and isinstance(factory, type):
+        raise CannotLoad(
+            f"{factory.__name__} takes {', '.join(needed)}: write a function of a seed that makes"
+            " one"
+        )
+    return factory(seed) if needed else factory()
 
 
-def copied(thing: Any) -> Any:
-    """A copy, or the thing itself where it cannot be copied."""
+def copied(thing: Any, anew: bool = False) -> Any:
+    """A copy, or the thing itself where it cannot be copied, unless it has to be `anew`."""
     try:
         return copy.deepcopy(thing)
-    except Exception:  # whatever stops it
+    except Exception as error:  # whatever stops it
+        if anew:
+            raise DoesNotApply(f"a new one cannot be made: it cannot be copied: {error}") from error
         return thing

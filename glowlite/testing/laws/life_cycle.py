@@ -21,6 +21,7 @@ from glowlite.testing.case import (
     state,
 )
 from glowlite.testing.comparison import Broken, DoesNotApply
+from glowlite.testing.domain import within
 from glowlite.testing.jacobians import numerical_jacobian
 from glowlite.testing.laws.density import LOGDET
 from glowlite.testing.laws.law import law
@@ -53,7 +54,11 @@ def calls_leave_no_trace(case: Case) -> None:
     y, logdet = forward(layer, case.x)
     dy, dlogdet = random_like(y, 20), random_like(logdet, 21)
     first = _all_results(layer, case.x, y, dy, dlogdet)
-    other = case.x[:1] * 0.5 + 0.25 * np.roll(case.x[:1], 1, axis=-1)  # another batch, of one
+    for name, value in (("y", y), ("logdet", logdet)):
+        what = f"{name} of the second call, against the first"
+        case.close(what, first[name], value, SAME, _size(value))
+    other = case.x[:1] * 0.5 + 0.25 * np.roll(case.x[:1], 1, axis=-1)
+    other = within(other, case.domain)  # another batch, of one
     other_y, other_logdet = forward(layer, other)
     inverse(layer, other_y)
     if callable(getattr(layer, "backward", None)):

@@ -8,11 +8,12 @@ import numpy as np
 
 from glowlite.testing.case import ROUND_TRIP, SAME, Case, random_like
 from glowlite.testing.comparison import Broken, DoesNotApply
+from glowlite.testing.domain import has_ends
 from glowlite.testing.laws.law import law
 from glowlite.testing.sensitivity import EPS, shaken
 
 EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0)  # |x|; of a normal sample 1e-15 are beyond 8
-INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # the same as distances from the ends of an interval
+INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # distances from an end, as parts of an interval
 PLACES = 4  # coordinates of a sample that are put on an edge
 
 
@@ -34,11 +35,19 @@ def inverse_of_forward(case: Case) -> None:
 )
 def forward_of_inverse(case: Case) -> None:
     y, _ = case.forward(case.x)
-    # outputs that all lie in [0, 1], as a sigmoid's do, are moved so as to stay there
-    room = np.minimum(y, 1 - y) if y.min() >= 0 and y.max() <= 1 else np.ones_like(y)
-    y = y + 0.1 * room * np.clip(random_like(y, 1), -3, 3)
+    y = y + 0.1 * _room(y) * np.clip(random_like(y, 1), -3, 3)
     again = case.forward(case.inverse(y))[0]
     case.close("forward(inverse(y)) against y", again, y, ROUND_TRIP)
+
+
+def _room(y: np.ndarray) -> np.ndarray:
+    """How far each entry may be moved, at most by 1: outputs that are all of one sign, as those of
+    exp, or all of size 1 at most, as those of tanh and of a sigmoid, stay so.
+    """
+    size = np.abs(y)
+    beyond_zero = size if y.min() >= 0 or y.max() <= 0 else np.ones_like(y)
+    below_one = 1 - size if size.max() <= 1 else np.ones_like(y)
+    return np.minimum(np.minimum(beyond_zero, below_one), 1)
 
 
 @law(
@@ -187,13 +196,13 @@ def _edges(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Values on edges, each of them also as the number before it and the one after it; and for
     each its neighbour.
     """
-    if np.isfinite(low) and np.isfinite(high):
-        from_ends = [low + (high - low) * t for t in INNER_EDGES]
-        marks = np.array([*from_ends, *(low + high - v for v in from_ends)])
-    else:
-        ends = [end for end in (low, high) if np.isfinite(end)]
-        marks = np.array([*EDGES, *(-v for v in EDGES)])
-        marks = np.array([*marks[(marks > low) & (marks < high)], *ends])
+    has_low, has_high = has_ends((low, high))
+    length = high - low if has_low and has_high else 1.0
+    near = length * np.array(INNER_EDGES)
+    marks = np.concatenate((low + near if has_low else [], high - near if has_high else []))
+    if not (has_low and has_high):
+        whole = np.array([*EDGES, *(-v for v in EDGES)])
+        marks = np.append(whole[(whole > low) & (whole < high)], marks)
     below, above = np.nextafter(marks, -np.inf), np.nextafter(marks, np.inf)
     values = np.clip(np.concatenate((marks, marks)), low, high)
     return values, np.clip(np.concatenate((below, above)), low, high)
