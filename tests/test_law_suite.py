@@ -111,6 +111,122 @@ def test_a_logdet_that_should_be_infinite_is_not_let_through():
     }
 
 
+# --- verdicts ---
+
+
+def test_a_right_layer_has_no_broken_law_and_the_others_say_why_they_do_not_apply():
+    found, report = results(flows.make)
+    assert {r.verdict for r in found.values()} == {HELD, NOT_APPLIED} and report.exit_code == 0
+    assert all(r.message for r in found.values() if r.verdict == NOT_APPLIED)
+    assert all(r.comparison.share <= 1 for r in found.values() if r.comparison)
+    assert found["density_integrates_to_one"].message == "it has no log_prob"
+
+
+def test_a_wrong_layer_breaks_the_laws_of_its_mistake_alone():
+    found, report = results(flows.broken)
+    assert {name for name, r in found.items() if r.verdict == BROKEN} == {
+        "logdet_is_that_of_the_jacobian",
+        "gradients_through_logdet",
+        "caches_follow_parameters",
+    }
+    assert report.exit_code == 1
+
+
+def at_seeds(*raised):
+    """A law that raises at seed i what stands at place i, if anything."""
+    left = list(raised)
+
+    @law("maps", "Whatever it is told.", often="nothing")
+    def told(case):
+        if (error := left.pop(0)) is not None:
+            raise error
+
+    return told
+
+
+NO, MAYBE, NOT_HERE = Broken("no"), Undecided("perhaps"), DoesNotApply("not here")
+
+
+@pytest.mark.parametrize(
+    ("raised", "verdict", "exit_code"),
+    [
+        ((None, None, None), HELD, 0),
+        ((None, NOT_HERE, None), HELD, 0),
+        ((NOT_HERE, None, None), HELD, 0),
+        ((NOT_HERE, NOT_HERE, NOT_HERE), NOT_APPLIED, 0),
+        ((NOT_HERE, NO, None), BROKEN, 1),
+        ((None, None, NO), BROKEN, 1),
+    ],
+)
+def test_no_seed_hides_another(raised, verdict, exit_code):
+    found, report = results(flows.make, [at_seeds(*raised)], seeds=(0, 1, 2))
+    assert found["told"].verdict == verdict and report.exit_code == exit_code
+
+
+@pytest.mark.parametrize(("then", "verdict"), [(None, UNDECIDED), (NO, BROKEN)])
+def test_an_undecided_seed_is_no_pass_and_hides_no_broken_one(then, verdict):
+    undecided = at_seeds(*[MAYBE] * 6, then)
+    found, report = results(flows.make, [undecided])
+    assert found["told"].verdict == verdict
+    assert report.exit_code == {UNDECIDED: 2, BROKEN: 1}[verdict]
+
+
+def test_where_no_number_can_tell_the_verdict_is_undecided_and_the_exit_code_2():
+    found, report = results(flows.FarOff, "gradients_through_y")
+    assert found["gradients_through_y"].verdict == UNDECIDED and report.exit_code == 2
+    assert "differences are good to" in found["gradients_through_y"].message
+
+
+def test_a_law_that_is_expected_to_be_broken():
+    expected = {"logdet_is_that_of_the_jacobian": "known", "inverse_of_forward": "thought so"}
+    found, report = results(flows.broken, expected, expected=expected)
+    assert {name: r.verdict for name, r in found.items()} == {
+        "logdet_is_that_of_the_jacobian": EXPECTED,
+        "inverse_of_forward": UNEXPECTED,
+    }
+    assert report.exit_code == 1
+    _, report = results(flows.broken, [*expected][:1], expected=expected)
+    assert report.exit_code == 0
+
+
+class Asserts(flows.Scale):
+    def inverse(self, y):
+        assert len(y) > 1, "more than one sample, please"
+        return super().inverse(y)
+
+
+def test_whatever_a_layer_raises_within_a_law_breaks_it():
+    with pytest.raises(Broken, match="raised AssertionError: more than one sample, please"):
+        decide(chosen("samples_are_independent")[0], Case(Asserts(), X))
+    assert verdicts(Asserts, "samples_are_independent")["samples_are_independent"] == BROKEN
+
+
+class ClipsInPlace(flows.Scale):
+    """It changes x, the first time; after that x is as it wants it."""
+
+    def forward(self, x):
+        np.clip(x, -0.3, 0.3, out=x)
+        return super().forward(x)
+
+
+def test_a_change_of_x_that_shows_once_is_seen_whichever_law_comes_first():
+    x = X.copy()
+    with pytest.raises(AssertionError, match="law nothing_passed_in_is_changed: x was changed"):
+        check_layer(ClipsInPlace(), x, "nothing_passed_in_is_changed")
+    case = Case(ClipsInPlace(), x)
+    inverse_of_forward, nothing_changed = chosen(["maps", "nothing_passed_in_is_changed"])[::5]
+    decide(inverse_of_forward, case)
+    with pytest.raises(Broken, match="x was changed"):
+        decide(nothing_changed, case)
+    assert np.array_equal(x, X)
+
+
+@pytest.mark.parametrize("name", ["nothing_passed_in_is_changed"])
+def test_what_was_handed_out_does_not_change_later(name):
+    with pytest.raises(AssertionError, match="a result that was handed out changed"):
+        check_layer(flows.OneBuffer(), X, name)
+
+
 # --- the domain ---
 
 

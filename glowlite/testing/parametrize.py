@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from glowlite.testing.check import decide
-from glowlite.testing.comparison import DoesNotApply
+from glowlite.testing.comparison import Broken, DoesNotApply, Undecided
 from glowlite.testing.laws import LAWS, Law, chosen
 from glowlite.testing.load import Maker
 from glowlite.testing.results import Subject
@@ -23,19 +23,28 @@ class LawTest:
     def __call__(self, make: Any) -> None:
         """Hold what `make` makes to the law at each seed.
 
-        Raises AssertionError where it is broken; skips the test where it does not apply.
+        Raises Broken, or Undecided, where it is that at some seed; skips the test where the law
+        applies at none.
         """
         import pytest
 
         subject = self.subject(make)
+        unsure: Undecided | None = None
+        reasons: list[str] = []
         for seed in self.seeds:
+            said = f"{subject.name}, law {self.law.name}, seed {seed}"
             try:
                 decide(self.law, subject.case(seed))
             except DoesNotApply as why:
-                pytest.skip(f"{self.law.name} does not apply: {why}")
-            except AssertionError as error:
-                message = f"{subject.name}, law {self.law.name}, seed {seed}: {error}"
-                raise AssertionError(message) from error.__cause__
+                reasons.append(str(why))
+            except Undecided as error:
+                unsure = unsure or Undecided(f"{said}: {error}")
+            except Broken as error:
+                raise Broken(f"{said}: {error}", error.comparison) from error.__cause__
+        if unsure is not None:
+            raise unsure
+        if len(reasons) == len(self.seeds):
+            pytest.skip(f"{self.law.name} does not apply: {reasons[0]}")
 
     def __repr__(self) -> str:
         return self.law.name
@@ -56,10 +65,11 @@ def parametrize_with_laws(
         def test_my_layers(make, law):
             law(make)
 
-    makes: layers, or functions that make one, of a seed if they take an argument. shape: of one
+    makes: layers, or functions that make one, of a seed if they take one. shape: of one
     sample of x, or one for each of `makes`. expected_failed: reasons by law, or such a dict for
-    some of `makes`; those tests are strict: one that passes after all fails. The rest is as for
-    `python -m glowlite.laws`. Raises ValueError for a law that there is not.
+    some of `makes`; those tests are strict: one that passes after all fails, and so does one
+    that cannot be decided. The rest is as for
+    `python -m glowlite.laws`. Raises ValueError for a law that there is not, or without a reason.
     """
     import pytest
 
@@ -69,16 +79,25 @@ def parametrize_with_laws(
     parameters = []
     for make, name, own_shape in zip(makes, names, shapes, strict=True):
         expected = _expected(expected_failed or {}, make, makes)
-        chosen(expected)  # every name is that of a law
+        _check_reasons(expected, [*LAWS, *held])
         subject = _subject(name, own_shape, condition_shape, framework)
         for law in held:
             marks = []
             if law.name in expected:
                 reason = expected[law.name]
-                marks = [pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError)]
+                marks = [pytest.mark.xfail(reason=reason, strict=True, raises=Broken)]
             test = LawTest(law, subject, seeds)
             parameters.append(pytest.param(make, test, marks=marks, id=f"{name}-{law.name}"))
     return pytest.mark.parametrize(("make", "law"), parameters)
+
+
+def _check_reasons(expected: Mapping[str, str], laws: Iterable[Law]) -> None:
+    known = list(dict.fromkeys(law.name for law in laws))
+    for name, reason in expected.items():
+        if name not in known:
+            raise ValueError(f"expected_failed: no law {name!r}; there are {', '.join(known)}")
+        if not reason.strip():
+            raise ValueError(f"expected_failed: {name} needs a reason")
 
 
 def _subject(

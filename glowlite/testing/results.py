@@ -59,9 +59,6 @@ class Subject:
         rng = np.random.default_rng([seed, 1])
         return rng.standard_normal((BATCH, *self.condition_shape))
 
-    def layer(self, seed: int) -> Any:
-        return self.maker(seed).initialised(self.shape)
-
     def x(self, seed: int, layer: Any) -> np.ndarray:
         """(BATCH, *shape), as `batch` draws them."""
         return batch(layer, BATCH, self.shape, np.random.default_rng([seed, 0]))
@@ -73,11 +70,16 @@ class Subject:
         domain: tuple[float, float] | None = None,
     ) -> Case:
         """A new layer at x, by default the batch of the seed, and what makes one of the next."""
-        layer = self.layer(seed)
+        maker = self.maker(seed)
+        layer = maker.initialised(self.shape)
         x = self.x(seed, layer) if x is None else x
         condition = self.condition(seed)
         given = None if condition is None else condition[: len(x)]
-        return Case(layer, x, self.maker(seed + 1), given, domain)
+
+        def again() -> Any:
+            return maker.initialised(self.shape, anew=True)
+
+        return Case(layer, x, self.maker(seed + 1), given, domain, again)
 
 
 @dataclass
@@ -129,21 +131,30 @@ def hold(
 
 
 def _one(subject: Subject, law: Law, seeds: list[int], shrink: bool) -> Result:
+    """Broken at one seed is broken, then undecided at one, then held at one."""
     worst: Comparison | None = None
+    unsure: Result | None = None
+    reasons: list[str] = []
     for seed in seeds:
         case = subject.case(seed)
         try:
             found = decide(law, case)
         except DoesNotApply as error:
-            return Result(law, NOT_APPLIED, message=str(error))
+            reasons.append(str(error))
+            continue
         except Undecided as error:
-            return Result(law, UNDECIDED, message=str(error), seed=seed)
+            unsure = unsure or Result(law, UNDECIDED, message=str(error), seed=seed)
+            continue
         except Broken as error:
             if shrink:
                 return _smallest(subject, law, seed, case, error)
             return Result(law, BROKEN, error.comparison, str(error), seed, case.x, case.condition)
         if found is not None and (worst is None or found.share > worst.share):
             worst = found
+    if unsure is not None:
+        return unsure
+    if len(reasons) == len(seeds):
+        return Result(law, NOT_APPLIED, message=reasons[0])
     return Result(law, HELD, worst)
 
 

@@ -18,6 +18,7 @@ from glowlite.testing.case import (
 )
 from glowlite.testing.cast import cast
 from glowlite.testing.comparison import Broken
+from glowlite.testing.domain import within
 from glowlite.testing.laws.law import law
 from glowlite.testing.parameters import parameters_of
 from glowlite.testing.sensitivity import largest_change, shaken
@@ -36,22 +37,37 @@ DRAWS = 6
 )
 def nothing_passed_in_is_changed(case: Case) -> None:
     layer = case.layer
+    named = {f"parameter {name}": p.value for name, p in case.parameters.items()}
+    given = {"x": case.x} | named
+    before = {name: value.copy() for name, value in given.items()}
     y, logdet = case.forward(case.x)
-    arguments = {"x": case.x, "y": y, "dy": random_like(y, 10), "dlogdet": random_like(logdet, 11)}
-    arguments |= {f"parameter {name}": p.value for name, p in case.parameters.items()}
-    before = {name: value.copy() for name, value in arguments.items()}
+    given |= {"y": y, "dy": random_like(y, 10), "dlogdet": random_like(logdet, 11)}
+    before |= {name: given[name].copy() for name in ("y", "dy", "dlogdet")}
     outputs = [*forward(layer, case.x), inverse(layer, y)]
     if callable(getattr(layer, "backward", None)):
-        outputs += backward(layer, y, arguments["dy"], arguments["dlogdet"])
-    for name, value in arguments.items():
+        outputs += backward(layer, y, given["dy"], given["dlogdet"])
+    for name, value in given.items():
         if not np.array_equal(value, before[name]):
             raise Broken(f"{name} was changed by forward, inverse or backward")
+    handed_out = [output.copy() for output in outputs]
+    _call_with_others(case)
+    for output, was in zip(outputs, handed_out, strict=True):
+        if not np.array_equal(output, was):
+            raise Broken("a result that was handed out changed when the layer was called again")
     for name, p in case.parameters.items():
         for output in outputs:
             if np.shares_memory(output, p.value):
                 raise Broken(f"a result is an alias of parameter {name}")
             if np.shares_memory(output, p.grad):
                 raise Broken(f"a result is an alias of the gradient of {name}")
+
+
+def _call_with_others(case: Case) -> None:
+    """The same calls with other data of the same shape."""
+    y, logdet = case.forward(within(0.5 * case.x + 0.25, case.domain))
+    case.inverse(y)
+    if callable(getattr(case.layer, "backward", None)):
+        case.backward(y, random_like(y, 12), random_like(logdet, 13))
 
 
 @law(
