@@ -249,3 +249,82 @@ def test_x_is_drawn_from_its_domain_and_stays_there(domain):
     assert np.allclose(within(x, domain), x, rtol=0, atol=1e-12) and x.std() > 0.1
 
 
+# --- the smallest x ---
+
+
+class WrongForNegative(flows.Scale):
+    def inverse(self, y):
+        return super().inverse(y) * np.where(y < 0, 1.1, 1)
+
+
+class WrongLog(flows.Log):
+    of_y = staticmethod(lambda y: 1.1 * np.exp(y))
+
+
+class WrongLogit(flows.Logit):
+    of_y = staticmethod(lambda y: 2.1 + 1 / (1 + np.exp(-y)))
+
+
+class WrongLogOfNegative(flows.LogOfNegative):
+    of_y = staticmethod(lambda y: -1.1 * np.exp(-y))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [
+        (flows.DoubledLogdet, "logdet_is_that_of_the_jacobian", [[[0, 0]]]),
+        (flows.WrongBeyondAHalf, "inverse_of_forward", [[[0, 1]]]),
+        (WrongForNegative, "inverse_of_forward", [[[0, -1]], [[-1, 0]]]),
+        (
+            flows.OfItsNeighbours,
+            "samples_are_independent",
+            [[[0, 0], [0, 1]], [[0, 0], [1, 0]], [[0, 1], [0, 0]], [[1, 0], [0, 0]]],
+        ),
+        (WrongLog, "inverse_of_forward", [[[1, 1]]]),
+        (WrongLogOfNegative, "inverse_of_forward", [[[-1, -1]]]),
+        (WrongLogit, "inverse_of_forward", [[[2.5, 2.5]]]),
+    ],
+)
+def test_the_smallest_x_is_the_simplest_one(kind, name, expected):
+    found, _ = results(kind, name, shrink=True)
+    assert found[name].x.tolist() in expected, found[name].x
+    assert found[name].seed in (0, 1) and found[name].verdict == BROKEN
+    with pytest.raises(AssertionError, match=f"law {name}: "):
+        check_layer(Maker(kind, found[name].seed)(), found[name].x, name)
+
+
+def test_without_hypothesis_or_time_x_is_at_least_short_and_round(monkeypatch):
+    def breaks(x):
+        return bool((x[:, 1] > 0.5).any())
+
+    x = np.array([[0.26, 0.74], [0.1, 0.2]])
+    assert smallest(breaks, x, seconds=0).tolist() == x.tolist()
+    monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
+    assert smallest(breaks, x).tolist() == [[0, 1]]
+    assert smallest(
+        lambda x: bool((x[:, 1] > 0.7).all() and (x[:, 0] > 0.2).all()), x[:1]
+    ).tolist() in (
+        [[0.26, 0.74]],
+        [[0.3, 0.7]],
+    )
+
+
+def test_a_smaller_x_has_to_show_the_same_mistake():
+    """Not rounding, which is large beside an x of zeros."""
+
+    class NearlyRight(flows.Scale):
+        def inverse(self, y):
+            return super().inverse(y) + 1e-13 + 1e-3 * (y > 1.4)
+
+    found, _ = results(NearlyRight, "inverse_of_forward", shrink=True, seeds=range(4))
+    x = found["inverse_of_forward"].x
+    assert np.count_nonzero(x) == 1 and found["inverse_of_forward"].comparison.error > 1e-4
+
+
+def test_the_search_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hypothesis.configuration.__hypothesis_home_directory_default", tmp_path)
+    smallest(lambda x: bool(x.any()), X)
+    assert list(tmp_path.iterdir()) == []
+
+

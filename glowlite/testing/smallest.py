@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 import numpy as np
 
+from glowlite.testing.domain import EVERYWHERE, has_ends, is_inside
+
 SECONDS = 6.0
 EXAMPLES = 40
-# the numbers that are tried, the plainest first, and the same of an interval, as parts of it
+# the numbers that are tried, the plainest first; beyond an end the distances from it; between two
+# ends the parts of the way
 NUMBERS = (0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 0.25, -0.25)
+DISTANCES = (1.0, 2.0, 3.0, 0.5, 1.5, 2.5, 0.25)
 PARTS = (0.5, 0.25, 0.75, 0.125, 0.875, 0.375, 0.625)
 
 
 def smallest(
     breaks: Callable[[np.ndarray], bool],
     x: np.ndarray,
-    domain: tuple[float, float] = (-np.inf, np.inf),
+    domain: tuple[float, float] = EVERYWHERE,
     seconds: float = SECONDS,
 ) -> np.ndarray:
     """A batch for which `breaks` is true, as few samples and as plain numbers as are found.
@@ -29,34 +34,41 @@ def smallest(
     is one sample of x, x rounded, or x itself. Cost: `seconds` at most, and one call more.
     """
     end = time.monotonic() + seconds
-    best = x
+    best, plainest = x, _plain(domain)[0]
 
     def tried(candidate: np.ndarray) -> bool:
         nonlocal best
-        if time.monotonic() > end or not breaks(candidate.copy()):
+        if time.monotonic() > end or not is_inside(candidate, domain):
             return False
-        if complexity(candidate) < complexity(best):
+        if not breaks(candidate.copy()):
+            return False
+        if complexity(candidate, plainest) < complexity(best, plainest):
             best = candidate.copy()
         return True
 
     rounded = np.clip(np.round(x, 1), *domain)
     for candidate in (x[:1], rounded, rounded[:1], np.round(rounded[:1])):
-        if _inside(candidate, domain):
-            tried(candidate)
+        tried(candidate)
     _by_hypothesis(tried, x.shape, domain)
     return best
 
 
-def complexity(x: np.ndarray) -> tuple[int, int, int, float]:
-    """Samples, entries that are not zero, digits, size."""
-    digits = sum(len(repr(float(v))) for v in x.ravel())
-    return len(x), int(np.count_nonzero(x)), digits, float(np.abs(x).sum())
+def complexity(x: np.ndarray, plainest: float = 0.0) -> tuple[int, int, int, float]:
+    """Samples, entries that are not the plainest number, digits, how far they are from it."""
+    digits = sum(len(repr(float(v)).removesuffix(".0")) for v in x.ravel())
+    return len(x), int((x != plainest).sum()), digits, float(np.abs(x - plainest).sum())
 
 
-def _inside(x: np.ndarray, domain: tuple[float, float]) -> bool:
+def _plain(domain: tuple[float, float]) -> list[float]:
     low, high = domain
-    # the ends of an interval belong to it for some, and not for others
-    return bool(((x > low) & (x < high)).all())
+    match has_ends(domain):
+        case True, True:
+            return [low + (high - low) * part for part in PARTS]
+        case True, False:
+            return [low + distance for distance in DISTANCES]
+        case False, True:
+            return [high - distance for distance in DISTANCES]
+    return list(NUMBERS)
 
 
 def _by_hypothesis(
@@ -68,9 +80,7 @@ def _by_hypothesis(
         from hypothesis.extra.numpy import arrays
     except ImportError:
         return
-    low, high = domain
-    bounded = np.isfinite(low) and np.isfinite(high)
-    plain = [low + (high - low) * part for part in PARTS] if bounded else list(NUMBERS)
+    plain = _plain(domain)
     batches: Any = st.integers(1, shape[0]).flatmap(
         lambda n: arrays(
             np.float64, (n, *shape[1:]), elements=st.sampled_from(plain), fill=st.just(plain[0])
@@ -78,10 +88,25 @@ def _by_hypothesis(
     )
     settings = hypothesis.settings(
         max_examples=EXAMPLES,
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # whatever a profile says
         deadline=None,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     # nothing simpler, or no time left: what was found before stands
-    with contextlib.suppress(hypothesis.errors.HypothesisException):
+    with _nothing_kept(), contextlib.suppress(hypothesis.errors.HypothesisException):
         hypothesis.find(batches, breaks, settings=settings, random=Random(0))
+
+
+@contextlib.contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """What Hypothesis stores goes into a folder that is removed, not into the working folder."""
+    from hypothesis import configuration
+
+    before = getattr(configuration, "__hypothesis_home_directory", None)
+    with tempfile.TemporaryDirectory() as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)
