@@ -328,3 +328,194 @@ def test_the_search_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+# --- densities ---
+
+
+class Density:
+    """Of a log-density and a sampler of the shape (n, D)."""
+
+    def __init__(self, log_prob, sample, domain=None):
+        self.log_prob = lambda x: log_prob(x).sum(axis=1)
+        self.draw = sample
+        if domain:
+            self.domain = domain
+
+    def sample(self, n, seed):
+        return self.draw(np.random.default_rng(seed), n)
+
+
+def normal(x):
+    return -(x**2) / 2 - math.log(2 * math.pi) / 2
+
+
+def mixture(x):
+    return np.logaddexp(normal((x - 4) / 0.3), normal((x + 4) / 0.3)) - math.log(0.6)
+
+
+def of_mixture(rng, n):
+    return rng.choice((-4, 4), (n, 1)) + 0.3 * rng.standard_normal((n, 1))
+
+
+def skewed(x):
+    """An edge of its interval has all its weight: log of 3 x^2."""
+    return math.log(3) + 2 * np.log(x)
+
+
+DENSITIES = {
+    "normal": Density(normal, lambda rng, n: rng.standard_normal((n, 1))),
+    "logistic": Density(stats.logistic.logpdf, lambda rng, n: rng.logistic(size=(n, 1))),
+    "Cauchy": Density(stats.cauchy.logpdf, lambda rng, n: rng.standard_cauchy((n, 1))),
+    "far away": Density(
+        lambda x: normal((x - 300) / 0.01) - math.log(0.01),
+        lambda rng, n: 300 + 0.01 * rng.standard_normal((n, 1)),
+    ),
+    "mixture": Density(mixture, of_mixture),
+    "interval": Density(skewed, lambda rng, n: rng.random((n, 1)) ** (1 / 3), (0.0, 1.0)),
+    "normal, 2-D": Density(
+        lambda x: normal(x / [1, 3]) - np.log([1, 3]),
+        lambda rng, n: rng.standard_normal((n, 2)) * [1, 3],
+    ),
+    "logistic, 2-D": Density(stats.logistic.logpdf, lambda rng, n: rng.logistic(size=(n, 2))),
+    "square": Density(skewed, lambda rng, n: rng.random((n, 2)) ** (1 / 3), (0.0, 1.0)),
+}
+
+
+def case_of(model, x=None):
+    drawn = model.sample(4, 0) if x is None else x
+    return Case(model, drawn)
+
+
+def held(law_function, model):
+    decide(law_function, case_of(model))
+    return True
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_the_grid_integrates_known_densities(name):
+    model = DENSITIES[name]
+    domain = getattr(model, "domain", (-np.inf, np.inf))
+    grid = density_grid(model.log_prob, model.sample(4000, 0), domain)
+    assert grid.probability.sum() == pytest.approx(1, abs=1e-3)
+    cells = grid.cells(8)
+    assert len(cells) == 8 ** len(grid.axes) and cells.sum() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_right_samples_follow_their_density_and_wrong_ones_do_not(name):
+    model = DENSITIES[name]
+    assert held(density.density_integrates_to_one, model)
+    assert held(density.samples_follow_the_density, model)
+    wrong = copy.copy(model)
+    middle = np.median(model.sample(4000, 0), axis=0)
+    wrong.draw = lambda rng, n: middle + 0.8 * (model.draw(rng, n) - middle)
+    with pytest.raises(Broken, match="chi-square of 4000 samples in"):
+        held(density.samples_follow_the_density, wrong)
+    heavier = copy.copy(model)
+    heavier.log_prob = lambda x: model.log_prob(x) + 0.01
+    with pytest.raises(Broken, match=r"integral of exp\(log_prob\) against 1: 1.01"):
+        held(density.density_integrates_to_one, heavier)
+    assert held(density.samples_follow_the_density, heavier)  # up to a factor
+
+
+def test_samples_where_the_density_is_nothing_are_found():
+    model = Density(
+        lambda x: normal((x - 50) / 0.01) - math.log(0.01),
+        lambda rng, n: rng.standard_normal((n, 1)),
+    )
+    with pytest.raises((Broken, Undecided)):
+        held(density.samples_follow_the_density, model)
+
+
+def test_an_integral_that_does_not_settle_is_undecided():
+    spikes = Density(
+        lambda x: normal(x) + 5 * np.sin(1e9 * x), lambda rng, n: rng.standard_normal((n, 1))
+    )
+    with pytest.raises(Undecided, match="has not settled on a grid of 32768 points a side"):
+        held(density.density_integrates_to_one, spikes)
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "said"),
+    [
+        (lambda x: np.full(len(x), np.nan), "not a number"),
+        (lambda x: normal(x), r"gave shape \(4000, 1\)"),
+        (lambda x: normal(x).sum(), r"gave shape \(\)"),
+    ],
+)
+def test_a_log_prob_that_is_no_number_per_sample_breaks_the_laws_of_the_density(log_prob, said):
+    model = copy.copy(DENSITIES["normal"])
+    model.log_prob = log_prob
+    for name in ("density_integrates_to_one", "samples_follow_the_density"):
+        with pytest.raises(Broken, match=said):
+            held(chosen(name)[0], model)
+
+
+def test_a_model_without_a_map_has_the_laws_of_its_density_alone():
+    found = verdicts(DENSITIES["normal"], shape=(1,))
+    assert {name for name, verdict in found.items() if verdict == HELD} == {
+        "density_integrates_to_one",
+        "samples_follow_the_density",
+    }
+    assert set(found.values()) == {HELD, NOT_APPLIED}
+
+
+def statistics(probability, draws, n=density.SAMPLES, seed=0):
+    """Chi-squares of right samples, and how many cells each has."""
+    rng = np.random.default_rng(seed)
+    expected = n * np.asarray(probability)
+    counts = rng.multinomial(n, probability, draws)
+    return zip(*(density.chi_square(found, expected) for found in counts), strict=True)
+
+
+def test_none_of_300_right_models_is_convicted_and_the_statistic_is_distributed_as_it_should_be():
+    model = DENSITIES["normal"]
+    grid = density_grid(model.log_prob, model.sample(4000, 0), (-np.inf, np.inf))
+    expected = 4000 * grid.cells(8) / grid.probability.sum()
+    found, cells = zip(
+        *(
+            density.chi_square(grid.histogram(model.sample(4000, seed), 8), expected)
+            for seed in range(1, 301)
+        ),
+        strict=True,
+    )
+    assert set(cells) == {7} and max(found) < stats.chi2.isf(density.QUANTILE, 6)
+    # the small cells, 4.4 samples together, are divided by 10: a little less than chi-square
+    assert np.mean(found) == pytest.approx(5.44, abs=4 * np.sqrt(2 * 6 / 300))
+    assert np.std(found) == pytest.approx(np.sqrt(2 * 5.2), rel=0.25)
+
+
+@pytest.mark.parametrize("probability", [[1 / 8] * 8, [1 / 64] * 64])
+def test_a_chi_square_of_large_cells_is_distributed_as_chi_square(probability):
+    found, cells = statistics(probability, 2000)
+    assert set(cells) == {len(probability)}
+    assert stats.kstest(found, stats.chi2(len(probability) - 1).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("cells", [2, 3, 4, 8, 64])
+@pytest.mark.parametrize("small", [0, 0.3, 1, 4, 9.9, 10, 11, 20])
+def test_a_right_model_is_convicted_with_the_probability_that_is_said_at_most(cells, small):
+    """Of one cell of `small` expected samples, and others so large that theirs are normal."""
+    limit = stats.chi2.isf(density.QUANTILE, cells - 1)
+    counts = np.arange(400)
+    of_cell = (counts - small) ** 2 / max(small, density.LEAST)
+    others = stats.chi2.sf(np.maximum(limit - of_cell, 0), cells - 2) if cells > 2 else 0.0
+    convicted = np.where(of_cell > limit, 1.0, others)
+    probability = (stats.poisson.pmf(counts, small) * convicted).sum()
+    assert probability <= density.samples_follow_the_density.error_probability
+    # and that is how the statistic is made
+    expected = np.array([1000.0] * (cells - 1) + [small])
+    found, number = density.chi_square(expected + 3 * (expected == small), expected)
+    assert number == cells and found == pytest.approx(9 / max(small, density.LEAST))
+
+
+def test_a_mean_of_bits_errs_no_more_often_than_is_said():
+    (bits,) = chosen("bits_per_dim_of_uniform_data")
+    from glowlite.testing.laws import model
+
+    assert stats.t.sf(model.DEVIATIONS, model.IMAGES - 1) <= bits.error_probability
+    assert [one.name for one in LAWS if one.error_probability] == [
+        "samples_follow_the_density",
+        "bits_per_dim_of_uniform_data",
+    ]
+
+

@@ -16,6 +16,10 @@ TURNED = 4  # parameters of which the sign is turned
 INTEGRAL = 2e-3
 SAMPLES = 4000
 CELLS = 8  # a side of the histogram
+# A chi-square of counts exceeds the quantile of its limit more often than that says: with cells of
+# LEAST samples and more, that of QUANTILE at most with probability FALSE_ALARM, however many cells.
+LEAST = 10
+QUANTILE = 1e-8
 FALSE_ALARM = 1e-6
 
 
@@ -122,20 +126,26 @@ def samples_follow_the_density(case: Case) -> None:
 
     x = _samples(case, SAMPLES, seed=1)
     expected = SAMPLES * grid.cells(CELLS) / grid.probability.sum()
-    found = grid.histogram(x, CELLS)
-    # cells of fewer than five samples are too few for a chi-square: taken together
-    small = expected < 5
-    expected = np.append(expected[~small], max(expected[small].sum(), 1.0))
-    found = np.append(found[~small], found[small].sum())
-    statistic = float(((found - expected) ** 2 / expected).sum())
-    allowed = float(chi2.isf(FALSE_ALARM, max(1, len(expected) - 1)))
+    statistic, cells = chi_square(grid.histogram(x, CELLS), expected)
     case.close(
-        f"chi-square of {SAMPLES} samples in {len(expected)} cells against its quantile",
+        f"chi-square of {SAMPLES} samples in {cells} cells against its quantile",
         np.array(statistic),
         np.array(0.0),
         1.0,
-        allowed,
+        float(chi2.isf(QUANTILE, max(1, cells - 1))),
     )
+
+
+def chi_square(found: np.ndarray, expected: np.ndarray) -> tuple[float, int]:
+    """sum (found - expected)^2 / expected, and of how many cells.
+
+    Cells of fewer than LEAST expected samples are taken together, and divided by LEAST at least.
+    """
+    small = expected < LEAST
+    if small.any():
+        found = np.append(found[~small], found[small].sum())
+        expected = np.append(expected[~small], expected[small].sum())
+    return float(((found - expected) ** 2 / np.maximum(expected, LEAST)).sum()), len(expected)
 
 
 def _samples(case: Case, n: int, seed: int) -> np.ndarray:
@@ -153,4 +163,13 @@ def _grid(case: Case) -> Grid:
     if size > 2:
         raise DoesNotApply(f"x has {size} dimensions: integrals are taken in one and two")
     x = _samples(case, SAMPLES, seed=0)
-    return density_grid(lambda v: np.asarray(case.layer.log_prob(v)), x, case.domain)
+
+    def log_prob(v: np.ndarray) -> np.ndarray:
+        found = np.asarray(case.layer.log_prob(v))
+        if found.shape != (len(v),):
+            raise Broken(f"log_prob of {len(v)} samples gave shape {found.shape}")
+        return found
+
+    if np.isnan(log_prob(x)).any():
+        raise Broken("log_prob is not a number at samples of its own")
+    return density_grid(log_prob, x, case.domain)

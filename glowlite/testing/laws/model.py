@@ -65,7 +65,7 @@ def _results(layer: Any, x: np.ndarray) -> list[np.ndarray]:
     "model",
     "bits/dim of images of uniform noise are 8 on average, or more: no model can do better, and one"
     " whose density is constant has exactly 8. (Six standard errors are allowed for.)",
-    error_probability=1e-9,
+    error_probability=1e-8,
     often="255 in place of 256, a log-determinant of the preprocessing left out, nats for"
     " bits, or a wrong D",
 )
