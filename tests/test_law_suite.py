@@ -519,3 +519,141 @@ def test_a_mean_of_bits_errs_no_more_often_than_is_said():
     ]
 
 
+# --- what cannot be copied, cast, or named ---
+
+
+def test_a_layer_that_cannot_be_copied_is_made_once_more():
+    """So no law that needs a copy lets it through."""
+    assert set(verdicts(lambda seed: flows.Uncopyable(seed)).values()) == {HELD, NOT_APPLIED}
+    found = verdicts(lambda seed: flows.Remembers(seed))
+    copies = verdicts(lambda seed: flows.Uncopyable(seed))
+    names = ["calls_leave_no_trace", "caches_follow_parameters", "state_survives_saving"]
+    assert [copies[name] for name in names] == [HELD] * 3
+    assert found["calls_leave_no_trace"] == BROKEN
+
+
+def test_a_layer_that_cannot_be_copied_nor_made_is_said_to_be_so():
+    """An object, which laws call and which is then no longer new."""
+    found, _ = results(flows.Remembers(), "life cycle")
+    assert {result.verdict for result in found.values()} == {NOT_APPLIED}
+    assert all("it cannot be copied" in result.message for result in found.values())
+
+
+def test_check_layer_makes_what_it_cannot_copy_if_it_can():
+    with pytest.raises(AssertionError, match="law calls_leave_no_trace"):
+        check_layer(flows.Remembers(), X, "calls_leave_no_trace", make=flows.Remembers)
+    with pytest.raises(DoesNotApply, match="it cannot be copied: RuntimeError: it holds a lock"):
+        Case(flows.Remembers(), X).copy()
+
+
+class Unnamed(flows.Scale):
+    """A shift, with no name, that has the values of a parameter that has one."""
+
+    def __init__(self, seed=0):
+        super().__init__(seed)
+        self.log_s.value[...] = 0
+        self.hidden = [{"shift": np.zeros(2)}]
+        self.constant = np.zeros(2)
+        self.constant.flags.writeable = False
+        self.counted = np.zeros(2, int)
+        self.itself = self
+
+    def shift(self):
+        return self.hidden[0]["shift"] + self.constant
+
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y + self.shift(), logdet
+
+    def inverse(self, y):
+        return super().inverse(y - self.shift())
+
+
+class Saved(Unnamed):
+    """Copies, as files hold them."""
+
+    def state(self):
+        return {"log_s": self.log_s.value.copy(), "shift": self.shift() + 1}
+
+
+def test_an_array_without_a_name_is_found_whatever_its_values():
+    layer = Unnamed()
+    assert list(unnamed_arrays(layer)) == ["hidden/0/shift"]
+    assert unnamed_arrays(layer)["hidden/0/shift"] is layer.hidden[0]["shift"]
+    assert unnamed_arrays(Saved()) == {} and not layer.hidden[0]["shift"].any()
+    with pytest.raises(AssertionError, match="hidden/0/shift, an array of shape"):
+        check_layer(layer, X, "every_acting_parameter_is_named")
+    check_layer(Saved(), X, "every_acting_parameter_is_named")
+
+
+def test_a_layer_that_names_its_own_is_asked():
+    class Knows(flows.Scale):
+        def unnamed_arrays(self):
+            return {"of mine": self.log_s.value}
+
+    layer = Knows()
+    with pytest.raises(AssertionError, match="of mine, an array of shape"):
+        check_layer(layer, X, "every_acting_parameter_is_named")
+
+
+class Constant:
+    def __init__(self, value):
+        self.value = np.array(value)
+
+
+def test_a_layer_is_cast_with_its_constants_and_the_first_stays_as_it_is():
+    layer = flows.Scale()
+    layer.parts = [Constant(1.5), Constant([1, 2])]
+    new = cast(layer, np.float32)
+    assert new.log_s.value.dtype == new.log_s.grad.dtype == np.float32
+    assert [part.value.dtype for part in new.parts] == [np.float32, np.int64]
+    assert layer.log_s.value.dtype == layer.parts[0].value.dtype == np.float64
+    layer.cast = lambda dtype: dtype
+    assert cast(layer, np.float32) is np.float32
+
+
+def test_what_cannot_be_cast_says_so():
+    with pytest.raises(DoesNotApply, match="it cannot be copied: RuntimeError: it holds a lock"):
+        cast(flows.Uncopyable(), np.float32)
+
+    class Fixed(flows.Parameter):
+        value = property(lambda self: np.ones(2), lambda self, value: None)
+
+    layer = flows.Scale()
+    layer.log_s = Fixed(1.0)
+    with pytest.raises(DoesNotApply, match="parameters keep their dtype"):
+        cast(layer, np.float32)
+
+
+# --- factories ---
+
+
+class OfASize:
+    def __init__(self, size):
+        self.size = size
+
+
+@pytest.mark.parametrize(
+    ("factory", "made"),
+    [
+        (lambda: "nothing", "nothing"),
+        (lambda seed: seed, 7),
+        (lambda *, seed: seed, 7),
+        (lambda size=3, seed=0: (size, seed), (3, 7)),
+        (lambda rng: rng, 7),
+        (lambda size=3: size, 3),
+        (lambda *sizes: sizes, ()),
+        (lambda seed, /: seed, 7),
+        (dict, {}),
+    ],
+)
+def test_a_factory_is_given_the_seed_if_it_takes_one(factory, made):
+    assert made_from(factory, 7) == made
+
+
+def test_a_class_that_needs_something_else_is_not_given_the_seed_for_it():
+    with pytest.raises(CannotLoad, match="OfASize takes size: write a function of a seed"):
+        made_from(OfASize, 7)
+    assert made_from(flows.Scale, 7).log_s.value[0] == flows.Scale(7).log_s.value[0]
+
+

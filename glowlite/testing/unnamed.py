@@ -23,19 +23,31 @@ def unnamed_arrays(layer: Any) -> dict[str, np.ndarray]:
     if callable(getattr(layer, "unnamed_arrays", None)):
         return dict(layer.unnamed_arrays())
     named = [a for p in parameters_of(layer).values() for a in (p.value, p.grad)]
-    saved = list(state(layer).values())
     found: dict[str, np.ndarray] = {}
     for path, value in _held("", layer, DEPTH, set()):
         array = value.value if _is_parameter(value) else value
         if not isinstance(array, np.ndarray) or not array.flags.writeable or not array.size:
             continue
-        is_named = any(np.shares_memory(array, a) for a in named) or any(
-            a.shape == array.shape and np.array_equal(a, array) for a in saved
-        )
+        is_named = any(np.shares_memory(array, a) for a in named)
         known = any(array is other for other in found.values())
-        if np.issubdtype(array.dtype, np.floating) and not is_named and not known:
+        if not np.issubdtype(array.dtype, np.floating) or is_named or known:
+            continue
+        if not _is_saved(layer, array):
             found[path] = array
     return found
+
+
+def _is_saved(layer: Any, array: np.ndarray) -> bool:
+    """Whether what `state()` gives changes with the array: it may well give copies."""
+    before, kept = state(layer), array.copy()
+    array[...] = 1 + 2 * np.abs(np.where(np.isfinite(kept), kept, 0))  # no entry stays as it is
+    try:
+        after = state(layer)
+    finally:
+        array[...] = kept
+    return before.keys() != after.keys() or any(
+        after[name].tobytes() != value.tobytes() for name, value in before.items()
+    )
 
 
 def constants(layer: Any) -> list[Any]:
