@@ -657,3 +657,159 @@ def test_a_class_that_needs_something_else_is_not_given_the_seed_for_it():
     assert made_from(flows.Scale, 7).log_s.value[0] == flows.Scale(7).log_s.value[0]
 
 
+# --- check_layer ---
+
+
+def test_check_layer_takes_names_levels_and_laws_of_ones_own():
+    layer = flows.DoubledLogdet()
+    check_layer(layer, X, "maps")
+    check_layer(layer, X, ["maps", "numerics", "gradients_through_y"])
+    with pytest.raises(AssertionError, match="DoubledLogdet, law logdet_is_that_of_the_jacobian: "):
+        check_layer(layer, X, "density")
+    with pytest.raises(AssertionError, match="law gradients_through_logdet: "):
+        check_layer(layer, X, chosen("gradients"))
+    with pytest.raises(ValueError, match="no law or level 'no such'; the levels are maps, "):
+        check_layer(layer, X, ["maps", "no such"])
+    with pytest.raises(AssertionError, match="law told: no"):
+        check_layer(layer, X, at_seeds(NO))
+    with pytest.raises(AssertionError, match="expected float64, got float32"):
+        check_layer(layer, X.astype(np.float32))
+    with pytest.raises(AssertionError, match="Density has no forward, inverse, backward|has no"):
+        check_layer(object(), X)
+
+
+def test_every_law_has_a_level_and_every_level_its_laws():
+    assert {one.level for one in LAWS} == set(LEVELS) and len(set(NAMES)) == len(NAMES)
+    assert chosen(LEVELS) == list(LAWS) == chosen(NAMES)
+    assert chosen("maps") == [one for one in LAWS if one.level == "maps"]
+
+
+class Forgetful(flows.Scale):
+    """What it learns is not saved."""
+
+    def __init__(self, seed=0):
+        super().__init__(seed)
+        self.shift = Constant(np.random.default_rng(seed).standard_normal(2))
+
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y + self.shift.value, logdet
+
+    def inverse(self, y):
+        return super().inverse(y - self.shift.value)
+
+
+def test_check_layer_with_make_saves_and_loads():
+    check_layer(Forgetful(0), X, "state_survives_saving")
+    check_layer(flows.Scale(0), X, make=lambda: flows.Scale(1))
+    with pytest.raises(AssertionError, match="law state_survives_saving: y of a new layer"):
+        check_layer(Forgetful(0), X, "state_survives_saving", make=lambda: Forgetful(1))
+
+
+class IgnoresItsCondition(flows.OfACondition):
+    def forward(self, x):
+        return flows.Scale.forward(self, x)
+
+
+def test_check_layer_with_a_condition_holds_all_laws_at_it():
+    condition = np.array([[1.0, 2.0], [0.0, 1.0], [-1.0, 0.5]])
+    check_layer(flows.OfACondition(), X, condition=condition)
+    with pytest.raises(AssertionError, match="law condition_acts: .* a condition is ignored"):
+        check_layer(IgnoresItsCondition(), X, "condition_acts", condition=condition)
+    with pytest.raises(AssertionError, match="law inverse_of_forward: "):
+        check_layer(IgnoresItsCondition(), X, condition=condition)
+    with pytest.raises(TypeError, match=r"Scale has no given\(condition\), so it takes no"):
+        check_layer(flows.Scale(), X, condition=condition)
+
+
+# --- pytest ---
+
+TESTS = """
+import flows
+from glowlite.testing import parametrize_with_laws
+
+@parametrize_with_laws([flows.make, flows.broken], shape=(2,), expected_failed={expected})
+def test_flows(make, law):
+    law(make)
+"""
+KNOWN = {
+    "logdet_is_that_of_the_jacobian": "twice too large",
+    "gradients_through_logdet": "twice too large",
+    "caches_follow_parameters": "twice too large",
+}
+
+
+def run_tests(pytester, source, *words):
+    pytester.makepyfile(source)
+    return pytester.runpytest_inprocess(
+        "-p", "no:xdist", "-p", "no:cacheprovider", "-rxXsf", *words
+    )
+
+
+def test_a_test_for_each_law_and_layer_with_strict_expected_failures(pytester):
+    expected = "{flows.broken: " + repr(KNOWN) + "}"
+    done = run_tests(pytester, TESTS.replace("{expected}", expected))
+    skipped = 2 * list(verdicts(flows.make).values()).count(NOT_APPLIED)
+    done.assert_outcomes(passed=2 * len(LAWS) - skipped - 3, skipped=skipped, xfailed=3)
+    done.stdout.fnmatch_lines(["*kept_equals_rebuilt does not apply: it has no forward_with_cache"])
+    assert done.ret == 0
+
+
+def test_a_layer_that_is_right_after_all_fails_and_so_does_a_broken_one(pytester):
+    done = run_tests(pytester, TESTS.replace("{expected}", repr(KNOWN)))
+    assert done.parseoutcomes()["failed"] == 3 and done.parseoutcomes()["xfailed"] == 3
+    done.stdout.fnmatch_lines(["FAILED *make-logdet_is_that_of_the_jacobian?*"])
+    done = run_tests(pytester, TESTS.replace("{expected}", "None"), "-k", "logdet_is_that")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(
+        ["*broken, law logdet_is_that_of_the_jacobian, seed 0: logdet against *"]
+    )
+
+
+def test_an_undecided_law_is_no_expected_failure(pytester):
+    (one,) = parametrize_with_laws(
+        [flows.FarOff], (2,), {"gradients_through_y": "rough"}, "gradients_through_y"
+    ).args[1]
+    (mark,) = one.marks
+    assert mark.kwargs == {"reason": "rough", "strict": True, "raises": Broken}
+    with pytest.raises(Undecided, match="FarOff, law gradients_through_y, seed 0: dx through y"):
+        one.values[1](one.values[0])
+
+
+def test_no_seed_hides_another_in_a_test_either():
+    def of(*raised):
+        (one,) = parametrize_with_laws([flows.make], (2,), laws=[at_seeds(*raised)]).args[1]
+        return one.values[1](one.values[0])
+
+    of(NOT_HERE, None)
+    with pytest.raises(Broken, match="make, law told, seed 1: no"):
+        of(NOT_HERE, NO)
+    with pytest.raises(Broken):
+        of(*[MAYBE] * 6, NO)
+    with pytest.raises(Undecided):
+        of(*[MAYBE] * 6, None)
+    with pytest.raises(pytest.skip.Exception, match="told does not apply: not here"):
+        of(NOT_HERE, NOT_HERE)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"expected_failed": {"no_such_law": "why"}}, "expected_failed: no law 'no_such_law'"),
+        ({"expected_failed": {"maps": "a level"}}, "expected_failed: no law 'maps'"),
+        ({"expected_failed": {"inverse_of_forward": " "}}, "inverse_of_forward needs a reason"),
+        ({"expected_failed": {flows.broken: {}}}, "broken.* is not one of the layers"),
+        ({"laws": "no_such_law"}, "no law or level 'no_such_law'"),
+        ({"shape": [(2,), (2,)]}, "2 shapes for 1 layers"),
+    ],
+)
+def test_a_mistake_in_what_is_asked_for_is_an_error_at_once(options, said):
+    with pytest.raises(ValueError, match=said):
+        parametrize_with_laws([flows.make], **{"shape": (2,), **options})
+
+
+def test_layers_of_one_name_are_told_apart():
+    mark = parametrize_with_laws([flows.clean, flows.clean, flows.make], (2,), laws="maps")
+    ids = [one.id for one in mark.args[1]]
+    assert ids[0] == "Scale0-inverse_of_forward" and ids[-1] == "make-tails_and_edges"
+    assert len(set(ids)) == len(ids) == 15
