@@ -180,6 +180,7 @@ MISTAKES = {
     "bench.peak": [NASTY],
     "bench.ranks": [NASTY],
     "bench.allreduce": [NASTY],
+    "laws": [NASTY],
 }
 OTHERS = [
     ("train", ["--config", NASTY]),
@@ -197,6 +198,12 @@ OTHERS = [
     ("edit", ["0", "--attribute", NASTY]),
     ("bench", ["--memory", NASTY]),
     ("bench", ["--budgets", NASTY]),
+    ("laws", [f"{NASTY}:{NASTY}"]),
+    ("laws", [f"{NASTY}.py:{NASTY}"]),
+    ("laws", ["flows:make", "--shape", NASTY]),
+    ("laws", ["flows:make", "--only", NASTY]),
+    ("laws", ["flows:make", "--expect-fail", NASTY]),
+    ("laws", ["flows:make", "--junit", NASTY]),
 ]
 
 

@@ -5,6 +5,7 @@ of what held and what is broken, with the smallest x that shows it.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tomllib
 import traceback
@@ -13,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from glowlite.commands.program import Parser, at_least
-from glowlite.errors import GlowliteError
+from glowlite.errors import GlowliteError, OutputError
 from glowlite.files.inputs import read_bytes
 from glowlite.files.outputs import JUNIT, LAWS_JSON, check_output, output
 from glowlite.terminal import say, shortened
@@ -26,11 +29,11 @@ from glowlite.testing.load import CannotLoad, Maker, find
 from glowlite.testing.results import Subject, hold
 
 LONGEST_LIST = 1 << 16  # bytes of a file of expected failures
+LONGEST_SHAPE, LONGEST_SIDE = 60, 1 << 16  # characters; numbers on a side
 LONGEST_SAID = 300  # characters of another program's error
+OWN = Path(report_of.__file__).parents[1]  # the folder of glowlite
 IN_FLOAT32 = "float32_agrees_with_float64"
-USAGE = (
-    "NAME is a layer, a model, or a function that makes one (of a seed, if it takes an argument)"
-)
+USAGE = "NAME is a layer, a model, or a function that makes one (of a seed, if it takes one)"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -74,13 +77,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def _shape(text: str) -> tuple[int, ...]:
+    parts = text.replace("x", ",").split(",") if len(text) <= LONGEST_SHAPE else ()
     try:
-        shape = tuple(int(part) for part in text.replace("x", ",").split(",") if part.strip())
+        shape = tuple(int(part) for part in parts if part.strip())
     except ValueError:
         shape = ()
-    if not shape or min(shape) < 1 or len(text) > 60:
+    if not shape or min(shape) < 1 or max(shape) > LONGEST_SIDE:
         raise argparse.ArgumentTypeError(
-            f"{shortened(text)!r} is not a shape: whole numbers with commas, such as 3 or 8,8,3"
+            f"{shortened(text)!r} is not a shape: whole numbers from 1 to {LONGEST_SIDE:,} with"
+            " commas between, such as 3 or 8,8,3"
         )
     return shape
 
@@ -92,19 +97,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     laws = _laws(options)
     expected = _expected(options.expect_fail, laws, options.name.rpartition(":")[2])
-    if options.json is not None:
-        check_output("--json", options.json, LAWS_JSON)
-    if options.junit is not None:
-        check_output("--junit", options.junit, JUNIT)
+    _check_outputs(options)
     subject = _subject(options)
     level = ""
 
     def seen(result: Any) -> None:
         nonlocal level
-        if result.law.level != level:
-            level = result.law.level
-            say(level)
-        say(report_of.row(result))
+        try:
+            if result.law.level != level:
+                level = result.law.level
+                say(level)
+            say(report_of.row(result))
+        except OSError as error:  # of stdout, not of the layer
+            raise GlowliteError(f"standard output: {error.strerror}") from None
 
     seeds = range(options.seeds)
     say(report_of.heading(subject, seeds))
@@ -123,6 +128,20 @@ def main(arguments: list[str] | None = None) -> int:
         with output("--junit", options.junit, JUNIT) as file:
             file.write(report_of.as_junit(report).encode())
     return report.exit_code
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise OutputError, before any work, where the results could not be written."""
+    if options.json is not None:
+        check_output("--json", options.json, LAWS_JSON)
+    if options.junit is not None:
+        check_output("--junit", options.junit, JUNIT)
+    if options.json and options.junit and _is_same(options.json, options.junit):
+        raise OutputError(f"--json and --junit are both {options.junit}; name another file")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _list() -> None:
@@ -185,18 +204,27 @@ def _subject(options: argparse.Namespace) -> Subject:
     subject = Subject(name, maker, shape or (), condition_shape)
     with _their_errors(name):
         if shape is None:
-            shape = _own_shape(maker(0)(), "event_shape")
+            shape = _own_shape(maker(0).initialised(None), "event_shape")
             if shape is None:
                 raise GlowliteError(f"{name}: --shape is needed, of one sample of x, such as 3")
             subject = Subject(name, maker, shape, condition_shape)
         case = subject.case(0)
         if case.is_map:
-            case.forward(case.x)
+            _check_size(name, case.x, case.forward(case.x)[0])
         elif not callable(getattr(case.layer, "log_prob", None)):
             raise GlowliteError(
                 f"{name}: neither a map (forward, inverse) nor a density (log_prob)"
             )
     return subject
+
+
+def _check_size(name: str, x: np.ndarray, y: np.ndarray) -> None:
+    """Only a map that keeps the number of numbers can be inverted, and has a determinant."""
+    if y.size != x.size or len(y) != len(x):
+        raise GlowliteError(
+            f"{name}: forward makes y of shape {y.shape} of x of shape {x.shape}, as many numbers"
+            " would be needed: give --shape, of one sample of x"
+        )
 
 
 def _own_shape(thing: Any, *names: str) -> tuple[int, ...] | None:
@@ -205,34 +233,51 @@ def _own_shape(thing: Any, *names: str) -> tuple[int, ...] | None:
     for place in (thing, module):
         for name in names:
             found = getattr(place, name, None)
-            if isinstance(found, (tuple, list)) and all(isinstance(n, int) for n in found):
-                return tuple(found)
+            if isinstance(found, (tuple, list)) and all(_is_size(n) for n in found):
+                return tuple(int(n) for n in found)
     return None
+
+
+def _is_size(n: Any) -> bool:
+    return isinstance(n, (int, np.integer)) and int(n) >= 1
 
 
 @contextmanager
 def _their_errors(name: str) -> Iterator[None]:
-    """Whatever the code under test raises where no law catches it is one line, with its place."""
+    """Whatever the code under test raises where no law catches it is one line, with its place.
+
+    That it ends the program, or its test, is no end of this one.
+    """
     try:
         yield
-    except (GlowliteError, MemoryError):
+    except (GlowliteError, KeyboardInterrupt):
         raise
-    except (CannotLoad, TypeError, Broken) as error:
-        if isinstance(error, TypeError) and _is_theirs(error):
-            raise GlowliteError(_said(name, error)) from None
-        prefix = "" if isinstance(error, CannotLoad) else f"{name}: "
-        raise GlowliteError(f"{prefix}{error}") from None
-    except Exception as error:
-        raise GlowliteError(_said(name, error)) from None
+    except MemoryError as error:
+        raise GlowliteError(f"{name}: out of memory: {error or 'no details'}") from None
+    except CannotLoad as error:
+        raise GlowliteError(f"{error}") from None
+    except BaseException as error:
+        told_here = isinstance(error, (TypeError, Broken)) and not _is_theirs(error)
+        raise GlowliteError(f"{name}: {error}" if told_here else _said(name, error)) from None
 
 
-def _is_theirs(error: Exception) -> bool:
+def _is_theirs(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
-    return not frames or "glowlite" not in Path(frames[-1].filename).parts
+    return not frames or not Path(frames[-1].filename).is_relative_to(OWN)
 
 
-def _said(name: str, error: Exception) -> str:
+def _said(name: str, error: BaseException) -> str:
+    try:
+        message = shortened(error, LONGEST_SAID)
+    except Exception:  # of its __str__
+        message = "(no words)"
+    kind = type(error).__name__
+    return f"{name}: it cannot be run: {kind}{': ' * bool(message)}{message}{_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised, in a file that can be looked at; a SyntaxError says that itself."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    message = shortened(error, LONGEST_SAID)
-    return f"{name}: it cannot be run: {type(error).__name__}: {message}{place}"
+    if isinstance(error, SyntaxError) or not frames:
+        return ""
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

@@ -127,13 +127,17 @@ def again(report: Report, result: Result) -> str:
     given = "" if result.condition is None else ", condition=c"
     names = "import numpy as np; from glowlite.testing import check_layer, load; "
     c = "" if result.condition is None else f"c = {array_code(result.condition)}; "
-    shape = report.subject.shape
+    name, shape = _quoted(report.subject.name), report.subject.shape
     return (
-        f'{names}{c}make = load("{report.subject.name}", seed={result.seed}{options}{given}); '
+        f"{names}{c}make = load({name}, seed={result.seed}{options}{given}); "
         f"check_layer(make.initialised({shape}), {array_code(result.x)},"
-        f' "{result.law.name}", load("{report.subject.name}", {(result.seed or 0) + 1}{options}'
-        f"{given}){given})"
+        f' "{result.law.name}", load({name}, {(result.seed or 0) + 1}{options}{given}){given})'
     )
+
+
+def _quoted(name: str) -> str:
+    """As Python writes it, in double quotes where that can be: a shell has the single ones."""
+    return f'"{name}"' if name.isprintable() and not set(name) & {'"', "\\"} else ascii(name)
 
 
 def array_code(x: np.ndarray) -> str:
@@ -188,6 +192,7 @@ def as_json(report: Report) -> str:
             "results": [_as_dict(report, result) for result in report.results],
         },
         indent=1,
+        allow_nan=False,
     )
 
 
@@ -213,22 +218,19 @@ def _as_dict(report: Report, result: Result) -> dict[str, Any]:
 
 
 def _numbers(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "what": comparison.what,
-        "error": comparison.error,
-        "allowed": comparison.allowed,
-        "got": comparison.got,
-        "expected": comparison.expected,
-        "index": list(comparison.index),
-    }
+    """What is not finite is null: JSON has no number for it."""
+    numbers = {name: getattr(comparison, name) for name in ("error", "allowed", "got", "expected")}
+    finite = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+    return {"what": comparison.what, **finite, "index": list(comparison.index)}
 
 
 def as_junit(report: Report) -> str:
     """One test case per law, as continuous integration servers read them."""
     results = report.results
+    name = _plain(report.subject.name)
     suite = ElementTree.Element(
         "testsuite",
-        name=report.subject.name,
+        name=name,
         tests=str(len(results)),
         failures=str(report.count(BROKEN, UNEXPECTED)),
         errors=str(report.count(UNDECIDED)),
@@ -239,7 +241,7 @@ def as_junit(report: Report) -> str:
         case = ElementTree.SubElement(
             suite,
             "testcase",
-            classname=report.subject.name,
+            classname=name,
             name=result.law.name,
             time=f"{result.seconds:.3f}",
         )
