@@ -3,7 +3,10 @@
 """
 
 import os
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs behind it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,6 +25,18 @@ FIND = (Phase.explicit, Phase.generate)
 settings.register_profile("ci", max_examples=6, phases=FIND, derandomize=True, **COMMON)
 settings.register_profile("thorough", max_examples=200, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+BYTECODE = None
+if {"PYTEST_XDIST_WORKER", "PYTHONDONTWRITEBYTECODE"} <= os.environ.keys():
+    # where Python leaves none beside the code, each process that tests start would compile it all
+    BYTECODE = Path(tempfile.gettempdir(), f"bytecode-{os.environ['PYTEST_XDIST_TESTRUNUID']}")
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
+    os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+
+
+def pytest_unconfigure():
+    if BYTECODE is not None:
+        shutil.rmtree(BYTECODE, ignore_errors=True)
 
 
 @pytest.fixture

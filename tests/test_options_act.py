@@ -80,7 +80,7 @@ COMMON = (
     " --lr 0.01"
 )
 NICE = f"alone: --model nice {COMMON} --hidden-layers 1 --couplings 2"
-REALNVP = f"alone: --model realnvp {COMMON} --blocks 1"
+REALNVP = f"alone: --model realnvp {COMMON} --steps 2 --blocks 1"
 
 
 def of(model: str, option: str, *values: str, sees: str = "weights") -> list[Row]:
