@@ -10,6 +10,7 @@ import numpy as np
 from glowlite.testing.case import Case, random_like, zero_gradients
 from glowlite.testing.comparison import Broken, Comparison, DoesNotApply, Undecided, compare
 from glowlite.testing.gradient_check import check_gradient, rounding
+from glowlite.testing.intervals import EVERYWHERE, Ends, reflected
 from glowlite.testing.laws import LAWS, Law, chosen
 from glowlite.testing.parameters import parameters_of
 
@@ -86,17 +87,15 @@ def decide(law: Law, case: Case) -> Comparison | None:
 def at_some_x(
     call: Callable[[np.ndarray], None],
     x: np.ndarray,
-    domain: tuple[float, float] = (-np.inf, np.inf),
+    domain: Ends = EVERYWHERE,
 ) -> None:
     """Call with x; while that raises Undecided, with another x, up to ATTEMPTS times in all.
 
-    Those stay in the domain, if that has two ends.
+    Those stay in the domain.
     """
-    low, high = domain
     for attempt in range(ATTEMPTS):
-        moved = x if attempt == 0 else x + 0.3 * random_like(x, 100 + attempt)
-        if attempt and np.isfinite(low) and np.isfinite(high):  # what leaves is reflected
-            moved = low + (high - low) * np.abs(((moved - low) / (high - low) + 1) % 2 - 1)
+        step = 0.3 * random_like(x, 100 + attempt)
+        moved = x if attempt == 0 else reflected(x + step, domain)
         try:
             return call(moved)
         except Undecided:

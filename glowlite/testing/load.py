@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from glowlite.testing.frameworks import as_layer, framework_of, from_seed
+from glowlite.testing.intervals import EVERYWHERE, drawn
 
 FIRST = 64  # samples of the batch that a layer is initialised with
 
@@ -64,11 +65,8 @@ class Maker:
 
 
 def batch(layer: Any, n: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """(n, *shape), normal; or uniform, in the layer's `domain` if that has two ends."""
-    low, high = getattr(layer, "domain", (-np.inf, np.inf))
-    if np.isfinite(low) and np.isfinite(high):
-        return low + (high - low) * rng.uniform(0.02, 0.98, (n, *shape))
-    return rng.standard_normal((n, *shape))
+    """(n, *shape), drawn from the layer's `domain`, if it says one."""
+    return drawn((n, *shape), getattr(layer, "domain", EVERYWHERE), rng)
 
 
 def load(

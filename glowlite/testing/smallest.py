@@ -71,6 +71,9 @@ def _by_hypothesis(
     low, high = domain
     bounded = np.isfinite(low) and np.isfinite(high)
     plain = [low + (high - low) * part for part in PARTS] if bounded else list(NUMBERS)
+    plain = [number for number in plain if low < number < high]
+    if not plain:
+        return
     batches: Any = st.integers(1, shape[0]).flatmap(
         lambda n: arrays(
             np.float64, (n, *shape[1:]), elements=st.sampled_from(plain), fill=st.just(plain[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from glowlite.testing.case import ROUND_TRIP, SAME, Case, random_like
 from glowlite.testing.comparison import Broken, DoesNotApply
+from glowlite.testing.intervals import EVERYWHERE, Ends, room
 from glowlite.testing.laws.law import law
 from glowlite.testing.sensitivity import EPS, shaken
 
@@ -34,11 +35,15 @@ def inverse_of_forward(case: Case) -> None:
 )
 def forward_of_inverse(case: Case) -> None:
     y, _ = case.forward(case.x)
-    # outputs that all lie in [0, 1], as a sigmoid's do, are moved so as to stay there
-    room = np.minimum(y, 1 - y) if y.min() >= 0 and y.max() <= 1 else np.ones_like(y)
-    y = y + 0.1 * room * np.clip(random_like(y, 1), -3, 3)
+    y = y + 0.1 * room(y, _codomain(case, y)) * np.clip(random_like(y, 1), -3, 3)
     again = case.forward(case.inverse(y))[0]
     case.close("forward(inverse(y)) against y", again, y, ROUND_TRIP)
+
+
+def _codomain(case: Case, y: np.ndarray) -> Ends:
+    """Where outputs lie: as the layer says, or in [0, 1], as a sigmoid's do, if all of y does."""
+    inside = y.min() >= 0 and y.max() <= 1
+    return getattr(case.layer, "codomain", (0.0, 1.0) if inside else EVERYWHERE)
 
 
 @law(
@@ -164,6 +169,8 @@ def _row_by_row(
     """`call(batch)`; where that raises, the first sample at which it does so alone is named."""
     try:
         return call(batch.copy())
+    except DoesNotApply:
+        raise
     except Exception as error:
         for i in range(len(batch)):
             try:
@@ -189,7 +196,9 @@ def _edges(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
         from_ends = [low + (high - low) * t for t in INNER_EDGES]
         marks = np.array([*from_ends, *(low + high - v for v in from_ends)])
     else:
-        ends = [end for end in (low, high) if np.isfinite(end)]
+        # the end itself belongs to the domain of some, and not of others
+        ends = [low + t for t in INNER_EDGES] if np.isfinite(low) else []
+        ends += [high - t for t in INNER_EDGES] if np.isfinite(high) else []
         marks = np.array([*EDGES, *(-v for v in EDGES)])
         marks = np.array([*marks[(marks > low) & (marks < high)], *ends])
     below, above = np.nextafter(marks, -np.inf), np.nextafter(marks, np.inf)
