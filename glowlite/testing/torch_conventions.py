@@ -269,11 +269,10 @@ class Transform:
 
     def domain(self, c: Tensor | None) -> tuple[float, float]:
         """Its ends, infinite where it has none."""
-        constraint = self.transform(c).domain
-        while hasattr(constraint, "base_constraint"):
-            constraint = constraint.base_constraint
-        low = getattr(constraint, "lower_bound", float("-inf"))
-        return float(low), float(getattr(constraint, "upper_bound", float("inf")))
+        return _ends(self.transform(c).domain)
+
+    def codomain(self, c: Tensor | None) -> tuple[float, float]:
+        return _ends(self.transform(c).codomain)
 
     def forward(self, x: Tensor, c: Tensor | None) -> Pair:
         return _through(self.transform(c), x)
@@ -282,13 +281,30 @@ class Transform:
         return _through(self.transform(c).inv, y)
 
 
+def _ends(constraint: Any) -> tuple[float, float]:
+    while hasattr(constraint, "base_constraint"):
+        constraint = constraint.base_constraint
+    low = getattr(constraint, "lower_bound", float("-inf"))
+    return float(low), float(getattr(constraint, "upper_bound", float("inf")))
+
+
 def _through(transform: Any, x: Tensor) -> Pair:
     if hasattr(transform, "call_and_ladj"):
         y, logdet = transform.call_and_ladj(x)
     else:
         y = transform(x)
         logdet = transform.log_abs_det_jacobian(x, y)
-    return y, _over_events(logdet, x.ndim - 1 - transform.domain.event_dim)
+    batch = x.shape[: x.ndim - transform.domain.event_dim]
+    return y, _over_events(_spread(logdet, batch), len(batch) - 1)
+
+
+def _spread(logdet: Any, shape: tuple[int, ...]) -> Any:
+    """What is the same for all samples, and has no axis for them, for each; else as it is."""
+    if not torch.is_tensor(logdet) or logdet.ndim >= len(shape):
+        return logdet
+    last = shape[len(shape) - logdet.ndim :]
+    fits = all(own in (1, n) for own, n in zip(logdet.shape, last, strict=True))
+    return logdet.expand(shape) if fits else logdet
 
 
 def _over_events(logdet: Any, axes: int) -> Any:

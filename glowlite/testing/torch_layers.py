@@ -130,13 +130,21 @@ class TorchLayer:
         """Between what two numbers x has to be: an attribute `domain = (low, high)` of the module,
         or what a transform says.
         """
-        said = getattr(self.module, "domain", None)
+        return self._ends("domain")
+
+    @property
+    def codomain(self) -> tuple[float, float]:
+        """Between what two numbers y is, said likewise."""
+        return self._ends("codomain")
+
+    def _ends(self, of: str) -> tuple[float, float]:
+        said = getattr(self.module, of, None)
         if isinstance(said, tuple):
             return float(said[0]), float(said[1])
-        if not hasattr(self._convention, "domain"):
-            raise AttributeError(f"{self!r} says nothing of its domain")
-        rows = 1 if self._condition is None else len(self._condition)
-        return self._convention.domain(self._rows(rows))
+        if not hasattr(self._convention, of):
+            raise AttributeError(f"{self!r} says nothing of its {of}")
+        c = self._rows(1 if self._condition is None else len(self._condition))
+        return getattr(self._convention, of)(c)
 
     def state(self) -> dict[str, Any]:
         """What torch would save, copied: parameters and buffers that are registered; of a transform
@@ -162,11 +170,11 @@ class TorchLayer:
         module = self.module
         if not isinstance(module, torch.nn.Module):
             return {}
-        registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        registered = {t.data_ptr() for t in (*module.parameters(), *module.buffers())}
         return {
             path: tensor.detach().numpy()
             for path, tensor in _leaves(module).items()
-            if tensor.is_floating_point() and id(tensor) not in registered
+            if tensor.is_floating_point() and tensor.data_ptr() not in registered
         }
 
     @property
@@ -241,7 +249,7 @@ class TorchLayer:
         except NotImplementedError as error:
             raise DoesNotApply(f"{type(self.module).__name__}: {_line(error)}") from error
         except Exception as error:
-            if type(error).__name__ != "InverseNotAvailable":  # of nflows
+            if not _says_no_inverse(error):
                 raise
             why = f"no inverse: {_line(error)}"
             raise DoesNotApply(f"{type(self.module).__name__} has {why}") from error
@@ -309,6 +317,12 @@ def _per_sample(values: Any, x: torch.Tensor) -> torch.Tensor:
     if values.shape == (len(x), 1):
         return values[:, 0]
     return values.expand(len(x)) if values.shape in ((), (1,)) else values
+
+
+def _says_no_inverse(error: Exception) -> bool:
+    """As nflows says it, or as pyro does: it looked for x in a cache that is not there."""
+    of_nflows = type(error).__name__ == "InverseNotAvailable"
+    return of_nflows or (isinstance(error, KeyError) and "intermediates cache" in str(error))
 
 
 def _line(error: Exception) -> str:

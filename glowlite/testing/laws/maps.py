@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -35,15 +36,19 @@ def inverse_of_forward(case: Case) -> None:
 )
 def forward_of_inverse(case: Case) -> None:
     y, _ = case.forward(case.x)
-    y = y + 0.1 * _room(y) * np.clip(random_like(y, 1), -3, 3)
+    y = y + 0.1 * _room(y, case.layer) * np.clip(random_like(y, 1), -3, 3)
     again = case.forward(case.inverse(y))[0]
     case.close("forward(inverse(y)) against y", again, y, ROUND_TRIP)
 
 
-def _room(y: np.ndarray) -> np.ndarray:
-    """How far each entry may be moved, at most by 1: outputs that are all of one sign, as those of
-    exp, or all of size 1 at most, as those of tanh and of a sigmoid, stay so.
+def _room(y: np.ndarray, layer: Any) -> np.ndarray:
+    """How far each entry may be moved, at most by 1, so as to stay in the layer's `codomain`
+    (low, high). Of a layer that says none, outputs that are all of one sign, as those of exp, or all
+    of size 1 at most, as those of tanh and of a sigmoid, stay so.
     """
+    if hasattr(layer, "codomain"):
+        low, high = layer.codomain
+        return np.minimum(1.0, np.minimum(y - low, high - y))
     size = np.abs(y)
     beyond_zero = size if y.min() >= 0 or y.max() <= 0 else np.ones_like(y)
     below_one = 1 - size if size.max() <= 1 else np.ones_like(y)
