@@ -19,6 +19,7 @@ VERSIONS = {  # those that the layers were held with, on a CPU, on 26 November 2
     "jax": "0.10.2",
     "distrax": "0.1.9",
     "flowjax": "19.1.2",
+    "tensorflow_probability": "0.26.0.dev20261027",  # tfp-nightly
 }
 
 
@@ -284,6 +285,28 @@ def flowjax_model(condition=None):
     return make
 
 
+# --- TensorFlow Probability on JAX ---
+
+
+def tfp_bijector():
+    import jax.numpy as jnp
+    from tensorflow_probability.substrates import jax as tfp
+
+    scale = tfp.bijectors.ScaleMatvecTriL(jnp.array([[2.0, 0.0], [0.5, -0.7]]))
+    return tfp.bijectors.Chain([tfp.bijectors.Sinh(), tfp.bijectors.Shift(jnp.ones(2)), scale])
+
+
+def tfp_model():
+    import jax.numpy as jnp
+    from tensorflow_probability.substrates import jax as tfp
+
+    def make(p):
+        base = tfp.distributions.MultivariateNormalDiag(jnp.zeros(2), jnp.ones(2))
+        return tfp.distributions.TransformedDistribution(base, tfp.bijectors.ScaleMatvecTriL(p))
+
+    return make, np.array([[2.0, 0.0], [0.5, -0.7]])
+
+
 # --- functions ---
 
 
@@ -345,5 +368,7 @@ REAL = {
     "flowjax masked_autoregressive_flow with a condition": Real(
         "flowjax", flowjax_model(1), (2,), (1,), OF_A_MODEL
     ),
+    "tfp Chain": Real("tensorflow_probability", tfp_bijector),
+    "tfp TransformedDistribution": Real("tensorflow_probability", tfp_model, laws=OF_A_MODEL),
     "functions": Real("jax", functions),
 }

@@ -17,6 +17,7 @@ from glowlite.testing.laws import chosen
 from glowlite.testing.museum import stale_inverse
 
 NEEDS = {"distrax": ("jax",), "flowjax": ("jax",), "jax": (), "torch": ()}
+NEEDS["tensorflow_probability"] = ("jax",)
 X = np.random.default_rng(0).standard_normal((3, 2))
 
 
@@ -69,6 +70,7 @@ MODELS = [
     "zuko MAF",
     "distrax Transformed",
     "flowjax masked_autoregressive_flow",
+    "tfp TransformedDistribution",
 ]
 CONDITIONAL = [
     "nflows Flow with a context",
@@ -414,6 +416,43 @@ def test_an_object_of_distrax_is_made_in_float64(flows):
     thing = distrax.ScalarAffine(jnp.zeros(2, jnp.float32), jnp.full(2, 3.0, jnp.float32))
     with pytest.raises(ValueError, match="ScalarAffine was made in float32: make it after"):
         as_layer(thing)
+
+
+def test_objects_that_differ_in_their_arrays_alone_are_compiled_once(flows):
+    pytest.importorskip("flowjax")
+    from flowjax import bijections
+
+    layers = [as_layer(bijections.Loc(np.full(2, number))) for number in (1.0, 2.0)]
+    other = as_layer(bijections.Invert(bijections.Loc(np.ones(2))))
+    assert layers[0]._program is layers[1]._program is not other._program
+    moved = [layer.forward(X)[0] for layer in layers]
+    np.testing.assert_allclose(moved[1] - moved[0], np.ones_like(X))
+
+
+def test_a_make_of_another_closure_is_compiled_anew(flows):
+    pytest.importorskip("flowjax")
+    from flowjax import bijections
+
+    def layer(number):
+        return as_layer((lambda p: bijections.Loc(p + number), np.zeros(2)))
+
+    moved = [layer(number).forward(X)[0] for number in (1.0, 2.0)]
+    np.testing.assert_allclose(moved[1] - moved[0], np.ones_like(X))
+
+
+def test_a_make_says_where_x_lives(flows):
+    pytest.importorskip("flowjax")
+    from flowjax import bijections
+
+    def make(params):
+        return bijections.Power(params, (2,))
+
+    make.domain = (1.0, 8.0)
+    layer = as_layer((make, np.array(1.7)))
+    assert layer.domain == copy.deepcopy(layer).domain == (1.0, 8.0)
+    assert layer.cast(np.float32).domain == (1.0, 8.0)
+    assert not hasattr(as_layer(bijections.Loc(np.zeros(2))), "domain")
+    check_layer(layer, 1 + 7 * np.random.default_rng(0).random((3, 2)), "tails_and_edges")
 
 
 def test_a_condition_in_jax(flows):

@@ -16,12 +16,13 @@ from glowlite.testing.adapters import FlowAsLayer
 
 FRAMEWORKS = ("auto", "numpy", "torch", "jax")
 PROTOCOL = ("forward", "inverse", "backward")
-OF_JAX = (  # what tells an object of distrax or flowjax
+OF_JAX = (  # what tells an object of distrax, flowjax or TensorFlow Probability
     ("forward_and_log_det", "inverse_and_log_det"),
     ("transform_and_log_det", "inverse_and_log_det"),
     ("bijector", "distribution", "log_prob"),
     ("bijection", "base_dist", "log_prob"),
     ("sample_and_log_prob", "event_shape"),
+    ("forward", "forward_log_det_jacobian", "inverse_log_det_jacobian"),
 )
 
 

@@ -1,10 +1,10 @@
-"""The objects of distrax and flowjax, as functions of the object, a batch and a condition.
+"""The objects of distrax, flowjax and TensorFlow Probability on JAX, as functions of the object, a batch and a condition.
 
     forward(thing, x, c) -> y, logdet         inverse(thing, y, c) -> x, logdet of the inverse
     log_prob(thing, x, c) -> (N,)             sample(thing, n, key, c) -> x    of a distribution
 
-x, y: (N, ...). c: None, or (N, ...). The `forward` of a distribution goes from data to noise: both
-libraries name their bijectors the other way. Objects are known by the names that they offer.
+x, y: (N, ...). c: None, or (N, ...). The `forward` of a distribution goes from data to noise: all
+three name their bijectors the other way. Objects are known by the names that they offer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ class Functions(NamedTuple):
     log_prob: Callable[..., Array] | None
     sample: Callable[..., Array] | None
     is_compiled: bool
+    keeps_dtype: bool = False
 
 
 class Convention:
     """How a kind of object is called. keeps_derived: whether it keeps numbers that it derived from
-    others, so that none can be moved alone.
+    others, so that none can be moved alone. keeps_dtype: whether it stays in the dtype that it was
+    made in.
     """
 
     keeps_derived = False
+    keeps_dtype = False
     is_model = False
 
     def of(self, make: Callable[[Any], Any]) -> Functions:
@@ -115,6 +118,34 @@ class FlowjaxModel(FlowjaxBijection):
         return thing.sample(key, (n,)) if c is None else thing.sample(key, (), c)
 
 
+class TfpBijector(Convention):
+    """A log-determinant is over as many axes as one says: here, all but the first."""
+
+    keeps_dtype = True
+
+    def forward(self, thing: Any, x: Array, c: Array | None) -> tuple[Array, Array]:
+        return thing.forward(x), thing.forward_log_det_jacobian(x, event_ndims=x.ndim - 1)
+
+    def inverse(self, thing: Any, y: Array, c: Array | None) -> tuple[Array, Array]:
+        return thing.inverse(y), thing.inverse_log_det_jacobian(y, event_ndims=y.ndim - 1)
+
+
+class TfpModel(TfpBijector):
+    is_model = True
+
+    def forward(self, thing: Any, x: Array, c: Array | None) -> tuple[Array, Array]:
+        return super().inverse(thing.bijector, x, c)
+
+    def inverse(self, thing: Any, y: Array, c: Array | None) -> tuple[Array, Array]:
+        return super().forward(thing.bijector, y, c)
+
+    def log_prob(self, thing: Any, x: Array, c: Array | None) -> Array:
+        return _over_events(thing.log_prob(x), x.ndim - 1 - len(thing.event_shape))
+
+    def sample(self, thing: Any, n: int, key: Any, c: Array | None) -> Array:
+        return thing.sample(n, seed=key)
+
+
 def _over_events(logdet: Array, axes: int) -> Array:
     """The sum over the last axes, if there are as many as there should be."""
     if axes > 0 and logdet.ndim == 1 + axes:
@@ -132,14 +163,17 @@ def convention_of(thing: Any) -> Any:
         if all(hasattr(thing, name) for name in names):
             return convention
     raise TypeError(
-        f"{type(thing).__name__}: expected an object of distrax or flowjax, or forward, inverse and"
-        " params; it has neither forward_and_log_det nor transform_and_log_det"
+        f"{type(thing).__name__}: expected an object of distrax, flowjax or TensorFlow Probability,"
+        " or forward, inverse and params; it has neither forward_and_log_det nor"
+        " transform_and_log_det nor forward_log_det_jacobian"
     )
 
 
 TABLE: tuple[tuple[tuple[str, ...], Convention], ...] = (
     (("forward_and_log_det", "inverse_and_log_det", "event_ndims_in"), DistraxBijector()),
     (("transform_and_log_det", "inverse_and_log_det"), FlowjaxBijection()),
+    (("bijector", "distribution", "experimental_sample_and_log_prob"), TfpModel()),
     (("bijector", "distribution", "log_prob", "sample"), DistraxModel()),
     (("bijection", "base_dist", "log_prob", "sample"), FlowjaxModel()),
+    (("forward", "forward_log_det_jacobian", "inverse_log_det_jacobian"), TfpBijector()),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from glowlite.testing.comparison import DoesNotApply
 from glowlite.testing.jax_conventions import Functions, convention_of
 
 Leaves = dict[str, Any]  # of a pytree, by name
+PROGRAMS = 64  # compiled ones that are kept, for layers that differ in their arrays alone
 
 
 def jax_layer(
@@ -35,7 +37,8 @@ def jax_layer(
     parameters, NumPy arrays that are read at every call. condition: (N, ...), or (1, ...) that
     holds for every sample. An object of flowjax is itself such a pytree, without what
     `non_trainable` froze. The arrays within an object of distrax depend on each other, so they are
-    its state, and it has no parameters; give `make` to have them.
+    its state, and it has no parameters; give `make` to have them. An attribute `domain = (low,
+    high)` of the object, or of `make` or `forward`, says between what two numbers x has to be.
 
     Sets `jax_enable_x64` in `jax.config`, for the whole process: laws are held in float64. An
     object of distrax has to be made after that, since it keeps numbers that it derived from others
@@ -51,11 +54,12 @@ def jax_layer(
             " jax.config.update('jax_enable_x64', True), or give jax_layer(make, params=...)"
         )
     leaves, structure = _leaves_of(tree, params is None, is_derived)
-    program = Program(functions, leaves, structure)
+    program = _program(functions, leaves, structure)
     trained = {name: leaf for name, leaf in leaves.items() if isinstance(leaf, Parameter)}
     frozen = {name: leaf for name, leaf in leaves.items() if isinstance(leaf, np.ndarray)}
     kind = JaxModel if functions.log_prob is not None else JaxLayer
-    return kind(program, trained, frozen, np.float64, condition)
+    domain = getattr(forward, "domain", None)
+    return kind(program, trained, frozen, np.float64, condition, domain)
 
 
 def _functions_and_tree(
@@ -66,9 +70,27 @@ def _functions_and_tree(
         return _of_functions(forward, inverse), params, False
     if params is not None:
         made = convention_of(forward(jax.tree_util.tree_map(_in_float64, params)))
-        return made.of(forward), params, False
+        return _functions_of(made, forward), params, False
     convention = convention_of(forward)
-    return convention.of(lambda thing: thing), forward, convention.keeps_derived
+    functions = _functions_of(convention, _itself)._replace(keeps_dtype=convention.keeps_dtype)
+    return functions, forward, convention.keeps_derived
+
+
+def _functions_of(convention: Any, make: Callable[[Any], Any]) -> Functions:
+    """The same ones for the same `make`, so that they are compiled once."""
+    try:
+        return _kept_functions(convention, make)
+    except TypeError:  # it cannot be hashed
+        return convention.of(make)
+
+
+@functools.lru_cache(PROGRAMS)
+def _kept_functions(convention: Any, make: Callable[[Any], Any]) -> Functions:
+    return convention.of(make)
+
+
+def _itself(thing: Any) -> Any:
+    return thing
 
 
 def _of_functions(forward: Callable[..., Any], inverse: Callable[..., Any]) -> Functions:
@@ -76,6 +98,29 @@ def _of_functions(forward: Callable[..., Any], inverse: Callable[..., Any]) -> F
         return lambda p, x, c: function(p, x) if c is None else function(p, x, c)
 
     return Functions(call(forward), call(inverse), None, None, is_compiled=False)
+
+
+def _program(functions: Functions, leaves: dict[str, Any], structure: Any) -> Program:
+    """One that is compiled already, if an object before was the same but for its arrays."""
+    if not functions.is_compiled:
+        return Program(functions, leaves, structure)
+    others = tuple(
+        (name, type(leaf), leaf)
+        for name, leaf in leaves.items()
+        if not isinstance(leaf, (Parameter, np.ndarray))
+    )
+    try:
+        return _kept_program(functions, tuple(leaves), others, structure)
+    except (TypeError, ValueError):  # what cannot be hashed, or compared, is compiled anew
+        return Program(functions, leaves, structure)
+
+
+@functools.lru_cache(PROGRAMS)
+def _kept_program(
+    functions: Functions, names: tuple[str, ...], others: tuple[Any, ...], structure: Any
+) -> Program:
+    leaves = dict.fromkeys(names) | {name: leaf for name, _, leaf in others}
+    return Program(functions, leaves, structure)
 
 
 class Parameter:
@@ -100,6 +145,7 @@ class Program:
         self.pull_forward = compiled(_pull_back(self._forward))
         self.pull_inverse = compiled(_pull_back(self._inverse_alone))
         self.log_prob = compiled(self._log_prob)
+        self.keeps_dtype = functions.keeps_dtype
         self.sample = compiled(self._sample, static_argnames="n")
 
     def _forward(self, trained: Leaves, frozen: Leaves, x: Any, c: Any) -> tuple[Any, Any]:
@@ -158,9 +204,10 @@ class JaxLayer:
         frozen: dict[str, np.ndarray],
         dtype: Any,
         condition: np.ndarray | None = None,
+        domain: tuple[float, float] | None = None,
     ) -> None:
         self._program, self._trained, self._frozen = program, trained, frozen
-        self._dtype, self._condition = np.dtype(dtype), condition
+        self._dtype, self._condition, self._domain = np.dtype(dtype), condition, domain
 
     # --- what every law calls ---
 
@@ -212,24 +259,33 @@ class JaxLayer:
         if self._condition is None:
             raise AttributeError("the layer was made without a condition")
         return lambda condition: type(self)(
-            self._program, self._trained, self._frozen, self._dtype, condition
+            self._program, self._trained, self._frozen, self._dtype, condition, self._domain
         )
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Between what two numbers x has to be. Only of one that says so."""
+        if self._domain is None:
+            raise AttributeError("the layer says nothing of its domain")
+        return self._domain
 
     def cast(self, dtype: Any) -> JaxLayer:
         """A new layer of the same values in float32 or float64; in float32 it runs as if
-        `jax_enable_x64` were off.
+        `jax_enable_x64` were off. DoesNotApply for an object that stays in its dtype.
         """
+        if self._program.keeps_dtype and self._arrays():
+            raise DoesNotApply("it stays in the dtype that it was made in: give (make, params)")
         trained = {name: Parameter(p.value.astype(dtype)) for name, p in self._trained.items()}
         frozen = {
             name: array.astype(dtype if _is_float(array) else array.dtype)
             for name, array in self._frozen.items()
         }
-        return type(self)(self._program, trained, frozen, dtype, self._condition)
+        return type(self)(self._program, trained, frozen, dtype, self._condition, self._domain)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> JaxLayer:
         """With arrays of its own; functions, and what is no array, are shared."""
         own = copy.deepcopy((self._trained, self._frozen, self._dtype, self._condition), memo)
-        return type(self)(self._program, *own)
+        return type(self)(self._program, *own, self._domain)
 
     # --- how it is done ---
 
