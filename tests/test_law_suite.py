@@ -674,7 +674,7 @@ def test_check_layer_takes_names_levels_and_laws_of_ones_own():
         check_layer(layer, X, at_seeds(NO))
     with pytest.raises(AssertionError, match="expected float64, got float32"):
         check_layer(layer, X.astype(np.float32))
-    with pytest.raises(AssertionError, match="Density has no forward, inverse, backward|has no"):
+    with pytest.raises(AssertionError, match=r"has no forward, inverse, backward"):
         check_layer(object(), X)
 
 
@@ -714,7 +714,7 @@ class IgnoresItsCondition(flows.OfACondition):
 def test_check_layer_with_a_condition_holds_all_laws_at_it():
     condition = np.array([[1.0, 2.0], [0.0, 1.0], [-1.0, 0.5]])
     check_layer(flows.OfACondition(), X, condition=condition)
-    with pytest.raises(AssertionError, match="law condition_acts: .* a condition is ignored"):
+    with pytest.raises(AssertionError, match=r"law condition_acts: .* a condition is ignored"):
         check_layer(IgnoresItsCondition(), X, "condition_acts", condition=condition)
     with pytest.raises(AssertionError, match="law inverse_of_forward: "):
         check_layer(IgnoresItsCondition(), X, condition=condition)

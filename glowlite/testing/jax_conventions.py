@@ -1,4 +1,5 @@
-"""The objects of distrax, flowjax and TensorFlow Probability on JAX, as functions of the object, a batch and a condition.
+"""The objects of distrax, flowjax and TensorFlow Probability on JAX, as functions of the object, a
+batch and a condition.
 
     forward(thing, x, c) -> y, logdet         inverse(thing, y, c) -> x, logdet of the inverse
     log_prob(thing, x, c) -> (N,)             sample(thing, n, key, c) -> x    of a distribution

@@ -43,8 +43,8 @@ def forward_of_inverse(case: Case) -> None:
 
 def _room(y: np.ndarray, layer: Any) -> np.ndarray:
     """How far each entry may be moved, at most by 1, so as to stay in the layer's `codomain`
-    (low, high). Of a layer that says none, outputs that are all of one sign, as those of exp, or all
-    of size 1 at most, as those of tanh and of a sigmoid, stay so.
+    (low, high). Of a layer that says none, outputs that are all of one sign, as those of exp, or
+    all of size 1 at most, as those of tanh and of a sigmoid, stay so.
     """
     if hasattr(layer, "codomain"):
         low, high = layer.codomain
