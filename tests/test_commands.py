@@ -9,6 +9,7 @@ import io
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
+import flows
 import numpy as np
 import pytest
 from PIL import Image
@@ -531,6 +533,9 @@ def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monke
     data, out, picture = f"{name}.npy", f"run {name}", f"{name}.png"
     np.save(data, images(12))
     Image.fromarray(images(1)[0]).save(picture)
+    shutil.copy(flows.__file__, f"{name}.py")
+    monkeypatch.setattr(sys, "path", [*sys.path])  # of which the command makes one more
+    flow = f"{name}.py:make"
     tiny = [
         "--K",
         "1",
@@ -555,6 +560,7 @@ def test_every_command_works_with_names_of_any_bytes(as_command, tmp_path, monke
         "inpaint": [out, picture, "--steps", "1", "--out", f"filled {picture}"],
         "export": [out, f"{name}.safetensors"],
         "report": [out],
+        "laws": [flow, "--only", "maps", "--json", f"{name}.json", "--junit", f"{name}.xml"],
     }.items():
         assert as_command(main_of(program), program, words) == 0, narrow["stderr"].buffer.getvalue()
     with nothing_drawn():

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 
 import flows
 import numpy as np
@@ -299,14 +300,10 @@ def test_without_hypothesis_or_time_x_is_at_least_short_and_round(monkeypatch):
 
     x = np.array([[0.26, 0.74], [0.1, 0.2]])
     assert smallest(breaks, x, seconds=0).tolist() == x.tolist()
-    monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
     assert smallest(breaks, x).tolist() == [[0, 1]]
-    assert smallest(
-        lambda x: bool((x[:, 1] > 0.7).all() and (x[:, 0] > 0.2).all()), x[:1]
-    ).tolist() in (
-        [[0.26, 0.74]],
-        [[0.3, 0.7]],
-    )
+    monkeypatch.undo()
+    assert smallest(lambda x: bool((x == [0.26, 0.74]).all()), x[:1]).tolist() == [[0.26, 0.74]]
 
 
 def test_a_smaller_x_has_to_show_the_same_mistake():
@@ -418,11 +415,9 @@ def test_right_samples_follow_their_density_and_wrong_ones_do_not(name):
 
 
 def test_samples_where_the_density_is_nothing_are_found():
-    model = Density(
-        lambda x: normal((x - 50) / 0.01) - math.log(0.01),
-        lambda rng, n: rng.standard_normal((n, 1)),
-    )
-    with pytest.raises((Broken, Undecided)):
+    model = copy.copy(DENSITIES["far away"])
+    model.draw = lambda rng, n: 300 + rng.standard_normal((n, 1))
+    with pytest.raises(Broken, match="chi-square of 4000 samples in 2 cells"):
         held(density.samples_follow_the_density, model)
 
 
@@ -674,7 +669,7 @@ def test_check_layer_takes_names_levels_and_laws_of_ones_own():
         check_layer(layer, X, at_seeds(NO))
     with pytest.raises(AssertionError, match="expected float64, got float32"):
         check_layer(layer, X.astype(np.float32))
-    with pytest.raises(AssertionError, match=r"has no forward, inverse, backward"):
+    with pytest.raises(AssertionError, match="object has no forward, inverse, backward"):
         check_layer(object(), X)
 
 

@@ -412,7 +412,7 @@ def test_junit_is_xml_and_counts(laws, folder):
 
 def test_files_of_others_are_left_alone_and_our_own_replaced(laws, folder):
     (folder / "mine.json").write_text('{"mine": 1}')
-    (folder / "mine.xml").write_text("mine")
+    (folder / "mine.xml").write_text("<?xml version='1.0'?>\n<project></project>\n")
     (folder / "mine.txt").write_text("mine")
     for words, said in (
         (["--json", "mine.json"], "--json mine.json: exists and is not a result of glowlite.laws"),

@@ -100,6 +100,8 @@ COUPLINGS, UNIT = (
 )
 GOLDEN = f"{ROOT}/tests/golden"
 
+LAW = "logdet_is_that_of_the_jacobian"
+
 # the words that every row of a command begins with
 BASE = {
     "train": TINY,
@@ -115,6 +117,7 @@ BASE = {
     "data": "{here}/ramps.npz",
     "bench": "",
     "interop": "check",
+    "laws": f"flows:broken --only {LAW}",
 }
 
 ROWS: dict[str, dict[str, list[Row]]] = {
@@ -537,6 +540,51 @@ ROWS: dict[str, dict[str, list[Row]]] = {
     },
     "bench.allreduce": {},
     "bench.plan": {},
+    "laws": {
+        "name": [
+            Row(
+                "verdicts", f"alone: flows:{one} --only {LAW}", f"alone: flows:{other} --only {LAW}"
+            )
+            for one, other in (("make", "broken"), ("clean", "wrong"))
+        ],
+        "--list": [Row("printed", "--list", "")],
+        "--framework": [Row("printed", "--framework numpy", "--framework auto")],
+        "--shape": [
+            Row(
+                "printed",
+                "alone: flows:Tanh --only maps --shape 2",
+                "alone: flows:Tanh --only maps --shape 3",
+            )
+        ],
+        "--condition-shape": [
+            Row(
+                "verdicts",
+                "alone: flows:OfACondition --only condition_acts --condition-shape 2",
+                "alone: flows:OfACondition --only condition_acts",
+            )
+        ],
+        "--dtype": [
+            Row(
+                "verdicts",
+                "alone: flows:make --only numerics --dtype float32",
+                "alone: flows:make --only numerics --dtype float64",
+            )
+        ],
+        "--seeds": [
+            Row(
+                "verdicts",
+                f"alone: flows:broken_at_one --only {LAW} --seeds 1",
+                f"alone: flows:broken_at_one --only {LAW} --seeds 2",
+            )
+        ],
+        "--only": [Row("verdicts", "--only density", "--only maps")],
+        "--expect-fail": [
+            Row("verdicts", "--expect-fail {here}/known.toml", ""),
+            Row("verdicts", "--expect-fail {here}/known.toml", "--expect-fail {here}/none.toml"),
+        ],
+        "--json": [Row("written", "--json a.json", "--json b.json")],
+        "--junit": [Row("written", "--junit a.xml", "--junit b.xml")],
+    },
     "interop": {
         "files": [
             Row(
@@ -744,6 +792,7 @@ def watch_command(command, words, capsys):
         elif command == "evaluate":
             watch_comparison(seen, patch, spy)
         patch.setattr(sys, "argv", [command, *words])
+        patch.setattr(sys, "path", [*sys.path])  # of which a command may make one more
         capsys.readouterr()
         seen["refused"] = None
         try:
@@ -751,6 +800,7 @@ def watch_command(command, words, capsys):
         except GlowliteError as error:
             seen["refused"] = str(error)
         seen["printed"] = capsys.readouterr().out
+    seen["verdicts"] = re.findall(r"^  (\w+)  +(held|BROKEN|broken|HELD|-)", seen["printed"], re.M)
     seen["weights said"] = re.findall(r"\w+ weights", seen["printed"])
     seen["files"] = {
         str(path): content(path) for path in sorted(Path().rglob("*")) if path.is_file()
@@ -856,6 +906,8 @@ def here(tmp_path_factory):
         Image.fromarray(picture).save(here / "damaged" / f"{i:02}.png")
     (here / "damaged" / "05.png").write_bytes(b"no picture")
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(here / "mask.png")
+    (here / "known.toml").write_text(f'{LAW} = "twice"')
+    (here / "none.toml").write_text("")
     (here / "one.yaml").write_text("average: 0.5\nlr: 0.01\n")
     (here / "other.yaml").write_text("average: 0.5\nlr: 0.02\n")
     with pytest.MonkeyPatch.context() as patch:

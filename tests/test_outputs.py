@@ -26,6 +26,7 @@ from glowlite.commands import (
     figures,
     inpaint,
     interpolate,
+    laws,
     reconstruct,
     report,
     sample,
@@ -38,6 +39,8 @@ from glowlite.files.outputs import (
     GIF,
     HTML,
     HTML_MARK,
+    JUNIT,
+    LAWS_JSON,
     MODEL,
     NPY,
     PNG,
@@ -53,6 +56,8 @@ KINDS = {
     "csv": CSV,
     "html": HTML,
     "json": BENCHMARK,
+    "laws": LAWS_JSON,
+    "xml": JUNIT,
     "npy": NPY,
     "safetensors": MODEL,
 }
@@ -74,6 +79,8 @@ OURS = {
     "png": png(), "gif": gif(), "csv": b"image,bits_per_dim\r\n0,3.1\r\n",
     "html": f"<!doctype html>\n<html><head>{HTML_MARK}".encode(),
     "json": json.dumps({"title": "", "config": {}, "steps": {}, "limit_s": 1.0}).encode(),
+    "laws": json.dumps({"laws": {}, "subject": "", "results": []}).encode(),
+    "xml": b"<?xml version='1.0' encoding='utf-8'?>\n<testsuite name='it' tests='0' />\n",
 }  # fmt: skip
 
 
@@ -96,6 +103,7 @@ def test_a_file_is_replaced_by_its_kind_alone(here, kind):
     for there, content in {
         **OURS,
         "text": b"mine",
+        "page of XML": b"<?xml version='1.0'?>\n<project><testsuite /></project>",
         "config": b'{"options": {}, "data": "faces"}',
     }.items():
         place = here / f"{there}.{kind}"
@@ -314,6 +322,8 @@ COMMANDS = {
     "export": (export.main, ["model.safetensors"], ".safetensors", True),
     "data --save": (data.main, ["ramps.npy", "--sheet", "new-sheet.png", "--save"], ".npy", True),
     "data --sheet": (data.main, ["ramps.npy", "--sheet"], ".png", True),
+    "laws --json": (laws.main, ["flows:make", "--only", "maps", "--json"], ".json", True),
+    "laws --junit": (laws.main, ["flows:make", "--only", "maps", "--junit"], ".xml", True),
 }  # fmt: skip
 
 
@@ -343,6 +353,7 @@ def test_a_place_that_cannot_be_is_found_before_any_work(at_home, command, place
     for module in (evaluate, sample, interpolate, reconstruct, edit, inpaint, export):
         monkeypatch.setattr(module, "load_model", no_work)
     monkeypatch.setattr(data, "load", no_work)
+    monkeypatch.setattr(laws, "find", no_work)
     with pytest.raises(OutputError) as caught:
         main([*words, f"{place}{suffix}"])
     assert (

@@ -83,6 +83,13 @@ def _is_laws(path: Path) -> bool:
     return isinstance(found, dict) and {"laws", "subject", "results"} <= set(found)
 
 
+def _is_junit(path: Path) -> bool:
+    """XML, of this program or of another, that reports tests: no other XML."""
+    with open_regular(path) as file:
+        head = file.read(LONGEST_HEAD)
+    return re.match(rb"<\?xml[^>]*\?>\s*<testsuites?[\s>]", head) is not None
+
+
 def _has_header(*names: str) -> Callable[[Path], bool]:
     """A model file with these entries in its header, and no training in it."""
 
@@ -106,7 +113,7 @@ CSV = Kind("table of bits/dim", (), _begins(CSV_HEAD.encode()))
 HTML = Kind("report of glowlite", (), _is_page)
 BENCHMARK = Kind("benchmark of glowlite", (), _is_benchmark)
 LAWS_JSON = Kind("result of glowlite.laws", (), _is_laws)
-JUNIT = Kind("JUnit report", (".xml",), _begins(b"<?xml"))
+JUNIT = Kind("JUnit report", (".xml",), _is_junit)
 NPY = Kind("", (".npy",), _never, goes_into_streams=False)
 MODEL = Kind(
     "exported model",
