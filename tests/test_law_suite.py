@@ -514,6 +514,245 @@ def test_a_mean_of_bits_errs_no_more_often_than_is_said():
     ]
 
 
+# --- how strict each law is ---
+
+
+class Off(flows.Scale):
+    """A layer that is wrong in one place, by a part `by` of its size."""
+
+    def __init__(self, by, seed=0):
+        super().__init__(seed)
+        self.by = by
+
+
+class OffInverse(Off):
+    def inverse(self, y):
+        return super().inverse(y) * (1 + self.by)
+
+
+class OffFarOut(Off):
+    def inverse(self, y):
+        x = super().inverse(y)
+        return x * (1 + self.by * (abs(x) > 6))
+
+
+class OffAlone(Off):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y * (1 + self.by * (len(x) == 1)), logdet
+
+
+class OffLogdet(Off):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y, logdet + self.by
+
+
+class OffLogdetOfInverse(Off):
+    def inverse(self, y):
+        return super().inverse(y), self.by - np.full(len(y), self.log_s.value.sum())
+
+    def backward(self, y, dy, dlogdet):
+        return super().inverse(y), dy * np.exp(self.log_s.value)
+
+
+class OffWhereNegative(Off):
+    """y = s x, with s itself as its parameter."""
+
+    def __init__(self, by):
+        self.by, self.s = by, flows.Parameter([0.5, 2.0])
+
+    def parameters(self):
+        return {"s": self.s}
+
+    def forward(self, x):
+        s = self.s.value
+        logdet = np.log(abs(s)).sum() + self.by * (s.prod() < 0)
+        return x * s, np.full(len(x), logdet)
+
+
+class OffRebuilt(Off):
+    def backward(self, y, dy, dlogdet):
+        x, dx = super().backward(y, dy, dlogdet)
+        return x * (1 + self.by), dx
+
+
+class OffDx(Off):
+    def backward(self, y, dy, dlogdet):
+        x, dx = super().backward(y, dy, dlogdet)
+        return x, dx * (1 + self.by)
+
+
+class OffByDlogdet(Off):
+    def backward(self, y, dy, dlogdet):
+        return super().backward(y, dy, dlogdet * (1 + self.by))
+
+
+class OffTheSecondTime(Off):
+    """What is in grad already is scaled."""
+
+    def backward(self, y, dy, dlogdet):
+        self.log_s.grad[...] *= 1 + self.by
+        return super().backward(y, dy, dlogdet)
+
+
+class OffAfterOthers(Off):
+    last = None
+
+    def forward(self, x):
+        self.last = len(x)
+        return super().forward(x)
+
+    def backward(self, y, dy, dlogdet):
+        x, dx = super().backward(y, dy, dlogdet)
+        return x, dx * (1 + self.by * (self.last != len(y)))
+
+
+class OffBackOfInverse(Off):
+    def inverse_backward(self, y, dx):
+        self.log_s.grad[...] -= (dx * self.inverse(y)).sum(axis=0)
+        return dx * np.exp(-self.log_s.value) * (1 + self.by)
+
+
+class OffWithKept(Off):
+    def forward_with_cache(self, x):
+        return *self.forward(x), x
+
+    def backward(self, y, dy, dlogdet, kept=None):
+        x, dx = super().backward(y, dy, dlogdet)
+        return x, dx * (1 + self.by * (kept is not None))
+
+
+class OffUnderSeveral(flows.OfACondition):
+    by = 0.0
+
+    def given(self, condition):
+        layer = super().given(condition * (1 + self.by * (len(condition) > 1)))
+        layer.by = self.by
+        return layer
+
+
+class OffBeforeForward(Off):
+    used = False
+
+    def forward(self, x):
+        self.used = True
+        return super().forward(x)
+
+    def inverse(self, y):
+        return super().inverse(y) * (1 + self.by * (not self.used))
+
+
+class OffLater(Off):
+    calls = 0
+
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        self.calls += len(x) == 1
+        return y * (1 + self.by * (self.calls > 0)), logdet
+
+
+class OffWhenMoved(Off):
+    first = None
+
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        if self.first is None:
+            self.first = self.log_s.value.copy()
+        return y * (1 + self.by * (self.first != self.log_s.value).any()), logdet
+
+
+class OffWhenLoaded(Off):
+    def set_state(self, state):
+        self.log_s.value[...] = state["log_s"] + self.by
+
+
+class OffInMemory(Off):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y * (1 + self.by * (not x.flags.c_contiguous)), logdet
+
+
+class OffInFloat32(Off):
+    def forward(self, x):
+        y, logdet = super().forward(x)
+        return y * np.asarray(1 + self.by * (x.dtype == np.float32), x.dtype), logdet
+
+
+def off_density(by):
+    model = copy.copy(DENSITIES["normal"])
+    model.log_prob = lambda x: normal(x)[:, 0] + by
+    return model
+
+
+def off_bits(by):
+    model = copy.copy(DENSITIES["normal"])
+    model.bits_per_dim = lambda images: np.full(len(images), 8 + by)
+    return model
+
+
+def off_under_several(by):
+    layer = OffUnderSeveral()
+    layer.by = by
+    return layer
+
+
+# what the page of the laws says that is allowed, and what is wrong by a part of that, or by more
+STRICT = {
+    "inverse_of_forward": (1e-9, OffInverse),
+    "forward_of_inverse": (1e-9, OffInverse),
+    "samples_are_independent": (1e-10, OffAlone),
+    "degenerate_batches": (1e-9, OffInverse),
+    "tails_and_edges": (1e-9, OffFarOut),
+    "logdet_is_that_of_the_jacobian": (1e-6, OffLogdet),
+    "logdet_of_the_inverse": (1e-6, OffLogdetOfInverse),
+    "logdet_of_a_negative_determinant": (1e-6, OffWhereNegative),
+    "density_integrates_to_one": (2e-3, off_density),
+    "backward_rebuilds_the_input": (1e-9, OffRebuilt),
+    "gradients_through_y": (1e-6, OffDx),
+    "gradients_through_logdet": (1e-6, OffByDlogdet),
+    "gradients_add": (1e-10, OffTheSecondTime),
+    "backward_stands_alone": (1e-9, OffAfterOthers),
+    "gradients_of_the_inverse": (1e-6, OffBackOfInverse),
+    "kept_equals_rebuilt": (1e-9, OffWithKept),
+    "condition_acts": (1e-10, off_under_several),
+    "bits_per_dim_of_uniform_data": (1e-9, off_bits),
+    "inverse_needs_no_forward": (1e-9, OffBeforeForward),
+    "calls_leave_no_trace": (1e-10, OffLater),
+    "caches_follow_parameters": (1e-10, OffWhenMoved),
+    "state_survives_saving": (1e-10, OffWhenLoaded),
+    "memory_order_does_not_matter": (1e-10, OffInMemory),
+    "float32_agrees_with_float64": (100 * 2.0**-23, OffInFloat32),
+}
+EXACT = {
+    "samples_follow_the_density",
+    "every_acting_parameter_is_named",
+    "nothing_passed_in_is_changed",
+}
+
+
+def test_every_law_is_in_the_table_of_how_strict_it_is():
+    assert STRICT.keys() | EXACT == set(NAMES)
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_law_allows_what_its_page_says_and_no_more(name):
+    allowed, off = STRICT[name]
+    condition = (
+        np.array([[1.0, 2.0], [0.0, 1.0], [-1.0, 0.5]]) if name == "condition_acts" else None
+    )
+    (one,) = chosen(name)
+    x = np.zeros((3, 1)) if off in (off_density, off_bits) else X
+
+    def judge(by):
+        decide(one, Case(off(by), x, lambda: off(by), condition))
+
+    judge(allowed / 10)
+    for by in (10 * allowed, -10 * allowed):
+        with pytest.raises(Broken):
+            judge(by)
+
+
 # --- what cannot be copied, cast, or named ---
 
 
