@@ -940,6 +940,41 @@ def test_check_layer_with_make_saves_and_loads():
         check_layer(Forgetful(0), X, "state_survives_saving", make=lambda: Forgetful(1))
 
 
+class StartsFromItsData(flows.Scale):
+    """Its first batch in training sets the scale. Whether that was is saved, or not."""
+
+    def __init__(self, seed, saves):
+        super().__init__(seed)
+        self.has_begun, self.saves = False, saves
+
+    def state(self):
+        flag = {"has_begun": np.array(self.has_begun)} if self.saves else {}
+        return {"log_s": self.log_s.value.copy(), **flag}
+
+    def set_state(self, saved):
+        self.log_s.value[...] = saved["log_s"]
+        self.has_begun = bool(saved.get("has_begun", self.has_begun))
+
+    def forward_in_training(self, x):
+        if not self.has_begun:
+            self.log_s.value[...] = -np.log(x.std(axis=0))
+        self.has_begun = True
+        return self.forward(x)
+
+
+def test_a_flag_that_is_lost_is_seen_when_training_goes_on():
+    for saves in (True, False):
+        layer, make = StartsFromItsData(0, saves), lambda saves=saves: StartsFromItsData(1, saves)
+        layer.forward_in_training(10 * X)
+        if saves:
+            check_layer(layer, X, make=make)
+        else:
+            with pytest.raises(
+                AssertionError, match="y, after one more pass in training"
+            ):
+                check_layer(layer, X, "state_survives_saving", make=make)
+
+
 class IgnoresItsCondition(flows.OfACondition):
     def forward(self, x):
         return flows.Scale.forward(self, x)

@@ -292,6 +292,13 @@ def test_expected_failures_can_stand_in_tables_by_name(laws, folder):
     assert laws("my_flows:clean", *words).returncode == 0
 
 
+def test_several_laws_can_have_one_reason(laws, folder):
+    words = "--only", f"{LOGDET},{MAP}", *expecting(folder, f'"{LOGDET}, {MAP}" = "thought so"')
+    done = laws("my_flows:broken", *words)
+    assert done.returncode == 1 and rows(done)[LOGDET] == "broken, as expected"
+    assert f"{MAP}: expected to be broken (thought so), and it holds" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -301,6 +308,8 @@ def test_expected_failures_can_stand_in_tables_by_name(laws, folder):
         (f'{MAP} = "  "', f"{MAP} needs a reason"),
         (f"{MAP} = true", f"{MAP} needs a reason"),
         ('[make]\nno_such_law = "why"', "no law 'no_such_law'"),
+        (f'"{MAP}, no_such_law" = "why"', "no law 'no_such_law'"),
+        (f'{MAP} = "why"\n"{LOGDET},{MAP}" = "why"', f"{MAP} is named twice"),
         (f'{MAP} = "why"\n[make]\n{LOGDET} = "why"', "no law 'make'"),
         ("not TOML", "known.toml: not valid TOML: "),
         (f'{MAP} = "a"\n{MAP} = "b"', "known.toml: not valid TOML: "),

@@ -23,6 +23,7 @@ from glowlite.files.outputs import JUNIT, LAWS_JSON, check_output, output
 from glowlite.terminal import say, shortened
 from glowlite.testing import report as report_of
 from glowlite.testing.comparison import Broken
+from glowlite.testing.expected import reasons_by_law
 from glowlite.testing.frameworks import FRAMEWORKS
 from glowlite.testing.laws import DATE, LAWS, LEVELS, VERSION, Law, chosen
 from glowlite.testing.load import CannotLoad, Maker, find
@@ -179,15 +180,12 @@ def _expected(path: Path | None, laws: list[Law], of: str) -> dict[str, str]:
         found = tomllib.loads(read_bytes(path, LONGEST_LIST).decode())
     except (ValueError, RecursionError) as error:
         raise GlowliteError(f"--expect-fail {path}: not valid TOML: {error}") from None
-    if all(isinstance(value, dict) for value in found.values()):
-        found = found.get(of, {})
-    known = {law.name for law in LAWS}
-    for name, reason in found.items():
-        if name not in known:
-            raise GlowliteError(f"--expect-fail {path}: no law {name!r}; --list shows them")
-        if not isinstance(reason, str) or not reason.strip():
-            raise GlowliteError(f'--expect-fail {path}: {name} needs a reason: {name} = "why"')
-    return {law.name: found[law.name] for law in laws if law.name in found}
+    try:
+        reasons = reasons_by_law(found, of)
+    except ValueError as error:
+        hint = "; --list shows them" if str(error).startswith("no law") else ""
+        raise GlowliteError(f"--expect-fail {path}: {error}{hint}") from None
+    return {law.name: reasons[law.name] for law in laws if law.name in reasons}
 
 
 def _subject(options: argparse.Namespace) -> Subject:

@@ -118,10 +118,14 @@ class TorchLayer:
     # --- what some laws call ---
 
     def forward_in_training(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`forward` in training mode, where a module may set or move statistics."""
+        """`forward` in training mode, where a module may set or move statistics; what it draws at
+        random is the same each time.
+        """
         self.train()
         try:
-            return self.forward(x)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                return self.forward(x)
         finally:
             self.eval()
 

@@ -149,7 +149,8 @@ def caches_follow_parameters(case: Case) -> None:
 @law(
     "life cycle",
     "A new layer, made of another seed and given the saved state (`state()`, or all parameters),"
-    " maps as the old one, which had been moved and used.",
+    " maps as the old one, which had been moved and used; and, of one that has modes, so do both"
+    " after one more pass in training.",
     often="a buffer, permutation, running mean or flag that is not saved",
 )
 def state_survives_saving(case: Case) -> None:
@@ -171,6 +172,12 @@ def state_survives_saving(case: Case) -> None:
     case.close(f"y {what}", new_y, y, SAME, _size(y))
     case.close(f"logdet {what}", new_logdet, logdet, SAME, _size(logdet))
     case.close(f"inverse(y) {what}", inverse(at(new), y.copy()), x, SAME, _size(x))
+    if not callable(getattr(old, "forward_in_training", None)):
+        return
+    for layer in (old, new):  # a flag that is lost shows when training goes on
+        layer.forward_in_training(case.x.copy())
+    y, new_y = forward(at(old), case.x)[0], forward(at(new), case.x)[0]
+    case.close(f"y, after one more pass in training, {what}", new_y, y, SAME, _size(y))
 
 
 @law(

@@ -1,0 +1,35 @@
+"""Laws that are expected to be broken, and why, as a TOML file says them:
+
+[actnorm]                                                    # of what has this name; or no
+inverse_of_forward = "an eps in the inverse"                 # heading at all
+"gradients_through_y, gradients_through_logdet" = "the same" # several laws, one reason
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from glowlite.testing.laws import LAWS
+
+
+def reasons_by_law(found: Mapping[str, Any], name: str) -> dict[str, str]:
+    """A reason for each law, of a file's content: all of it, or, where it has tables, that of
+    `name`.
+
+    Raises ValueError for a law that there is not, is named twice, or has no reason.
+    """
+    if all(isinstance(value, dict) for value in found.values()):
+        found = found.get(name, {})
+    known = {law.name for law in LAWS}
+    reasons: dict[str, str] = {}
+    for key, reason in found.items():
+        for law in (part.strip() for part in key.split(",")):
+            if law not in known:
+                raise ValueError(f"no law {law!r}")
+            if law in reasons:
+                raise ValueError(f"{law} is named twice")
+            if not isinstance(reason, str) or not reason.strip():
+                raise ValueError(f'{law} needs a reason: {law} = "why"')
+            reasons[law] = reason
+    return reasons
