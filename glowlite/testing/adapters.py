@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+
+from glowlite.testing.comparison import DoesNotApply
 
 
 class SplitAsLayer:
@@ -69,6 +71,19 @@ class ModelAsLayer:
     ) -> tuple[np.ndarray, np.ndarray]:
         return self.model.backward(self._parts(y), self._parts(dy), dlogdet, kept)
 
+    def cast(self, dtype: type) -> Self:
+        """A copy in another dtype, of a model with a `store`: its parameters and constants in a new
+        one. Raises DoesNotApply for another model.
+        """
+        if not hasattr(self.model, "store"):
+            raise DoesNotApply(f"{type(self.model).__name__} has no store to be brought to {dtype}")
+        new = copy.copy(self)
+        new.model = copy.deepcopy(self.model)
+        store = new.model.store
+        new.model.store = type(store)(new.model.bijector, np.dtype(dtype).name, new.model.xp)
+        new.model.dtype = np.dtype(dtype)
+        return new
+
 
 class FlowAsLayer(ModelAsLayer):
     """A `glowlite.Flow` in float64, or whatever has its methods, as a layer and a model under test.
@@ -93,13 +108,6 @@ class FlowAsLayer(ModelAsLayer):
         if not self.shapes:
             self.shapes = self.model.latent_shapes()
         return super()._parts(y)
-
-    def cast(self, dtype: type) -> FlowAsLayer:
-        """A copy in another dtype: its parameters and constants in a new store."""
-        flow = copy.deepcopy(self.model)
-        flow.store = type(flow.store)(flow.bijector, np.dtype(dtype).name, flow.xp)
-        flow.dtype = np.dtype(dtype)
-        return FlowAsLayer(flow)
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         return self.model.log_prob(x)

@@ -165,8 +165,7 @@ def convention_of(thing: Any) -> Any:
             return convention
     raise TypeError(
         f"{type(thing).__name__}: expected an object of distrax, flowjax or TensorFlow Probability,"
-        " or forward, inverse and params; it has neither forward_and_log_det nor"
-        " transform_and_log_det nor forward_log_det_jacobian"
+        " or forward, inverse and params"
     )
 
 
