@@ -124,6 +124,21 @@ class Logit(Elementwise):
         return np.log((x - 2) / (3 - x))
 
 
+class Between(Elementwise):
+    """Into numbers between 2 and 3, as it says."""
+
+    codomain = (2.0, 3.0)
+    f = staticmethod(lambda x: 2 + 1 / (1 + np.exp(-x)))
+    log_slope = staticmethod(lambda x: -x - 2 * np.log1p(np.exp(-x)))
+    bend = staticmethod(lambda x: -np.tanh(x / 2))
+
+    @staticmethod
+    def of_y(y):
+        if ((y <= 2) | (y >= 3)).any():
+            raise ValueError("y has to lie between 2 and 3")
+        return np.log((y - 2) / (3 - y))
+
+
 class Uncopyable(Scale):
     def __deepcopy__(self, memo):
         raise RuntimeError("it holds a lock")
