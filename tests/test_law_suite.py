@@ -1082,3 +1082,24 @@ def test_layers_of_one_name_are_told_apart():
     ids = [one.id for one in mark.args[1]]
     assert ids[0] == "Scale0-inverse_of_forward" and ids[-1] == "make-tails_and_edges"
     assert len(set(ids)) == len(ids) == 15
+
+
+class NotANumber:
+    """y = x; its gradients are NaN."""
+
+    def forward(self, x):
+        return x.copy(), np.zeros(len(x))
+
+    def inverse(self, y):
+        return y.copy()
+
+    def backward(self, y, dy, dlogdet):
+        return y.copy(), np.full_like(dy, np.nan)
+
+    def parameters(self):
+        return {}
+
+
+def test_a_result_that_is_nan_has_not_changed():
+    x = np.random.default_rng(0).standard_normal((3, 2))
+    check_layer(NotANumber(), x, "nothing_passed_in_is_changed")
