@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -182,7 +183,13 @@ def _as_broken(found: Broken, first: Broken) -> bool:
     """Whether it is the mistake that was found first, not rounding that is large beside zeros."""
     if found.comparison is None or first.comparison is None:
         return (found.comparison is None) == (first.comparison is None)
-    return found.comparison.error >= SHRUNK * first.comparison.error
+    same = _without_numbers(found.comparison.what) == _without_numbers(first.comparison.what)
+    return same and found.comparison.error >= SHRUNK * first.comparison.error
+
+
+def _without_numbers(what: str) -> str:
+    """The words of a comparison, which may name a sample or an x."""
+    return re.sub(r"[^a-z ]|\be\b", "", re.sub(r"\[.*?\]", "", what))
 
 
 def _key(x: np.ndarray) -> bytes:
