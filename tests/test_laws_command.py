@@ -285,6 +285,12 @@ def test_a_law_that_holds_after_all_is_exit_code_1(laws, folder):
     assert "1 held though expected to be broken" in done.stdout
 
 
+def test_several_laws_can_be_broken_for_one_reason(laws, folder):
+    words = "my_flows:broken", *expecting(folder, f'"{", ".join(BROKEN)}" = "twice too large"')
+    done = laws(*words)
+    assert done.returncode == 0 and done.stdout.count("\n  expected: twice too large\n") == 3
+
+
 def test_expected_failures_can_stand_in_tables_by_name(laws, folder):
     text = f'[broken]\n{LOGDET} = "twice"\n[make]\n{MAP} = "thought so"\n'
     words = "--only", f"{LOGDET},{MAP}", *expecting(folder, text)
@@ -313,6 +319,8 @@ def test_several_laws_can_have_one_reason(laws, folder):
         (f'"{MAP}, no_such_law" = "why"', "no law 'no_such_law'"),
         (f'{MAP} = "why"\n"{LOGDET},{MAP}" = "why"', f"{MAP} is named twice"),
         (f'{MAP} = "why"\n[make]\n{LOGDET} = "why"', "no law 'make'"),
+        ('"maps, inverse_of_forward" = "why"', "known.toml: no law 'maps'"),
+        (f'"{LOGDET}, {MAP}" = "a"\n{MAP} = "b"', f"known.toml: {MAP} is named twice"),
         ("not TOML", "known.toml: not valid TOML: "),
         (f'{MAP} = "a"\n{MAP} = "b"', "known.toml: not valid TOML: "),
         ("a" * 70000, "known.toml: is larger than the 65536 bytes"),

@@ -520,9 +520,9 @@ BUGS = [
     ),
     said(
         "an expected law that there is not is passed over",
-        "commands/laws.py",
-        "        if name not in known:\n",
-        "        if False:\n",
+        "testing/expected.py",
+        "if law not in known:",
+        "if False:",
         f"{COMMANDS}test_a_list_of_expected_failures_that_is_wrong_is_a_plain_line",
     ),
     said(
