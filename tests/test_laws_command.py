@@ -177,6 +177,18 @@ def test_a_module_in_a_package_and_a_file_elsewhere_that_imports_its_neighbour(l
     assert laws("pkg/beside.py:made", "--only", MAP).returncode == 0
 
 
+def test_a_file_with_the_name_of_another_module_is_itself(laws, folder):
+    """That which is imported already knows nothing of it."""
+    (folder / "json.py").write_text(
+        "from dataclasses import dataclass\nfrom my_flows import Tanh\nSHAPE = (3,)\n"
+        "@dataclass\nclass Layer(Tanh):\n    kept: 'list[int] | None' = None\n"
+    )
+    for _ in range(2):
+        done = laws("json.py:Layer", "--only", MAP)
+        assert done.returncode == 0 and ", x (N, 3), " in done.stdout
+    assert sys.modules["json"] is json
+
+
 def test_a_layer_that_can_be_made_from_a_seed_is_made_from_each(laws):
     assert laws("my_flows:broken_at_one", "--only", LOGDET).returncode == 1
     assert laws("my_flows:broken_at_one", "--only", LOGDET, "--seeds", "1").returncode == 0

@@ -114,10 +114,12 @@ def _module(name: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
         raise CannotLoad(f"{name}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # under its name, where dataclasses look, unless another module has that name
+    name = str(path.resolve()) if path.stem in sys.modules else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # where dataclasses look
+    sys.modules[name] = module
     beside = str(path.resolve().parent)
     if beside not in sys.path:
         sys.path.insert(0, beside)  # what stands beside a script can be imported by it
