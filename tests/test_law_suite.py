@@ -730,9 +730,7 @@ def test_a_flag_that_is_lost_is_seen_when_training_goes_on():
         if saves:
             check_layer(layer, X, make=make)
         else:
-            with pytest.raises(
-                AssertionError, match="y, after one more pass in training"
-            ):
+            with pytest.raises(AssertionError, match="y, after one more pass in training"):
                 check_layer(layer, X, "state_survives_saving", make=make)
 
 

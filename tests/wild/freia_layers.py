@@ -93,7 +93,7 @@ def nice_coupling():
     return shaken(modules.NICECouplingBlock(D, subnet_constructor=net))
 
 
-@layer(4)
+@layer(4, slow=True)
 def rnvp_coupling():
     return shaken(modules.RNVPCouplingBlock(D, subnet_constructor=net))
 
@@ -261,7 +261,7 @@ def reshape():
 # --- what is made of several ---
 
 
-@layer(4)
+@layer(4, slow=True)
 def sequence():
     module = SequenceINN(4)
     module.append(modules.ActNorm)
@@ -270,7 +270,7 @@ def sequence():
     return shaken(module)
 
 
-@layer(2, 4, 4)
+@layer(2, 4, 4, slow=True)
 def graph_of_a_split():
     start = InputNode(2, 4, 4, name="in")
     small = Node(start, modules.IRevNetDownsampling, {})

@@ -52,6 +52,6 @@ def squeeze():
     return transforms.SqueezeTransform()
 
 
-@layer(2)
+@layer(2, slow=True)
 def real_nvp():
     return shaken(RealNVP(2, 2, n_neurons=6, n_blocks_per_transform=1), by=0.1)

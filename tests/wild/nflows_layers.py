@@ -200,7 +200,7 @@ def piecewise_quadratic_cdf_at_the_identity():
     return shaken(piecewise_quadratic_cdf(), by=0.0, keep=0.0)
 
 
-@layer(4)
+@layer(4, slow=True)
 def piecewise_cubic_cdf():
     return transforms.PiecewiseCubicCDF([4], num_bins=5, tails="linear", tail_bound=3.0)
 
@@ -257,7 +257,7 @@ def additive_coupling():
     return shaken(transforms.AdditiveCouplingTransform(MASK, Net))
 
 
-@layer(4)
+@layer(4, slow=True)
 def linear_coupling():
     return shaken(
         transforms.PiecewiseLinearCouplingTransform(
@@ -271,7 +271,7 @@ def linear_coupling():
     )
 
 
-@layer(4)
+@layer(4, slow=True)
 def quadratic_coupling():
     return shaken(
         transforms.PiecewiseQuadraticCouplingTransform(
@@ -285,7 +285,7 @@ def quadratic_coupling():
     )
 
 
-@layer(4)
+@layer(4, slow=True)
 def cubic_coupling():
     return shaken(
         transforms.PiecewiseCubicCouplingTransform(
@@ -294,7 +294,7 @@ def cubic_coupling():
     )
 
 
-@layer(4)
+@layer(4, slow=True)
 def rational_quadratic_coupling():
     return shaken(
         transforms.PiecewiseRationalQuadraticCouplingTransform(
@@ -308,7 +308,7 @@ def rational_quadratic_coupling():
     )
 
 
-@layer(2, 2, 2)
+@layer(2, 2, 2, slow=True)
 def rational_quadratic_coupling_of_images():
     return shaken(
         transforms.PiecewiseRationalQuadraticCouplingTransform(
@@ -342,7 +342,7 @@ def linear_autoregressive():
     return module
 
 
-@layer(3)
+@layer(3, slow=True)
 def quadratic_autoregressive():
     return shaken(
         transforms.MaskedPiecewiseQuadraticAutoregressiveTransform(
@@ -351,14 +351,14 @@ def quadratic_autoregressive():
     )
 
 
-@layer(3)
+@layer(3, slow=True)
 def cubic_autoregressive():
     module = shaken(transforms.MaskedPiecewiseCubicAutoregressiveTransform(5, 3, 8, **MADE))
     module.domain = (0.0, 1.0)
     return module
 
 
-@layer(3)
+@layer(3, slow=True)
 def rational_quadratic_autoregressive():
     return shaken(
         transforms.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
@@ -370,7 +370,7 @@ def rational_quadratic_autoregressive():
 # --- what is made of several ---
 
 
-@layer(4)
+@layer(4, slow=True)
 def composite():
     return shaken(
         transforms.CompositeTransform(
@@ -389,7 +389,7 @@ def inverse_of_autoregressive():
     return transforms.InverseTransform(affine_autoregressive())
 
 
-@layer(2, 4, 2)
+@layer(2, 4, 2, slow=True)
 def multiscale():
     module = transforms.MultiscaleCompositeTransform(num_transforms=2)
     first = transforms.CompositeTransform(
@@ -403,12 +403,12 @@ def multiscale():
 # --- models ---
 
 
-@layer(2)
+@layer(2, slow=True)
 def flow_of_a_standard_normal():
     return Flow(shaken(transforms.AffineCouplingTransform((0, 1), Net)), StandardNormal([2]))
 
 
-@layer(2, condition=(2,))
+@layer(2, condition=(2,), slow=True)
 def flow_of_a_conditional_normal():
     transform = shaken(transforms.AffineCouplingTransform((0, 1), net_of_context))
     return Flow(transform, ConditionalDiagonalNormal([2], nn.Linear(2, 4)), nn.Linear(2, 2))
@@ -419,7 +419,7 @@ def flow_of_a_diagonal_normal():
     return shaken(Flow(transforms.ActNorm(2), DiagonalNormal([2])))
 
 
-@layer(2)
+@layer(2, slow=True)
 def masked_autoregressive_flow():
     return shaken(
         MaskedAutoregressiveFlow(
@@ -428,6 +428,6 @@ def masked_autoregressive_flow():
     )
 
 
-@layer(2)
+@layer(2, slow=True)
 def real_nvp():
     return shaken(SimpleRealNVP(2, 6, num_layers=2, num_blocks_per_layer=1))

@@ -136,7 +136,7 @@ def radial():
 # --- couplings ---
 
 
-@layer(4)
+@layer(4, slow=True)
 def masked_affine():
     return shaken(flows.MaskedAffineFlow(MASK, net(4, 4), net(4, 4)))
 
@@ -178,12 +178,12 @@ def affine_coupling_block_on_a_checkerboard():
     )
 
 
-@layer(4, 2, 2)
+@layer(4, 2, 2, slow=True)
 def glow_block():
     return shaken(flows.GlowBlock(4, 4, init_zeros=False, leaky=0.3))
 
 
-@layer(3, 2, 2)
+@layer(3, 2, 2, slow=True)
 def glow_block_by_exp_and_no_lu():
     return shaken(flows.GlowBlock(3, 4, scale_map="exp", use_lu=False, leaky=0.3), by=0.1)
 
@@ -191,12 +191,12 @@ def glow_block_by_exp_and_no_lu():
 # --- splines ---
 
 
-@layer(4)
+@layer(4, slow=True)
 def coupled_spline():
     return shaken(flows.CoupledRationalQuadraticSpline(4, 0, 6, num_bins=4))
 
 
-@layer(3, condition=(2,))
+@layer(3, condition=(2,), slow=True)
 def coupled_spline_of_a_context():
     return shaken(
         flows.CoupledRationalQuadraticSpline(
@@ -205,7 +205,7 @@ def coupled_spline_of_a_context():
     )
 
 
-@layer(3)
+@layer(3, slow=True)
 def circular_coupled_spline():
     module = shaken(
         flows.CircularCoupledRationalQuadraticSpline(3, 0, 6, ind_circ=[0, 1, 2], num_bins=4)
@@ -214,24 +214,24 @@ def circular_coupled_spline():
     return module
 
 
-@layer(3)
+@layer(3, slow=True)
 def circular_coupled_spline_of_one_angle():
     return shaken(flows.CircularCoupledRationalQuadraticSpline(3, 0, 6, ind_circ=[0], num_bins=4))
 
 
-@layer(3)
+@layer(3, slow=True)
 def autoregressive_spline():
     return shaken(flows.AutoregressiveRationalQuadraticSpline(3, 0, 6, num_bins=4))
 
 
-@layer(3)
+@layer(3, slow=True)
 def autoregressive_spline_of_permuted_masks():
     return shaken(
         flows.AutoregressiveRationalQuadraticSpline(3, 0, 6, num_bins=4, permute_mask=True)
     )
 
 
-@layer(3)
+@layer(3, slow=True)
 def circular_autoregressive_spline():
     module = shaken(
         flows.CircularAutoregressiveRationalQuadraticSpline(3, 0, 6, ind_circ=[0, 1, 2], num_bins=4)
@@ -240,7 +240,7 @@ def circular_autoregressive_spline():
     return module
 
 
-@layer(3)
+@layer(3, slow=True)
 def circular_autoregressive_spline_of_one_angle():
     return shaken(
         flows.CircularAutoregressiveRationalQuadraticSpline(3, 0, 6, ind_circ=[0], num_bins=4)
@@ -255,13 +255,13 @@ def masked_affine_autoregressive():
     return shaken(flows.MaskedAffineAutoregressive(3, 6, num_blocks=1, activation=torch.tanh))
 
 
-@layer(2)
+@layer(2, slow=True)
 def residual():
     net = LipschitzMLP([2, 6, 2], init_zeros=False, lipschitz_const=0.9)
     return flows.Residual(net, reverse=False, reduce_memory=False)
 
 
-@layer(4)
+@layer(4, slow=True)
 def composite():
     return shaken(
         flows.Composite([flows.InvertibleAffine(4), flows.AffineCouplingBlock(net(2, 4))])
@@ -276,7 +276,7 @@ def reverse():
 # --- models ---
 
 
-@layer(2)
+@layer(2, slow=True)
 def normalizing_flow():
     q0 = nf.distributions.DiagGaussian(2)
     maps = [flows.MaskedAffineFlow(MASK[:2], net(2, 2)), flows.LULinearPermute(2)]

@@ -149,7 +149,7 @@ def softplus():
     return transforms.SoftplusTransform()
 
 
-@layer(4)
+@layer(4, slow=True)
 def spline_linear():
     return shaken(transforms.spline(4, count_bins=4))
 
@@ -159,12 +159,12 @@ def spline_quadratic():
     return shaken(transforms.spline(4, count_bins=4, order="quadratic"))
 
 
-@layer(2)
+@layer(2, slow=True)
 def spline_autoregressive():
     return shaken(transforms.spline_autoregressive(2, hidden_dims=[6], count_bins=4))
 
 
-@layer(4)
+@layer(4, slow=True)
 def spline_coupling():
     return shaken(transforms.spline_coupling(4, hidden_dims=[6], count_bins=4))
 

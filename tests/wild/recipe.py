@@ -9,13 +9,13 @@ after one pass in training mode, by which layers that start from their data have
 """
 
 
-def layer(*shape, condition=None, fails=""):
-    """Say for the laws what shape (...) one sample of x, and of the condition, has; and what the
-    layer says when it is called, if it cannot be.
+def layer(*shape, condition=None, fails="", slow=False):
+    """Say for the laws what shape (...) one sample of x, and of the condition, has; what the layer
+    says when it is called, if it cannot be; and whether its laws take more than two seconds.
     """
 
     def recorded(function):
-        function.SHAPE, function.FAILS = shape, fails
+        function.SHAPE, function.FAILS, function.SLOW = shape, fails, slow
         if condition is not None:
             function.CONDITION_SHAPE = condition
         return function

@@ -145,22 +145,22 @@ def shift_coupling():
     return shaken(layers.ShiftCoupling(shape(4), **SMALL))
 
 
-@layer(4)
+@layer(4, slow=True)
 def linear_rational_spline_coupling():
     return shaken(layers.LRSCoupling(shape(4), **SMALL))
 
 
-@layer(4)
+@layer(4, slow=True)
 def rational_quadratic_spline_coupling():
     return shaken(layers.RQSCoupling(shape(4), **SMALL))
 
 
-@layer(2)
+@layer(2, slow=True)
 def deep_sigmoidal_coupling():
     return shaken(layers.DeepSigmoidalCoupling(shape(2), **SMALL))
 
 
-@layer(2)
+@layer(2, slow=True)
 def dense_sigmoidal_coupling():
     return shaken(layers.DenseSigmoidalCoupling(shape(2)))
 
@@ -178,12 +178,12 @@ def inverse_affine_autoregressive():
     return shaken(layers.AffineInverseMaskedAutoregressive(shape(3)))
 
 
-@layer(2)
+@layer(2, slow=True)
 def rational_quadratic_spline_autoregressive():
     return shaken(layers.RQSForwardMaskedAutoregressive(shape(2)))
 
 
-@layer(2)
+@layer(2, slow=True)
 def unconstrained_monotonic_autoregressive():
     return shaken(layers.UMNNMaskedAutoregressive(shape(2)))
 
@@ -196,12 +196,12 @@ def squeeze():
     return multiscale.Squeeze(shape(2, 4, 4))
 
 
-@layer(2, 2, 2)
+@layer(2, 2, 2, slow=True)
 def checkerboard_coupling():
     return multiscale.CheckerboardCoupling(shape(2, 2, 2), Affine, conditioner_kwargs=ONE_KERNEL)
 
 
-@layer(4, 2, 2)
+@layer(4, 2, 2, slow=True)
 def one_by_one_convolution_coupling():
     return multiscale.Invertible1x1ConvolutionalCoupling(
         shape(4, 2, 2), conditioner_kwargs=ONE_KERNEL
@@ -239,6 +239,6 @@ def householder_sylvester_of_all_dimensions():
 # --- models ---
 
 
-@layer(2)
+@layer(2, slow=True)
 def flow():
     return Model(shaken(Flow(layers.AffineCoupling(shape(2), **SMALL))))
