@@ -23,6 +23,10 @@ from glowlite.testing.gradient_check import check_gradient, rounding
 from glowlite.testing.laws.law import law
 from glowlite.testing.parameters import parameters_of
 
+# 4 eps / h at the largest step h: what rounding of the loss makes of differences, of the size of dy
+# and dlogdet. Below it they cannot tell a gradient from zero.
+ZERO = 1e-12
+
 
 @law(
     "gradients",
@@ -69,7 +73,7 @@ def _check_gradients(case: Case, dy: np.ndarray, dlogdet: np.ndarray, way: str) 
         return float((dy * (new_y - y)).sum() + (dlogdet * (new_logdet - logdet)).sum())
 
     noise = rounding(dy * y) + rounding(dlogdet * logdet)
-    floor = rounding(dy) + rounding(dlogdet)
+    floor = ZERO * float(np.linalg.norm(dy) + np.linalg.norm(dlogdet))
     case.remember(check_gradient(f"dx {way}", dx, moved, loss_change, noise, floor))
     for name, p in case.parameters.items():
         what = f"gradient of {name} {way}"
