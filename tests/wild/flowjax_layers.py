@@ -354,8 +354,8 @@ def planar_flow(seed):
     return shaken(made, seed)
 
 
-@layer(2, slow=True)
+@layer(1, slow=True)
 def triangular_spline_flow(seed):
-    base = distributions.StudentT(5 * jnp.ones(2))
+    base = distributions.StudentT(5 * jnp.ones(1))
     made = flows.triangular_spline_flow(jr.key(seed), base_dist=base, flow_layers=2, knots=4)
     return shaken(made, seed)
