@@ -447,7 +447,7 @@ def scale_matvec_lu(seed):
 
 @layer(3, fails=TRACED)
 def scale_matvec_lu_compiled(seed):
-    made = make_lu(normal(seed, (3, 3))[0] + 2 * np.eye(3))
+    made = make_lu(jnp.asarray(normal(seed, (3, 3))[0] + 2 * np.eye(3)))
     jax.jit(made.forward)(jnp.zeros(3))
     return made
 
