@@ -62,7 +62,7 @@ def needs(path):
         pytest.skip(f"needs {package} {version}, found {found}: pip install '.[wild]'")
 
 
-@pytest.mark.parametrize(("path", "name"), layers())
+@pytest.mark.parametrize(("path", "name"), list(layers()))
 def test_the_laws_hold_that_are_not_expected_to_be_broken(path, name):
     needs(path)
     make = find(f"{path}:{name}")
