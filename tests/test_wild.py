@@ -3,8 +3,9 @@ broken there, and these are broken. They need pip install '.[wild]'.
 """
 
 import importlib.metadata
-import importlib.util
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from glowlite.testing.results import BROKEN, EXPECTED, UNDECIDED, UNEXPECTED, Su
 
 ROOT = Path(__file__).parent.parent
 WILD = ROOT / "tests" / "wild"
+PAGE = ROOT / "docs" / "laws_in_the_wild.md"
 PINNED = re.compile(r'^PACKAGE, VERSION = "(.*)", "(.*)"$', re.MULTILINE)
+BLOCK = re.compile(r"^```python (\w+_layers)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LAYER = re.compile(r"^@layer\(.*\)\ndef (\w+)\(", re.MULTILINE)
 SEED = 0  # one alone: the page tells what two gave
 # two thirds of the time; of a slow layer they are held by the command, and for the page
@@ -51,18 +54,18 @@ def installed(package):
         return None
 
 
-def made(path, name):
-    """The function that makes the layer; the test is skipped where it cannot be imported."""
+def needs(path):
+    """The test is skipped where the library is not, or is another version."""
     package, version = pinned(path)
     found = installed(package)
     if found != version:
         pytest.skip(f"needs {package} {version}, found {found}: pip install '.[wild]'")
-    return find(f"{path}:{name}")
 
 
-@pytest.mark.parametrize(("path", "name"), layers())
+@pytest.mark.parametrize(("path", "name"), list(layers()))
 def test_the_laws_hold_that_are_not_expected_to_be_broken(path, name):
-    make = made(path, name)
+    needs(path)
+    make = find(f"{path}:{name}")
 
     def maker(seed):
         return Maker(make, seed, "auto", subject.condition(seed))
@@ -103,8 +106,18 @@ def test_the_extra_pins_the_versions():
 
 
 def test_the_page_names_every_layer_and_version():
-    page = (ROOT / "docs" / "laws_in_the_wild.md").read_text()
+    page = PAGE.read_text()
     for path in files():
         assert " ".join(pinned(path)) in page
         for name in LAYER.findall(path.read_text()):
             assert f"`{name}`" in page, f"{path.stem}: {name}"
+
+
+@pytest.mark.parametrize(("stem", "code"), BLOCK.findall(PAGE.read_text()))
+def test_what_the_page_shows_in_the_words_of_a_library_is_so(stem, code, tmp_path):
+    """Each block asserts what the library computes, without glowlite."""
+    needs(WILD / f"{stem}.py")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
