@@ -40,7 +40,7 @@ function showInfluence(maps) {
     const id = `influence-${level}`;
     drawMap(byId(id), values, model.latent_shapes[level], LITTLE_TO_MUCH, (value) =>
       Math.sqrt(value / largest));
-    byId(`${id}-words`).textContent = `${Math.round((100 * squares[level]) / all)}% of it`;
+    byId(`${id}-words`).textContent = `${Math.round((100 * squares[level]) / all)}% share`;
   });
 }
 

@@ -6,14 +6,14 @@ const LEVEL_CHOICES = [["keep", "keep"], ["noise", "noise"], ["mean", "mean"]];
 function levelName(level) {
   if (LEVELS === 1) return "The only level";
   const words = [`Level ${level + 1}`];
-  if (level === 0) words.push("the finest");
-  if (level === LEVELS - 1) words.push("the coarsest");
+  if (level === 0) words.push("finest");
+  if (level === LEVELS - 1) words.push("coarsest");
   return words.join(", ");
 }
 
 function levelSize(shape) {
   const numbers = shape.reduce((product, length) => product * length, 1);
-  return shape.length > 1 ? `${shape.join(" × ")} = ${numbers} numbers` : `${numbers} numbers`;
+  return shape.length > 1 ? `${shape.join("×")} = ${numbers} numbers` : `${numbers} numbers`;
 }
 
 function setLevels(levels) {
@@ -26,9 +26,20 @@ function showLevels() {
   state.levels.forEach((level, k) => setChoice(`level-${k}`, level));
 }
 
-// Of mean eps^2: a quarter, 1 and 4 are blue, grey and orange, by its logarithm.
+// The mean square of what the model expects: of a standard normal, or of a standard logistic.
+const EXPECTED_SQUARE = model.base === "Logistic" ? Math.PI ** 2 / 3 : 1;
+
+// A quarter of what is expected, as much, and four times as much: blue, grey and orange.
 function loudness(value) {
-  return 0.5 + Math.log2(Math.max(value, 1e-6)) / 4;
+  return 0.5 + Math.log2(Math.max(value / EXPECTED_SQUARE, 1e-6)) / 4;
+}
+
+function loudWords() {
+  const [quarter, one, four] = [0.25, 1, 4].map((share) =>
+    decimals(share * EXPECTED_SQUARE, model.base === "Logistic" || share < 1 ? 2 : 0));
+  const cooled = decimals(model.temperature ** 2 * EXPECTED_SQUARE);
+  return `Mean square of the latents: ${quarter}, ${one}, ${four}. The model expects ${one}; `
+    + `samples at temperature ${decimals(model.temperature, 1)} have ${cooled}.`;
 }
 
 function showMaps(answer) {
@@ -73,6 +84,7 @@ function startLatents() {
   byId("one-level").hidden = LEVELS > 1;
   byId("level-buttons").hidden = LEVELS === 1;
   for (let level = 0; level < LEVELS; level++) byId("levels").append(levelCard(level));
+  byId("loud-words").textContent = loudWords();
   const coarsest = LEVELS - 1;
   byId("only-coarsest").addEventListener("click", () =>
     setLevels(state.levels.map((_, k) => (k === coarsest ? "keep" : "noise"))));

@@ -1,6 +1,7 @@
 // "Is it a face?": bits/dim of the subject beside those of pictures that are none.
 
 const OTHER_DRAWS = 4;
+const LONGEST_BAR = 1.25 * model.n_bits; // bits/dim; what costs more fades out
 const otherRows = new Map(); // name -> {canvas, value, error, bar, mean}
 let othersAsked = false;
 
@@ -46,10 +47,22 @@ function otherPictureBits(name, values) {
   row.value.textContent = decimals(row.mean);
   const error = standardError(values);
   row.error.textContent = Number.isFinite(error) ? ` ± ${decimals(error)}` : "";
-  const largest = Math.max(...[...otherRows.values()].map(({mean}) => mean), 1e-6);
-  for (const {bar, mean} of otherRows.values()) {
-    bar.style.width = `${clamp((100 * mean) / largest, 0, 100)}%`;
-  }
+  row.bar.style.width = `${clamp((100 * row.mean) / LONGEST_BAR, 0, 100)}%`;
+  row.bar.classList.toggle("beyond", row.mean > LONGEST_BAR);
+  if (name === "grey") explainGrey(row.mean);
+}
+
+// Why a constant costs what it does: the sentence is about the number that was measured.
+function explainGrey(grey) {
+  const start = "Bits per dimension say how cheaply the model describes a picture, not whether it "
+    + `is a ${NOUN}. `;
+  const usual = model.held_out ? model.held_out.bits[0] : model.n_bits;
+  const why = grey < usual
+    ? `A constant costs fewer than a ${NOUN}: it has no edges and no texture to pay for, and where `
+      + "neighbours are alike the model is sure of the next; yet no sample looks like it."
+    : `A constant can cost fewer than a ${NOUN}, as it has no edges to pay for: it does in models `
+      + `of photographs. Here the ${NOUN}s themselves are flat and cheap, and it costs more.`;
+  byId("others-words").textContent = start + why;
 }
 
 function askOthers() {
@@ -70,6 +83,8 @@ function askOther(name, pixels, draw, values) {
 
 function startOthers() {
   const rows = byId("others");
+  byId("plain-words").textContent = `What ${model.n_bits} bits a number cost, stored as they are. `
+    + "Noise costs far more: the model is sure that it is not what it learned.";
   rows.append(otherRow("subject", "the subject"));
   for (const [name, words, pixels] of otherPictures()) {
     rows.append(otherRow(name, words));

@@ -14,6 +14,7 @@ function openTab(name, focus = false) {
   document.documentElement.dataset.tab = name;
   openBlend();
   openLatents();
+  openPainting();
   askOthers();
   writeAddress();
 }

@@ -3,7 +3,8 @@
 const LARGEST_PAINTED = 64; // pixels a side; larger pictures are not drawn by hand
 const SWATCHES = 10;
 const STEPS_BACK = 200;
-const painting = {pixels: null, before: [], row: 0, column: 0, tool: "brush", encoded: null};
+const painting = {pixels: null, before: [], row: 0, column: 0, tool: "brush", encoded: null,
+  opened: false};
 
 function paintPlace() {
   return painting.row * WIDTH + painting.column;
@@ -100,6 +101,15 @@ function startPaintingFrom(pixels) {
   strokeEnded();
 }
 
+// The first time the tab is open, the drawing is what is the subject then.
+function openPainting() {
+  if (state.tab !== "picture" || painting.opened || !subject.pixels) return;
+  painting.opened = true;
+  painting.pixels = subject.pixels.slice();
+  showPainting();
+  showSwatches();
+}
+
 function blankPixels() {
   return new Uint8Array(HEIGHT * WIDTH * CHANNELS).fill(236);
 }
@@ -119,6 +129,8 @@ function paintTo(row, column, first) {
 function startPainting() {
   byId("draw-part").hidden = Math.max(HEIGHT, WIDTH) > LARGEST_PAINTED;
   painting.pixels = blankPixels();
+  painting.row = Math.floor(HEIGHT / 2);
+  painting.column = Math.floor(WIDTH / 2);
   const tools = [["brush", "Brush"], ["fill", "Fill"], ["pick", "Pick up"]];
   byId("tools").append(choice("tool", "Tool", tools, chooseTool));
   chooseTool("brush");
@@ -155,4 +167,5 @@ function startPainting() {
   byId("paint-encode").addEventListener("click", encodePainting);
   showPainting();
   showSwatches();
+  subjectWatchers.push(openPainting);
 }

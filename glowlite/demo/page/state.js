@@ -4,6 +4,7 @@ const TABS = ["sample", "edit", "blend", "latents", "picture"];
 const LEVEL_LETTERS = {k: "keep", n: "noise", m: "mean"};
 const ATTRIBUTES = model.attributes ? model.attributes.names : [];
 const FIRST_SEED = 1;
+const FIRST_SAMPLE = 3;
 
 const state = defaultState();
 
@@ -16,7 +17,7 @@ function defaultState() {
   const temperature = hundredths(model.temperature);
   const corners = [0, 1, 2, 3].map((number) => sampleSource(number, seed, temperature));
   return {
-    tab: "sample", source: sampleSource(0, seed, temperature), alphas: {},
+    tab: "sample", source: sampleSource(FIRST_SAMPLE, seed, temperature), alphas: {},
     levels: model.latent_shapes.map(() => "keep"), noise: 1, temperature, seed, label: 0,
     blend: {corners, across: 0.5, down: 0.5, four: true, spherical: true},
   };

@@ -138,12 +138,17 @@ async function copyText(text) {
   }
 }
 
+function showUsual(id, words) {
+  byId(id).append(element("span", {}, `held-out ${NOUN}s`), " ",
+    element("span", {class: "number"}, words));
+}
+
 function startSubject() {
   if (model.held_out) {
     byId("bits-curve").append(bitsCurve.node);
     byId("length-curve").append(lengthCurve.node);
-    byId("bits-usual").textContent = `held-out ${NOUN}s ${spread(model.held_out.bits)}`;
-    byId("length-usual").textContent = `held-out ${NOUN}s ${spread(model.held_out.length, 1)}`;
+    showUsual("bits-usual", spread(model.held_out.bits));
+    showUsual("length-usual", spread(model.held_out.length, 1));
   }
   byId("save").addEventListener("click", () => {
     if (subject.pixels) savePicture(subject.pixels, `${NOUN}.png`);
