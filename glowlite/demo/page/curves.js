@@ -1,0 +1,39 @@
+// Bell curves of what is usual, with a mark where this picture stands.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function svgElement(name, attributes) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return node;
+}
+
+// exp(-(x - mean)^2 / 2 std^2), one high, as a closed path in a box of 100 by 30.
+function bellPath([mean, std], [low, high]) {
+  const points = [];
+  for (let k = 0; k <= 80; k++) {
+    const x = low + ((high - low) * k) / 80;
+    const height = Math.exp(-((x - mean) ** 2) / (2 * std * std));
+    points.push(`${(k * 1.25).toFixed(2)} ${(29 - 25 * height).toFixed(2)}`);
+  }
+  return `M0 29L${points.join("L")}L100 29`;
+}
+
+// curves: [{bell: [mean, std], kind}], drawn in that order; mark(x) moves the mark.
+function bellCurves(curves) {
+  const low = Math.min(...curves.map(({bell}) => bell[0] - 3.5 * bell[1]));
+  const high = Math.max(...curves.map(({bell}) => bell[0] + 3.5 * bell[1]));
+  const node = svgElement("svg", {class: "bells", viewBox: "0 0 100 30",
+    preserveAspectRatio: "none", "aria-hidden": "true"});
+  for (const {bell, kind} of curves) {
+    node.append(svgElement("path", {class: kind, d: bellPath(bell, [low, high])}));
+  }
+  const line = svgElement("line", {class: "mark", x1: -9, x2: -9, y1: 1, y2: 30});
+  node.append(line);
+  const mark = (x) => {
+    const at = Number.isFinite(x) ? clamp((100 * (x - low)) / (high - low), 0.5, 99.5) : -9;
+    line.setAttribute("x1", at);
+    line.setAttribute("x2", at);
+  };
+  return {node, mark};
+}
