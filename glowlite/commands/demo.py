@@ -6,6 +6,8 @@ import argparse
 import webbrowser
 from pathlib import Path
 
+import numpy as np
+
 import glowlite
 from glowlite.commands.export import HALF_A_LEVEL, RECONSTRUCTED, named
 from glowlite.commands.loaded_model import (
@@ -119,7 +121,7 @@ def images_seen(loaded: LoadedModel) -> Seen | None:
             f"{loaded.name}: with weights in 16 bits, as a page holds them, the inverse is off by"
             f" {off:.1f} grey levels"
         )
-    bits = scores(loaded.model, data.held_out, loaded.n_bits, 64, 0, rows=range(len(images)))
+    bits = scores(loaded.model, data.held_out, loaded.n_bits, 64, 0, rows=np.arange(len(images)))
     attributes = data.held_out_attributes
     known = len(attributes) == len(data.held_out) and attributes.size > 0
     return Seen(images, bits, attributes[: len(images)] if known else None)

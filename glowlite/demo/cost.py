@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-MULTIPLY_ADDS = 1.0e9  # per second, of one core of a desk; a telephone takes two to four times as long
+# per second, of one core of a desk computer; a telephone takes two to four times as long
+MULTIPLY_ADDS = 1.0e9
 Shape = tuple[int, int]
 
 

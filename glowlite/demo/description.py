@@ -66,7 +66,8 @@ def describe(part: Any, weights: Weights) -> Any:
             f"{kind.__name__}: a layer that no page can run; there is JavaScript for the layers of"
             " Glow, NICE and RealNVP, as they are, and for no others"
         )
-    return {"layer": NAMES.get(kind, kind.__name__), **LAYERS[kind](part, weights)}
+    name = NAMES.get(kind) or kind.__name__
+    return {"layer": name, **LAYERS[kind](part, weights)}
 
 
 def _options(*names: str) -> Callable[[Any, Weights], Node]:
@@ -190,7 +191,7 @@ LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
     Whitening: _arrays("mean", "rotation", "log_scale", dtype="float32"),
     ZeroConv: _parts("conv"),
 }
-NAMES = {FlowStep: "Chain", UniformChain: "Chain"}  # where another function serves
+NAMES: dict[type, str] = {FlowStep: "Chain", UniformChain: "Chain"}  # where another function serves
 
 
 def plane_order(vectors: np.ndarray, shapes: list[tuple[int, ...]]) -> np.ndarray:

@@ -35,6 +35,7 @@ def page(model: PageModel) -> str:
     return (
         template.render(
             title=model.facts["name"],
+            noun=model.facts["noun"],
             policy=Markup(policy),
             style=Markup(style),
             model_json=Markup(as_json(model.facts)),
