@@ -23,6 +23,7 @@ COMMANDS = {
     "inpaint": "fill in hidden pixels of an image, or take noise away",
     "figures": "the paper's qualitative figures with a model of one's own",
     "report": "a run as one HTML page",
+    "demo": "a trained model in one HTML page that runs it, to play with",
     "export": "a trained model alone in one small file",
     "data": "what a data set holds, before one trains on it",
     "laws": "hold any flow, in any framework, to the laws of one",

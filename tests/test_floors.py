@@ -28,7 +28,7 @@ FLOORS = (
     ("models", "flow"),
     ("data",),
     ("training", "latent"),
-    ("drawing",),
+    ("drawing", "demo"),
     ("commands", "bench", "interop"),
 )
 FLOOR_OF = {name: number for number, row in enumerate(FLOORS) for name in row}

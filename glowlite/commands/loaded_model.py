@@ -196,16 +196,21 @@ def add_place_of_data(parser: Parser) -> None:
 
 
 def load_model(
-    run: str, options: argparse.Namespace, local_rank: int = 0, cores: int | None = None
+    run: str,
+    options: argparse.Namespace,
+    local_rank: int = 0,
+    cores: int | None = None,
+    plain: bool = False,
 ) -> LoadedModel:
     """The model that `run` names, as the options of `add_model_options` ask for it.
 
-    Raises GlowliteError. A name of a pretrained model is that; ./NAME is a folder of the same name.
+    `plain`: without fast forms. Raises GlowliteError. A name of a pretrained model is that; ./NAME
+    is a folder of the same name.
     """
     xp = device_namespace(options.device, local_rank)
     with model_file(run, options.checkpoint) as file:
         model = load_image_model(
-            file, options.weights, workers=Workers(options.threads or cores), xp=xp
+            file, options.weights, workers=Workers(options.threads or cores), xp=xp, plain=plain
         )
     if model.n_bits is None:
         raise GlowliteError(

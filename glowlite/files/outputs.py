@@ -29,6 +29,7 @@ from glowlite.files.storage import atomic_path, read_header
 
 # in the head of every page that is written
 HTML_MARK = '<meta name="generator" content="glowlite">'
+DEMO_MARK = '<meta name="generator" content="glowlite demo">'
 CSV_HEAD = "image,bits_per_dim"
 LONGEST_HEAD = 8192  # bytes at the beginning of a page that HTML_MARK stands in
 LONGEST_JSON = 1 << 24
@@ -64,6 +65,12 @@ def _is_page(path: Path) -> bool:
     return head.startswith(b"<!doctype html>") and (
         HTML_MARK.encode() in head or b" - glowlite</title><style>" in head
     )
+
+
+def _is_demo(path: Path) -> bool:
+    with open_regular(path) as file:
+        head = file.read(LONGEST_HEAD)
+    return head.startswith(b"<!doctype html>") and DEMO_MARK.encode() in head
 
 
 def _is_benchmark(path: Path) -> bool:
@@ -111,6 +118,7 @@ PNG = Kind("PNG", (".png",), _begins(b"\x89PNG\r\n\x1a\n"))
 GIF = Kind("GIF", (".gif",), _begins(b"GIF87a", b"GIF89a"))
 CSV = Kind("table of bits/dim", (), _begins(CSV_HEAD.encode()))
 HTML = Kind("report of glowlite", (), _is_page)
+DEMO = Kind("page of a model", (".html", ".htm"), _is_demo)
 BENCHMARK = Kind("benchmark of glowlite", (), _is_benchmark)
 LAWS_JSON = Kind("result of glowlite.laws", (), _is_laws)
 JUNIT = Kind("JUnit report", (".xml",), _is_junit)

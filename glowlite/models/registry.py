@@ -26,6 +26,7 @@ def load_image_model(
     memory: Memory | None = None,
     workers: Any = None,
     xp: Namespace = np,
+    plain: bool = False,
 ) -> ImageModel:
     """The model of a file, of whichever kind the file says it is: see `ImageModel.load`."""
     place, arrays, header = read_model(path, weights)
@@ -36,4 +37,4 @@ def load_image_model(
             f" {', '.join(MODELS)}"
         )
     model = MODELS.get(kind or Glow.kind, Glow)
-    return model.from_file(place, arrays, header, weights, memory, workers, xp)
+    return model.from_file(place, arrays, header, weights, memory, workers, xp, plain)

@@ -1,0 +1,54 @@
+// flow.py: an invertible map of pictures to noise, and the distribution of that noise. Latents are one
+// vector here, level after level, finest first.
+//
+//     log p(x) = log p_z(z) + log|det dz/dx|
+function Flow(model, weights) {
+  const layers = build(model.layers, weights);
+  const logDensity = LOG_DENSITIES[model.base];
+  const shapes = model.latent_shapes.map((shape) => {
+    const [h, w, c] = shape.length === 3 ? shape : [1, 1, shape[0]];
+    return { h, w, c, size: h * w * c };
+  });
+  const D = sum(shapes, (shape) => shape.size);
+
+  // of a level: { from, to, h, w, c }
+  const levels = shapes.map((shape, i) => {
+    const from = sum(shapes.slice(0, i), (before) => before.size);
+    return { ...shape, from, to: from + shape.size };
+  });
+  const cut = (z) => levels.map(({ c, h, w, from, to }) => image(c, h, w, z.slice(from, to)));
+
+  function vector(latents) {
+    const z = new Float32Array(D);
+    latents.forEach(({ data }, i) => z.set(data, levels[i].from));
+    return z;
+  }
+
+  // latents, and log|det|
+  function forward(x, flow = layers) {
+    const [latents, logdet] = flow.forward(x);
+    return [vector(Array.isArray(latents) ? latents : [latents]), logdet];
+  }
+  function inverse(z, flow = layers) {
+    const latents = cut(z);
+    return flow.inverse(model.many_latents ? latents : latents[0]);
+  }
+
+  // log p(x); where there are classes, of the mixture of all, each as probable as any other
+  function logProb(x) {
+    const flows = model.classes.length ? model.classes.map((_, k) => layers.given(k)) : [layers];
+    const each = flows.map((flow) => {
+      const [z, logdet] = forward(x, flow);
+      return sum(z, logDensity) + logdet;
+    });
+    return logSumExp(each) - Math.log(each.length);
+  }
+
+  // a sample of class `label`, as latents of the first class: of one picture the classes have other
+  // latents, and walks and edits are those of the first
+  function sample(uniform, temperature, label) {
+    const z = new Float32Array(D).map(() => temperature * DRAWS[model.base](uniform));
+    return label ? forward(inverse(z, layers.given(label)))[0] : z;
+  }
+  return { D, levels, forward, inverse, logProb, sample };
+}

@@ -1,0 +1,11 @@
+// models/preprocessed.py: what comes before a model proper, and the model
+function Preprocessed({ before, flow }) {
+  return {
+    forward(x) {
+      const [h, logdet] = before.forward(x);
+      const [y, flowLogdet] = flow.forward(h);
+      return [y, logdet + flowLogdet];
+    },
+    inverse: (y) => before.inverse(flow.inverse(y)),
+  };
+}
