@@ -83,8 +83,8 @@ function askOther(name, pixels, draw, values) {
 
 function startOthers() {
   const rows = byId("others");
-  byId("plain-words").textContent = `What ${model.n_bits} bits a number cost, stored as they are. `
-    + "Noise costs far more: the model is sure that it is not what it learned.";
+  byId("plain-words").textContent = `${model.n_bits} bits: what a number of a picture takes `
+    + "when it is stored as it is. Bars that fade go on beyond.";
   rows.append(otherRow("subject", "the subject"));
   for (const [name, words, pixels] of otherPictures()) {
     rows.append(otherRow(name, words));
