@@ -67,9 +67,7 @@ function showBlend() {
   byId("blend-board").classList.toggle("two", !four);
   const pad = byId("pad");
   pad.style.aspectRatio = `${MAP_SIDE * WIDTH} / ${mapRows() * HEIGHT}`;
-  const handle = byId("pad-handle");
-  handle.style.left = `${100 * padPlace(across)}%`;
-  handle.style.top = `${four ? 100 * padPlace(down) : 50}%`;
+  moveLayer(byId("pad-handle"), padPlace(across), four ? padPlace(down) : 0.5);
   pad.setAttribute("aria-valuenow", Math.round(100 * across));
   pad.setAttribute("aria-valuetext", `across ${Math.round(100 * across)} percent`
     + (four ? `, down ${Math.round(100 * down)} percent` : ""));

@@ -37,6 +37,16 @@ function croppedCorners(eyes) {
   });
 }
 
+function meanColour(bitmap) {
+  const side = 32;
+  const brush = element("canvas", {width: side, height: side}).getContext("2d");
+  brush.imageSmoothingQuality = "high";
+  brush.drawImage(bitmap, 0, 0, side, side);
+  const data = brush.getImageData(0, 0, side, side).data;
+  const means = [0, 1, 2].map((c) => meanOf([...data].filter((_, k) => k % 4 === c)));
+  return `rgb(${means.map(Math.round).join(" ")})`;
+}
+
 // A picture of the model's size: drawn larger, then averaged, so that no pixel is left out.
 // bitmap lies in the box {x, y, width, height} of the plane where the eyes are.
 function croppedPixels(bitmap, box, eyes) {
@@ -45,8 +55,8 @@ function croppedPixels(bitmap, box, eyes) {
   const large = element("canvas", {width, height});
   const brush = large.getContext("2d", {willReadFrequently: true});
   brush.imageSmoothingQuality = "high";
-  brush.drawImage(bitmap, 0, 0, 1, 1); // beyond the picture's edge: its mean colour
-  brush.drawImage(large, 0, 0, 1, 1, 0, 0, width, height);
+  brush.fillStyle = meanColour(bitmap); // of what lies beyond the picture's edge
+  brush.fillRect(0, 0, width, height);
   const {a, b} = similarity(eyes, eyePlaces(width));
   brush.setTransform(a[0], a[1], -a[1], a[0], b[0], b[1]);
   brush.drawImage(bitmap, box.x, box.y, box.width, box.height);

@@ -23,17 +23,15 @@ function bellPath([mean, std], [low, high]) {
 function bellCurves(curves) {
   const low = Math.min(...curves.map(({bell}) => bell[0] - 3.5 * bell[1]));
   const high = Math.max(...curves.map(({bell}) => bell[0] + 3.5 * bell[1]));
-  const node = svgElement("svg", {class: "bells", viewBox: "0 0 100 30",
-    preserveAspectRatio: "none", "aria-hidden": "true"});
+  const drawing = svgElement("svg", {viewBox: "0 0 100 30", preserveAspectRatio: "none",
+    "aria-hidden": "true"});
   for (const {bell, kind} of curves) {
-    node.append(svgElement("path", {class: kind, d: bellPath(bell, [low, high])}));
+    drawing.append(svgElement("path", {class: kind, d: bellPath(bell, [low, high])}));
   }
-  const line = svgElement("line", {class: "mark", x1: -9, x2: -9, y1: 1, y2: 30});
-  node.append(line);
-  const mark = (x) => {
-    const at = Number.isFinite(x) ? clamp((100 * (x - low)) / (high - low), 0.5, 99.5) : -9;
-    line.setAttribute("x1", at);
-    line.setAttribute("x2", at);
-  };
+  const layer = element("span", {class: "layer mark"});
+  const node = element("div", {class: "bells"}, drawing, layer);
+  const mark = (x) =>
+    moveLayer(layer, Number.isFinite(x) ? clamp((x - low) / (high - low), 0.005, 0.995) : -1, 0);
+  mark(NaN);
   return {node, mark};
 }

@@ -1,6 +1,6 @@
 // Edit: a slider for every attribute, and how usual the picture is with and without it.
 
-const editRows = new Map(); // name of an attribute -> {slider, value, back, curves, words}
+const editRows = new Map(); // name of an attribute -> {slider, value, back, curves, near, far}
 
 function editId(name) {
   return `edit-${name.replace(/\s+/g, "-")}`;
@@ -33,10 +33,8 @@ function showPositions(answer) {
     const row = editRows.get(name);
     const x = answer.positions[k];
     row.curves.mark(x);
-    row.words.textContent = Number.isFinite(x)
-      ? `${sigmasFrom(bells.with, x)} sigma from ${NOUN}s with it, `
-        + `${sigmasFrom(bells.without, x)} from those without`
-      : "not finite";
+    row.near.textContent = `${sigmasFrom(bells.with, x)} sigma from ${NOUN}s with it,`;
+    row.far.textContent = `${sigmasFrom(bells.without, x)} from those without`;
   });
 }
 
@@ -50,11 +48,12 @@ function editRow(name, bells) {
   const back = button("0", () => changeEdit(name, 0),
     {class: "small", "data-name": `zero-${name}`, "aria-label": `${inWords(name)} back to 0`,
       title: "Back to 0"});
-  const words = element("p", {class: "fine", id: `${id}-words`});
+  const [near, far] = [element("span"), element("span")]; // each on a line of its own, or on one
+  const words = element("p", {class: "fine", id: `${id}-words`}, near, " ", far);
   const curves = bells
     ? bellCurves([{bell: bells.without, kind: "without"}, {bell: bells.with, kind: "with"}])
     : null;
-  editRows.set(name, {slider, value, back, curves, words});
+  editRows.set(name, {slider, value, back, curves, near, far});
   const head = element("div", {class: "row-head"},
     element("label", {for: id}, inWords(name)), value, back);
   const row = element("div", {class: "edit-row"}, head);

@@ -102,6 +102,11 @@ function note(words, seconds = 8) {
   forgetNote = setTimeout(() => (byId("note").textContent = ""), 1000 * seconds);
 }
 
+// Moves a layer that is as large as its box: a transform, for which nothing is laid out again.
+function moveLayer(layer, across, down) {
+  layer.style.transform = `translate(${100 * across}%, ${100 * down}%)`;
+}
+
 // Where a pointer is in a box: 0 to 1 across and down, and beyond when it has left the box.
 function placeIn(box, event) {
   const bounds = box.getBoundingClientRect();

@@ -10,11 +10,7 @@ function pickPixel(row, column) {
 }
 
 function showPixel() {
-  const frame = byId("pixel-frame");
-  frame.style.left = `${(100 * pixel.column) / WIDTH}%`;
-  frame.style.top = `${(100 * pixel.row) / HEIGHT}%`;
-  frame.style.width = `${100 / WIDTH}%`;
-  frame.style.height = `${100 / HEIGHT}%`;
+  moveLayer(byId("pixel-frame"), pixel.column / WIDTH, pixel.row / HEIGHT);
   const words = `row ${pixel.row + 1}, column ${pixel.column + 1}`;
   byId("pixel-words").textContent = words;
   byId("pixel-pad").setAttribute("aria-valuenow", pixel.row * WIDTH + pixel.column + 1);

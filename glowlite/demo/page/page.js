@@ -89,6 +89,7 @@ function readAddress() {
 
 function start() {
   startTheme();
+  sizeFrames();
   startAbout();
   startTabs();
   startSubject();

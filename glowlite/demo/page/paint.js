@@ -18,9 +18,7 @@ function keepForUndo() {
 
 function showPainting() {
   drawPixels(byId("paint-picture"), painting.pixels);
-  const frame = byId("paint-frame");
-  frame.style.left = `${(100 * painting.column) / WIDTH}%`;
-  frame.style.top = `${(100 * painting.row) / HEIGHT}%`;
+  moveLayer(byId("paint-frame"), painting.column / WIDTH, painting.row / HEIGHT);
   const words = `row ${painting.row + 1}, column ${painting.column + 1}`;
   byId("paint").setAttribute("aria-label", `Drawing, ${words}, `
     + colourAt(painting.pixels, paintPlace()));
@@ -134,9 +132,6 @@ function startPainting() {
   const tools = [["brush", "Brush"], ["fill", "Fill"], ["pick", "Pick up"]];
   byId("tools").append(choice("tool", "Tool", tools, chooseTool));
   chooseTool("brush");
-  const frame = byId("paint-frame");
-  frame.style.width = `${100 / WIDTH}%`;
-  frame.style.height = `${100 / HEIGHT}%`;
   const grid = byId("paint-grid");
   grid.style.backgroundSize = `${100 / WIDTH}% ${100 / HEIGHT}%`;
   const pad = byId("paint");

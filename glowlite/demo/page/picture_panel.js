@@ -47,10 +47,7 @@ function moveEye(k, x, y) {
 }
 
 function showCrop() {
-  eyeHandles().forEach((handle, k) => {
-    handle.style.left = `${100 * own.eyes[k][0]}%`;
-    handle.style.top = `${100 * own.eyes[k][1]}%`;
-  });
+  eyeHandles().forEach((handle, k) => moveLayer(handle.parentElement, ...own.eyes[k]));
   own.pixels = croppedPixels(own.bitmap, own.box, own.eyes);
   drawPixels(byId("preview"), own.pixels);
   drawStage();

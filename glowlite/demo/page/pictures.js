@@ -30,6 +30,14 @@ function pictureCanvas(label, attributes = {}) {
     "aria-label": label, ...attributes});
 }
 
+// The frames around one pixel are as large as a pixel.
+function sizeFrames() {
+  for (const frame of document.querySelectorAll(".pixel-frame")) {
+    frame.style.width = `${100 / WIDTH}%`;
+    frame.style.height = `${100 / HEIGHT}%`;
+  }
+}
+
 // A button that shows a picture; the name of the button is what a screen reader says.
 function pictureButton(label, press, attributes = {}) {
   const canvas = element("canvas", {class: "picture", width: WIDTH, height: HEIGHT,
