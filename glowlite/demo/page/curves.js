@@ -31,7 +31,7 @@ function bellCurves(curves) {
   const layer = element("span", {class: "layer mark"});
   const node = element("div", {class: "bells"}, drawing, layer);
   const mark = (x) =>
-    moveLayer(layer, Number.isFinite(x) ? clamp((x - low) / (high - low), 0.005, 0.995) : -1, 0);
+    moveLayer(layer, Number.isFinite(x) ? clamp((x - low) / (high - low), 0.005, 0.985) : -1, 0);
   mark(NaN);
   return {node, mark};
 }

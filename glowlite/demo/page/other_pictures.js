@@ -54,14 +54,14 @@ function otherPictureBits(name, values) {
 
 // Why a constant costs what it does: the sentence is about the number that was measured.
 function explainGrey(grey) {
-  const start = "Bits per dimension say how cheaply the model describes a picture, not whether it "
-    + `is a ${NOUN}. `;
+  const start = "Bits per dimension say how cheaply the model describes a picture, not what it is a "
+    + "picture of. ";
   const usual = model.held_out ? model.held_out.bits[0] : model.n_bits;
   const why = grey < usual
-    ? `A constant costs fewer than a ${NOUN}: it has no edges and no texture to pay for, and where `
-      + "neighbours are alike the model is sure of the next; yet no sample looks like it."
-    : `A constant can cost fewer than a ${NOUN}, as it has no edges to pay for: it does in models `
-      + `of photographs. Here the ${NOUN}s themselves are flat and cheap, and it costs more.`;
+    ? `A constant costs fewer than a held-out ${NOUN}: it has no edges and no texture to pay for, `
+      + "and where neighbours are alike the model is sure of the next. Yet no sample looks like it."
+    : `A constant can cost fewer than a ${NOUN}, as it has no edges and no texture to pay for; in `
+      + `models of photographs it often does. Here the held-out ${NOUN}s are cheaper still.`;
   byId("others-words").textContent = start + why;
 }
 

@@ -70,7 +70,6 @@ function startAbout() {
   for (const [label, text] of Object.entries(model.facts)) {
     byId("facts").append(element("dt", {}, label), element("dd", {}, text));
   }
-  for (const node of document.querySelectorAll("[data-noun]")) node.textContent = NOUN;
 }
 
 function startPicture() {
