@@ -13,6 +13,7 @@ from glowlite.demo.description import describe, plane_order
 from glowlite.demo.weights import Weights
 from glowlite.flow import Flow
 from glowlite.latent.directions import SMALL_SIDE, Directions
+from glowlite.latent.directions import encoded as encoded_with_noise
 from glowlite.latent.walks import flatten
 from glowlite.models.image_model import ImageModel
 
@@ -55,7 +56,7 @@ def page_model(
     """What a page knows of a plain model of `n_bits`, whose weights are those that 16 bits hold.
 
     `about`: what to say of it, by label. `pictures`: how many of the images seen are in the page.
-    Cost: a forward pass of each image seen.
+    Cost: two forward passes of each image seen.
     """
     weights = Weights()
     shapes = model.latent_shapes()
@@ -84,7 +85,7 @@ def page_model(
         chosen = seen.images[:pictures]
         facts["held_out"] = {
             "bits": _mean_and_deviation(seen.bits),
-            "length": _mean_and_deviation(np.sqrt(np.square(latents).sum(axis=1))),
+            "length": _mean_and_deviation(lengths(of_one_class, seen.images)),
             "images": base64.b64encode(np.ascontiguousarray(chosen).tobytes()).decode(),
             "count": len(chosen),
         }
@@ -102,6 +103,11 @@ def encoded(model: Flow, images: Array) -> Array:
         latents = model.encode(images[start : start + ENCODED_AT_ONCE])
         parts.append(to_host(flatten(latents)).astype(np.float32))
     return np.concatenate(parts)
+
+
+def lengths(model: Flow, images: Array) -> Array:
+    """|z| of uint8 images, dequantised with noise, as in training: (N,)."""
+    return np.sqrt(np.square(encoded_with_noise(model, images)).sum(axis=1))
 
 
 def _attributes(

@@ -34,14 +34,13 @@ function Flow(model, weights) {
     return flow.inverse(model.many_latents ? latents : latents[0]);
   }
 
-  // log p(x); where there are classes, of the mixture of all, each as probable as any other
-  function logProb(x) {
+  // log p(x), and the latents; where there are classes, of the mixture of all, each as probable as any
+  // other, and the latents of the first
+  function density(x) {
     const flows = model.classes.length ? model.classes.map((_, k) => layers.given(k)) : [layers];
-    const each = flows.map((flow) => {
-      const [z, logdet] = forward(x, flow);
-      return sum(z, logDensity) + logdet;
-    });
-    return logSumExp(each) - Math.log(each.length);
+    const passes = flows.map((flow) => forward(x, flow));
+    const each = passes.map(([z, logdet]) => sum(z, logDensity) + logdet);
+    return { logProb: logSumExp(each) - Math.log(each.length), latents: passes[0][0] };
   }
 
   // a sample of class `label`, as latents of the first class: of one picture the classes have other
@@ -50,5 +49,5 @@ function Flow(model, weights) {
     const z = new Float32Array(D).map(() => temperature * DRAWS[model.base](uniform));
     return label ? forward(inverse(z, layers.given(label)))[0] : z;
   }
-  return { D, levels, forward, inverse, logProb, sample };
+  return { D, levels, forward, inverse, density, sample };
 }

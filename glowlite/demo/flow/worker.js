@@ -10,6 +10,7 @@ function Studio(model, base64) {
   const heldOut = model.held_out && bytesOf(model.held_out.images);
   const found = new Map(); // latents and pixels of sources, the latest last
 
+  const lengthOf = (z) => Math.sqrt(sum(z, (v) => v * v));
   const encode = (pixels) => flow.forward(dequantized(pixels, shape, model.n_bits))[0];
   const decode = (z) => toPixels(flow.inverse(z), model.n_bits);
 
@@ -77,16 +78,17 @@ function Studio(model, base64) {
       pixels: toPixels(x, model.n_bits),
       finite: x.data.every(Number.isFinite),
       maps: maps((i) => z[i] * z[i]),
-      length: Math.sqrt(sum(z, (v) => v * v)),
+      length: lengthOf(z),
       positions: directions ? directions.positions(z) : new Float32Array(0),
     };
   }
 
-  // bits/dim with the noise of draw number `draw`
+  // bits/dim, and the length of the latents, with the noise of draw number `draw`
   function bitsOfPixels({ pixels, draw }) {
     const uniform = uniforms("dequantize", draw);
     const x = dequantized(pixels, shape, model.n_bits, () => uniform());
-    return { bits: bitsPerDim(flow.logProb(x), flow.D, model.n_bits) };
+    const { logProb, latents } = flow.density(x);
+    return { bits: bitsPerDim(logProb, flow.D, model.n_bits), length: lengthOf(latents) };
   }
 
   const bits = ({ recipe, draw }) => bitsOfPixels({ pixels: decode(latentsOfRecipe(recipe)), draw });
