@@ -18,9 +18,9 @@ function mapRows() {
 
 function blendChanged(live = true) {
   showBlend();
-  askMap();
   if (live) chooseSubject(blendSource());
   else writeAddress();
+  askMap();
 }
 
 function moveBlend(across, down) {

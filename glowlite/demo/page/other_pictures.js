@@ -54,8 +54,8 @@ function otherPictureBits(name, values) {
 
 // Why a constant costs what it does: the sentence is about the number that was measured.
 function explainGrey(grey) {
-  const start = "Bits per dimension say how cheaply the model describes a picture, not what it is a "
-    + "picture of. ";
+  const start = "Bits per dimension say how cheaply the model describes a picture, not what it is "
+    + "a picture of. ";
   const usual = model.held_out ? model.held_out.bits[0] : model.n_bits;
   const why = grey < usual
     ? `A constant costs fewer than a held-out ${NOUN}: it has no edges and no texture to pay for, `

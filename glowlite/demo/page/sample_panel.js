@@ -27,9 +27,9 @@ function changeTemperature(temperature) {
   state.temperature = temperature;
   if (followed) state.source = {...state.source, temperature};
   showTemperature();
-  askSamples();
-  if (followed) subjectChanged();
+  if (followed) subjectChanged(); // asked for first, so that it waits for no other
   else writeAddress();
+  askSamples();
 }
 
 function changeSeed(seed) {
