@@ -29,10 +29,11 @@ extensions = [
     "sphinx_design",
     "katex_math",
 ]
-exclude_patterns = ["_build", "tutorials/**.ipynb"]
+exclude_patterns = ["_build", "_extra", "tutorials/**.ipynb"]
 html_theme = "furo"
 html_title = "glowlite"
 html_static_path = ["_static"]
+html_extra_path = ["_extra"]  # what bring_demo makes
 html_css_files = ["site.css"]
 html_favicon = "images/icon.svg"
 html_show_sphinx = False
@@ -105,6 +106,14 @@ def as_page(name, text):
     )
 
 
+def bring_demo(app, config):
+    """The page of the pretrained faces, which docs/play.md leads to."""
+    there = HERE / "_extra"
+    there.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "glowlite.demo", "--out", there / "faces.html"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
 def bring_reference(app, config):
     """A page of the reference for every folder of the package that one imports from, and every
     module beside them.
@@ -154,6 +163,7 @@ def signature(app, what, name, obj, options, arguments, returns):
 
 def setup(app):
     app.connect("config-inited", bring_tutorials)
+    app.connect("config-inited", bring_demo)
     app.connect("config-inited", bring_reference)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("autodoc-process-signature", signature)

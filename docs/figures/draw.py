@@ -9,7 +9,7 @@ from canvas import BLUE, GREEN, GREY, INK, LIGHT, RED, YELLOW, Canvas
 
 FLOORS = (  # from the top down: folders of glowlite/, and what is in them
     ("commands   bench   interop", "what is typed; the clock; other people's codes"),
-    ("drawing", "sheets, plots, the page of a run"),
+    ("drawing   demo", "sheets, plots, reports; a page that runs a model"),
     ("training   latent", "step, loop, guards, checkpoints; walks, directions"),
     ("data", "readers, preparation, batches"),
     ("models   flow", "GlowConfig, Glow; a bijector and a base"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import webbrowser
 from pathlib import Path
 
 import numpy as np
 
-import glowlite
-from glowlite.commands.export import HALF_A_LEVEL, RECONSTRUCTED, named
+from glowlite.arrays.backend import to_host
 from glowlite.commands.loaded_model import (
     DEFAULT,
     MODEL_HELP,
@@ -18,22 +18,25 @@ from glowlite.commands.loaded_model import (
     add_place_of_data,
     load_model,
 )
-from glowlite.commands.option_words import training_command
+from glowlite.commands.option_words import training_command, without_folders
 from glowlite.commands.program import Parser, at_least
 from glowlite.demo.cost import seconds
 from glowlite.demo.page import page
-from glowlite.demo.page_model import Seen, page_model
+from glowlite.demo.page_model import TEMPERATURE, Seen, page_model
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import DEMO, check_output, output
 from glowlite.files.saved_weights import named_arrays, rounded
 from glowlite.latent.directions import Directions
+from glowlite.latent.walks import finite
 from glowlite.models.image_model import ImageModel
+from glowlite.objective import to_pixels
 from glowlite.terminal import say, warn
-from glowlite.training.scoring import reconstruction_error, scores
+from glowlite.training.scoring import HALF_A_LEVEL, reconstruction_error, scores
 
 SLOW = 1.0  # seconds a pass, from which a page no longer answers while one moves a slider
 MEASURED = 1000  # held-out images, of whose figures the page tells means and deviations
 MAX_PICTURES = 200
+RECONSTRUCTED = 16  # pictures that are encoded and decoded by the weights of 16 bits
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -60,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     directions = directions_of(loaded)  # of the weights as they are
     round_parameters(loaded.model)
     seen = images_seen(loaded)
+    check_inverse(loaded, seen)
     made = page_model(
         loaded.model, page_name(loaded), about(loaded), directions, seen, options.pictures
     )
@@ -96,10 +100,7 @@ def directions_of(loaded: LoadedModel) -> Directions | None:
 
 
 def round_parameters(model: ImageModel) -> None:
-    """Give every parameter the value that it has in the 16 bits of a page; constants stay.
-
-    Raises GlowliteError where the flow is then no longer invertible enough to give a pixel back.
-    """
+    """Give every parameter the value that it has in the 16 bits of a page; constants stay."""
     arrays = named_arrays(model.store)
     parameters = {name: arrays[name] for name in model.store.parameters}
     model.store.assign({**arrays, **rounded(parameters, "float16")})
@@ -115,16 +116,28 @@ def images_seen(loaded: LoadedModel) -> Seen | None:
         warn(f"{error}; the page will have no real pictures, and nothing to compare with")
         return None
     images = data.held_out[:MEASURED]
-    off = reconstruction_error(loaded.of_one_class, images[:RECONSTRUCTED], loaded.n_bits)
+    bits = scores(loaded.model, data.held_out, loaded.n_bits, 64, 0, rows=np.arange(len(images)))
+    attributes = data.held_out_attributes
+    known = len(attributes) == len(data.held_out) and attributes.size > 0
+    return Seen(images, bits, attributes[: len(images)] if known else None)
+
+
+def check_inverse(loaded: LoadedModel, seen: Seen | None) -> None:
+    """Raise GlowliteError unless pictures that are encoded come back, by the weights as they are
+    now: held-out ones, or samples where the data are missing.
+    """
+    model = loaded.of_one_class
+    if seen is None:
+        samples = to_host(model.sample(RECONSTRUCTED, TEMPERATURE))
+        images = to_pixels(samples[finite(samples)], loaded.n_bits)
+    else:
+        images = seen.images[:RECONSTRUCTED]
+    off = reconstruction_error(model, images, loaded.n_bits) if len(images) else math.inf
     if not off < HALF_A_LEVEL:
         raise GlowliteError(
             f"{loaded.name}: with weights in 16 bits, as a page holds them, the inverse is off by"
             f" {off:.1f} grey levels"
         )
-    bits = scores(loaded.model, data.held_out, loaded.n_bits, 64, 0, rows=np.arange(len(images)))
-    attributes = data.held_out_attributes
-    known = len(attributes) == len(data.held_out) and attributes.size > 0
-    return Seen(images, bits, attributes[: len(images)] if known else None)
 
 
 def about(loaded: LoadedModel) -> dict[str, str]:
@@ -137,8 +150,8 @@ def about(loaded: LoadedModel) -> dict[str, str]:
         ),
     }
     if loaded.options:
-        found["Trained on"] = str(named(loaded.options).get("data", "unknown"))
-        found["Trained by"] = training_command(named(loaded.options))
+        found["Trained on"] = str(without_folders(loaded.options).get("data", "unknown"))
+        found["Trained by"] = training_command(without_folders(loaded.options))
     if "step" in facts:
         found["Steps"] = f"{facts['step']:,}"
-    return {**found, "Page made by": f"glowlite {glowlite.__version__}"}
+    return {**found, "Page made by": "python -m glowlite.demo"}

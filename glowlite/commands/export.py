@@ -16,9 +16,9 @@ from glowlite.commands.loaded_model import (
     add_place_of_data,
     load_model,
 )
-from glowlite.commands.option_words import training_command
+from glowlite.commands.option_words import training_command, without_folders
 from glowlite.commands.program import Parser, at_least
-from glowlite.data import READERS, Dataset
+from glowlite.data import Dataset
 from glowlite.data.fingerprint import fingerprint
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import MODEL, check_output, output_path
@@ -26,10 +26,9 @@ from glowlite.files.saved_weights import named_arrays, rounded
 from glowlite.models.image_model import ImageModel
 from glowlite.terminal import say
 from glowlite.training.class_scoring import given_held_out
-from glowlite.training.scoring import reconstruction_error, scores
+from glowlite.training.scoring import HALF_A_LEVEL, reconstruction_error, scores
 
 RECONSTRUCTED = 16  # held-out images that are encoded and decoded
-HALF_A_LEVEL = 0.5  # grey level of 8 bits: more would change a pixel
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -96,19 +95,11 @@ def export(
     known: dict[str, Any] = {
         name: model.facts[name] for name in ("step", "versions") if name in model.facts
     }
-    known |= {"weights": loaded.weights, "command": training_command(named(loaded.options))}
+    known |= {
+        "weights": loaded.weights,
+        "command": training_command(without_folders(loaded.options)),
+    }
     model.save(path, dtype=dtype, held_out=held_out, run=run, **known)
-
-
-def named(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options of training with the data's name alone: a model file reveals no folders of a
-    person.
-    """
-    if "data" not in options:
-        return options
-    name, colon, path = options["data"].partition(":")
-    reader = name + colon if colon and name in READERS else ""
-    return {**options, "data": reader + Path(path if reader else options["data"]).name}
 
 
 def round_weights(model: ImageModel, dtype: str) -> None:

@@ -8,12 +8,14 @@ import argparse
 import difflib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from glowlite.commands.presets import MODEL_DEFAULTS
 from glowlite.commands.program import Parser
 from glowlite.commands.shell_words import typed
 from glowlite.commands.train_options import make_parser
+from glowlite.data import READERS
 from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 
@@ -87,3 +89,14 @@ def training_command(options: dict[str, Any]) -> str:
         else:
             words.append(typed(name, value))
     return " ".join(words)
+
+
+def without_folders(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of training with the data's name alone: a model file reveals no folders of a
+    person.
+    """
+    if "data" not in options:
+        return options
+    name, colon, path = options["data"].partition(":")
+    reader = name + colon if colon and name in READERS else ""
+    return {**options, "data": reader + Path(path if reader else options["data"]).name}

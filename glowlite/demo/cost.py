@@ -37,8 +37,6 @@ def multiply_adds(node: Any, shape: Any) -> tuple[int, Shape]:
         return 0, (2 * height if inner == "Squeeze" else height, 2 * width)
     if kind == "Flatten":
         return 0, (1, 1)
-    if kind == "CheckerboardNetwork":  # its network sees the whole image
-        return multiply_adds(node["image"], (height, 2 * width))[0], shape
     if kind == "Multiscale":
         parts = [part for level in node["levels"] for part in level.values()]
         return multiply_adds([*parts, node["top"]], shape)
@@ -59,6 +57,8 @@ def _matrices(node: Any) -> int:
         return sum(map(_matrices, node))
     if not isinstance(node, dict):
         return 0
+    if node.get("layer") == "CheckerboardNetwork":  # its network sees twice as many pixels
+        return 2 * _matrices(node["image"])
     if node.get("layer") == "MLP":
         return sum(int(weight["count"]) for weight in node["weights"])
     own = sum(int(node[name]["count"]) for name in ("weight", "v") if node.get(name))

@@ -18,6 +18,7 @@ from glowlite.objective import as_continuous, bits_per_dim, dequantization_noise
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
+HALF_A_LEVEL = 0.5  # grey level of 8 bits: an inverse that is off by more changes pixels
 BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
 
 

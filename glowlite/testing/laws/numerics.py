@@ -136,8 +136,8 @@ def float32_agrees_with_float64(case: Case) -> None:
     # and parameters by k eps/2 does, if the computation is backward stable. What one such change
     # does is measured in float64, by trial:
     #     |f32(x) - f64(x)| <= k max|f64(x (1 + u eps)) - f64(x)| + eps k |f64(x)|
-    # A gradient of a parameter is a sum of terms, about dy and dlogdet in size; where they cancel to
-    # nothing, what is left in float32 is the rounding of the terms.
+    # A gradient of a parameter is a sum of terms, about dy and dlogdet in size; where they cancel
+    # to nothing, what is left in float32 is the rounding of the terms.
     double = case.copy()
     x = case.x.astype(np.float32)
     for p in parameters_of(double).values():
