@@ -151,8 +151,8 @@ def test_text_that_looks_like_markup_stays_text():
     facts = json.loads(parts_of_page(text)["model"])
     assert facts["name"] == name and facts["classes"] == [name, "<b>other</b>"]
     assert facts["facts"] == {"Trained on": name}
-    (title,) = re.findall(r"<title>(.*?)</title>", text)
-    assert html.unescape(title) == name
+    (shown,) = re.findall(r'<span id="name">(.*?)</span>', text)
+    assert html.unescape(shown) == name
 
 
 def test_json_for_a_script_has_no_character_that_ends_it():

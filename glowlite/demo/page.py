@@ -34,7 +34,8 @@ def page(model: PageModel) -> str:
     )
     return (
         template.render(
-            title=model.facts["name"],
+            title=f"Play with a {model.facts['kind']}",
+            name=model.facts["name"],
             noun=model.facts["noun"],
             policy=Markup(policy),
             style=Markup(style),

@@ -70,12 +70,21 @@ function Studio(model, base64) {
       });
     });
 
+  let last = { key: "", pixels: null }; // the picture shown last, which is asked about again and again
+
+  function pixelsOfRecipe(recipe) {
+    const key = JSON.stringify(recipe);
+    if (key !== last.key) last = { key, pixels: decode(latentsOfRecipe(recipe)) };
+    return last.pixels;
+  }
+
   function picture({ recipe }) {
     const start = performance.now(), z = latentsOfRecipe(recipe), x = flow.inverse(z);
-    const milliseconds = performance.now() - start;
+    const milliseconds = performance.now() - start, pixels = toPixels(x, model.n_bits);
+    last = { key: JSON.stringify(recipe), pixels };
     return {
       milliseconds,
-      pixels: toPixels(x, model.n_bits),
+      pixels,
       finite: x.data.every(Number.isFinite),
       maps: maps((i) => z[i] * z[i]),
       length: lengthOf(z),
@@ -91,12 +100,12 @@ function Studio(model, base64) {
     return { bits: bitsPerDim(logProb, flow.D, model.n_bits), length: lengthOf(latents) };
   }
 
-  const bits = ({ recipe, draw }) => bitsOfPixels({ pixels: decode(latentsOfRecipe(recipe)), draw });
+  const bits = ({ recipe, draw }) => bitsOfPixels({ pixels: pixelsOfRecipe(recipe), draw });
 
   // how much each latent moves, by the root of the mean square over channels, if all colours of one
   // pixel move by a level
   function influence({ recipe, row, column }) {
-    const [, W, C] = shape, pixels = decode(latentsOfRecipe(recipe)), moved = pixels.slice();
+    const [, W, C] = shape, pixels = pixelsOfRecipe(recipe), moved = pixels.slice();
     const step = 2 ** (8 - model.n_bits);
     for (let k = (row * W + column) * C, c = 0; c < C; c++, k++) {
       moved[k] += pixels[k] + step > 255 ? -step : step;

@@ -1,11 +1,12 @@
 // The subject: the picture that everything is about, its numbers, and what is done with it.
 
-const DRAWS = 8; // dequantisation noises over which bits/dim are averaged
+const DRAWS = 8; // dequantisation noises over which bits/dim and the length of z are averaged
 const subject = {
   pixels: null, // what is shown
   before: null, // the same without edits
   beforeSource: null, // the source that this belongs to
-  bits: [],
+  bits: [], // one number per draw of the noise
+  lengths: [],
 };
 const subjectWatchers = []; // each is called with the answer to every picture of the subject
 
@@ -40,8 +41,6 @@ function showSubject(answer, newest) {
   }
   subject.pixels = answer.pixels;
   drawPixels(byId("subject"), answer.pixels);
-  byId("length").textContent = decimals(answer.length, 1);
-  if (lengthCurve) lengthCurve.mark(answer.length);
   byId("time").textContent = `A picture takes ${Math.round(median(decodeTimes))} ms here.`;
   if (!answer.finite) note("The numbers ran over: part of this picture is not finite.");
   for (const watch of subjectWatchers) watch(answer, newest);
@@ -82,22 +81,26 @@ function subjectIsShown() {
 function measureBits() {
   const recipe = theRecipe();
   subject.bits = [];
+  subject.lengths = [];
   const measure = (draw) => ask("bits", URGENCY.bits, {kind: "bits", recipe, draw}, (answer) => {
     if (answer.error !== undefined || isAsked("subject")) return;
     subject.bits.push(answer.bits);
-    showBits();
+    subject.lengths.push(answer.length);
+    showNumbers();
     if (draw + 1 < DRAWS) measure(draw + 1);
     else announceNumbers();
   });
   measure(0);
 }
 
-function showBits() {
-  const mean = meanOf(subject.bits);
+function showNumbers() {
+  const mean = meanOf(subject.bits), length = meanOf(subject.lengths);
   const error = standardError(subject.bits);
   byId("bits").textContent = decimals(mean);
   byId("bits-error").textContent = Number.isFinite(error) ? `± ${decimals(error)}` : "";
   if (bitsCurve) bitsCurve.mark(mean);
+  byId("length").textContent = decimals(length, 1);
+  if (lengthCurve) lengthCurve.mark(length);
   otherPictureBits("subject", subject.bits);
 }
 
