@@ -5,6 +5,7 @@ Needs playwright and a Chromium; skipped where one is missing.
 """
 
 import base64
+import functools
 import json
 
 import numpy as np
@@ -149,11 +150,16 @@ GLOWS = {
 }
 
 
-@pytest.mark.parametrize("name", [*GLOWS, *NICES, *REALNVPS])
+MODELS = {
+    **{f"glow {name}": functools.partial(small_glow, **GLOWS[name]) for name in GLOWS},
+    **{f"nice {name}": functools.partial(nice, name, plain=True) for name in NICES},
+    **{f"realnvp {name}": functools.partial(realnvp, name, plain=True) for name in REALNVPS},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_every_option_of_every_model_is_the_same_in_javascript(browser, name):
-    makers = {**dict.fromkeys(NICES, nice), **dict.fromkeys(REALNVPS, realnvp)}
-    maker = makers.get(name)
-    model = small_glow(**GLOWS[name]) if maker is None else maker(name, plain=True)
+    model = MODELS[name]()
     model.n_bits, model.initialized = 5, True
     rng = np.random.default_rng(7)
     if model.classes:
