@@ -124,7 +124,7 @@ def as_plain(model):
 
 
 def small_glow(**options):
-    config = GlowConfig((8, 8, 3), **{"K": 2, "L": 2, "width": 12, **options})
+    config = GlowConfig((8, 8, 3), **{"K": 2, "L": 2, "width": 11, **options})
     model = Glow(config, seed=1, plain=True)
     rng = np.random.default_rng(2)
     model.initialize(dequantize(images(64), 8, rng.random((64, 8, 8, 3), np.float32)))
@@ -178,12 +178,18 @@ def test_every_option_of_every_model_is_the_same_in_javascript(browser, name):
     x = decoded(javascript, vectors(model, latents), shape)
     assert abs(x - expected).max() < CLOSE * max(1.0, abs(expected).max())
 
+    asked = [{"kind": "log_prob", "pixels": each.ravel().tolist()} for each in pictures]
+    nats = np.array([answer["logProb"] for answer in javascript.ask(*asked)])
+    own = model.log_prob(dequantize_midpoint(pictures, 5, model.dtype.name))
+    assert abs(nats - own).max() < CLOSE * max(1.0, abs(own).max())
+
     # bits/dim: the mean over draws of noise is, within its error, that of Python's draws
     asked = [
         {"kind": "bits_of_pixels", "pixels": pictures[0].ravel().tolist(), "draw": draw}
         for draw in range(24)
     ]
     bits = np.array([answer["bits"] for answer in javascript.ask(*asked)])
+    assert len(set(bits)) == len(bits)
     many = np.repeat(pictures[:1], 24, axis=0)
     noise = rng.random(many.shape).astype(model.dtype)
     own = model.bits_per_dim(dequantize(many, 5, noise), 5)

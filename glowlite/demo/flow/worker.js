@@ -117,6 +117,7 @@ function Studio(model, base64) {
   return {
     picture, bits, bits_of_pixels: bitsOfPixels, influence,
     encode: ({ pixels }) => ({ latents: encode(pixels) }),
+    log_prob: ({ pixels }) => flow.density(dequantized(pixels, shape, model.n_bits)),
     decode: ({ latents }) => ({ x: flow.inverse(latents).data }),
   };
 }
