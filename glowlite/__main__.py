@@ -21,6 +21,7 @@ COMMANDS = {
     "interpolate": "walk from image to image through latent space",
     "edit": "add or remove an attribute of an image",
     "inpaint": "fill in hidden pixels of an image, or take noise away",
+    "reproduce": "the paper's experiments, each from its runs to its figure",
     "figures": "the paper's qualitative figures with a model of one's own",
     "report": "a run as one HTML page",
     "demo": "a trained model in one HTML page that runs it, to play with",

@@ -30,6 +30,7 @@ FLOORS = (
     ("training", "latent"),
     ("drawing", "demo"),
     ("commands", "bench", "interop"),
+    ("reproduce",),
 )
 FLOOR_OF = {name: number for number, row in enumerate(FLOORS) for name in row}
 TOP = len(

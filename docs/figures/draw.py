@@ -8,6 +8,7 @@ from pathlib import Path
 from canvas import BLUE, GREEN, GREY, INK, LIGHT, RED, YELLOW, Canvas
 
 FLOORS = (  # from the top down: folders of glowlite/, and what is in them
+    ("reproduce", "the paper's experiments, from runs to figures"),
     ("commands   bench   interop", "what is typed; the clock; other people's codes"),
     ("drawing   demo", "sheets, plots, reports; a page that runs a model"),
     ("training   latent", "step, loop, guards, checkpoints; walks, directions"),

@@ -1,0 +1,112 @@
+"""python -m glowlite.reproduce EXPERIMENT: its runs, its figure, its table and a page of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from glowlite.commands.program import Parser, at_least
+from glowlite.distributed.communicator import Communicator
+from glowlite.distributed.mpi_processes import make_communicator
+from glowlite.errors import GlowliteError
+from glowlite.files.outputs import HTML, check_output, make_folder
+from glowlite.reproduce.experiment import Experiment, Settings
+from glowlite.reproduce.experiments import EXPERIMENTS
+from glowlite.reproduce.planned_run import Option
+from glowlite.reproduce.report import tell, write
+from glowlite.reproduce.sweep import carry_out
+from glowlite.terminal import say
+
+ALL, PAGE = "all", "report.html"
+PATIENCE = 30 * 86400.0  # seconds that a rank waits for the runs of others
+# options of the train command that an experiment can be given
+MODEL_OPTIONS = {"K": int, "L": int, "width": int, "batch": int, "n-bits": int, "lr": float}
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = Parser("reproduce", "Make an experiment of the paper again, at a laptop's size.")
+    add = parser.add_argument
+    add("experiment", choices=[*EXPERIMENTS, ALL], help="all: what there is, and what each takes")
+    add("runs", nargs="*", metavar="RUN", help="for table2: folders of runs, or pretrained models")
+    add("--data", help="as for train; default: that of the experiment")
+    add("--seeds", type=at_least(1, int, 1000), help="how many; default: that of the experiment")
+    add("--steps", type=at_least(1), help="of each run; default: that of the experiment")
+    add("--jobs", type=at_least(1, int, 256), default=1, help="runs at once, on each rank")
+    add("--out", type=Path, help="folder of its runs; default: runs/EXPERIMENT")
+    add(
+        "--paper-size",
+        action="store_true",
+        help="print the commands with the published settings, and what they take; run nothing",
+    )
+    add("--quick", action="store_true", help="the smallest that shows all parts, for a test")
+    group = parser.add_argument_group("the model, as for train").add_argument
+    for name, kind in MODEL_OPTIONS.items():
+        group(f"--{name}", type=at_least(0 if kind is float else 1, kind))
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_arguments(arguments)
+    if options.experiment == ALL:
+        tell_all()
+        return
+    experiment = EXPERIMENTS[options.experiment]
+    if options.runs and experiment.name != "table2":
+        raise GlowliteError(f"{options.runs[0]}: only table2 is told of runs; leave it out")
+    if options.paper_size:
+        if experiment.paper_size is None:
+            raise GlowliteError(f"{experiment.name}: has no other size in the paper")
+        made = experiment.paper_size()
+        tell(made)
+        for command in made.commands:
+            say(command)
+        return
+    ranks = make_communicator(PATIENCE)
+    carry_out_experiment(experiment, settings_of(experiment, options), options.jobs, ranks)
+    ranks.finish()
+
+
+def settings_of(experiment: Experiment, options: argparse.Namespace) -> Settings:
+    """What was typed, and for the rest the defaults of the experiment."""
+    defaults = experiment.defaults
+    model: dict[str, Option] = dict(defaults["model"])
+    for name in MODEL_OPTIONS:
+        value: Any = getattr(options, name.replace("-", "_"))
+        if value is not None:
+            model[name.replace("-", "_")] = value
+    return Settings(
+        options.out or Path("runs") / experiment.name,
+        options.data or defaults["data"],
+        options.seeds or defaults["seeds"],
+        options.steps or defaults["steps"],
+        model,
+        tuple(options.runs),
+        options.quick,
+    )
+
+
+def carry_out_experiment(
+    experiment: Experiment, settings: Settings, jobs: int, ranks: Communicator
+) -> None:
+    runs = experiment.plan(settings)
+    page = settings.folder / PAGE
+    if ranks.is_root:
+        make_folder("--out", settings.folder)
+        check_output("--out", page, HTML)
+        if runs:
+            say(f"{experiment.name}: {len(runs)} runs of {settings.steps} steps")
+    carry_out(runs, jobs, ranks)
+    if not ranks.is_root:
+        return
+    made = experiment.report(settings, runs)
+    tell(made)
+    write(made, page)
+    for place in (*made.pictures, page):
+        say(place)
+
+
+def tell_all() -> None:
+    """A line for each experiment."""
+    for each in EXPERIMENTS.values():
+        say(f"{each.name:10} {each.takes:15} {each.what}")

@@ -1,0 +1,76 @@
+"""What the 1x1 convolution costs: time and parameters of it and of a fixed permutation, side by
+side.
+
+The paper: about 7% of time, and few parameters.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+
+from glowlite.arrays.machine import available_cores
+from glowlite.bench.figures import REFERENCE
+from glowlite.bench.job import Job
+from glowlite.bench.rounds import measure
+from glowlite.models.config import GlowConfig
+from glowlite.models.glow import Glow
+from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.planned_run import PlannedRun
+from glowlite.reproduce.report import Report, Table
+
+JOBS = {
+    "16x16x3, K=8, L=2, width 128, batch 32": (GlowConfig((16, 16, 3), K=8, L=2), 32),
+    "32x32x3, K=8, L=3, width 512, batch 16": (GlowConfig((32, 32, 3), K=8, L=3, width=512), 16),
+}
+SMALL = {"8x8x1, K=1, L=1, width 8, batch 4": (GlowConfig((8, 8, 1), K=1, L=1, width=8), 4)}
+ROUNDS, TILE = 21, 4.0
+
+
+def plan(settings: Settings) -> list[PlannedRun]:
+    return []
+
+
+def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+    rows = []
+    for name, (config, batch) in (SMALL if settings.quick else JOBS).items():
+        found = {}
+        for permutation in ("shuffle", "conv1x1"):
+            own = replace(config, permutation=permutation)
+            found[permutation] = own, Job(own, batch, available_cores(), TILE)
+        times = measure(
+            {key: job for key, (_, job) in found.items()},
+            3 if settings.quick else ROUNDS,
+            REFERENCE,
+        )
+        ratios = [
+            a / b for a, b in zip(times["conv1x1"].seconds, times["shuffle"].seconds, strict=True)
+        ]
+        quarters = statistics.quantiles(ratios, n=4)
+        counts = {key: Glow(own).parameter_count() for key, (own, _) in found.items()}
+        rows.append(
+            [
+                name,
+                f"{times['shuffle'].median:.4f} s",
+                f"{times['conv1x1'].median:.4f} s",
+                f"{100 * (statistics.median(ratios) - 1):+.1f}%"
+                f" ({100 * (quarters[0] - 1):+.1f} to {100 * (quarters[2] - 1):+.1f})",
+                f"{100 * (counts['conv1x1'] / counts['shuffle'] - 1):+.2f}%",
+            ]
+        )
+    return Report(
+        "What the 1x1 convolution costs",
+        [
+            "Whole training steps, one of each by turns, in processes of their own; medians, and"
+            " the quarters of the ratios on either side."
+        ],
+        [
+            Table(
+                "A training step",
+                ["job", "fixed shuffle", "1x1 convolution", "time", "parameters"],
+                rows,
+            )
+        ],
+        [],
+        ["python -m glowlite.reproduce cost"],
+    )

@@ -1,0 +1,83 @@
+"""Memory against depth: what a training step takes beyond the parameters, as models get deeper.
+
+A line for each budget: with none the memory of a step does not grow, with `all` it grows as that of
+other codes does. All that NumPy allocates in a step counts (tracemalloc), beyond parameters,
+gradients and the optimiser's state, with one thread.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+
+from glowlite.arrays.backend import Array
+from glowlite.bijectors.memory import Memory
+from glowlite.drawing.plots import figure_at
+from glowlite.fast.threads import Workers
+from glowlite.models.config import GlowConfig
+from glowlite.models.glow import Glow
+from glowlite.objective import loss_gradients
+from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.planned_run import PlannedRun
+from glowlite.reproduce.report import Report, Table
+
+MB = 2**20
+DEPTHS, FEW_DEPTHS = (4, 8, 16, 32), (1, 2)
+BUDGETS = {"0": "#0072b2", "64MB": "#e69f00", "all": "#d55e00"}
+BATCH = 16
+
+
+def plan(settings: Settings) -> list[PlannedRun]:
+    return []
+
+
+def job(config: GlowConfig, batch: int) -> tuple[Glow, Array]:
+    """A model that has seen a batch, and the batch."""
+    model = Glow(config, workers=Workers(1))
+    x = np.random.default_rng(0).random((batch, *config.image_shape), np.float32) - np.float32(0.5)
+    model.initialize(x)
+    return model, x
+
+
+def peak_mb(model: Glow, x: Array, budget: str) -> float:
+    """MB at the peak of the second step: the first makes what is made once."""
+    model.memory, peak = Memory.parse(budget), 0
+    for _ in range(2):
+        tracemalloc.start()
+        latents, _, cache = model.forward_with_cache(x)
+        model.backward(latents, *loss_gradients(latents, len(x)), cache)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        del latents, cache
+    return peak / MB
+
+
+def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+    depths = FEW_DEPTHS if settings.quick else DEPTHS
+    peaks: dict[str, list[float]] = {budget: [] for budget in BUDGETS}
+    for K in depths:
+        model, x = job(GlowConfig((32, 32, 3), K=K, L=3, width=64), BATCH)
+        for budget, found in peaks.items():
+            found.append(peak_mb(model, x, budget))
+    picture = settings.folder / "memory.png"
+    with figure_at(picture, 5, 3.6) as figure:
+        axis = figure.subplots()
+        for budget, color in BUDGETS.items():
+            axis.plot(depths, peaks[budget], "o-", color=color, label=f"--memory {budget}")
+        axis.set_xlabel("K, steps of flow per level")
+        axis.set_ylabel("MB of a training step")
+        axis.set_ylim(0)
+        axis.legend(frameon=False)
+    header = ["budget", *(f"K = {K}" for K in depths)]
+    rows = [[budget, *(f"{peak:.1f}" for peak in found)] for budget, found in peaks.items()]
+    return Report(
+        "Memory against depth",
+        [
+            f"32x32x3, L=3, width 64, batch {BATCH}: MB at the peak of a step, beyond parameters,"
+            " gradients and the optimiser's state."
+        ],
+        [Table("MB", header, rows)],
+        [picture],
+        ["python -m glowlite.reproduce memory"],
+    )
