@@ -183,6 +183,8 @@ MISTAKES = {
     "bench.ranks": [NASTY],
     "bench.allreduce": [NASTY],
     "laws": [NASTY],
+    "demo": [NASTY],
+    "reproduce": [NASTY],
 }
 OTHERS = [
     ("train", ["--config", NASTY]),
@@ -196,6 +198,10 @@ OTHERS = [
     ("train", ["--data", f"npz:{NASTY}"]),
     ("sample", ["--temperature-sweep", NASTY]),
     ("sample", ["--device", NASTY]),
+    ("demo", ["--out", f"{NASTY}/x.html"]),
+    ("demo", ["--data", NASTY]),
+    ("reproduce", ["figure3", "--data", NASTY]),
+    ("reproduce", ["table2", NASTY]),
     ("edit", ["--alpha", NASTY]),
     ("edit", ["0", "--attribute", NASTY]),
     ("bench", ["--memory", NASTY]),

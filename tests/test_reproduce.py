@@ -20,8 +20,8 @@ from small_runs import command, environment, images, mpirun
 
 from glowlite import GlowliteError
 from glowlite.reproduce import figure3, figure9, stability, sweep
+from glowlite.reproduce.command import EXPERIMENTS, SMALL
 from glowlite.reproduce.experiment import Settings
-from glowlite.reproduce.experiments import EXPERIMENTS, SMALL
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table, write
 from glowlite.reproduce.statistics import Mean, differences, verdict
@@ -99,8 +99,14 @@ def test_a_folder_of_runs_with_other_options_is_left_alone(folder, done):
 
 
 def test_a_run_that_fails_is_named_with_its_log(folder):
-    line = is_one_plain_line(reproduce(folder, "figure3", "--data", "none.npz", "--out", "bad"))
-    assert re.search(r"bad/additive-\w+-0: ended with 2; its log, .*\.log, ends: .*none\.npz", line)
+    (folder / "empty").mkdir()
+    made = reproduce(folder, "figure3", "--data", "empty", "--out", "bad")
+    *_, line = made.stderr.splitlines()
+    assert made.returncode == 2
+    assert re.search(r"bad/additive-\w+-0: ended with 2; its log, .*\.log, ends: .*empty", line)
+    line = is_one_plain_line(reproduce(folder, "figure3", "--data", "none.npz", "--out", "none"))
+    assert line.endswith("--data none.npz: there is nothing of that name")
+    assert not (folder / "none").exists()
 
 
 def test_what_is_broken_off_goes_on_to_the_same_result(folder):

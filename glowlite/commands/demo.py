@@ -113,6 +113,8 @@ def images_seen(loaded: LoadedModel) -> Seen | None:
     try:
         data = loaded.data()
     except GlowliteError as error:
+        if loaded.place is not None:  # it was said where they are
+            raise
         warn(f"{error}; the page will have no real pictures, and nothing to compare with")
         return None
     images = data.held_out[:MEASURED]

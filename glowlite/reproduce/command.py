@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from glowlite.commands.program import Parser, at_least
+from glowlite.data import is_there
+from glowlite.data.embedded import check_meaning
 from glowlite.distributed.communicator import Communicator
 from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import HTML, check_output, make_folder
+from glowlite.reproduce import cost, figure3, figure9, memory, paper_size, stability, table2
 from glowlite.reproduce.experiment import Experiment, Settings
-from glowlite.reproduce.experiments import EXPERIMENTS
 from glowlite.reproduce.planned_run import Option
 from glowlite.reproduce.report import tell, write
 from glowlite.reproduce.sweep import carry_out
@@ -22,6 +24,69 @@ ALL, PAGE = "all", "report.html"
 PATIENCE = 30 * 86400.0  # seconds that a rank waits for the runs of others
 # options of the train command that an experiment can be given
 MODEL_OPTIONS = {"K": int, "L": int, "width": int, "batch": int, "n-bits": int, "lr": float}
+
+SMALL = {"K": 4, "width": 64, "n_bits": 8, "batch": 64, "lr": 0.002}
+FACES = {
+    "L": 3, "batch": 64, "lr": 0.002, "beta2": 0.999, "warmup": 50, "decay": "constant",
+    "average": 0.99,
+}  # fmt: skip
+
+EXPERIMENTS = {
+    each.name: each
+    for each in (
+        Experiment(
+            "figure3",
+            "the 1x1 convolution against a fixed shuffle and reversing, for both couplings",
+            "20 minutes",
+            {"data": "fashion", "seeds": 3, "steps": 1500, "model": SMALL},
+            figure3.plan,
+            figure3.report,
+            paper_size.figure3,
+        ),
+        Experiment(
+            "figure9",
+            "depth: models of one level, of two, and so on",
+            "15 minutes",
+            {"data": "fashion", "seeds": 3, "steps": 1500, "model": SMALL},
+            figure9.plan,
+            figure9.report,
+            paper_size.figure9,
+        ),
+        Experiment(
+            "table2",
+            "bits/dim as published, and of the runs that are named",
+            "seconds a run",
+            {"data": "fashion", "seeds": 1, "steps": 1, "model": {}},
+            table2.plan,
+            table2.report,
+            paper_size.table2,
+        ),
+        Experiment(
+            "cost",
+            "time and parameters of the 1x1 convolution, beside a fixed shuffle",
+            "2 minutes",
+            {"data": "fashion", "seeds": 1, "steps": 1, "model": {}},
+            cost.plan,
+            cost.report,
+        ),
+        Experiment(
+            "stability",
+            "which scale of a coupling keeps samples finite",
+            "15 minutes",
+            {"data": "faces", "seeds": 1, "steps": 1500, "model": FACES},
+            stability.plan,
+            stability.report,
+        ),
+        Experiment(
+            "memory",
+            "memory of a training step against depth",
+            "2 minutes",
+            {"data": "fashion", "seeds": 1, "steps": 1, "model": {}},
+            memory.plan,
+            memory.report,
+        ),
+    )
+}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -68,8 +133,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def settings_of(experiment: Experiment, options: argparse.Namespace) -> Settings:
-    """What was typed, and for the rest the defaults of the experiment."""
+    """What was typed, and for the rest the defaults of the experiment.
+
+    Raises GlowliteError where there are no such data.
+    """
     defaults = experiment.defaults
+    check_meaning(options.data or "")
+    if options.data and not is_there(options.data):
+        raise GlowliteError(f"--data {options.data}: there is nothing of that name")
     model: dict[str, Option] = dict(defaults["model"])
     for name in MODEL_OPTIONS:
         value: Any = getattr(options, name.replace("-", "_"))

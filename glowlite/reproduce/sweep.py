@@ -109,7 +109,7 @@ def _look_at(run: PlannedRun, code: int) -> None:
     if code == 0 and run.is_done():
         return
     try:
-        lines = log_of(run).read_text("utf-8", errors="replace").splitlines()
+        lines = log_of(run).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     said = shortened(lines[-1], 200) if lines else "nothing"
