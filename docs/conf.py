@@ -100,6 +100,7 @@ def as_page(name, text):
     with_solutions = f"{{download}}`Notebook <{name}.ipynb>`"
     downloads = f"{with_solutions} · {{download}}`without solutions <student/{name}.ipynb>`"
     text = re.sub(r"^(# .*\n)", rf"\1\n{downloads}\n", text, count=1, flags=re.MULTILINE)
+    text = text.replace("](../docs/", "](../")  # the page stands in docs/tutorials
     prompts = "  code_prompt_show: Show the check\n  code_prompt_hide: Hide the check\n"
     return text.replace(
         "\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n"

@@ -544,3 +544,79 @@ def test_pages_of_other_models(browser, tmp_path, name):
         shown = pixels(page)
         assert shown.std() > 1
         assert changes(page, lambda: page.click("#sample-1"))
+
+
+# --- every control ---
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_slider_and_choice_acts_by_keyboard_and_by_pointer(browser, demo_html, tab):
+    """Whatever a tab has: a slider moves, a choice is made, a box is ticked, in both ways."""
+    with opened(browser, demo_html) as page:
+        page.click(f"#tab-{tab}")
+        settled(page)
+        panel = page.locator(f"#panel-{tab}")
+        for slider in panel.locator("input[type=range]:enabled").all():
+            slider.focus()
+            for act in (
+                lambda: page.keyboard.press("Home"),
+                lambda: page.keyboard.press("ArrowRight"),
+                lambda s=slider: s.click(position={"x": 60, "y": 8}),
+            ):
+                before = slider.input_value()
+                act()
+                assert slider.input_value() != before
+        for name in {
+            radio.get_attribute("name") for radio in panel.locator("input[type=radio]").all()
+        }:
+            group = panel.locator(f"input[name={name}]")
+            chosen = panel.locator(f"input[name={name}]:checked")
+            first = chosen.get_attribute("value")
+            chosen.focus()
+            page.keyboard.press("ArrowRight")
+            assert chosen.get_attribute("value") != first
+            page.click(f"label[for={group.first.get_attribute('id')}]")
+            assert group.first.is_checked()
+        for box in panel.locator("input[type=checkbox]").all():
+            ticked = box.is_checked()
+            box.focus()
+            page.keyboard.press("Space")
+            assert box.is_checked() != ticked
+            box.click()
+            assert box.is_checked() == ticked
+        settled(page)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_button_is_reached_by_the_tab_key_and_can_be_pressed(browser, demo_html, tab):
+    with opened(browser, demo_html) as page:
+        page.click(f"#tab-{tab}")
+        settled(page)
+        wanted = page.evaluate(
+            "(tab) => [...document.querySelectorAll(`#panel-${tab} button, .actions button`)]"
+            ".filter((b) => !b.disabled && b.offsetParent).map((b) => b.id).filter(Boolean)",
+            tab,
+        )
+        reached = set()
+        page.focus(f"#tab-{tab}")
+        for _ in range(len(wanted) + 60):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.id"))
+        assert set(wanted) - {"save", "copy-link", "reset"} <= reached
+        for button in wanted:
+            if button not in ("save", "copy-link"):
+                page.focus(f"#{button}")
+                page.keyboard.press("Enter")
+        settled(page)
+
+
+def test_the_link_is_copied_by_key_and_by_pointer(browser, demo_html):
+    with opened(browser, demo_html, permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.click("#held-out-1")
+        settled(page)
+        for copy in (page.click, lambda button: press(page, button, "Enter")):
+            page.evaluate("document.getElementById('note').textContent = ''")
+            copy("#copy-link")
+            page.wait_for_selector("#note:not(:empty)")
+            assert "The link opens this page as you see it" in page.inner_text("#note")
+            assert "of=h.1" in page.evaluate("navigator.clipboard.readText()")
