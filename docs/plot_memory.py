@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 import time
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,7 @@ from matplotlib.figure import Figure
 
 from glowlite import Glow, GlowConfig, Memory
 from glowlite.arrays.backend import Array
-from glowlite.fast.threads import Workers
-from glowlite.objective import loss_gradients
+from glowlite.reproduce.memory import job, peak_mb
 from glowlite.training.optimizers import Adam
 from glowlite.training.step import training_step
 
@@ -32,26 +30,6 @@ DEPTHS = (4, 8, 16, 32, 64)
 OF_DEPTHS = {"0": "#0072b2", "64MB": "#e69f00", "all": "#d55e00"}
 BUDGETS = ("0", "8MB", "16MB", "24MB", "32MB", "40MB", "48MB", "56MB", "64MB", "72MB", "all")
 ROUNDS = 21
-
-
-def job(config: GlowConfig, batch: int) -> tuple[Glow, Array]:
-    model = Glow(config, workers=Workers(1))
-    x = np.random.default_rng(0).random((batch, *config.image_shape), np.float32) - np.float32(0.5)
-    model.initialize(x)
-    return model, x
-
-
-def peak_mb(model: Glow, x: Array, budget: str) -> float:
-    """MB at the peak of the second step: the first makes what is made once."""
-    model.memory, peak = Memory.parse(budget), 0
-    for _ in range(2):
-        tracemalloc.start()
-        latents, _, cache = model.forward_with_cache(x)
-        model.backward(latents, *loss_gradients(latents, len(x)), cache)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        del latents, cache
-    return peak / MB
 
 
 def seconds(model: Glow, x: Array, budgets: tuple[str, ...], rounds: int) -> np.ndarray:

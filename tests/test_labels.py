@@ -16,7 +16,7 @@ from glowlite.data import Preparation, load
 from glowlite.data.dataset import Reading, make_dataset
 from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import ArrayImages
-from glowlite.data.labels import conditioned
+from glowlite.data.labels import MOST_CLASSES, conditioned, with_attributes
 from glowlite.errors import DataError
 
 COUNT = 30
@@ -228,3 +228,27 @@ def test_the_fingerprint_is_of_the_labels_that_a_model_is_conditioned_by(tmp_pat
     assert fingerprint(one) == fingerprint(other)
     found = {fingerprint(conditioned(data, "labels")) for data in (one, other)}
     assert len(found | {fingerprint(one)}) == 3
+
+
+def test_classes_are_taken_for_attributes_where_there_are_none():
+    fashion, faces = load("fashion"), load("faces")
+    found = with_attributes(fashion)
+    assert found.attribute_names == fashion.class_names and "Sneaker" in found.attribute_names
+    for attributes, labels in (
+        (found.attributes, fashion.labels),
+        (found.held_out_attributes, fashion.held_out_labels),
+    ):
+        assert attributes.dtype == bool and attributes.shape == (len(labels), 10)
+        assert np.array_equal(attributes.argmax(axis=1), labels)
+        assert (attributes.sum(axis=1) == 1).all()
+    assert with_attributes(faces) is faces
+    by_class = conditioned(fashion, "labels")
+    assert with_attributes(by_class) is by_class
+
+
+@pytest.mark.parametrize("labels", [np.arange(60) - 5, np.arange(60) % (MOST_CLASSES + 1), None])
+def test_labels_that_are_no_classes_or_too_many_are_no_attributes(tmp_path, labels):
+    arrays = {} if labels is None else {"labels": labels}
+    np.savez(tmp_path / "x.npz", images=np.zeros((60, 4, 4, 1), np.uint8), **arrays)
+    data = load(str(tmp_path / "x.npz"))
+    assert with_attributes(data) is data

@@ -20,6 +20,7 @@ from glowlite.commands.loaded_model import (
 )
 from glowlite.commands.option_words import training_command, without_folders
 from glowlite.commands.program import Parser, at_least
+from glowlite.data.labels import with_attributes
 from glowlite.demo.cost import seconds
 from glowlite.demo.page import page
 from glowlite.demo.page_model import TEMPERATURE, Seen, page_model
@@ -111,7 +112,7 @@ def images_seen(loaded: LoadedModel) -> Seen | None:
     missing.
     """
     try:
-        data = loaded.data()
+        data = with_attributes(loaded.data())
     except GlowliteError as error:
         if loaded.place is not None:  # it was said where they are
             raise

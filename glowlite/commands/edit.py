@@ -18,6 +18,7 @@ from glowlite.commands.loaded_model import (
     model_and_images,
 )
 from glowlite.commands.program import Parser, at_least
+from glowlite.data.labels import with_attributes
 from glowlite.drawing.sheets import enlarged, save_png, tile, to_rgb, warn_nonfinite
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import DIRECTIONS as DIRECTIONS_FILE
@@ -117,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     loaded = load_model(which, options)
     if options.save:
-        data = loaded.data()
+        data = with_attributes(loaded.data())
         directions = Directions.from_images(
             loaded.of_one_class, data.train[:], data.attributes, data.attribute_names
         )

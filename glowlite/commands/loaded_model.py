@@ -24,7 +24,7 @@ from glowlite.commands.train_options import make_parser
 from glowlite.data import Dataset, is_there, load
 from glowlite.data.fingerprint import fingerprint
 from glowlite.data.images import Images
-from glowlite.data.labels import conditioned
+from glowlite.data.labels import conditioned, with_attributes
 from glowlite.data.own_images import own_image
 from glowlite.drawing.class_rows import names_of_classes
 from glowlite.errors import GlowliteError, OutputError
@@ -131,7 +131,7 @@ class LoadedModel:
                 return load_directions(place, weights)
             except GlowliteError as error:
                 warn(f"{error}; taken again")
-        data = self.data()
+        data = with_attributes(self.data())
         found = Directions.from_images(
             self.of_one_class, data.train[:], data.attributes, data.attribute_names
         )

@@ -14,6 +14,7 @@ from glowlite.data.dataset import LEFT_OUT, Dataset
 from glowlite.errors import DataError
 
 LABELS = "labels"  # the data set's own
+MOST_CLASSES = 40  # that are taken for attributes
 
 
 def conditioned(data: Dataset, condition: str) -> Dataset:
@@ -28,6 +29,30 @@ def conditioned(data: Dataset, condition: str) -> Dataset:
     names, train, held_out = found
     return replace(
         data, class_names=names, labels=train, held_out_labels=held_out, condition=condition
+    )
+
+
+def with_attributes(data: Dataset) -> Dataset:
+    """`data`, or, where it has classes and no attributes, with each class as an attribute: that an
+    image is of it.
+
+    As it is where a model is conditioned by the classes, where there are more than MOST_CLASSES of
+    them, and where labels are no classes.
+    """
+    if data.attribute_names or data.condition is not None or not len(data.labels):
+        return data
+    try:
+        names, train, held_out = _own_labels(data)
+    except DataError:
+        return data
+    if len(names) > MOST_CLASSES:
+        return data
+    classes = np.arange(len(names))
+    return replace(
+        data,
+        attribute_names=names,
+        attributes=train[:, None] == classes,
+        held_out_attributes=held_out[:, None] == classes,
     )
 
 
