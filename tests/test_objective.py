@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glowlite import GlowliteError
+from glowlite.bijectors.affine_coupling import AffineCoupling
+from glowlite.bijectors.coupling import AdditiveCoupling
 from glowlite.errors import ShapeError
 from glowlite.objective import (
     bits_per_dim,
@@ -174,3 +176,50 @@ def test_nats_are_those_of_pixels_between_0_and_1():
     np.testing.assert_allclose(nats(bits_per_dim(log_prob, 12, 5), 12, 5), log_prob, rtol=1e-14)
     with pytest.raises(GlowliteError, match="n_bits"):
         nats(log_prob, 12, 9)
+
+
+# --- temperature ---
+
+
+class OfFirst:
+    """A network whose output is what a coupling of two numbers needs: t = 0 and h = x1, or x1."""
+
+    def __init__(self, outputs):
+        self.outputs = outputs
+
+    def forward(self, x):
+        return (np.concatenate((0 * x, x), axis=1) if self.outputs == 2 else x), None
+
+    def backward(self, dh, cache):
+        return dh[:, -1:]
+
+
+def grid_density(layer, power):
+    """p(x)^power on a grid, normalised, for z = layer(x) ~ N(0, I); and x1 along it."""
+    x1, x2 = np.linspace(-5, 5, 401), np.linspace(-60, 60, 4801)
+    x = np.stack(np.meshgrid(x1, x2, indexing="ij"), axis=-1).reshape(-1, 2)
+    z, logdet = layer.forward(x)
+    log_p = power * (log_normal(z) + logdet)
+    density = np.exp(log_p - log_p.max()).reshape(len(x1), len(x2))
+    return x1, density / density.sum()
+
+
+@pytest.mark.parametrize("T", [0.7, 1.2])
+def test_noise_times_t_is_of_the_density_to_the_power_of_one_over_t_squared(T):
+    """N(0, 1) to the power a has the standard deviation 1 / sqrt(a)."""
+    z = np.linspace(-12, 12, 24_001)
+    for power, deviation in ((1 / T**2, T), (T**2, 1 / T)):
+        density = np.exp(power * log_normal(z[:, None]))
+        density /= density.sum()
+        assert math.isclose(math.sqrt((density * z**2).sum()), deviation, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("T", [0.7, 0.85])
+def test_in_the_space_of_images_that_needs_a_constant_determinant(T):
+    """Noise times T has x1 ~ N(0, T^2) for both couplings, since z1 = x1."""
+    additive = AdditiveCoupling(2, OfFirst(1))
+    x1, density = grid_density(additive, 1 / T**2)
+    assert abs((density.sum(axis=1) * x1).sum()) < 1e-6
+    affine = AffineCoupling(2, OfFirst(2), scale="exp", shift="after")
+    x1, density = grid_density(affine, 1 / T**2)
+    assert abs((density.sum(axis=1) * x1).sum() - (1 - T**2)) < 1e-3
