@@ -60,7 +60,7 @@ function explainGrey(grey) {
   const why = grey < usual
     ? `A constant costs fewer bits than a held-out ${NOUN}: it has no edges and no texture to pay for, `
       + "and where neighbours are alike the model is sure of the next. Yet no sample looks like it."
-    : `A constant can cost fewer bits than a ${NOUN}, as it has no edges and no texture to pay for; in `
+    : `A constant can cost fewer bits than a real ${NOUN}, as it has no edges and no texture to pay for; in `
       + `models of photographs it often does. Here the held-out ${NOUN}s are cheaper still.`;
   byId("others-words").textContent = start + why;
 }
