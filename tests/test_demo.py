@@ -409,4 +409,4 @@ def test_where_attributes_stand_is_told_of_those_that_have_both_kinds():
     facts = page_model(model, "m", {}, directions, seen).facts
     a, b = facts["attributes"]["positions"]
     assert b is None and a["with"][0] > a["without"][0]
-    assert facts["held_out"]["bits"] == [1.0, 0.0]
+    assert facts["held_out"]["bits"] == [1.0, 0.0] and facts["noun"] == "picture"

@@ -26,6 +26,7 @@ from glowlite.latent.directions_file import load_directions, weights_fingerprint
 from glowlite.models.pretrained import directions_file
 
 DESK, TELEPHONE = {"width": 1300, "height": 900}, {"width": 400, "height": 800}
+TABLET, SMALL = {"width": 800, "height": 500}, {"width": 320, "height": 640}
 TABS = ("sample", "edit", "blend", "latents", "picture")
 OPENS_WITHIN, DECODES_WITHIN = 2.0, 60.0  # seconds, milliseconds
 # where something was laid out again, but for what follows a press or a key at once
@@ -172,7 +173,9 @@ def test_a_picture_takes_at_most_60_ms(browser, demo_html):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [DESK, TELEPHONE], ids=["desk", "telephone"])
+@pytest.mark.parametrize(
+    "viewport", [DESK, TABLET, TELEPHONE, SMALL], ids=["desk", "tablet", "telephone", "small"]
+)
 def test_every_tab_fits_its_window(browser, demo_html, viewport, scheme):
     with opened(browser, demo_html, viewport=viewport, color_scheme=scheme) as page:
         for tab in TABS:

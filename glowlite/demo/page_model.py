@@ -73,7 +73,7 @@ def page_model(
         "classes": [str(each) for each in class_names(model)],
         "temperature": TEMPERATURE,
         "eyes": EYES,
-        "noun": "face" if directions is not None else "picture",
+        "noun": noun_of(directions),
         "facts": about,
         "layers": describe(model.bijector, weights),
         "attributes": None,
@@ -90,6 +90,14 @@ def page_model(
             "count": len(chosen),
         }
     return PageModel(facts, weights)
+
+
+def noun_of(directions: Directions | None) -> str:
+    """What the page calls a picture. What smiles is a face, here and in CelebA; clothes and digits,
+    whose classes are their attributes, are not.
+    """
+    names = () if directions is None else directions.names
+    return "face" if any(name.lower() == "smiling" for name in names) else "picture"
 
 
 def class_names(model: ImageModel) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 // The corners between which one blends: each the subject, a sample, or a held-out picture.
 
 const PICKS = 12; // samples, and held-out pictures, that one can pick for a corner
-const CORNER_NAMES = ["A", "B", "C", "D"];
+const CORNER_NAMES = ["top left", "top right", "bottom left", "bottom right"];
 let cornerToSet = 0;
 
 // A blend, or an own picture, becomes a corner as the pixels that are seen before edits.
@@ -33,7 +33,9 @@ function selectCorner(k) {
 
 function showCornerChoice() {
   const source = state.blend.corners[cornerToSet];
-  byId("pick-words").textContent = `Corner ${CORNER_NAMES[cornerToSet]} is`;
+  const name = CORNER_NAMES[cornerToSet];
+  byId("pick-words").textContent = state.blend.four ? `The corner at the ${name} is`
+    : `The end on the ${name.split(" ")[1]} is`;
   CORNER_NAMES.forEach((_, k) =>
     byId(`corner-${k}`).setAttribute("aria-pressed", k === cornerToSet));
   for (let number = 0; number < PICKS; number++) {

@@ -86,7 +86,7 @@ function startBlend() {
   const sizes = [["2", "two"], ["4", "four"]];
   byId("corner-count").append(choice("corners", "How many corners", sizes, (value) => {
     state.blend.four = value === "4";
-    if (!state.blend.four && cornerToSet > 1) selectCorner(0);
+    selectCorner(state.blend.four || cornerToSet < 2 ? cornerToSet : 0);
     blendChanged(state.source.kind === "blend");
   }));
   byId("spherical").addEventListener("change", (event) => {

@@ -71,6 +71,12 @@ function standardError(values) {
   return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
+// "± 0.02"; what rounds to nothing is less than a hundredth.
+function errorWords(error) {
+  if (!Number.isFinite(error)) return "";
+  return error < 0.005 ? "± <0.01" : `± ${decimals(error)}`;
+}
+
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];

@@ -38,8 +38,8 @@ function loudWords() {
   const [quarter, one, four] = [0.25, 1, 4].map((share) =>
     decimals(share * EXPECTED_SQUARE, model.base === "Logistic" || share < 1 ? 2 : 0));
   const cooled = decimals(model.temperature ** 2 * EXPECTED_SQUARE);
-  return `Mean square of the latents: ${quarter}, ${one}, ${four}. The model expects ${one}; `
-    + `samples at temperature ${decimals(model.temperature, 1)} have ${cooled}.`;
+  return `Mean square of the latents, from ${quarter} in blue to ${four} in orange. The model expects `
+    + `${one}, in grey; samples at temperature ${decimals(model.temperature, 1)} have ${cooled}.`;
 }
 
 function showMaps(answer) {

@@ -46,7 +46,7 @@ function otherPictureBits(name, values) {
   row.mean = meanOf(values);
   row.value.textContent = decimals(row.mean);
   const error = standardError(values);
-  row.error.textContent = Number.isFinite(error) ? ` ± ${decimals(error)}` : "";
+  row.error.textContent = ` ${errorWords(error)}`;
   row.bar.style.width = `${clamp((100 * row.mean) / LONGEST_BAR, 0, 100)}%`;
   row.bar.classList.toggle("beyond", row.mean > LONGEST_BAR);
   if (name === "grey") explainGrey(row.mean);
@@ -58,9 +58,9 @@ function explainGrey(grey) {
     + "a picture of. ";
   const usual = model.held_out ? model.held_out.bits[0] : model.n_bits;
   const why = grey < usual
-    ? `A constant costs fewer than a held-out ${NOUN}: it has no edges and no texture to pay for, `
+    ? `A constant costs fewer bits than a held-out ${NOUN}: it has no edges and no texture to pay for, `
       + "and where neighbours are alike the model is sure of the next. Yet no sample looks like it."
-    : `A constant can cost fewer than a ${NOUN}, as it has no edges and no texture to pay for; in `
+    : `A constant can cost fewer bits than a real ${NOUN}, as it has no edges and no texture to pay for; in `
       + `models of photographs it often does. Here the held-out ${NOUN}s are cheaper still.`;
   byId("others-words").textContent = start + why;
 }

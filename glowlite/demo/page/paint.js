@@ -24,7 +24,14 @@ function showPainting() {
     + colourAt(painting.pixels, paintPlace()));
 }
 
-// The most common colours of the drawing, so that one can go on with them.
+// Whether two colours look alike: no channel differs by a tenth of its range.
+function alike(one, other) {
+  const parts = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+  const [a, b] = [parts(one), parts(other)];
+  return a.every((part, k) => Math.abs(part - b[k]) < 26);
+}
+
+// The most common colours of the drawing, so that one can go on with them; of like ones, one.
 function showSwatches() {
   const counts = new Map();
   for (let place = 0; place < HEIGHT * WIDTH; place++) {
@@ -32,7 +39,11 @@ function showSwatches() {
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
   const common = [...counts].sort((a, b) => b[1] - a[1]).map(([colour]) => colour);
-  byId("swatches").replaceChildren(...common.slice(0, SWATCHES).map((colour) => {
+  const chosen = [];
+  for (const colour of common) {
+    if (chosen.length < SWATCHES && !chosen.some((other) => alike(colour, other))) chosen.push(colour);
+  }
+  byId("swatches").replaceChildren(...chosen.map((colour) => {
     const swatch = button("", () => chooseColour(colour),
       {class: "swatch", "aria-label": `Colour ${colour}`, title: colour});
     swatch.style.backgroundColor = colour;

@@ -97,7 +97,7 @@ function showNumbers() {
   const mean = meanOf(subject.bits), length = meanOf(subject.lengths);
   const error = standardError(subject.bits);
   byId("bits").textContent = decimals(mean);
-  byId("bits-error").textContent = Number.isFinite(error) ? `± ${decimals(error)}` : "";
+  byId("bits-error").textContent = errorWords(error);
   if (bitsCurve) bitsCurve.mark(mean);
   byId("length").textContent = decimals(length, 1);
   if (lengthCurve) lengthCurve.mark(length);
