@@ -83,7 +83,7 @@ def test_the_page_of_the_pretrained_faces_is_one_file_of_at_most_6_mb(faces):
     assert not done.stderr
     assert re.fullmatch(
         r"demo\.html: pretrained faces in 5\.\d MB, complete in itself; a picture takes about"
-        r" 31 ms in a browser\n",
+        r" 31 ms in a browser on a desk\n",
         done.stdout,
     )
     assert path.stat().st_size <= 6 * MB

@@ -79,10 +79,15 @@ def main(arguments: list[str] | None = None) -> None:
         file.write(text)
     say(
         f"{options.out}: {loaded.name} in {len(text) / 1e6:.1f} MB, complete in itself; a picture"
-        f" takes about {1000 * pass_takes:.0f} ms in a browser"
+        f" takes {milliseconds(pass_takes)} in a browser on a desk"
     )
     if options.open:
         webbrowser.open(options.out.resolve().as_uri())
+
+
+def milliseconds(seconds: float) -> str:
+    """An estimate in words; below ten what it leaves out is most of it."""
+    return f"about {1000 * seconds:.0f} ms" if seconds >= 0.01 else "less than 10 ms"
 
 
 def page_name(loaded: LoadedModel) -> str:
