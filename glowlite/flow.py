@@ -73,6 +73,7 @@ class Flow(Parameterized):
     """
 
     classes = 0
+    variational = False  # whether it makes the noise of its images: see `of_noise`
     class_names: tuple[str, ...] = ()  # if they have names
     labels: Array | None = None  # of a flow that was given some
 
@@ -221,22 +222,36 @@ class Flow(Parameterized):
         """Add the gradients of mean bits/dim into `store.grad`; the loss and the drift, 0-d,
         float64.
 
-        x: the share that is at hand of a `batch` of so many; by default it is all of it. loss:
+        x: the share that is at hand of a `batch` of so many; by default it is all of it; as
+        `as_continuous` gives it to a model that is `variational`, or is not. loss:
         bits/dim of x, by the size of the batch. drift: the largest error of a rebuilt input, as a
         part of the range of the data, which on a GPU nothing waits for. Cost: a forward and a
         backward pass.
         """
         batch = batch or len(x)
+        flow, x = self.of_noise(x, n_bits)
         normalises = self.store.statistics  # by the batch: what does not need not be looked through
-        with in_training(self.bijector, len(x) / batch) if normalises else nullcontext():
-            latents, logdet, cache = self.forward_with_cache(x)
+        with in_training(flow.bijector, len(x) / batch) if normalises else nullcontext():
+            latents, logdet, cache = flow.forward_with_cache(x)
             log_prob = logdet + self.base.log_prob(latents)
             loss = bits_per_dim(log_prob, x[0].size, n_bits).sum() / batch
-            rebuilt, _ = self.backward(latents, *loss_gradients(latents, batch, self.base), cache)
-        drift = _worst_drift(cache, abs(rebuilt - x).max()).astype(loss.dtype)
+            rebuilt, _ = flow.backward(latents, *loss_gradients(latents, batch, self.base), cache)
+        drift = worst_drift(cache, abs(rebuilt - x).max()).astype(loss.dtype)
         if n_bits is None:  # data that are no images have a range of their own
             drift = drift / namespace(x).maximum(abs(x).max(), 1)
         return loss, drift
+
+    def of_noise(self, x: Array, n_bits: int | None) -> tuple[Self, Array]:
+        """The flow whose density is that of x, and x: what `as_continuous` gave, (N, ...).
+
+        They are this flow and x itself; but where a model makes the noise of its images, the flow
+        of that noise, given the images, and the noise that it is made of.
+        """
+        return self, x
+
+    def dequantized(self, x: Array, n_bits: int | None) -> Array:
+        """What `forward` and `encode` take, (N, ...), of what `as_continuous` gave."""
+        return x
 
     # --- samples and latents ---
 
@@ -467,6 +482,11 @@ class Flow(Parameterized):
             return Kept(memory, bijector.plans(few, images), bijector.cost_table(few, images))
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of what `gradients` takes of one sample."""
+        return self._known_shape()
+
+    @property
     def shrink(self) -> str:
         """What to do where a step does not fit the memory, in words."""
         return "take smaller batches, or layers with fewer parameters"
@@ -520,7 +540,7 @@ class Flow(Parameterized):
         return bool(getattr(self.bijector, "gives_list", False))
 
 
-def _worst_drift(cache: Any, rebuilt: Array) -> Array:
+def worst_drift(cache: Any, rebuilt: Array) -> Array:
     """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
     if hasattr(cache, "worst_drift"):
         worst: Array = cache.worst_drift(rebuilt)

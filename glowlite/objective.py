@@ -69,14 +69,34 @@ def dequantize(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> 
 
 
 def as_continuous(
-    data: Array, n_bits: int | None, noise: Array | None, dtype: Any, xp: Namespace = np
+    data: Array,
+    n_bits: int | None,
+    noise: Array | None,
+    dtype: Any,
+    xp: Namespace = np,
+    variational: bool = False,
 ) -> Array:
     """Data as numbers that have a density: dequantised images, or, where n_bits is None, data as
     they are.
+
+    `variational`: for a model that makes its own noise, `middles_and_noise` in place of images.
     """
     if n_bits is None or noise is None:
         return to_device(data, xp).astype(dtype)
-    return dequantize(data, n_bits, noise, xp)
+    make = middles_and_noise if variational else dequantize
+    return make(data, n_bits, noise, xp)
+
+
+def middles_and_noise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
+    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> (N, H, W, 2C): the middles
+    of their levels, and beside them u - 1/2 in (-1/2, 1/2), from which a model makes x itself.
+
+    A noise that rounds to an end, where its logit is infinite, is the number beside it.
+    """
+    end = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
+    middles = dequantize_midpoint(images, n_bits, noise.dtype.name, xp)
+    centred = xp.clip(to_device(noise, xp) - noise.dtype.type(0.5), -end, end)
+    return xp.concatenate((middles, centred), axis=-1)
 
 
 def dequantize_midpoint(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:

@@ -154,7 +154,7 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
         f"{data.name}: {mean_and_error(results)} at {n_bits} bits,"
         f" {log_prob:.2f} nats of pixels in [0, 1], over {len(results)}"
         f" {which_images}{not_finite(results)}; {loaded.weights} weights of step {step},"
-        f" {draws} draw{many} of the dequantisation noise"
+        f" {draws} draw{many} of the {'learned ' if model.variational else ''}dequantisation noise"
     )
     if classified is not None:
         say(

@@ -26,7 +26,7 @@ from glowlite.models.config import (
     GlowConfig,
     usual_levels,
 )
-from glowlite.models.image_config import ImageConfig
+from glowlite.models.image_config import DEQUANTISE, ImageConfig
 from glowlite.models.nice_config import NICE_SIZES, NICEConfig
 from glowlite.models.realnvp_config import MAX_FACTOR, RealNVPConfig
 from glowlite.models.realnvp_config import usual_levels as usual_scales
@@ -136,6 +136,8 @@ def _add_image_options(parser: Parser) -> None:
         help="shift training images by up to this part of a side",
     )
     add("--n-bits", type=bits, default=DEFAULTS.n_bits, help="bits kept of each 8-bit value")
+    between = "noise between levels: uniform, or drawn by a flow that is trained, too"
+    add("--dequantise", choices=DEQUANTISE, default=ImageConfig.dequantise, help=between)
     classes = (
         "a top prior for each class: labels, the data's own, or attributes by name, with commas"
     )

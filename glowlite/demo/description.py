@@ -43,6 +43,7 @@ from glowlite.conditioners.weight_norm import WeightNormConv
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.demo.weights import Weights
 from glowlite.errors import GlowliteError
+from glowlite.models.dequantized import Dequantized
 from glowlite.models.level import Level
 from glowlite.models.multiscale import Multiscale
 from glowlite.models.preprocessed import Preprocessed
@@ -170,6 +171,7 @@ LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
     Multiscale: _multiscale,
     NetworkBatchNorm: _all_of(_statistics, _arrays("gain", "bias")),
     Permutation: _whole_numbers("indices"),
+    Dequantized: lambda part, weights: describe(part.flow, weights),  # a page makes no noise
     Preprocessed: _parts("before", "flow"),
     Rescale: _options("low", "high"),
     ResidualBlock: _parts("norm1", "conv1", "norm2", "conv2", "skip"),

@@ -18,7 +18,14 @@ from glowlite.drawing.class_rows import row_labels, row_names
 from glowlite.drawing.plots import add_legend, figure_at, shortened
 from glowlite.drawing.sheets import columns_of, tile, to_rgb
 from glowlite.latent.walks import finite
-from glowlite.objective import Base, Logistic, Normal, dequantization_noise, dequantize, to_pixels
+from glowlite.objective import (
+    Base,
+    Logistic,
+    Normal,
+    as_continuous,
+    dequantization_noise,
+    to_pixels,
+)
 from glowlite.training.scoring import sample_images
 
 if TYPE_CHECKING:
@@ -70,12 +77,9 @@ def save_pictures(
     save_sample_grids(path / f"samples-{step:06d}.png", grids, row_names(model))
 
     shown = held_out[: min(len(held_out), 32)]
-    x = dequantize(
-        shown,
-        n_bits,
-        dequantization_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name),
-        model.xp,
-    )
+    noise = dequantization_noise(0, "pictures", 0, 0, shown.shape, model.dtype.name)
+    x = as_continuous(shown, n_bits, noise, model.dtype, model.xp, model.variational)
+    x = model.dequantized(x, n_bits)
     model = model if labels is None else model.given(labels[: len(shown)])
     latents = model.encode(x)
     save_latents(path / "latents.png", [to_host(eps) for eps in latents], model.base)

@@ -52,8 +52,7 @@ class Lanes:
         second, _ = replica(model.bijector, self._grad)
         self._flows = [_with_budget(model, part) for part in (model.bijector, second)]
         if self._wants_process:
-            assert model.event_shape is not None  # are_two has asked for the shapes of latents
-            shape = self.images - self.images // 2, *model.event_shape
+            shape = self.images - self.images // 2, *model.input_shape
             with suppress(OSError):  # the system starts no more: then without it
                 self._process = LaneProcess(self._run_second, shape, model.dtype)
         return self

@@ -34,7 +34,7 @@ from glowlite.arrays.arguments import real_number, shown
 from glowlite.arrays.backend import namespace, to_device, to_host
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.latent.walks import Latents, attribute_direction, flatten, unflatten
-from glowlite.objective import dequantization_noise, dequantize
+from glowlite.objective import as_continuous, dequantization_noise
 
 if TYPE_CHECKING:
     from glowlite.flow import Flow
@@ -213,7 +213,8 @@ def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
     for start in range(0, len(images), AT_ONCE):
         part = images[start : start + AT_ONCE]
         noise = dequantization_noise(seed, "directions", 0, start, part.shape, model.dtype.name)
-        latents, _ = model.forward(dequantize(part, model.n_bits, noise, model.xp))
+        x = as_continuous(part, model.n_bits, noise, model.dtype, model.xp, model.variational)
+        latents, _ = model.forward(model.dequantized(x, model.n_bits))
         parts.append(to_host(flatten(latents)).astype(np.float32))
     return np.concatenate(parts)
 

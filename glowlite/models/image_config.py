@@ -6,26 +6,31 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from glowlite.arrays.arguments import real_number, shown, whole_number
+from glowlite.arrays.checks import check_even
 from glowlite.errors import GlowliteError, ShapeError
 
+DEQUANTISE = ("uniform", "variational")
 MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
 
 
 @dataclass(frozen=True)
 class ImageConfig(ABC):
-    """image_shape: (H, W, C). A model of images has a configuration that adds fields of its own.
+    """image_shape: (H, W, C). dequantise: whether noise between levels is `uniform`, or made by a
+    flow that is trained, too, `variational`, for which H and W are even. A model of images has a
+    configuration that adds fields of its own.
 
     `choices`: the words that a field may be. `largest`: of a field that is a whole number, which is
     at least `least`, or 1. `reals`: the largest of a field that is a positive number.
     """
 
     image_shape: tuple[int, int, int]
+    dequantise: str = field(default="uniform", kw_only=True)
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
     largest: ClassVar[dict[str, int]] = {}
@@ -50,12 +55,19 @@ class ImageConfig(ABC):
             if not isinstance(flag, (bool, np.bool_)):
                 raise GlowliteError(f"{where}: {name} must be True or False, got {shown(flag)}")
             object.__setattr__(self, name, bool(flag))
-        for name, allowed in self.choices.items():
+        for name, allowed in {"dequantise": DEQUANTISE, **self.choices}.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in allowed:
                 raise GlowliteError(
                     f"{where}: {name} must be one of {', '.join(allowed)}, got {shown(value)}"
                 )
+        if self.variational:
+            check_even(f"{where}: dequantise variational: image_shape", *self.image_shape[:2])
+
+    @property
+    def variational(self) -> bool:
+        """Whether the noise between levels is a part of the model."""
+        return self.dequantise == "variational"
 
     @property
     def dimensions(self) -> int:
@@ -82,7 +94,10 @@ class ImageConfig(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
-        return {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
+        values = {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
+        if not self.variational:  # as in files of versions that had no choice
+            del values["dequantise"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

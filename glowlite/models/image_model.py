@@ -11,13 +11,16 @@ import numpy as np
 from glowlite.arrays.arguments import check_seed, shown
 from glowlite.arrays.backend import Array, Namespace
 from glowlite.arrays.checks import check_array, check_images, check_range
+from glowlite.arrays.randomness import generator
 from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.dequantizer import Dequantizer
 from glowlite.bijectors.memory import Memory
 from glowlite.errors import GlowliteError, ShapeError
 from glowlite.files.header import check_header
 from glowlite.files.saved_weights import check_permutations, check_statistics, weights_in
 from glowlite.flow import Flow, read_model
 from glowlite.models.checks import check_budget, check_room, check_size, warn_of_range
+from glowlite.models.dequantized import Dequantized
 from glowlite.models.image_config import ImageConfig
 from glowlite.objective import Base, check_n_bits
 
@@ -58,6 +61,9 @@ class ImageModel(Flow, ABC):
         check_seed(name, seed)
         self.config = config
         layers, base = self._layers(config, seed, memory or Memory()), self._base(config)
+        if config.variational:
+            rng = generator(seed, "dequantizer weights")
+            layers = Dequantized(layers, Dequantizer(config.image_shape[2], rng))
         super().__init__(layers, base, seed, dtype, workers, xp, config.image_shape, plain)
         self._latent_shapes = list(config.latent_shapes())
 
@@ -88,6 +94,41 @@ class ImageModel(Flow, ABC):
         self._check("initialize", x)
         check_range(f"{self._name}.initialize", x)
         self.initialize_layers(x, total)
+
+    @property
+    def variational(self) -> bool:  # type: ignore[override]
+        """Whether it makes the noise of its images itself, `dequantise` being `variational`."""
+        return bool(self.config.variational)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        *sides, channels = self.config.image_shape
+        return (*sides, channels * (1 + self.variational))
+
+    def of_noise(self, x: Array, n_bits: int | None) -> tuple[Self, Array]:
+        """The flow of the noise of these images, whose density is p / q of `models.dequantized`,
+        and the uniform noise that it is made of, (N, H, W, C); x: (N, H, W, 2C), see
+        `middles_and_noise`. For a model without a dequantizer this model, and x itself.
+        """
+        if not self.variational:
+            return self, x
+        channels = self.config.image_shape[2]
+        if getattr(x, "shape", ())[1:] != self.input_shape:
+            raise ShapeError(
+                f"{self._name}: makes the noise of its images itself; expected"
+                f" (N, {', '.join(map(str, self.input_shape))}), as objective.middles_and_noise"
+                f" makes them, got {shown(x)}"
+            )
+        twin = self.shallow_copy()
+        twin.bijector = self.bijector.at(x[..., :channels], 2 ** check_n_bits(n_bits))
+        return twin, x[..., channels:]
+
+    def dequantized(self, x: Array, n_bits: int | None) -> Array:
+        flow, noise = self.of_noise(x, n_bits)
+        if flow is self:
+            return noise
+        with self.workers:
+            return flow.bijector.image(flow.bijector.dequantizer.forward(noise)[0])
 
     def bits_per_dim(self, x: Array, n_bits: int | None = None) -> Array:
         """bits/dim (N,) of images dequantised from n_bits, which has to be said: numbers in [-0.5,

@@ -44,10 +44,12 @@ def check_step(
     result: StepResult,
     ranks: Communicator | None = None,
     labels: Array | None = None,
+    n_bits: int | None = None,
 ) -> None:
     """Raise BadStep, the same on every process, if a step was not good: what is wrong, and where.
 
-    x (N, ...), `parts` and `labels` (N,), of a model of classes, are those of the step, and so is
+    x (N, ...), `parts`, `n_bits` and `labels` (N,), of a model of classes, are those of the step,
+    and so is
     what `model.store.grad` holds. The process whose part was the first to go wrong looks at the
     model; a gradient is every process's.
     """
@@ -67,6 +69,7 @@ def check_step(
             x[parts[part]],
             model if labels is None else model.given(labels[parts[part]]),
         )
+        model, x = model.of_noise(x, n_bits)
         said = loss_message(model, x, loss) if bad_loss else drift_message(model, x, drift)
     raise BadStep(ranks.broadcast(said, root=rank))
 

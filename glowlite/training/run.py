@@ -59,6 +59,11 @@ class Training:
                 f"scale_penalty: a {type(model).__name__} has no scales that it holds small; leave"
                 " it out"
             )
+        if model.variational and settings.n_bits is None:
+            raise GlowliteError(
+                "dequantise: variational dequantisation is of uint8 images, and these data are"
+                " numbers; take uniform"
+            )
         theta = model.store.theta
         self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](
             theta, settings.beta1, settings.beta2, settings.epsilon
@@ -103,19 +108,23 @@ class Training:
         """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from
         all of it.
         """
-        x = self.continuous(first)
-        self.model.initialize(x, this_process if self.settings.shards else self.allreduce.sum_of)
+        flow, x = self.model.of_noise(self.continuous(first), self.settings.n_bits)
+        flow.initialize(x, this_process if self.settings.shards else self.allreduce.sum_of)
+        self.model.initialized = True
 
     def continuous(self, batch: Batch) -> Array:
         """x of a batch, where the model is: on a GPU one upload, which waits for nothing."""
         n_bits, dtype = self.settings.n_bits, self.model.dtype
+        variational = self.model.variational
         if self.staging is None:
-            return as_continuous(batch.images, n_bits, batch.noise, dtype)
+            return as_continuous(batch.images, n_bits, batch.noise, dtype, np, variational)
         *noise, images = self.staging.upload(
             *([] if batch.noise is None else [batch.noise]), batch.images
         )
         if n_bits is None or not noise:
             x = as_continuous(images, None, None, dtype, self.model.xp)
+        elif variational:
+            x = as_continuous(images, n_bits, noise[0], dtype, self.model.xp, variational)
         else:
             x = dequantize_on_device(images, n_bits, noise[0])
         self.staging.release()
@@ -184,7 +193,7 @@ class Training:
         try:
             check_step(
                 self.model, self.continuous(bad.batch), self.parts(), result, self.ranks,
-                self.labels_of(bad.batch),
+                self.labels_of(bad.batch), settings.n_bits,
             )  # fmt: skip
         except BadStep as error:
             often = f" ({state.skipped} bad steps so far)" if state.skipped > 1 else ""

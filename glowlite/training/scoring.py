@@ -45,6 +45,8 @@ def scores(
 
         log P(image) = log E[p(image + u)] >= E[log mean_k p(image + u_k)] >= E[log p(image + u)]
 
+    Where a model makes the noise, of density q, p / q stands in place of p: importance samples.
+
     A model that was given the classes of all `images` has those of its rows. Cost: `draws` forward
     passes; `ranks` take a share each, and all of them get the whole result.
     """
@@ -88,8 +90,8 @@ def log_means(
             noise = dequantization_noise(
                 seed, "evaluate", draw, block.start, part.shape, model.dtype.name
             )
-            x = as_continuous(part, n_bits, noise, model.dtype, model.xp)
-            log_probs.append(to_host(log_of(given, x)))
+            x = as_continuous(part, n_bits, noise, model.dtype, model.xp, model.variational)
+            log_probs.append(to_host(log_of(*given.of_noise(x, n_bits))))
         results.append(np.logaddexp.reduce(log_probs, axis=0) - math.log(draws))
     return ranks.allgather_rows(np.concatenate(results))
 

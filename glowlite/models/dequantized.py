@@ -1,0 +1,161 @@
+r"""A flow of images, and beside it the flow of the noise that fills the space between their levels.
+
+    v: levels 0 .. n - 1           m = (v + 1/2) / n - 1/2, their middles
+    a = g(a0; m)                   the noise, u - 1/2: see `bijectors.dequantizer`
+    x = m + a / n                  z = f(x)
+
+Given v, a0 -> z is a bijection, with log|det dz/da0| = log|det f'| + log|det g'| - D ln n. By
+Jensen's inequality
+
+    log P(v) = log E_q[p(x) n^-D / q(u | v)] >= E[log p(x) + log|det g'|] - D ln n
+
+which is that of a flow of a0: log p_z(z) + log|det dz/da0|. So for each v there is a flow of noise,
+`Dequantized.at`, and its log-density, its bits/dim and its gradients are those that are wanted:
+da = dx / n goes on into g, and the derivative by log|det g'| is the one by log|det f'|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.parameters import Parameterized
+from glowlite.arrays.statistics import SumOverProcesses, this_process
+from glowlite.bijectors.base import backward, forward_with_cache, initialize
+from glowlite.bijectors.dequantizer import Dequantizer
+from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.trace import Visit, trace
+from glowlite.flow import worst_drift
+
+COPIES = ("with_memory", "given", "before_top")  # methods that give a flow of their own
+
+
+class Dequantized(Parameterized):
+    """x (N, H, W, C) <-> latents, by `flow`, whatever whose methods are; and a `dequantizer`.
+
+    The parameters of the flow are called as they are there, the others dequantizer/NAME.
+    """
+
+    def __init__(self, flow: Any, dequantizer: Dequantizer) -> None:
+        self.flow, self.dequantizer = flow, dequantizer
+
+    def children(self) -> Iterator[tuple[str, Any]]:
+        yield "dequantizer", self.dequantizer
+        yield from self.flow.children()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the flow has: a budget of memory, levels, classes."""
+        if name == "flow" or name.startswith("__"):  # of a copy that is not whole yet
+            raise AttributeError(name)
+        found = getattr(self.flow, name)
+        return found if name not in COPIES else lambda *options: self._of(found(*options))
+
+    def _of(self, flow: Any) -> Self:
+        twin = self.shallow_copy()
+        twin.flow = flow
+        return twin
+
+    @property
+    def memory(self) -> Memory:
+        memory: Memory = self.flow.memory
+        return memory
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        self.flow.memory = memory
+
+    def forward(self, x: Array) -> tuple[Any, Array]:
+        y, logdet = self.flow.forward(x)
+        return y, logdet
+
+    def forward_with_cache(self, x: Array) -> tuple[Any, Array, Any]:
+        return forward_with_cache(self.flow, x)
+
+    def inverse(self, y: Any) -> Array:
+        return self.flow.inverse(y)
+
+    def backward(self, y: Any, dy: Any, dlogdet: Array, cache: Any = None) -> tuple[Array, Array]:
+        return backward(self.flow, y, dy, dlogdet, cache)
+
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Any:
+        return initialize(self.flow, x, total)
+
+    def at(self, middles: Array, n_bins: int) -> FlowOfNoise:
+        """The bijector a0 -> latents of images whose levels have these middles, (N, H, W, C)."""
+        return FlowOfNoise(self.flow, self.dequantizer.given(middles), middles, n_bins)
+
+
+@dataclass
+class NoiseCache:
+    """What a FlowOfNoise keeps: a0, a and x, (N, H, W, C), and what its two parts do.
+
+    `off`: the largest error of the rebuilt x, known after `backward`.
+    """
+
+    start: Array
+    noise: Array
+    x: Array
+    of_noise: Any
+    of_flow: Any
+    off: Array | None = None
+
+    def worst_drift(self, rebuilt: Array) -> Array:
+        """That of the flow: the noise itself is kept, and `rebuilt` nothing."""
+        return worst_drift(self.of_flow, rebuilt if self.off is None else self.off)
+
+
+class FlowOfNoise(Dequantized):
+    """a0 (N, H, W, C) in (-1/2, 1/2) <-> latents, for images of these `middles`.
+
+    `dequantizer` was given them. log|det| is without -D ln n, which `bits_per_dim` counts.
+    """
+
+    def __init__(self, flow: Any, dequantizer: Dequantizer, middles: Array, n_bins: int) -> None:
+        super().__init__(flow, dequantizer)
+        self.middles, self.n_bins = middles, n_bins
+
+    def image(self, noise: Array) -> Array:
+        """x, in [-1/2, 1/2): a noise that is rounded to 1/2 would be beyond."""
+        below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
+        return namespace(noise).minimum(self.middles + noise / self.n_bins, below)
+
+    def forward(self, x: Array) -> tuple[Any, Array]:
+        noise, noise_logdet = self.dequantizer.forward(x)
+        y, logdet = self.flow.forward(self.image(noise))
+        return y, noise_logdet + logdet
+
+    def forward_with_cache(self, x: Array) -> tuple[Any, Array, NoiseCache]:
+        noise, noise_logdet, of_noise = self.dequantizer.forward_with_cache(x)
+        image = self.image(noise)
+        y, logdet, of_flow = forward_with_cache(self.flow, image)
+        return y, noise_logdet + logdet, NoiseCache(x, noise, image, of_noise, of_flow)
+
+    def inverse(self, y: Any) -> Array:
+        return self.dequantizer.inverse((self.flow.inverse(y) - self.middles) * self.n_bins)
+
+    def backward(
+        self, y: Any, dy: Any, dlogdet: Array, cache: NoiseCache | None = None
+    ) -> tuple[Array, Array]:
+        # x = m + a / n:  da = dx / n.  The error of a rebuilt x would be n times as large in a, and
+        # near an end of the level larger still in logit(u): so what is kept is taken, if anything
+        x, dx = backward(self.flow, y, dy, dlogdet, None if cache is None else cache.of_flow)
+        if cache is None:
+            noise = (x - self.middles) * self.n_bins
+            return self.dequantizer.backward(noise, dx / self.n_bins, dlogdet)
+        cache.off = abs(x - cache.x).max()
+        of_noise = cache.noise, dx / self.n_bins, dlogdet, cache.of_noise
+        return cache.start, self.dequantizer.backward(*of_noise)[1]
+
+    def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Any:
+        return initialize(self.flow, self.image(self.dequantizer.initialize(x, total)), total)
+
+    def trace(self, x: Array) -> Iterator[Visit]:
+        """Every layer on the way of a0, those of the dequantizer first; see `bijectors.trace`."""
+        for visit in trace(self.dequantizer, x, "dequantizer"):
+            yield visit
+            x = visit.outputs[0]
+        yield from trace(self.flow, self.image(x))
