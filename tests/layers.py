@@ -18,6 +18,7 @@ from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.checkerboard import Checkerboard
 from glowlite.bijectors.class_prior import ClassPrior
 from glowlite.bijectors.coupling import AdditiveCoupling
+from glowlite.bijectors.dequantizer import Dequantizer
 from glowlite.bijectors.flatten import Flatten
 from glowlite.bijectors.invertible_conv import (
     Invertible1x1Conv,
@@ -29,6 +30,7 @@ from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.rescale import Rescale
 from glowlite.bijectors.reversed import Reversed
 from glowlite.bijectors.scaling import Scaling
+from glowlite.bijectors.sigmoid import Sigmoid
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.top_prior import TopPrior
@@ -36,6 +38,7 @@ from glowlite.bijectors.whitening import Whitening
 from glowlite.conditioners.batch_norm import NetworkBatchNorm
 from glowlite.conditioners.checkerboard_network import CheckerboardNetwork
 from glowlite.conditioners.classifier import Classifier
+from glowlite.conditioners.conditioned import Conditioned
 from glowlite.conditioners.coupling_network import CouplingNetwork
 from glowlite.conditioners.residual_network import ResidualNetwork
 from glowlite.conditioners.tanh_scale import TanhScale
@@ -133,6 +136,27 @@ def class_prior(shape, rng, sides=None):
     return layer.given(rng.integers(3, size=1))
 
 
+def bare_dequantizer(shape, rng):
+    """Without an image; with weights that keep the noise off the ends of its interval, where a
+    round trip loses all digits.
+    """
+    layer = Dequantizer(shape[3], rng, width=4, couplings=2)
+    for p in layer.parameters().values():
+        p.value[...] += 0.05 * rng.standard_normal(p.value.shape)
+    return layer
+
+
+def dequantizer(shape, rng):
+    """With an image that is the same for every sample."""
+    return bare_dequantizer(shape, rng).given(rng.random((1, *shape[1:])) - 0.5)
+
+
+def conditioned(shape, rng):
+    """A network that sees three more channels, the same for every sample."""
+    network = Conditioned(shaken(net(shape[3] + 3, 3, rng, NETS[0]), rng))
+    return network.given(rng.standard_normal((1, *shape[1:3], 3)))
+
+
 def whitening(shape, rng):
     layer = Whitening(int(np.prod(shape[1:])))
     layer.mean.value[...] = rng.standard_normal(layer.mean.value.size)
@@ -187,6 +211,8 @@ LAYERS = {
     "whitening": (ANY, whitening),
     "logit-authors": (ANY, lambda s, rng: Logit()),
     "logit-paper": (ANY, lambda s, rng: Logit(0.05, 1.0)),
+    "sigmoid": (ANY, lambda s, rng: Sigmoid()),
+    "dequantizer": (SQUARES, dequantizer),
     "flatten": (ANY, lambda s, rng: Flatten(s[1:])),
     "rescale": (ANY, lambda s, rng: Rescale(-1.0, 2.5)),
     "squeeze": (SQUARES, lambda s, rng: Squeeze()),
@@ -237,8 +263,11 @@ for options in NETS:
 for changed in ("first", "second"):
     LAYERS[f"additive-{changed}"] = (EVEN, additive((True, "all", True), changed))
 
+# layers that are given a condition by the laws themselves, with one for each sample
+GIVEN = {"dequantizer": (bare_dequantizer, lambda s, rng: rng.random(s) - 0.5)}
+
 # layers of numbers between bounds: what makes such of any
-RANGES = dict.fromkeys(("logit-authors", "logit-paper"), lambda x: 0.45 * np.tanh(x))
+RANGES = dict.fromkeys(("logit-authors", "logit-paper", "dequantizer"), lambda x: 0.45 * np.tanh(x))
 
 
 def inputs(name, shape, rng):
@@ -293,6 +322,7 @@ CONDITIONERS |= {
     )
     for gain in (True, False)
 }
+CONDITIONERS["conditioned"] = conditioned
 CONDITIONERS["classifier-channels"] = lambda s, rng: shaken(Classifier(s[3], 4), rng, 0.5)
 CONDITIONERS["classifier-pixels"] = lambda s, rng: shaken(
     Classifier(s[3], 4, s[1] * s[2]), rng, 0.5

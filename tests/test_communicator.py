@@ -52,7 +52,7 @@ def test_n_ranks_do_what_one_does(tmp_path, one, n):
     """In the quick profile of Hypothesis four and eight ranks train in two ways."""
     ways = [way for way in WAYS if n != 3 or "shards" not in way]
     if n > 3 and settings().max_examples < 50:
-        ways = ["all", "shards", "labels in shards"]
+        ways = ["all", "shards", "labels in shards", "variational in shards"]
     done = mpirun(n, str(HERE / "mpi" / "trainings.py"), str(tmp_path / "found.npz"), *ways)
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / "found.npz")

@@ -106,7 +106,7 @@ def evaluation_noise(seed, draws, monkeypatch):
 def directions_noise(seed, monkeypatch):
     """(MANY, 4, 4, 1)."""
     with monkeypatch.context() as patch:
-        seen = spy_on_noise(glowlite.latent.directions, patch)
+        seen = spy_on_noise(glowlite.latent.directions, patch, "as_continuous")
         glowlite.latent.directions.encoded(grey_model(), black(MANY)[:], seed)
     return np.concatenate(seen)
 
@@ -132,7 +132,7 @@ def test_noise_is_new_for_every_purpose_seed_epoch_step_draw_and_sample(monkeypa
 def test_the_noise_of_pictures_is_new(monkeypatch, tmp_path):
     for name in ("save_sample_grids", "save_latents", "save_reconstruction"):
         monkeypatch.setattr(glowlite.drawing.run_pictures, name, lambda *_: None)
-    seen = spy_on_noise(glowlite.drawing.run_pictures, monkeypatch)
+    seen = spy_on_noise(glowlite.drawing.run_pictures, monkeypatch, "as_continuous")
     glowlite.drawing.run_pictures.save_pictures(tmp_path, grey_model(), {}, black(MANY), 5, 1)
     (noise,) = seen
     check_uniform(noise)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from layers import (
     CONDITIONERS,
     EVEN,
+    GIVEN,
     GLOWS,
     LAYERS,
     NETS,
@@ -100,10 +101,10 @@ def test_layer(name, backend, monkeypatch):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_once(name):
-    _, make = LAYERS[name]
+    make, conditions = GIVEN.get(name, (LAYERS[name][1], lambda shape, rng: None))
     rng = np.random.default_rng(1)
-    layer, x = make(SHAPE, rng), inputs(name, SHAPE, rng)
-    check_layer(layer, x, ONCE, make=lambda: make(SHAPE, np.random.default_rng(1)))
+    layer, x, condition = make(SHAPE, rng), inputs(name, SHAPE, rng), conditions(SHAPE, rng)
+    check_layer(layer, x, ONCE, lambda: make(SHAPE, np.random.default_rng(1)), condition)
 
 
 @pytest.mark.parametrize("name", GLOWS)

@@ -154,6 +154,10 @@ ROWS: dict[str, dict[str, list[Row]]] = {
             Row("weights", "--n-bits 8", "--n-bits 3"),
             Row("held out", "--n-bits 8 --lr 0", "--n-bits 3 --lr 0"),
         ],
+        "--dequantise": [
+            Row("weights", f"{model}--dequantise uniform", f"{model}--dequantise variational")
+            for model in ("", f"{NICE} ", f"{REALNVP} ")
+        ],
         "--condition": [Row("weights", "--condition bright", "--condition wide,high")],
         "--class-map": [
             Row("weights", *(f"--condition bright --class-map {m}" for m in ("pixels", "channels")))

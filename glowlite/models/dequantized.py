@@ -41,7 +41,8 @@ class Dequantized(Parameterized):
     """
 
     def __init__(self, flow: Any, dequantizer: Dequantizer) -> None:
-        self.flow, self.dequantizer = flow, dequantizer
+        # in the order of `children`, by which a replica of the whole has its gradients
+        self.dequantizer, self.flow = dequantizer, flow
 
     def children(self) -> Iterator[tuple[str, Any]]:
         yield "dequantizer", self.dequantizer

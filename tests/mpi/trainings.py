@@ -38,17 +38,18 @@ WAYS = {
     "labels": ("float64", {"classes": 3, "label_weight": 0.3, "accumulate": 2}),
     "labels in shards": ("float32", {"classes": 3, "label_weight": 0.3, "shards": 8}),
     "shards": ("float32", {"shards": 8, "augmentation": AUGMENTED}),
+    "variational": ("float64", {"dequantise": "variational", "accumulate": 2}),
+    "variational in shards": ("float32", {"dequantise": "variational", "shards": 8}),
     "shards with adamax": ("float32", {"shards": 8, "optimizer": "adamax", "lr": 1e-2}),
 }  # fmt: skip
+OF_MODEL = ("classes", "dequantise")
 STEPS, BATCH = 6, 24
 
 
 def make(way, ranks):
     dtype, options = WAYS[way]
-    classes, options = (
-        options.get("classes", 0),
-        {k: v for k, v in options.items() if k != "classes"},
-    )
+    of_model = {k: v for k, v in options.items() if k in OF_MODEL}
+    options = {k: v for k, v in options.items() if k not in OF_MODEL}
     settings = Settings(
         **{
             "steps": STEPS,
@@ -59,7 +60,7 @@ def make(way, ranks):
             **options,
         }
     )
-    config = GlowConfig((8, 8, 3), K=2, L=2, width=16, classes=classes)
+    config = GlowConfig((8, 8, 3), K=2, L=2, width=16, **of_model)
     model = Glow(config, dtype=dtype, workers=Workers(1))
     return Training(model, settings, Allreduce(ranks))
 
