@@ -160,6 +160,8 @@ def test_its_density_is_that_of_the_image_over_that_of_the_noise(kind):
         ]
         log_q = -np.linalg.slogdet(np.array(columns))[1]
         image = model.dequantized(x, N_BITS)[i : i + 1]
+        middle, moved_start = x[i : i + 1, ..., :1], given.forward(start[i : i + 1])[0]
+        np.testing.assert_allclose(image, middle + moved_start / 2**N_BITS, rtol=1e-12)
         expected = model.log_prob(image)[0] - log_q
         assert flow.log_prob(start)[i] == pytest.approx(expected, rel=1e-6)
         assert np.array_equal(to_pixels(image, N_BITS) >> 3, pictures(3, (2, 2, 1))[i : i + 1] >> 3)
@@ -262,6 +264,13 @@ def test_noise_that_is_learned_starts_as_uniform_noise():
         np.testing.assert_allclose(ours, uniform.store.grad[where], atol=1e-10)
     hidden = model.store.parameters["dequantizer/coupling0/net/net/conv1/logs"].value
     assert hidden.any()  # its ActNorms have seen the data
+
+
+def test_both_halves_of_the_noise_are_changed():
+    model = model_of()
+    flow, noise = model.of_noise(taken(model), N_BITS)
+    moved = flow.bijector.dequantizer.forward(noise)[0] - noise
+    assert (abs(moved) > 1e-9).mean() == 1.0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

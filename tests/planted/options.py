@@ -61,7 +61,7 @@ NO_DIFFERENCE = {
     ): "only looks whether its library is there",
     ("training/run.py", "on_bad_step", "right_away = settings.on_bad_step"): GPU,
     ("training/run.py", "shards", "right_away = settings.on_bad_step"): GPU,
-    ("training/run.py", "shards", "self.model.initialize(x, this_process if"): RANKS,
+    ("training/run.py", "shards", "flow.initialize(x, this_process if"): RANKS,
     (
         "training/run.py",
         "shards",
