@@ -32,7 +32,7 @@ from glowlite.arrays.checks import (
 from glowlite.arrays.parameters import Parameterized, ParameterStore
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, check_part, forward_with_cache, initialize
-from glowlite.bijectors.memory import Kept, Memory
+from glowlite.bijectors.memory import Kept, Memory, worst_drift
 from glowlite.bijectors.trace import Visit, as_list, trace
 from glowlite.errors import GlowliteError
 from glowlite.fast.accelerate import accelerate
@@ -538,16 +538,6 @@ class Flow(Parameterized):
     @property
     def _gives_list(self) -> bool:
         return bool(getattr(self.bijector, "gives_list", False))
-
-
-def worst_drift(cache: Any, rebuilt: Array) -> Array:
-    """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
-    if hasattr(cache, "worst_drift"):
-        worst: Array = cache.worst_drift(rebuilt)
-        return worst
-    tiles = cache if isinstance(cache, list) else [cache]  # one per tile
-    drifts = [d for tile in tiles for d in getattr(tile, "drift", {}).values()]
-    return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
 
 def read_model(

@@ -27,9 +27,8 @@ from glowlite.arrays.parameters import Parameterized
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, forward_with_cache, initialize
 from glowlite.bijectors.dequantizer import Dequantizer
-from glowlite.bijectors.memory import Memory
+from glowlite.bijectors.memory import Memory, worst_drift
 from glowlite.bijectors.trace import Visit, trace
-from glowlite.flow import worst_drift
 
 COPIES = ("with_memory", "given", "before_top")  # methods that give a flow of their own
 
