@@ -20,6 +20,7 @@ from glowlite.bijectors.chain import Chain, UniformChain
 from glowlite.bijectors.checkerboard import Checkerboard
 from glowlite.bijectors.class_prior import ClassPrior
 from glowlite.bijectors.coupling import AdditiveCoupling
+from glowlite.bijectors.dequantizer import Dequantizer
 from glowlite.bijectors.flatten import Flatten
 from glowlite.bijectors.flow_step import FlowStep
 from glowlite.bijectors.invertible_conv import Invertible1x1Conv, Invertible1x1ConvLU
@@ -28,6 +29,7 @@ from glowlite.bijectors.permutation import Permutation
 from glowlite.bijectors.rescale import Rescale
 from glowlite.bijectors.reversed import Reversed
 from glowlite.bijectors.scaling import Scaling
+from glowlite.bijectors.sigmoid import Sigmoid
 from glowlite.bijectors.split import Split
 from glowlite.bijectors.squeeze import Squeeze
 from glowlite.bijectors.top_prior import TopPrior
@@ -43,7 +45,6 @@ from glowlite.conditioners.weight_norm import WeightNormConv
 from glowlite.conditioners.zero_conv import ZeroConv
 from glowlite.demo.weights import Weights
 from glowlite.errors import GlowliteError
-from glowlite.models.dequantized import Dequantized
 from glowlite.models.level import Level
 from glowlite.models.multiscale import Multiscale
 from glowlite.models.preprocessed import Preprocessed
@@ -144,6 +145,17 @@ def _mlp(part: MLP, weights: Weights) -> Node:
     return {"weights": added(part.weights), "biases": added(part.biases), "slope": part.slope}
 
 
+def _dequantizer(part: Dequantizer, weights: Weights) -> Node:
+    """Its couplings, whose networks see the image beside their input: of those the inner ones."""
+    couplings = [layer for layer in part.layers.values() if isinstance(layer, AffineCoupling)]
+    options = _options("changed", "scale", "shift", "bound")
+    return {
+        "couplings": [
+            {**options(each, weights), "net": describe(each.net.net, weights)} for each in couplings
+        ]
+    }
+
+
 _COUPLING = _all_of(_options("changed"), _parts("net"))
 _LINEAR = _arrays("weight", "bias", "logs")
 LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
@@ -171,7 +183,7 @@ LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
     Multiscale: _multiscale,
     NetworkBatchNorm: _all_of(_statistics, _arrays("gain", "bias")),
     Permutation: _whole_numbers("indices"),
-    Dequantized: lambda part, weights: describe(part.flow, weights),  # a page makes no noise
+    Dequantizer: _dequantizer,
     Preprocessed: _parts("before", "flow"),
     Rescale: _options("low", "high"),
     ResidualBlock: _parts("norm1", "conv1", "norm2", "conv2", "skip"),
@@ -183,6 +195,7 @@ LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
     ScaledLinear: _LINEAR,
     Scaling: _all_of(_arrays("log_scale"), _options("factor")),
     ScatterConv: _all_of(_LINEAR, _options("in_channels", "with_border")),
+    Sigmoid: _options(),
     Split: _parts("prior"),
     Squeeze: _options("order"),
     TanhScale: _all_of(_parts("raw"), _arrays("a", "b")),

@@ -59,6 +59,9 @@ def page_model(
     Cost: two forward passes of each image seen.
     """
     weights = Weights()
+    flow, dequantizer = model.bijector, None
+    if model.variational:
+        flow, dequantizer = flow.flow, flow.dequantizer
     shapes = model.latent_shapes()
     of_one_class = model.given(0) if model.classes else model
     latents = None if seen is None else encoded(of_one_class, seen.images)  # (N, D)
@@ -69,13 +72,14 @@ def page_model(
         "n_bits": model.n_bits,
         "base": type(model.base).__name__,
         "latent_shapes": [list(shape) for shape in shapes],
-        "many_latents": bool(getattr(model.bijector, "gives_list", False)),
+        "many_latents": bool(getattr(flow, "gives_list", False)),
         "classes": [str(each) for each in class_names(model)],
         "temperature": TEMPERATURE,
         "eyes": EYES,
         "noun": noun_of(directions),
         "facts": about,
-        "layers": describe(model.bijector, weights),
+        "layers": describe(flow, weights),
+        "dequantizer": describe(dequantizer, weights),
         "attributes": None,
         "held_out": None,
     }

@@ -4,6 +4,7 @@
 //     log p(x) = log p_z(z) + log|det dz/dx|
 function Flow(model, weights) {
   const layers = build(model.layers, weights);
+  const dequantizer = build(model.dequantizer, weights); // null where the noise is uniform
   const logDensity = LOG_DENSITIES[model.base];
   const shapes = model.latent_shapes.map((shape) => {
     const [h, w, c] = shape.length === 3 ? shape : [1, 1, shape[0]];
@@ -34,6 +35,16 @@ function Flow(model, weights) {
     return flow.inverse(model.many_latents ? latents : latents[0]);
   }
 
+  // log P of pixels, for one draw of the noise between levels: log p(x) - log q(u), and the latents
+  function densityOfPixels(pixels, shape, nBits, noise) {
+    if (!dequantizer) return density(dequantized(pixels, shape, nBits, noise));
+    const middles = dequantized(pixels, shape, nBits);
+    const start = map(middles, () => noise() - 0.5);
+    const [moved, logdet] = dequantizer.given(middles).forward(start);
+    const { logProb, latents } = density(map(middles, (v, k) => v + moved.data[k] / 2 ** nBits));
+    return { logProb: logProb + logdet, latents };
+  }
+
   // log p(x), and the latents; where there are classes, of the mixture of all, each as probable as any
   // other, and the latents of the first
   function density(x) {
@@ -49,5 +60,5 @@ function Flow(model, weights) {
     const z = new Float32Array(D).map(() => temperature * DRAWS[model.base](uniform));
     return label ? forward(inverse(z, layers.given(label)))[0] : z;
   }
-  return { D, levels, forward, inverse, density, sample };
+  return { D, levels, forward, inverse, density, densityOfPixels, sample };
 }

@@ -1,10 +1,10 @@
 // From the description of a model to its layers.
 const LAYERS = {
   ActNorm, AdditiveCoupling, AffineCoupling, BatchNorm, Chain, Checkerboard, CheckerboardNetwork,
-  ClassPrior, CouplingNetwork, Flatten, Invertible1x1Conv, Invertible1x1ConvLU, Logit, MLP,
-  Multiscale, NetworkBatchNorm, Permutation, Preprocessed, Rescale, ResidualBlock,
-  ResidualNetwork, Reversed, ScaledLinear, Scaling, ScatterConv, Split, Squeeze, TanhScale,
-  TopPrior, WeightNormConv, Whitening, ZeroConv,
+  ClassPrior, CouplingNetwork, Dequantizer, Flatten, Invertible1x1Conv, Invertible1x1ConvLU,
+  Logit, MLP, Multiscale, NetworkBatchNorm, Permutation, Preprocessed, Rescale, ResidualBlock,
+  ResidualNetwork, Reversed, ScaledLinear, Scaling, ScatterConv, Sigmoid, Split, Squeeze,
+  TanhScale, TopPrior, WeightNormConv, Whitening, ZeroConv,
 };
 
 // A node that names a layer becomes it, once its parts are made; one that names a place among the

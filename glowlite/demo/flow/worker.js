@@ -95,8 +95,7 @@ function Studio(model, base64) {
   // bits/dim, and the length of the latents, with the noise of draw number `draw`
   function bitsOfPixels({ pixels, draw }) {
     const uniform = uniforms("dequantize", draw);
-    const x = dequantized(pixels, shape, model.n_bits, () => uniform());
-    const { logProb, latents } = flow.density(x);
+    const { logProb, latents } = flow.densityOfPixels(pixels, shape, model.n_bits, () => uniform());
     return { bits: bitsPerDim(logProb, flow.D, model.n_bits), length: lengthOf(latents) };
   }
 
