@@ -27,7 +27,11 @@ PAGES += [*sorted((ROOT / "docs" / "api").glob("*.md")), *sorted((ROOT / "tutori
 BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # what the blocks ```python torch ... need: they run where that is installed
 FRAMEWORKS = {"torch": ("torch", "normflows"), "jax": ("jax",)}
-PARSERS = {"train": "glowlite.commands.option_sources", "bench": "glowlite.bench.__main__"}
+PARSERS = {
+    "train": "glowlite.commands.option_sources",
+    "bench": "glowlite.bench.__main__",
+    "reproduce": "glowlite.reproduce.command",
+}
 
 
 def name(path):

@@ -37,7 +37,7 @@ EXPERIMENTS = {
         Experiment(
             "figure3",
             "the 1x1 convolution against a fixed shuffle and reversing, for both couplings",
-            "20 minutes",
+            "30 minutes",
             {"data": "fashion", "seeds": 3, "steps": 1500, "model": SMALL},
             figure3.plan,
             figure3.report,

@@ -8,7 +8,6 @@ rank takes its share of the runs.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -96,7 +95,7 @@ def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask each to save and end, and wait until it has."""
     for process in processes:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT may be one that a shell told all of us to ignore
     for process in processes:
         try:
             process.wait(SECONDS_TO_SAVE)
