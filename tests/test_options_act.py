@@ -7,6 +7,7 @@ looked at only where printing is the effect.
 """
 
 import contextlib
+import dataclasses
 import re
 import shlex
 import shutil
@@ -37,11 +38,13 @@ import glowlite.fast.threads
 import glowlite.flow
 import glowlite.interop.__main__
 import glowlite.models.glow
+import glowlite.reproduce.command
 import glowlite.training.step
 from glowlite.commands.option_sources import parse_arguments
 from glowlite.distributed.communicator import OneProcess
 from glowlite.errors import GlowliteError
 from glowlite.files.storage import checkpoints_of, read_arrays
+from glowlite.reproduce.report import Report
 from glowlite.training.run import Training
 
 TINY = (
@@ -118,6 +121,8 @@ BASE = {
     "bench": "",
     "interop": "check",
     "laws": f"flows:broken --only {LAW}",
+    "demo": "{fresh}",
+    "reproduce": "figure3",
 }
 
 ROWS: dict[str, dict[str, list[Row]]] = {
@@ -486,6 +491,27 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "run": [Row("files", "{fresh} --out page.html", "{deeper} --out page.html")],
         "--out": [Row("files", "--out a.html", "--out b.html")],
     },
+    "demo": {
+        "run": [Row("files", "{fresh}", "{deeper}")],
+        "--out": [Row("written", "--out a.html", "--out b.html")],
+        "--open": [Row("shown", "--open", "")],
+        "--pictures": [Row("files", "--pictures 1", "--pictures 2")],
+        **MOVED,
+        **model_options(),
+    },
+    "reproduce": {
+        "experiment": [Row("asked", "alone: figure3", "alone: stability")],
+        "runs": [Row("asked", "alone: table2 {run}", "alone: table2 {deeper}")],
+        "--data": [Row("asked", "--data {here}/ramps.npz", "--data {here}/others.npz")],
+        "--paper-size": [Row("printed", "--paper-size", "")],
+        "--quick": [Row("asked", "--quick", "")],
+        "--out": [Row("written", "--out a", "--out b")],
+        "--lr": [Row("asked", "--lr 0.1", "--lr 0.2")],
+        **{
+            f"--{name}": [Row("asked", f"--{name} 2", f"--{name} 3")]
+            for name in ("seeds", "steps", "jobs", "K", "L", "width", "batch", "n-bits")
+        },
+    },
     "data": {
         "spec": [Row("files", "{here}/ramps.npz", "{here}/others.npz")],
         "--grey": [Row("files", "--grey", "--no-grey")],
@@ -793,6 +819,11 @@ def watch_command(command, words, capsys):
             watch_folder(seen, patch, spy)
         elif command == "bench":
             watch_bench(seen, patch)
+        elif command == "reproduce":
+            watch_reproduction(seen, patch)
+        elif command == "demo":
+            seen["shown"] = []
+            patch.setattr("webbrowser.open", lambda place: seen.note("shown", bool(place)))
         elif command == "evaluate":
             watch_comparison(seen, patch, spy)
         patch.setattr(sys, "argv", [command, *words])
@@ -859,6 +890,22 @@ def watch_comparison(seen, patch, spy):
 
     patch.setattr(glowlite.commands.evaluate, "score_others", scored)
     patch.setattr(glowlite.commands.evaluate, "save_histograms", lambda path, *_: path.touch())
+
+
+def watch_reproduction(seen, patch):
+    """An experiment whose runs are told, and not made."""
+
+    def asked(runs, jobs, ranks):
+        seen.note("asked", (jobs, [run.command for run in runs]))
+
+    def report(settings, runs):
+        seen.note("asked", repr(settings))
+        return Report("nothing")
+
+    patch.setattr(glowlite.reproduce.command, "carry_out", asked)
+    for name, each in glowlite.reproduce.command.EXPERIMENTS.items():
+        experiment = dataclasses.replace(each, report=report)
+        patch.setitem(glowlite.reproduce.command.EXPERIMENTS, name, experiment)
 
 
 def watch_bench(seen, patch):
