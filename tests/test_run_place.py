@@ -470,7 +470,7 @@ OTHER = {
     "gpu_exchange": "mpi", "mpi_timeout": 5.0, "dtype": "float64", "threads": 2, "plain": True,
     "tile": 1.0,
     "blas": "mkl", "model": "nice", "condition": "labels", "label_weight": 0.5,
-    "class_map": "channels", "scale_penalty": 0.1, "epsilon": 1e-3,
+    "class_map": "channels", "dequantise": "variational", "scale_penalty": 0.1, "epsilon": 1e-3,
 }  # fmt: skip
 CHANGE = {
     "data", "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every",

@@ -256,6 +256,6 @@ def worst_drift(cache: Any, rebuilt: Array) -> Array:
     if hasattr(cache, "worst_drift"):
         worst: Array = cache.worst_drift(rebuilt)
         return worst
-    tiles = cache if isinstance(cache, list) else [cache]  # one per tile
-    drifts = [d for tile in tiles for d in getattr(tile, "drift", {}).values()]
+    parts = cache if isinstance(cache, list) else [cache]  # one per part of a batch that was cut
+    drifts = [d for part in parts for d in getattr(part, "drift", {}).values()]
     return namespace(rebuilt).stack([*drifts, rebuilt]).max()
