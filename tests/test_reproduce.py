@@ -21,7 +21,7 @@ from small_runs import command, environment, images, mpirun
 from glowlite import GlowliteError
 from glowlite.reproduce import figure3, figure9, stability, sweep
 from glowlite.reproduce.command import EXPERIMENTS, SMALL
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table, write
 from glowlite.reproduce.statistics import Mean, differences, verdict
@@ -132,7 +132,7 @@ def test_what_is_broken_off_goes_on_to_the_same_result(folder):
     assert not (folder / "broken" / "figure3.png").exists()
     steps = whole.curve()
     model = {**SMALL, "K": 1, "width": 4, "batch": 8}
-    run, *_ = figure3.plan(Settings(folder / "broken", "small.npz", 1, 240, model))
+    run, *_ = figure3.plan(ExperimentSettings(folder / "broken", "small.npz", 1, 240, model))
     straight = PlannedRun(folder / "straight", run.options)
     for each in (whole, straight):
         words = ["--resume", "--out", str(each.folder)] if each.is_begun() else each.words
@@ -167,7 +167,7 @@ def test_depths_are_those_that_the_images_allow(tmp_path):
         ((64, 64, 1), [1, 2, 3, 4]),
     ):
         np.savez(tmp_path / "x.npz", images=images(20, *shape))
-        assert figure9.depths(Settings(tmp_path, str(tmp_path / "x.npz"), 1, 1)) == depths
+        assert figure9.depths(ExperimentSettings(tmp_path, str(tmp_path / "x.npz"), 1, 1)) == depths
 
 
 def test_table_2_has_published_figures_and_those_of_the_runs_given(folder, done):
@@ -274,7 +274,7 @@ def test_a_verdict_is_of_pairs():
 
 def test_the_report_of_figure_3_says_what_its_runs_say(tmp_path):
     """Curves that are made up: the 1x1 convolution is better by 0.1, with additive couplings."""
-    settings, rng = Settings(tmp_path, "x", 3, 10), np.random.default_rng(1)
+    settings, rng = ExperimentSettings(tmp_path, "x", 3, 10), np.random.default_rng(1)
     runs = []
     for run in figure3.plan(settings):
         gain = (
@@ -294,7 +294,7 @@ def test_the_report_of_figure_3_says_what_its_runs_say(tmp_path):
 
 
 def test_a_command_can_be_typed(folder):
-    run = Settings(folder / "a b", "small.npz", 1, 5, {"K": 2}).run(
+    run = ExperimentSettings(folder / "a b", "small.npz", 1, 5, {"K": 2}).run(
         "c", permutation="lu", flip=True
     )
     assert run.command.endswith(f"--K 2 --permutation lu --flip --out '{folder / 'a b' / 'c'}'")

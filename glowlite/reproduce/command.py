@@ -14,7 +14,7 @@ from glowlite.distributed.mpi_processes import make_communicator
 from glowlite.errors import GlowliteError
 from glowlite.files.outputs import HTML, check_output, make_folder
 from glowlite.reproduce import cost, figure3, figure9, memory, paper_size, stability, table2
-from glowlite.reproduce.experiment import Experiment, Settings
+from glowlite.reproduce.experiment import Experiment, ExperimentSettings
 from glowlite.reproduce.planned_run import Option
 from glowlite.reproduce.report import tell, write
 from glowlite.reproduce.sweep import carry_out
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     ranks.finish()
 
 
-def settings_of(experiment: Experiment, options: argparse.Namespace) -> Settings:
+def settings_of(experiment: Experiment, options: argparse.Namespace) -> ExperimentSettings:
     """What was typed, and for the rest the defaults of the experiment.
 
     Raises GlowliteError where there are no such data.
@@ -146,7 +146,7 @@ def settings_of(experiment: Experiment, options: argparse.Namespace) -> Settings
         value: Any = getattr(options, name.replace("-", "_"))
         if value is not None:
             model[name.replace("-", "_")] = value
-    return Settings(
+    return ExperimentSettings(
         options.out or Path("runs") / experiment.name,
         options.data or defaults["data"],
         options.seeds or defaults["seeds"],
@@ -158,7 +158,7 @@ def settings_of(experiment: Experiment, options: argparse.Namespace) -> Settings
 
 
 def carry_out_experiment(
-    experiment: Experiment, settings: Settings, jobs: int, ranks: Communicator
+    experiment: Experiment, settings: ExperimentSettings, jobs: int, ranks: Communicator
 ) -> None:
     runs = experiment.plan(settings)
     page = settings.folder / PAGE

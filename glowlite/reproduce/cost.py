@@ -15,7 +15,7 @@ from glowlite.bench.job import Job
 from glowlite.bench.rounds import measure
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
 
@@ -27,11 +27,11 @@ SMALL = {"8x8x1, K=1, L=1, width 8, batch 4": (GlowConfig((8, 8, 1), K=1, L=1, w
 ROUNDS, TILE = 21, 4.0
 
 
-def plan(settings: Settings) -> list[PlannedRun]:
+def plan(settings: ExperimentSettings) -> list[PlannedRun]:
     return []
 
 
-def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     rows = []
     for name, (config, batch) in (SMALL if settings.quick else JOBS).items():
         found = {}

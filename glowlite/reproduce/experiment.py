@@ -12,7 +12,7 @@ from glowlite.reproduce.report import Report
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExperimentSettings:
     """What was asked for. `model`: options of the train command that all runs share, those that
     were named. `given`: runs that were named, for an experiment that takes some.
     """
@@ -53,6 +53,6 @@ class Experiment:
     what: str
     takes: str
     defaults: Mapping[str, Any]
-    plan: Callable[[Settings], list[PlannedRun]]
-    report: Callable[[Settings, list[PlannedRun]], Report]
+    plan: Callable[[ExperimentSettings], list[PlannedRun]]
+    report: Callable[[ExperimentSettings, list[PlannedRun]], Report]
     paper_size: Callable[[], Report] | None = None

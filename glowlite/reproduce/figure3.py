@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.drawing.plots import figure_at
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
 from glowlite.reproduce.statistics import Mean, differences, verdict
@@ -25,7 +25,7 @@ CLAIMS = (("shuffle", "conv1x1"), ("reverse", "shuffle"), ("reverse", "conv1x1")
 Curves = dict[tuple[str, str], list[list[tuple[float, float]]]]
 
 
-def plan(settings: Settings) -> list[PlannedRun]:
+def plan(settings: ExperimentSettings) -> list[PlannedRun]:
     """3 permutations x 2 couplings x seeds; seed by seed, so that those broken off compare."""
     return [
         settings.run(
@@ -49,7 +49,7 @@ def curves(runs: list[PlannedRun]) -> Curves:
     return found
 
 
-def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     found = curves(runs)
     picture = settings.folder / "figure3.png"
     draw(found, picture)

@@ -11,7 +11,7 @@ import numpy as np
 from glowlite.data import load
 from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb
 from glowlite.models.glow import Glow
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
 from glowlite.reproduce.statistics import Mean, differences, verdict
@@ -20,14 +20,14 @@ from glowlite.training.scoring import sample_images
 ROW, TEMPERATURE = 12, 0.7
 
 
-def depths(settings: Settings) -> list[int]:
+def depths(settings: ExperimentSettings) -> list[int]:
     """1, 2, ... levels: as many as the sides can be halved, and no more than four."""
     height, width, _ = load(settings.data).image_shape
     sides = height | width
     return [L for L in range(1, 5) if sides % (1 << L) == 0 and min(height, width) >> L >= 1]
 
 
-def plan(settings: Settings) -> list[PlannedRun]:
+def plan(settings: ExperimentSettings) -> list[PlannedRun]:
     return [
         settings.run(f"levels-{L}-{seed}", L=L, seed=seed)
         for seed in range(settings.seeds)
@@ -35,7 +35,7 @@ def plan(settings: Settings) -> list[PlannedRun]:
     ]
 
 
-def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     by_depth: dict[int, list[PlannedRun]] = {}
     for run in runs:
         by_depth.setdefault(int(run.options["L"]), []).append(run)

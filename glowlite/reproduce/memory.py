@@ -18,7 +18,7 @@ from glowlite.fast.threads import Workers
 from glowlite.models.config import GlowConfig
 from glowlite.models.glow import Glow
 from glowlite.objective import loss_gradients
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
 
@@ -28,7 +28,7 @@ BUDGETS = {"0": "#0072b2", "64MB": "#e69f00", "all": "#d55e00"}
 BATCH = 16
 
 
-def plan(settings: Settings) -> list[PlannedRun]:
+def plan(settings: ExperimentSettings) -> list[PlannedRun]:
     return []
 
 
@@ -53,7 +53,7 @@ def peak_mb(model: Glow, x: Array, budget: str) -> float:
     return peak / MB
 
 
-def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     depths = FEW_DEPTHS if settings.quick else DEPTHS
     peaks: dict[str, list[float]] = {budget: [] for budget in BUDGETS}
     for K in depths:

@@ -10,7 +10,7 @@ import numpy as np
 
 from glowlite.latent.walks import finite
 from glowlite.models.glow import Glow
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import Option, PlannedRun
 from glowlite.reproduce.report import Report, Table
 from glowlite.reproduce.statistics import Mean
@@ -27,7 +27,7 @@ TEMPERATURES = (0.7, 0.9, 1.0)
 SAMPLES, AT_ONCE, INSIDE = 1000, 250, 0.75
 
 
-def plan(settings: Settings) -> list[PlannedRun]:
+def plan(settings: ExperimentSettings) -> list[PlannedRun]:
     return [
         settings.run(f"{name.split(' (')[0].replace(', c = ', '-')}-{seed}", seed=seed, **options)
         for seed in range(settings.seeds)
@@ -35,7 +35,7 @@ def plan(settings: Settings) -> list[PlannedRun]:
     ]
 
 
-def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     rows = []
     for i, name in enumerate(SCALES):
         same = runs[i :: len(SCALES)]

@@ -7,7 +7,7 @@ import argparse
 from glowlite.commands.loaded_model import load_model
 from glowlite.commands.option_words import training_command, without_folders
 from glowlite.errors import GlowliteError
-from glowlite.reproduce.experiment import Settings
+from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
 from glowlite.training.class_scoring import given_held_out
@@ -24,14 +24,14 @@ PUBLISHED = (  # RealNVP, Glow; 8 bits but for LSUN, which has the paper's 64x64
 BATCH = 64
 
 
-def plan(settings: Settings) -> list[PlannedRun]:
+def plan(settings: ExperimentSettings) -> list[PlannedRun]:
     """No run is made: those are meant that are named."""
     if not settings.given:
         raise GlowliteError("table2: name the folders of runs, or pretrained models, to be told of")
     return []
 
 
-def report(settings: Settings, runs: list[PlannedRun]) -> Report:
+def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     options = argparse.Namespace(
         checkpoint="last", weights="averaged", device="cpu", threads=None, data=None
     )
