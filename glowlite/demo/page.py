@@ -6,13 +6,12 @@ says is text: it is escaped, or read from JSON by the script, which never makes 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from importlib import resources
 from typing import Any
 
 from glowlite.demo.page_model import PageModel
+from glowlite.files.pages import digest, filled
 
 PAGE, FLOW = "page", "flow"
 # those that the script of the page has, too
@@ -22,29 +21,25 @@ LAST = "worker.js"
 
 def page(model: PageModel) -> str:
     """The whole of it, about 1.4 times as long as the weights."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = environment.from_string(_read(PAGE, "page.html"))
     style, script = _read(PAGE, "page.css"), page_script()
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}';"
+        f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}';"
         " img-src data: blob:; worker-src blob:; base-uri 'none'; form-action 'none'"
     )
-    return (
-        template.render(
-            title=f"Play with a {model.facts['kind']}",
-            name=model.facts["name"],
-            noun=model.facts["noun"],
-            policy=Markup(policy),
-            style=Markup(style),
-            model_json=Markup(as_json(model.facts)),
-            worker_source=Markup(worker_source()),
-            weights=Markup(model.weights.text()),
-            script=Markup(script),
-        )
-        + "\n"
+    return filled(
+        "glowlite.demo",
+        "page/page.html",
+        title=f"Play with a {model.facts['kind']}",
+        name=model.facts["name"],
+        noun=model.facts["noun"],
+        policy=Markup(policy),
+        style=Markup(style),
+        model_json=Markup(as_json(model.facts)),
+        worker_source=Markup(worker_source()),
+        weights=Markup(model.weights.text()),
+        script=Markup(script),
     )
 
 
@@ -68,10 +63,6 @@ def as_json(value: Any) -> str:
 
 def _joined(sources: list[str]) -> str:
     return '"use strict";\n' + "\n".join(sources)
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _folder(name: str) -> Any:

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from glowlite.errors import GlowliteError
 from glowlite.files.inputs import read_bytes
+from glowlite.files.pages import plain_page
 from glowlite.files.storage import checkpoints_of
 from glowlite.terminal import printable, warn
 from glowlite.training.metrics import Metrics, Timing
 from glowlite.training.run_files import METRICS, TIMING, read_config, read_lines
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
-body { padding: 0 1rem; color: #222; } img { max-width: 100%; } h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; font-size: 0.9rem; } tr { border-bottom: 1px solid #ddd; }
-td, th { padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.figures td { font-size: 1.1rem; } summary { cursor: pointer; }
-"""
 COLUMNS = {
     "step": "step", "epoch": "epoch", "train_bits_per_dim": "training",
     "held_out_bits_per_dim": "held out", "held_out_raw_bits_per_dim": "held out, raw weights",
@@ -55,8 +46,10 @@ def page(run_folder: Path) -> str:
         )
     options = config["options"]
     columns, rows = _evaluations(evaluated)
-    return _filled(
-        name=printable(run_folder.resolve().name),
+    return plain_page(
+        "glowlite.drawing",
+        "report.html",
+        title=printable(run_folder.resolve().name),
         data=printable(config["data"]),
         n_bits=options["n_bits"],
         key_figures=_key_figures(options, metrics, evaluated, timing),
@@ -68,26 +61,6 @@ def page(run_folder: Path) -> str:
             **{printable(name): printable(value) for name, value in config["versions"].items()},
             "checkpoints": ", ".join(path.name for path in checkpoints_of(run_folder)) or "none",
         },
-    )
-
-
-def _filled(**values: Any) -> str:
-    """The template with these values.
-
-    Each of them is escaped as it is put in: what a run says is text, and never markup. The policy
-    of the page allows its own style, pictures that are part of it, and nothing else: no script
-    could run.
-    """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = environment.from_string(
-        (resources.files("glowlite.drawing") / "report.html").read_text(encoding="utf-8")
-    )
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return (
-        template.render(style=Markup(STYLE), style_hash=Markup(f"sha256-{digest}"), **values) + "\n"
     )
 
 
