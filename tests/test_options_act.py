@@ -504,7 +504,6 @@ ROWS: dict[str, dict[str, list[Row]]] = {
         "runs": [Row("asked", "alone: table2 {run}", "alone: table2 {deeper}")],
         "--data": [Row("asked", "--data {here}/ramps.npz", "--data {here}/others.npz")],
         "--paper-size": [Row("printed", "--paper-size", "")],
-        "--quick": [Row("asked", "--quick", "")],
         "--out": [Row("written", "--out a", "--out b")],
         "--lr": [Row("asked", "--lr 0.1", "--lr 0.2")],
         **{

@@ -18,16 +18,16 @@ import pytest
 from scipy import stats
 from small_runs import command, environment, images, mpirun
 
-from glowlite import GlowliteError
-from glowlite.reproduce import figure3, figure9, stability, sweep
+from glowlite import GlowConfig, GlowliteError
+from glowlite.reproduce import cost, figure3, figure9, memory, stability, sweep
+from glowlite.reproduce.claims import Mean, differences, verdict
 from glowlite.reproduce.command import EXPERIMENTS, SMALL
 from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table, write
-from glowlite.reproduce.statistics import Mean, differences, verdict
 
 TOY = ["--data", "small.npz", "--steps", "2", "--K", "1", "--width", "4", "--batch", "8"]
-TOY += ["--seeds", "1", "--jobs", "2", "--quick"]
+TOY += ["--seeds", "1", "--jobs", "2"]
 
 
 def reproduce(folder, *words):
@@ -182,8 +182,11 @@ def test_table_2_has_published_figures_and_those_of_the_runs_given(folder, done)
     assert "name the folders of runs" in is_one_plain_line(reproduce(folder, "table2"))
 
 
-def test_the_cost_is_told_of_time_and_of_parameters(folder):
-    made = reproduce(folder, "cost", "--quick")
+def test_the_cost_is_told_of_time_and_of_parameters(folder, monkeypatch):
+    small = GlowConfig((8, 8, 1), K=1, L=1, width=8), 4
+    monkeypatch.setattr(cost, "JOBS", {"8x8x1, K=1, L=1, width 8, batch 4": small})
+    monkeypatch.setattr(cost, "ROUNDS", 3)
+    made = reproduce(folder, "cost")
     assert made.returncode == 0, made.stderr
     assert re.search(
         r"^\| 8x8x1, K=1, .* \| \d\.\d{4} s \| \d\.\d{4} s \| [+-]\d+\.\d% \(.* to .*\) \|"
@@ -196,6 +199,7 @@ def test_the_cost_is_told_of_time_and_of_parameters(folder):
 def test_stability_tells_which_samples_are_finite(folder, monkeypatch):
     few = dict(list(stability.SCALES.items())[:2])
     monkeypatch.setattr(stability, "SCALES", few)
+    monkeypatch.setattr(stability, "SAMPLES", stability.AT_ONCE)
     made = reproduce(folder, "stability", *TOY)
     assert made.returncode == 0, made.stderr
     for name in few:
@@ -203,8 +207,9 @@ def test_stability_tells_which_samples_are_finite(folder, monkeypatch):
         assert row.count("%") == 6 and "100.0%" in row
 
 
-def test_memory_is_drawn_against_depth(folder):
-    made = reproduce(folder, "memory", "--quick")
+def test_memory_is_drawn_against_depth(folder, monkeypatch):
+    monkeypatch.setattr(memory, "DEPTHS", (1, 2))
+    made = reproduce(folder, "memory")
     assert made.returncode == 0, made.stderr
     rows = dict(re.findall(r"^\| (0|all) \| (.*) \|$", made.stdout, re.MULTILINE))
     peaks = {name: [float(peak) for peak in row.split(" | ")] for name, row in rows.items()}

@@ -20,8 +20,8 @@ from browser import chromium
 DOCS = Path(__file__).parent.parent / "docs"
 SITE = DOCS / "_build" / "html"
 WRITTEN = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
-# listings of source are alike: the first ten stand for them, and links to all are followed
 APART = "faces.html"  # which is no page of the book, see tests/test_demo_page.py
+# listings of source are alike: the first ten stand for them, and links to all are followed
 LISTINGS = [name for name in WRITTEN if name.startswith("_modules/")]
 PAGES = [name for name in WRITTEN if name not in [*LISTINGS[10:], APART]]
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}

@@ -23,17 +23,17 @@ from typing import Any, Self
 import numpy as np
 
 from glowlite.arrays.backend import Array, namespace
-from glowlite.arrays.parameters import Parameterized
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, forward_with_cache, initialize
 from glowlite.bijectors.dequantizer import Dequantizer
-from glowlite.bijectors.memory import Memory, worst_drift
+from glowlite.bijectors.memory import worst_drift
 from glowlite.bijectors.trace import Visit, trace
+from glowlite.models.around_a_flow import AroundAFlow
 
 COPIES = ("with_memory", "given", "before_top")  # methods that give a flow of their own
 
 
-class Dequantized(Parameterized):
+class Dequantized(AroundAFlow):
     """x (N, H, W, C) <-> latents, by `flow`, whatever whose methods are; and a `dequantizer`.
 
     The parameters of the flow are called as they are there, the others dequantizer/NAME.
@@ -48,7 +48,7 @@ class Dequantized(Parameterized):
         yield from self.flow.children()
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the flow has: a budget of memory, levels, classes."""
+        """Whatever else the flow has: plans of what is kept, levels, classes."""
         if name == "flow" or name.startswith("__"):  # of a copy that is not whole yet
             raise AttributeError(name)
         found = getattr(self.flow, name)
@@ -58,15 +58,6 @@ class Dequantized(Parameterized):
         twin = self.shallow_copy()
         twin.flow = flow
         return twin
-
-    @property
-    def memory(self) -> Memory:
-        memory: Memory = self.flow.memory
-        return memory
-
-    @memory.setter
-    def memory(self, memory: Memory) -> None:
-        self.flow.memory = memory
 
     def forward(self, x: Array) -> tuple[Any, Array]:
         y, logdet = self.flow.forward(x)

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from glowlite.arrays.backend import Array
-from glowlite.arrays.parameters import Parameterized
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, forward_with_cache, initialize
 from glowlite.bijectors.chain import Chain
 from glowlite.bijectors.memory import Cost, Memory, Plan
 from glowlite.bijectors.trace import Visit, trace
+from glowlite.models.around_a_flow import AroundAFlow
 
 
-class Preprocessed(Parameterized):
+class Preprocessed(AroundAFlow):
     """x (N, H, W, C) <-> latents: the layers `before`, then `flow`, which has a budget of memory.
 
     Those before are called input/NAME, the parts of the flow as they are there.
@@ -30,19 +30,6 @@ class Preprocessed(Parameterized):
     def children(self) -> Iterator[tuple[str, Any]]:
         yield "input", self.before
         yield from self.flow.children()
-
-    @property
-    def gives_list(self) -> bool:
-        return bool(getattr(self.flow, "gives_list", False))
-
-    @property
-    def memory(self) -> Memory:
-        memory: Memory = self.flow.memory
-        return memory
-
-    @memory.setter
-    def memory(self, memory: Memory) -> None:
-        self.flow.memory = memory
 
     def forward(self, x: Array) -> tuple[Any, Array]:
         h, logdet = self.before.forward(x)

@@ -104,7 +104,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="print the commands with the published settings, and what they take; run nothing",
     )
-    add("--quick", action="store_true", help="the smallest that shows all parts, for a test")
     group = parser.add_argument_group("the model, as for train").add_argument
     for name, kind in MODEL_OPTIONS.items():
         group(f"--{name}", type=at_least(0 if kind is float else 1, kind))
@@ -153,7 +152,6 @@ def settings_of(experiment: Experiment, options: argparse.Namespace) -> Experime
         options.steps or defaults["steps"],
         model,
         tuple(options.runs),
-        options.quick,
     )
 
 

@@ -23,7 +23,6 @@ JOBS = {
     "16x16x3, K=8, L=2, width 128, batch 32": (GlowConfig((16, 16, 3), K=8, L=2), 32),
     "32x32x3, K=8, L=3, width 512, batch 16": (GlowConfig((32, 32, 3), K=8, L=3, width=512), 16),
 }
-SMALL = {"8x8x1, K=1, L=1, width 8, batch 4": (GlowConfig((8, 8, 1), K=1, L=1, width=8), 4)}
 ROUNDS, TILE = 21, 4.0
 
 
@@ -33,14 +32,14 @@ def plan(settings: ExperimentSettings) -> list[PlannedRun]:
 
 def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     rows = []
-    for name, (config, batch) in (SMALL if settings.quick else JOBS).items():
+    for name, (config, batch) in JOBS.items():
         found = {}
         for permutation in ("shuffle", "conv1x1"):
             own = replace(config, permutation=permutation)
             found[permutation] = own, Job(own, batch, available_cores(), TILE)
         times = measure(
             {key: job for key, (_, job) in found.items()},
-            3 if settings.quick else ROUNDS,
+            ROUNDS,
             REFERENCE,
         )
         ratios = [

@@ -23,7 +23,6 @@ class ExperimentSettings:
     steps: int
     model: Mapping[str, Option] = field(default_factory=dict)
     given: tuple[str, ...] = ()
-    quick: bool = False
 
     def run(self, name: str, **options: Option) -> PlannedRun:
         """A run called `name`: the data, the steps, what all runs share, and these options.

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from glowlite.drawing.plots import figure_at
+from glowlite.reproduce.claims import Mean, differences, verdict
 from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
-from glowlite.reproduce.statistics import Mean, differences, verdict
 
 COUPLINGS = ("additive", "affine")
 PERMUTATIONS = {"reverse": "#d55e00", "shuffle": "#e69f00", "conv1x1": "#0072b2"}

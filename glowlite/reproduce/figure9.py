@@ -11,10 +11,10 @@ import numpy as np
 from glowlite.data import load
 from glowlite.drawing.sheets import enlarged, save_png, tile, titled, to_rgb
 from glowlite.models.glow import Glow
+from glowlite.reproduce.claims import Mean, differences, verdict
 from glowlite.reproduce.experiment import ExperimentSettings
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
-from glowlite.reproduce.statistics import Mean, differences, verdict
 from glowlite.training.scoring import sample_images
 
 ROW, TEMPERATURE = 12, 0.7

@@ -23,7 +23,7 @@ from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.reproduce.report import Report, Table
 
 MB = 2**20
-DEPTHS, FEW_DEPTHS = (4, 8, 16, 32), (1, 2)
+DEPTHS = (4, 8, 16, 32)
 BUDGETS = {"0": "#0072b2", "64MB": "#e69f00", "all": "#d55e00"}
 BATCH = 16
 
@@ -54,9 +54,8 @@ def peak_mb(model: Glow, x: Array, budget: str) -> float:
 
 
 def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
-    depths = FEW_DEPTHS if settings.quick else DEPTHS
     peaks: dict[str, list[float]] = {budget: [] for budget in BUDGETS}
-    for K in depths:
+    for K in DEPTHS:
         model, x = job(GlowConfig((32, 32, 3), K=K, L=3, width=64), BATCH)
         for budget, found in peaks.items():
             found.append(peak_mb(model, x, budget))
@@ -64,12 +63,12 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     with figure_at(picture, 5, 3.6) as figure:
         axis = figure.subplots()
         for budget, color in BUDGETS.items():
-            axis.plot(depths, peaks[budget], "o-", color=color, label=f"--memory {budget}")
+            axis.plot(DEPTHS, peaks[budget], "o-", color=color, label=f"--memory {budget}")
         axis.set_xlabel("K, steps of flow per level")
         axis.set_ylabel("MB of a training step")
         axis.set_ylim(0)
         axis.legend(frameon=False)
-    header = ["budget", *(f"K = {K}" for K in depths)]
+    header = ["budget", *(f"K = {K}" for K in DEPTHS)]
     rows = [[budget, *(f"{peak:.1f}" for peak in found)] for budget, found in peaks.items()]
     return Report(
         "Memory against depth",

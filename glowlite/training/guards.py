@@ -49,9 +49,8 @@ def check_step(
     """Raise BadStep, the same on every process, if a step was not good: what is wrong, and where.
 
     x (N, ...), `parts`, `n_bits` and `labels` (N,), of a model of classes, are those of the step,
-    and so is
-    what `model.store.grad` holds. The process whose part was the first to go wrong looks at the
-    model; a gradient is every process's.
+    and so is what `model.store.grad` holds. The process whose part was the first to go wrong looks
+    at the model; a gradient is every process's.
     """
     loss, norm, drift = to_host(result.table)
     if is_good(loss, norm, drift):

@@ -49,7 +49,7 @@ from glowlite.testing.laws.numerics import (
 )
 
 # Of the laws, not of the library: it moves when a law comes, goes, or says something else.
-VERSION = "2.0"
+VERSION = "2.1"
 DATE = "2026-11-26"
 
 LAWS: tuple[Law, ...] = (
