@@ -179,6 +179,19 @@ def test_every_script_of_the_page_is_in_its_order_once():
     assert sorted(order) == sorted(path.name for path in (DEMO / "page").glob("*.js"))
 
 
+def test_the_book_counts_the_lines_of_a_glow():
+    names = "multiscale top_prior split coupling affine_coupling coupling_network scaled_linear"
+    names += " gather_scatter invertible_conv actnorm squeeze product image chain zero_conv"
+    lines = [
+        line.strip()
+        for name in names.split()
+        for line in (DEMO / "flow" / f"{name}.js").read_text("utf-8").splitlines()
+    ]
+    code = [line for line in lines if line and not line.startswith("//")]
+    page = (DEMO.parent.parent / "docs" / "play.md").read_text("utf-8")
+    assert f"A Glow takes {len(code)} lines for both directions" in page
+
+
 # --- layers ---
 
 

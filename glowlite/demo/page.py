@@ -17,13 +17,15 @@ PAGE, FLOW = "page", "flow"
 # those that the script of the page has, too
 SHARED = ("image.js", "pixels.js")
 LAST = "worker.js"
+# what every part has, the panels, and what is otherwise in a smaller window
+STYLES = ("page.css", "panels.css", "windows.css")
 
 
 def page(model: PageModel) -> str:
     """The whole of it, about 1.4 times as long as the weights."""
     from markupsafe import Markup
 
-    style, script = _read(PAGE, "page.css"), page_script()
+    style, script = "\n".join(_read(PAGE, name) for name in STYLES), page_script()
     policy = (
         f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}';"
         " img-src data: blob:; worker-src blob:; base-uri 'none'; form-action 'none'"
