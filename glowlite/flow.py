@@ -32,7 +32,8 @@ from glowlite.arrays.checks import (
 from glowlite.arrays.parameters import Parameterized, ParameterStore
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, check_part, forward_with_cache, initialize
-from glowlite.bijectors.memory import Kept, Memory, worst_drift
+from glowlite.bijectors.chain import worst_drift
+from glowlite.bijectors.memory import Kept, Memory
 from glowlite.bijectors.trace import Visit, as_list, trace
 from glowlite.errors import GlowliteError
 from glowlite.fast.accelerate import accelerate

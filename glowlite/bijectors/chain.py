@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from glowlite.arrays.backend import Array
+from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import (
     Bijector,
@@ -172,3 +172,13 @@ class UniformChain(Chain):
 
     Such a chain may run on tiles of a batch side by side: see `glowlite.fast.tiles`.
     """
+
+
+def worst_drift(cache: Any, rebuilt: Array) -> Array:
+    """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
+    if hasattr(cache, "worst_drift"):
+        worst: Array = cache.worst_drift(rebuilt)
+        return worst
+    parts = cache if isinstance(cache, list) else [cache]  # one per part of a batch that was cut
+    drifts = [d for part in parts for d in getattr(part, "drift", {}).values()]
+    return namespace(rebuilt).stack([*drifts, rebuilt]).max()

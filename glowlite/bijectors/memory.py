@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glowlite.arrays.backend import Array, namespace
+from glowlite.arrays.backend import Array
 from glowlite.arrays.layout import positions
 from glowlite.arrays.parameters import parameters_of
 from glowlite.arrays.sizes import EXPECTED, Room, host_room, parse_size, size_text
@@ -249,13 +249,3 @@ class Planner:
         if key not in self._made:
             self._made[key] = plans(memory, cost_table(few, images))
         return self._made[key]
-
-
-def worst_drift(cache: Any, rebuilt: Array) -> Array:
-    """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
-    if hasattr(cache, "worst_drift"):
-        worst: Array = cache.worst_drift(rebuilt)
-        return worst
-    parts = cache if isinstance(cache, list) else [cache]  # one per part of a batch that was cut
-    drifts = [d for part in parts for d in getattr(part, "drift", {}).values()]
-    return namespace(rebuilt).stack([*drifts, rebuilt]).max()

@@ -25,8 +25,8 @@ import numpy as np
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.statistics import SumOverProcesses, this_process
 from glowlite.bijectors.base import backward, forward_with_cache, initialize
+from glowlite.bijectors.chain import worst_drift
 from glowlite.bijectors.dequantizer import Dequantizer
-from glowlite.bijectors.memory import worst_drift
 from glowlite.bijectors.trace import Visit, trace
 from glowlite.models.around_a_flow import AroundAFlow
 
