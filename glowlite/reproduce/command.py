@@ -47,7 +47,7 @@ EXPERIMENTS = {
             "figure9",
             "depth: models of one level, of two, and so on",
             "15 minutes",
-            {"data": "fashion", "seeds": 3, "steps": 1500, "model": SMALL},
+            {"data": "fashion", "seeds": 3, "steps": 480, "model": SMALL},
             figure9.plan,
             figure9.report,
             paper_size.figure9,
