@@ -78,7 +78,7 @@ def bring_tutorials(app, config):
     """
     here, there = HERE / "tutorials", HERE.parent / "tutorials"
     here.mkdir(exist_ok=True)
-    for path in there.glob("[0-9][0-9]_*.ipynb"):
+    for path in there.glob("[0-9][0-9]*_*.ipynb"):
         shutil.copyfile(path, here / path.name)
         page, text = (
             here / f"{path.stem}.md",
@@ -94,17 +94,25 @@ def bring_tutorials(app, config):
 
 
 def as_page(name, text):
-    """The source of a notebook with its downloads on top; what a check says gives the answer away,
-    so it is folded up.
+    """The source of a notebook with its downloads on top; checks, which give answers away, and the
+    code of figures are folded up.
     """
     with_solutions = f"{{download}}`Notebook <{name}.ipynb>`"
     downloads = f"{with_solutions} · {{download}}`without solutions <student/{name}.ipynb>`"
     text = re.sub(r"^(# .*\n)", rf"\1\n{downloads}\n", text, count=1, flags=re.MULTILINE)
     text = text.replace("](../docs/", "](../")  # the page stands in docs/tutorials
-    prompts = "  code_prompt_show: Show the check\n  code_prompt_hide: Hide the check\n"
-    return text.replace(
-        "\n:tags: [check]\n", f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts}---\n"
+    text = text.replace(
+        "\n:tags: [check]\n",
+        f"\n---\ntags: [check, hide-cell]\nmystnb:\n{prompts_of('the check')}---\n",
     )
+    return text.replace(
+        "\ntags: [plot]\nmystnb:\n",
+        f"\ntags: [plot, hide-input]\nmystnb:\n{prompts_of('the code of the figure')}",
+    )
+
+
+def prompts_of(what):
+    return f"  code_prompt_show: Show {what}\n  code_prompt_hide: Hide {what}\n"
 
 
 def bring_demo(app, config):

@@ -1,6 +1,7 @@
 """One flat theta and one flat grad: names, order, counts, and views that cannot come loose."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -36,6 +37,18 @@ def test_a_view_cannot_be_rebound(attribute):
         setattr(p, attribute, np.zeros(3))
     with pytest.raises(AttributeError):
         p.other = 1  # nor can a slip of the pen make a new attribute
+
+
+@pytest.mark.parametrize("attribute", ["value", "grad"])
+def test_an_addition_in_place_fills_the_view(attribute):
+    whole = np.zeros(4)
+    parameter = Parameter(np.zeros(2), np.zeros(2))
+    parameter.bind(*(whole[:2], whole[2:]))
+    parameter.value += 1
+    parameter.grad += 2
+    assert whole.tolist() == [1, 1, 2, 2]
+    with pytest.raises(AttributeError, match=re.escape(f"write p.{attribute}[...]")):
+        setattr(parameter, attribute, np.ones(2))
 
 
 def test_a_parameter_is_bound_only_to_memory_of_its_shape():

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import settings
 from small_runs import UNDRAWN
 from threadpoolctl import threadpool_limits
-from tutorial_answers import ANSWERS
+from tutorial_answers import answers_of
 
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
-NOTEBOOKS = sorted(TUTORIALS.glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = sorted(TUTORIALS.glob("[0-9][0-9]*_*.ipynb"))
 PARTS = ["layer", "gradient-check", "against-glowlite"]
 # What takes long, and what stands for it in the quick profile of Hypothesis. The site is built of
 # notebooks as they are.
@@ -39,7 +39,14 @@ SHORTER = {
         ("np.full(100", "np.full(10"),
     ],
 }
-named = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+
+
+def number_of(path):
+    """Of 09a_bits_per_dimension.ipynb, 09a."""
+    return path.stem.partition("_")[0]
+
+
+named = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: number_of(path))
 
 
 def cells_of(path):
@@ -60,8 +67,31 @@ def replaced(text, pairs):
     return text
 
 
-def test_there_are_twelve():
-    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 13)]
+def test_there_are_sixteen():
+    numbers = [f"{n:02d}" for n in range(1, 9)] + ["09a", "09b"]
+    assert [number_of(path) for path in NOTEBOOKS] == numbers + [str(n) for n in range(10, 16)]
+
+
+@named
+def test_every_check_is_tried_on_right_answers_and_on_usual_wrong_ones(path):
+    answers = answers_of(number_of(path))
+    assert len(answers) == 3
+    for of_exercise in answers:
+        hints = {hint for _, hint in of_exercise.wrong}
+        assert of_exercise.right and len(of_exercise.wrong) >= 3 and len(hints) >= 2
+
+
+@named
+def test_it_says_what_it_is_for_and_what_its_figures_show(path):
+    prose = [source(cell) for cell in cells_of(path) if cell["cell_type"] == "markdown"]
+    for part in ("**Goals.**", "**Time.**", "**You need.**", "**Question.**"):
+        assert part in prose[0], part
+    assert "**What you can do now.**" in prose[-1]
+    looks = re.findall(r"\*\*What do you see\?\*\*(.*?)(?:\n\n|\Z)", "\n\n".join(prose), re.DOTALL)
+    assert len(looks) >= 2  # of the picture at the beginning, and of the plot at the end
+    for look in looks:
+        sentences = re.findall(r"[.?!](?=\s|\)|$)", look.strip())
+        assert 3 <= len(sentences) <= 6, look
 
 
 @named
@@ -98,9 +128,9 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
     def run(text, what):
         exec(compile(text, f"{path.stem}: {what}", "exec"), names)
 
-    answers = iter(ANSWERS.get(path.stem[:2], []))
+    answers = iter(answers_of(number_of(path)))
     cells = [cell for cell in cells_of(path) if cell["cell_type"] == "code"]
-    shorter = SHORTER.get(path.stem[:2], [])
+    shorter = SHORTER.get(number_of(path), [])
     assert all(sum(source(cell).count(whole) for cell in cells) == 1 for whole, _ in shorter)
     if settings().max_examples >= 50:
         shorter = []
@@ -113,12 +143,12 @@ def test_it_runs_within_a_minute_and_checks_pass_on_solutions_and_fail_on_stubs(
                 run(solution["metadata"]["stub"], f"stub of code cell {number - 1}")
                 with pytest.raises(AssertionError, match=r"\w"):  # with words for the student
                     run(source(cell), f"check, code cell {number}, on the stub")
-                others = next(answers, None)
-                for wrong, hint in others.wrong if others else []:
+                others = next(answers)
+                for wrong, hint in others.wrong:
                     run(wrong, "a wrong answer")
                     with pytest.raises(AssertionError, match=re.escape(hint)):
                         run(source(cell), f"check, code cell {number}, on {wrong}")
-                for right in others.right if others else []:
+                for right in others.right:
                     run(right, "a right answer")
                     run(source(cell), f"check, code cell {number}, on {right}")
                 run(source(solution), f"solution, code cell {number - 1}")
@@ -134,6 +164,10 @@ def test_notebooks_and_sources_are_in_step():
     assert done.returncode == 0, done.stderr
 
 
+def folded(cell):
+    return cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+
+
 def test_a_student_copy_has_stubs_and_no_solutions(tmp_path):
     copies = subprocess.run(
         [sys.executable, TUTORIALS / "notebooks.py", "--student", tmp_path / "class"],
@@ -147,8 +181,10 @@ def test_a_student_copy_has_stubs_and_no_solutions(tmp_path):
         for one, other in zip(original, copy):
             stub = one["metadata"].get("stub")
             assert source(other) == (source(one) if stub is None else stub.rstrip("\n"))
-            # and nothing is folded up
-            assert "stub" not in other["metadata"] and "jupyter" not in other["metadata"]
-            assert (stub is None) == ("jupyter" not in one["metadata"])
+            assert "stub" not in other["metadata"]
+            # what gives an answer away is folded up, and an exercise is not
+            assert folded(one) == bool({"solution", "check", "plot"} & set(tags(one)))
+            assert folded(other) == bool({"check", "plot"} & set(tags(other)))
+            assert ("exercise" in tags(other)) == (stub is not None)
             # the line that a folded cell shows
             assert stub is None or source(one).startswith("# one solution\n")

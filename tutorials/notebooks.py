@@ -5,13 +5,14 @@
     python tutorials/notebooks.py --student class/    # copies without solutions, to hand out
 
 A source is a MyST notebook, which Jupyter opens by jupytext. A cell tagged `solution` carries,
-under `stub`, what a student finds in its place; it is folded up in Jupyter and on the site. The
-cell tagged `check` after it passes on the solution and fails on the stub.
+under `stub`, what a student finds in its place. The cell tagged `check` after it passes on the
+solution and fails on the stub. These cells, and those tagged `plot`, are folded up.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -22,10 +23,13 @@ except ImportError as error:
     sys.exit(f"notebooks.py: {error}; pip install '.[tutorials]' brings it")
 
 HERE = Path(__file__).parent
+FOLDED = {"solution", "check", "plot"}
+TO_NOTEBOOK = re.compile(r"\]\(([0-9]{2}[a-z]?_\w+)\.md")
+TO_DOCS = re.compile(r"\[([^\]]+)\]\(\.\./docs/([\w/]+\.md)[^)]*\)")
 
 
 def sources() -> list[Path]:
-    return sorted(HERE.glob("[0-9][0-9]_*.md"))
+    return sorted(HERE.glob("[0-9][0-9]*_*.md"))
 
 
 def notebook(source: Path) -> nbformat.NotebookNode:
@@ -35,16 +39,22 @@ def notebook(source: Path) -> nbformat.NotebookNode:
     made = jupytext.read(source)
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number:02d}"
+        if FOLDED & set(cell.metadata.get("tags", [])):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+        if cell.cell_type == "markdown":
+            cell.source = TO_NOTEBOOK.sub(r"](\1.ipynb", cell.source)
     made.metadata.pop("jupytext", None)
     made.nbformat, made.nbformat_minor = 4, 5
     return made
 
 
 def student_copy(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The same notebook with the stub of each solution in its place, and links to other notebooks
-    that open in Jupyter.
+    """The same notebook with the stub of each solution in its place, and without links to the pages
+    of docs/, which a student does not have.
     """
     for cell in made.cells:
+        if cell.cell_type == "markdown":
+            cell.source = TO_DOCS.sub(r"\1 (`docs/\2` in glowlite's repository)", cell.source)
         if "solution" in cell.metadata.get("tags", []):
             cell.source = cell.metadata.pop("stub").rstrip("\n")
             cell.metadata["tags"] = ["exercise"]

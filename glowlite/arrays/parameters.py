@@ -28,7 +28,8 @@ PROTOCOL = ("forward", "backward", "parameters")  # what makes an object a part:
 class Parameter:
     """A trainable array and its gradient.
 
-    Layers write `p.grad[...] += g`; assigning to `p.grad` raises.
+    Layers write `p.grad[...] += g`. Both arrays may be views of a larger array that holds all
+    parameters of a model, so that another array in their place raises AttributeError.
     """
 
     __slots__ = ("_grad", "_value")
@@ -41,11 +42,21 @@ class Parameter:
     def value(self) -> Array:
         return self._value
 
+    @value.setter
+    def value(self, new: Array) -> None:
+        if new is not self._value:  # as it is after p.value += v
+            raise AttributeError("Parameter: write p.value[...] = v, which fills the array in place")
+
     @property
     def grad(self) -> Array:
         if self._grad is None:
             self._grad = namespace(self._value).zeros_like(self._value)
         return self._grad
+
+    @grad.setter
+    def grad(self, new: Array) -> None:
+        if new is not self._grad:
+            raise AttributeError("Parameter: write p.grad[...] += g, which adds in place")
 
     def bind(self, value: Array, grad: Array) -> None:
         """Move to other memory, as a ParameterStore does.
