@@ -147,6 +147,14 @@ def png(array):
 # --- opening ---
 
 
+# a clock is only worth something where nothing else runs: .ci/thorough runs these two alone
+timed = pytest.mark.skipif(
+    "TIMED" not in os.environ,
+    reason="a measurement: set TIMED=1 on a machine that is otherwise idle",
+)
+
+
+@timed
 def test_it_opens_within_two_seconds(browser, demo_html):
     """The best of three, since other processes may be running."""
     took = []
@@ -157,19 +165,29 @@ def test_it_opens_within_two_seconds(browser, demo_html):
     assert min(took) < OPENS_WITHIN
 
 
+@timed
 def test_a_picture_takes_at_most_60_ms(browser, demo_html):
     """The best of what the page itself measures while a slider is moved."""
+    assert min(times_of_pictures(browser, demo_html)) < DECODES_WITHIN
+
+
+def test_the_page_says_how_long_a_picture_takes(browser, demo_html):
+    assert len(times_of_pictures(browser, demo_html, presses=4)) > 0
+
+
+def times_of_pictures(browser, demo_html, presses=40):
+    """What the page itself measures while a slider is moved, in milliseconds."""
     with opened(browser, demo_html) as page:
         page.click("#tab-edit")
         page.evaluate(
             "window.answers = []; worker.addEventListener('message', (event) =>"
             " event.data.milliseconds && window.answers.push(event.data.milliseconds))"
         )
-        for k in range(40):
-            press(page, "#edit-smiling", "ArrowRight" if k < 20 else "ArrowLeft")
+        for k in range(presses):
+            press(page, "#edit-smiling", "ArrowRight" if k < presses / 2 else "ArrowLeft")
             settled(page)
-        assert min(page.evaluate("window.answers")) < DECODES_WITHIN
         assert re.fullmatch(r"A picture takes \d+ ms here\.", page.inner_text("#time"))
+        return page.evaluate("window.answers")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
