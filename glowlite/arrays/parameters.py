@@ -45,7 +45,9 @@ class Parameter:
     @value.setter
     def value(self, new: Array) -> None:
         if new is not self._value:  # as it is after p.value += v
-            raise AttributeError("Parameter: write p.value[...] = v, which fills the array in place")
+            raise AttributeError(
+                "Parameter: write p.value[...] = v, which fills the array in place"
+            )
 
     @property
     def grad(self) -> Array:
