@@ -139,7 +139,7 @@ def test_a_solution_handed_in_is_marked_by_the_command(tmp_path):
     write(tmp_path / "in" / "anna" / path.name, copy)
     done = notebooks("--mark", tmp_path / "in", "--only", "01", "--csv", tmp_path / "marks.csv")
     assert done.returncode == 0, done.stderr
-    assert ["yes", "yes", "-", "2", "of", "3"] == done.stdout.split()[-6:]
+    assert done.stdout.split()[-6:] == ["yes", "yes", "-", "2", "of", "3"]
     with (tmp_path / "marks.csv").open() as file:
         assert [row[3] for row in csv.reader(file)] == ["solved", "yes", "yes", "-"]
 
