@@ -50,4 +50,4 @@ def verdict(difference: Mean) -> str:
         return "holds"
     if difference.value + difference.half_width < 0:
         return "does not hold"
-    return "cannot be told"
+    return "undecided"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "a model given labels is the flow of these classes"
-RUNS = "every image of a run has its own label"
+LAW = "a model given labels is the flow of those classes"
+RUNS = "every image of a run keeps its own label"
 PRIOR, CLASSIFIER, MODEL = (
     "bijectors/class_prior.py",
     "conditioners/classifier.py",
@@ -39,28 +39,28 @@ FOUND = runs("test_the_class_that_is_found_is_the_one_of_the_fewest_bits_or_the_
 LINE = runs("test_a_line_of_metrics_is_of_the_labels_of_its_images")
 
 BUGS = [
-    Bug(LAW, "mean and spread of a class exchanged", PRIOR, "(both[..., : self.channels], both[..., self.channels :])", "(both[..., self.channels :], both[..., : self.channels])", GAUSSIAN),
+    Bug(LAW, "mean and standard deviation of a class swapped", PRIOR, "(both[..., : self.channels], both[..., self.channels :])", "(both[..., self.channels :], both[..., : self.channels])", GAUSSIAN),
     Bug(LAW, "the log-determinant without the class", PRIOR, "logs = logs + l_y  # (N, H, W, C)\n        return (x - mean - m) * xp.exp(-logs)", "l_y = logs + l_y\n        return (x - mean - m) * xp.exp(-l_y)", PRIORS),
     Bug(LAW, "the mean of a class is left out of the inverse", PRIOR, "return mean + m + y", "return mean + y", PRIORS),
-    Bug(LAW, "a class has the gradient of one pixel", PRIOR, "each.sum(axis=shared, keepdims=True)", "each[:, :1, :1]", PRIORS),
+    Bug(LAW, "a class gets the gradient of a single pixel", PRIOR, "each.sum(axis=shared, keepdims=True)", "each[:, :1, :1]", PRIORS),
     Bug(LAW, "a number for every pixel is that of the first", PRIOR, "rows.reshape(self.classes, -1)", "(0 * rows + rows[:, :1, :1]).reshape(self.classes, -1)", GAUSSIAN),
     Bug(LAW, "gradients of a class do not add", PRIOR, "self.by_class.grad[...] += ", "self.by_class.grad[...] = ", PRIORS),
-    Bug(LAW, "the classes start at random", PRIOR, "Parameter(np.zeros((classes, height, width, 2 * channels)))", "Parameter(np.random.default_rng(0).standard_normal((classes, height, width, 2 * channels)))", START),
+    Bug(LAW, "the class parameters are initialised at random", PRIOR, "Parameter(np.zeros((classes, height, width, 2 * channels)))", "Parameter(np.random.default_rng(0).standard_normal((classes, height, width, 2 * channels)))", START),
     Bug(LAW, "the classifier's gradient stops at its weights", PRIOR, "dz = dz + self._of_classifier(z, dlogdet)", "self._of_classifier(z, dlogdet)", GRADIENTS),
     Bug(LAW, "the classifier pushes the other way", PRIOR, "(-self.label_weight * dlogdet)", "(self.label_weight * dlogdet)", GRADIENTS),
     Bug(LAW, "the classifier looks at eps", PRIOR, "self._of_classifier(z, dlogdet)", "self._of_classifier(y, dlogdet)", GRADIENTS),
     Bug(LAW, "every pixel has the whole gradient of the mean", CLASSIFIER, "dfeatures / (shape[1] * shape[2])", "dfeatures / 1", GRADIENTS),
     Bug(LAW, "the cross-entropy overflows", CLASSIFIER, "logits - logits.max(axis=1, keepdims=True)", "logits - 0 * logits.max(axis=1, keepdims=True)", ENTROPY),
-    Bug(LAW, "the weight is of nats, not of bits a dimension", MODEL, "weight * self.dimensions if weight", "weight if weight", GRADIENTS),
+    Bug(LAW, "the label weight is applied to nats, not to bits/dim", MODEL, "weight * self.dimensions if weight", "weight if weight", GRADIENTS),
     Bug(LAW, "p(x) is the sum over classes", MODEL, " - math.log(self.classes)", "", MIXTURE),
     Bug(LAW, "p(x) overflows", MODEL, "largest = x.max(axis=1)", "largest = 0 * x.max(axis=1)", MIXTURE),
     Bug(LAW, "a model of one level forgets its classes", MODEL, "for eps in others:", "for eps in others[1:]:", MIXTURE),
     Bug(LAW, "a block of samples has the classes of the first one", MODEL, "labels = self.labels[rows]", "labels = self.labels[: rows.stop - rows.start] if isinstance(rows, slice) else self.labels[rows]", SAMPLES),
-    Bug(RUNS, "labels in the order of the data", "data/batches.py", "labels[rows]", "labels[np.sort(rows)]", BATCHES),
-    Bug(RUNS, "every part has the first labels", "training/step.py", "labels=labels[part]", "labels=labels[: part.stop - part.start]", PARTS),
+    Bug(RUNS, "labels in the order of the data, not of the batch", "data/batches.py", "labels[rows]", "labels[np.sort(rows)]", BATCHES),
+    Bug(RUNS, "every part of a batch has the labels of the first part", "training/step.py", "labels=labels[part]", "labels=labels[: part.stop - part.start]", PARTS),
     Bug(RUNS, "the second lane has the labels of the first", "fast/lanes.py", "else labels[part]) for part", "else labels[: part.stop - part.start]) for part", LANES),
     Bug(RUNS, "labels of the second lane stay those of the first batch", "fast/lane_process.py", "self._labels[: len(x)] = labels", "self._labels[: len(x)] = np.where(self._labels[: len(x)], self._labels[: len(x)], labels)", LANES),
-    Bug(RUNS, "the lane in the process without the weight", "fast/lane_process.py", "given, n_bits, batch, memory, label_weight)", "given, n_bits, batch, memory, 0.0)", LANES),
+    Bug(RUNS, "the lane in the other process ignores the label weight", "fast/lane_process.py", "given, n_bits, batch, memory, label_weight)", "given, n_bits, batch, memory, 0.0)", LANES),
     Bug(RUNS, "some images are scored with the first labels", "training/class_scoring.py", "labels = labels if rows is None else labels[rows]", "labels = labels if rows is None else labels[: len(rows)]", SCORES),
     Bug(RUNS, "held-out images with labels of training", "training/class_scoring.py", "model.given(data.held_out_labels)", "model.given(data.labels)", LINE),
     Bug(RUNS, "the least probable class is found", "training/class_scoring.py", "self.bits.argmin(axis=1)", "self.bits.argmax(axis=1)", FOUND),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "the page of a model does what Python does"
+LAW = "the demo page computes what Python computes"
 SCRIPT, PAGE, WRITTEN = (
     "tests/test_demo_javascript.py",
     "tests/test_demo_page.py",
@@ -155,7 +155,7 @@ BUGS = [
         FACES,
     ),
     bug(
-        "corners in another order",
+        "corners of a squeeze in the wrong order",
         "flow/squeeze.js",
         "[0, 3, 1, 2]",
         "[0, 1, 2, 3]",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "no draw comes twice"
+LAW = "no random draw is used twice"
 
 
 def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
@@ -91,7 +91,7 @@ BUGS = [
         'flow_step(config, channels, i, generator(seed, "weights")) if', WEIGHTS,
     ),
     bug("every draw of an evaluation alike", "training/scoring.py", EVALUATION, EVALUATION.replace("draw,", "0,"), NOISE, SCORES),
-    bug("every block of an evaluation alike", "training/scoring.py", EVALUATION, EVALUATION.replace("block.start", "0"), SCORES),
+    bug("every block of an evaluation has the same noise", "training/scoring.py", EVALUATION, EVALUATION.replace("block.start", "0"), SCORES),
     bug("evaluation without the seed", "training/scoring.py", EVALUATION, EVALUATION.replace("seed", "0"), NOISE, SCORES),
     bug("evaluation with the noise of training", "training/scoring.py", '"evaluate"', '"dequantise"', NOISE),
     bug("no noise in an evaluation", "training/scoring.py", "noise = dequantization_noise(", "noise = 0 * dequantization_noise(", NOISE, SCORES),

@@ -16,9 +16,9 @@ FOREIGN = "test_run_place.py::test_a_folder_of_somebody_else_is_refused_whatever
 OPTION = "test_run_place.py::test_an_option_of_a_resumed_run_is_changed_or_refused"
 LOW = "test_outputs.py::test_the_low_door_replaces_regular_files_alone"
 DISK, PLACE, SAME = (
-    "what is saved is on the disk",
-    "nothing of others is replaced",
-    "a resumed run is the same run",
+    "saved files are really on the disk",
+    "no foreign file is replaced",
+    "a resumed run is the same training",
 )
 
 BUGS = [
@@ -29,11 +29,11 @@ BUGS = [
         "os.replace(temporary, path)\n\n\ndef replace_by_link", TEXT, ORDER,
     ),
     bug(
-        DISK, "the folder of the best is not flushed", "files/storage.py",
+        DISK, "the folder of the best checkpoint is not flushed", "files/storage.py",
         "os.replace(temporary, path)\n        flush_folder(path.parent)\n\n\ndef _check_replaceable",
         "os.replace(temporary, path)\n\n\ndef _check_replaceable", ORDER,
     ),
-    bug(DISK, "a folder is flushed by nothing", "files/storage.py", "_flush(folder, os.O_RDONLY)", "pass", TEXT, ORDER),
+    bug(DISK, "flushing a folder does nothing", "files/storage.py", "_flush(folder, os.O_RDONLY)", "pass", TEXT, ORDER),
     bug(DISK, "metrics are not flushed", "training/run_folder.py", "in (self.metrics, self.timing)", "in (self.timing,)", ORDER),
     bug(DISK, "timing is not flushed", "training/run_folder.py", "in (self.metrics, self.timing)", "in (self.metrics,)", ORDER),
     bug(DISK, "the folder of a run is not flushed", "training/run_place.py", "    flush_folder(runs)\n", "", ORDER),
@@ -45,7 +45,7 @@ BUGS = [
     ),
     bug(PLACE, "links are replaced", "files/storage.py", "not stat.S_ISREG(os.lstat(path).st_mode)", "False", LOW),
     bug(
-        PLACE, "temporary files are not new", "files/storage.py", "os.O_CREAT | os.O_EXCL | NO_FOLLOW", "os.O_CREAT",
+        PLACE, "an existing temporary file is reused", "files/storage.py", "os.O_CREAT | os.O_EXCL | NO_FOLLOW", "os.O_CREAT",
         "test_outputs.py::test_a_link_that_was_planted_under_the_temporary_name_is_not_followed",
     ),
     bug(
@@ -53,15 +53,15 @@ BUGS = [
         "test_outputs.py::test_a_file_is_replaced_by_its_kind_alone",
     ),
     bug(
-        PLACE, "a folder that is not a run is taken", "training/run_place.py",
+        PLACE, "a folder that is not a run is accepted", "training/run_place.py",
         "    if not names:\n", "    if CONFIG not in names:\n", FOREIGN,
     ),
     bug(
-        PLACE, "damage is told by words", "training/run_folder.py", "except DamagedError as error:",
+        PLACE, "damaged files are recognised by the text of the error", "training/run_folder.py", "except DamagedError as error:",
         "except GlowliteError as error:", RESUME,
     ),
     bug(PLACE, "a run without checkpoints is trained over", "training/run_place.py", "config.get(SAVED) is False", "True", RESUME),
-    bug(SAME, "other images are taken", "commands/train.py", 'source["fingerprint"] != begun["fingerprint"]', "False",
+    bug(SAME, "different images are accepted", "commands/train.py", 'source["fingerprint"] != begun["fingerprint"]', "False",
         "test_run_place.py::test_a_run_does_not_go_on_with_other_images"),
     bug(SAME, "the seed may change", "commands/option_sources.py", '"steps", "lr", "warmup"', '"seed", "steps", "lr", "warmup"',
         f"{OPTION}[seed]"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "RealNVP is that of the codes, gradients included"
+LAW = "RealNVP agrees with other codes, including gradients"
 NORM, NET_NORM = "bijectors/batch_norm.py", "conditioners/batch_norm.py"
 CONV, NETWORK = "conditioners/weight_norm.py", "conditioners/residual_network.py"
 SCALE, CHECKERBOARD = "conditioners/tanh_scale.py", "arrays/checkerboard.py"
@@ -43,7 +43,7 @@ AUTHORS, CHUTE, FMU2 = (
 BUGS = [
     Bug(
         LAW,
-        "what comes through the mean is left out",
+        "the gradient through the batch mean is left out",
         NORM,
         "(dy_sum + u * dy_y_sum)",
         "(u * dy_y_sum)",
@@ -91,7 +91,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a layer in training does without its cache",
+        "a layer in training ignores its cache",
         NORM,
         "if cache is None and self.needs_cache:",
         "if False:",
@@ -139,7 +139,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "u and -u add their gradients",
+        "the gradients of u and -u are added",
         NETWORK,
         "dv[..., :c] - dv[..., c : 2 * c]",
         "dv[..., :c] + dv[..., c : 2 * c]",
@@ -187,7 +187,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "columns in place of a checkerboard, there and back",
+        "columns instead of a checkerboard, in both directions",
         CHECKERBOARD,
         "(row + parity) % 2 :: 2]\n    return half",
         "parity::2]\n    return half",
@@ -235,7 +235,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "taps are not turned",
+        "the taps of a convolution are not flipped",
         BLOCKED_CONV,
         "self.weight[::-1].transpose(1, 0, 2)",
         "self.weight.transpose(1, 0, 2)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "only what is to be trained on is"
+LAW = "only the right pictures are used for training"
 SPLIT = "tests/test_folders.py::test_only_what_is_named_train_trains"
 TWO = "tests/test_folders.py::test_names_that_could_mean_several_splits_are_one_line"
 LEFT = "tests/test_folders.py::test_what_programs_leave_beside_pictures_is_passed_over_and_counted"
@@ -17,7 +17,7 @@ KAGGLE = "tests/test_readers.py::test_celeba_as_kaggle_packs_it"
 BUGS = [
     Bug(
         LAW,
-        "test pictures are held out beside val",
+        "test pictures are held out although val exists",
         "data/split.py",
         "parts = held_out or test",
         "parts = test or held_out",
@@ -33,7 +33,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a folder alone is not looked into",
+        "a single folder is not searched",
         "data/split.py",
         "len(folders) == 1 and not beside and",
         "False and",
@@ -49,7 +49,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a split that lies deeper is poured together",
+        "a split in a nested folder is merged",
         "data/split.py",
         "        if train and others:",
         "        if train and others and False:",
@@ -58,7 +58,7 @@ BUGS = [
     Bug(LAW, "hidden files are pictures", "data/walk.py", 'name.startswith(".") or', "", (LEFT,)),
     Bug(
         LAW,
-        "what systems leave is pictures",
+        "system files count as pictures",
         "data/walk.py",
         "or name.lower() in OF_SYSTEMS",
         "",
@@ -74,7 +74,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "links before folders",
+        "links are visited before folders",
         "data/walk.py",
         "(entry.is_symlink(), entry.name)",
         "(not entry.is_symlink(), entry.name)",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import Bug
 
-IMPORTED = "an imported RealNVP or NICE is that of the other code, or is refused"
-CHECKED = "interop check sees a number that is off"
+IMPORTED = "an imported RealNVP or NICE equals the original, or is refused"
+CHECKED = "interop check detects a wrong number"
 TESTS = "tests/test_family.py::"
 COMPUTES = f"{TESTS}test_an_imported_model_computes_what_the_other_code_did"
 OFF = f"{TESTS}test_a_number_that_is_off_is_seen"
@@ -38,7 +38,7 @@ BUGS = [
         f"{COMPUTES}[nice_daksh_logistic_48-False]",
     ),
     imported(
-        "a leaky network is taken for one of ReLUs",
+        "leaky ReLUs are treated as ReLUs",
         "nice.py",
         '"slope": 0.2',
         '"slope": 0.0',
@@ -66,7 +66,7 @@ BUGS = [
         f"{TESTS}test_the_mean_image_of_a_nice_comes_along",
     ),
     imported(
-        "the sign of a length gets no gradient",
+        "the sign of a weight-normalised length gets no gradient",
         "realnvp_kind.py",
         "self.layout.back(grad * np.sign(self.layout.load(tensors[v])))",
         "self.layout.back(grad)",
@@ -81,7 +81,7 @@ BUGS = [
         " got something else]",
     ),
     imported(
-        "a variance below zero is taken",
+        "a negative variance is accepted",
         "weights.py",
         'rule.ours.endswith("/variance") and',
         "False and",
@@ -102,25 +102,25 @@ BUGS = [
         f"{COMPUTES}[realnvp_chute_train_16x16-False]",
     ),
     checked(
-        "files of training are run as in evaluation",
+        "training files are run in evaluation mode",
         "is_training = metadata.get",
         "is_training = not metadata.get",
         *ALL,
     ),
     checked(
-        "running statistics are looked at before they move",
+        "running statistics are compared before they are updated",
         "    model.store.running += model.store.change\n",
         "",
         *ALL,
     ),
     checked(
-        "a run in float64 is passed over",
+        "a float64 run is skipped",
         'self.contents.get(f"float64/{name}", self.contents[name])',
         "self.contents[name]",
         f"{OFF}[realnvp_authors_eval_8x8-float64/log_prob]",
     ),
     checked(
-        "gradients of zero are held to anything",
+        "zero gradients have too wide a tolerance",
         '"zero gradients": 1e-13',
         '"zero gradients": 1e-3',
         f"{OFF}[realnvp_fmu2_bn_train_8x8-grad/s1_ckbd.0.coupling.block.1.in_skip.conv.bias]",

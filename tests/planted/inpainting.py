@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "hidden pixels are filled in where log p(x) is high"
+LAW = "hidden pixels are filled in by increasing log p(x)"
 FILE, MASKS, COMMAND = "latent/ascent.py", "latent/masks.py", "commands/inpaint.py"
 TESTS = "tests/test_inpaint.py::"
 SCORE = "test_a_score_is_the_gradient_of_log_p"
@@ -28,7 +28,7 @@ def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
 
 BUGS = [
     bug(
-        "log|det| has no part in the score", FILE, "ones_like(logdet)", "zeros_like(logdet)", SCORE
+        "log|det| is left out of the score", FILE, "ones_like(logdet)", "zeros_like(logdet)", SCORE
     ),
     bug(
         "the base is always Gaussian",
@@ -61,7 +61,7 @@ BUGS = [
     ),
     bug("noise is not of the momentum", FILE, "(2 * (1 - MOMENTUM) * eta", "(2 * eta", DRAWN),
     bug(
-        "noise is not of the step",
+        "every step has the same noise",
         FILE,
         "* eta * temperature) ** 0.5",
         "* eta**2 * temperature) ** 0.5",
@@ -144,7 +144,7 @@ BUGS = [
         NEAREST,
     ),
     bug(
-        "a sample that is not finite is the nearest",
+        "a sample that is not finite counts as the nearest",
         FILE,
         "xp.where(xp.isfinite(squares), squares, xp.inf).argmin()",
         "squares.argmin()",
@@ -175,7 +175,7 @@ BUGS = [
         PICTURE,
     ),
     bug(
-        "a mask's name says what is known",
+        "a mask's name selects the known pixels",
         COMMAND,
         "return ~hidden_pixels",
         "return hidden_pixels",

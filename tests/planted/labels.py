@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "labels follow their pictures"
+LAW = "labels stay with their pictures"
 ARRAYS = "tests/test_labels.py::test_labels_of_arrays_follow"
 SPLIT = "tests/test_labels.py::test_labels_of_a_split_of_its_own_follow"
 PICTURES = "tests/test_labels.py::test_labels_of_pictures_follow_where_damaged_ones_are_passed_over"
@@ -44,7 +44,7 @@ BUGS = [
         "_followed(classes, rows[0])", "_followed(classes, np.arange(len(rows[0])))", (ARRAYS,),
     ),
     Bug(
-        LAW, "the first classes for those held out", "data/dataset.py",
+        LAW, "held-out pictures get the first labels", "data/dataset.py",
         "_followed(of_others[1], rows[1])", "_followed(of_others[1], np.arange(len(rows[1])))", (ARRAYS,),
     ),
     Bug(
@@ -60,7 +60,7 @@ BUGS = [
         "reversed(held)", "held", (PICTURES,),
     ),
     Bug(
-        LAW, "the fingerprint without the labels", "data/fingerprint.py",
+        LAW, "the fingerprint ignores the labels", "data/fingerprint.py",
         'digest.update(labels.astype("<i8").tobytes())', "pass",
         ("tests/test_labels.py::test_the_fingerprint_is_of_the_labels_that_a_model_is_conditioned_by",),
     ),
@@ -70,7 +70,7 @@ BUGS = [
     ),
     Bug(LAW, "-1 of an npz holds", "data/readers/arrays.py", "attributes > 0", "attributes != 0", (ARRAYS,)),
     Bug(LAW, "0 of an npz holds", "data/readers/arrays.py", "attributes > 0", "attributes >= 0", (ARRAYS,)),
-    Bug(LAW, "-1 of CelebA holds", "data/readers/celeba.py", '[word == "1" for', '[word != "0" for', (PICTURES,)),
+    Bug(LAW, "-1 in CelebA counts as having the attribute", "data/readers/celeba.py", '[word == "1" for', '[word != "0" for', (PICTURES,)),
     Bug(LAW, "0 of CelebA holds", "data/readers/celeba.py", '[word == "1" for', '[word != "-1" for', (PICTURES,)),
     Bug(LAW, "-1 of an .h5 holds", "data/readers/hdf5.py", "np.asarray(values) > 0", "np.asarray(values) != 0", (ARRAYS,)),
     Bug(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "two lanes are one batch, wherever they run"
+LAW = "two lanes give the result of one batch"
 LANES, PROCESS, THREADS = "fast/lanes.py", "fast/lane_process.py", "fast/threads.py"
 
 
@@ -37,7 +37,7 @@ BUGS = [
     Bug(LAW, "the loss is that of the first half", LANES, "loss + other_loss", "loss", ROUNDING),
     Bug(
         LAW,
-        "each half is a batch of its own",
+        "the loss of each half is averaged over that half alone",
         LANES,
         "options = n_bits, batch or len(x), _half",
         "options = n_bits, len(x) // 2, _half",
@@ -71,7 +71,7 @@ BUGS = [
     Bug(LAW, "a plain model has lanes", LANES, "if model.plain or model.xp", "if model.xp", WHICH),
     Bug(
         LAW,
-        "a lane is cut into tiles again",
+        "a lane is divided into tiles again",
         THREADS,
         "if self._is_whole():",
         "if False:",
@@ -95,7 +95,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "memory that is short there is any error",
+        "running out of memory in a lane is treated like any error",
         PROCESS,
         "        return NO_MEMORY\n",
         "        return None\n",

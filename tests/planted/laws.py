@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "the suite convicts what breaks a law, and nothing else"
-COMMAND = "the command of the laws says what it found"
+LAW = "the suite reports every broken law, and nothing else"
+COMMAND = "the laws command reports what it found"
 SUITE, COMMANDS = "tests/test_law_suite.py::", "tests/test_laws_command.py::"
 STRICT = f"{SUITE}test_a_law_allows_what_its_page_says_and_no_more"
 CONVICTS = "tests/test_museum.py::test_the_law_of_its_kind_convicts_it"
@@ -115,7 +115,7 @@ BUGS = [
         f"{CONVICTS}[halves_joined_otherwise]",
     ),
     bug(
-        "no y but those of an x is looked at",
+        "only values y that come from some x are tested",
         "laws/maps.py",
         "0.1 * _room(y, case.layer)",
         "0 * _room(y, case.layer)",
@@ -199,7 +199,7 @@ BUGS = [
         f"{SAMPLES}[interval]",
     ),
     bug(
-        "an integral that has not settled counts",
+        "an integral that has not converged is accepted",
         "grid.py",
         "    raise Undecided(",
         "    return grid\n    raise Undecided(",
@@ -283,7 +283,7 @@ BUGS = [
         f"{CONVICTS}[inverse_before_forward]",
     ),
     bug(
-        "nothing is called between",
+        "no call is made in between",
         "laws/life_cycle.py",
         "other_y, other_logdet = forward(layer, other)",
         "other_y, other_logdet = y, logdet",
@@ -368,7 +368,7 @@ BUGS = [
         f"{SUITE}test_whatever_a_layer_raises_within_a_law_breaks_it",
     ),
     bug(
-        "a law that does not apply at one seed applies at none",
+        "a law that does not apply at one seed counts as never applying",
         "results.py",
         "if len(reasons) == len(seeds):",
         "if reasons:",
@@ -469,7 +469,7 @@ BUGS = [
     ),
     # the command
     said(
-        "the seed is not said",
+        "the seed is not printed",
         "testing/report.py",
         "make = load({name}, seed={result.seed}",
         "make = load({name}, seed=0",
@@ -498,7 +498,7 @@ BUGS = [
         f"{COMMANDS}test_json_has_no_numbers_that_are_none",
     ),
     said(
-        "JUnit's skipped are not counted",
+        "expected failures are missing from the skipped count of JUnit",
         "testing/report.py",
         "skipped=str(report.count(NOT_APPLIED, EXPECTED))",
         "skipped=str(report.count(NOT_APPLIED))",
@@ -512,7 +512,7 @@ BUGS = [
         f"{MISTAKE}[of_an_exit:x]",
     ),
     said(
-        "a shape that does not fit is held",
+        "a wrong shape counts as a pass",
         "commands/laws.py",
         "if y.size != x.size or len(y) != len(x):",
         "if len(y) != len(x):",
@@ -526,7 +526,7 @@ BUGS = [
         f"{COMMANDS}test_a_list_of_expected_failures_that_is_wrong_is_a_plain_line",
     ),
     said(
-        "results are written where nothing can be",
+        "an unwritable path for the results is accepted",
         "commands/laws.py",
         "    _check_outputs(options)\n",
         "",

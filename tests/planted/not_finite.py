@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "not finite, anywhere"
+LAW = "values that are not finite are caught everywhere"
 
 STEP = "tests/test_not_finite.py::test_a_step_that_is_not_finite_changes_nothing_and_is_said"
 SKIPPED = "tests/test_not_finite.py::test_a_skipped_step_leaves_no_trace"
@@ -20,7 +20,7 @@ EVALUATION = "tests/test_not_finite.py::test_an_evaluation_says_how_many_scores_
 BUGS = [
     Bug(
         LAW,
-        "a loss that is not finite is explained as a drift",
+        "a loss that is not finite is reported as drift",
         "training/guards.py",
         "        bad_loss = not np.isfinite(loss)",
         "        bad_loss = False",
@@ -44,7 +44,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a gradient is looked at after the weights have moved",
+        "a gradient is checked after the weights were updated",
         "training/step.py",
         "xp.where(good, clip_factor(norm, clip), xp.nan)",
         "clip_factor(norm, clip)",
@@ -92,7 +92,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "on a device a bad step moves the weights",
+        "on a GPU a bad step changes the weights",
         "training/optimizers.py",
         "  if (scale[0] != scale[0]) return;\n",
         "",
@@ -116,7 +116,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a skipped step moves the average",
+        "a skipped step changes the average",
         "training/run.py",
         "                return None\n",
         "                pass\n",

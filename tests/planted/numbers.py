@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "every written number is recomputed from its definition"
+LAW = "every logged number agrees with its definition"
 
 
 def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
@@ -42,25 +42,25 @@ BOTH = "held_out_raw_bits_per_dim=raw"
 START = "self.line_started, self.waited, self.images = time.perf_counter(), 0.0, 0\n"
 
 BUGS = [
-    bug("the schedule is a step ahead", TRAINING, "rate(self.state.step", "rate(self.state.step + 1", RATE),
+    bug("the schedule is one step ahead", TRAINING, "rate(self.state.step", "rate(self.state.step + 1", RATE),
     bug("the rate of the next step is written", TRAINER, "learning_rate=lr,", NEXT, RATE),
     bug("warm-up ends a step late", "training/optimizers.py", "lr * (step + 1) / warmup", "lr * step / warmup", RATE),
     bug("the epoch is half", TRAINER, EPOCH, f"{EPOCH} / 2", COUNTS),
     bug("the epoch is a whole number", TRAINER, EPOCH, EPOCH.replace("step / ", "step // "), COUNTS),
     bug("skipped in a row, and not in all", TRAINER, "skipped=state.skipped,", "skipped=state.skipped_in_a_row,", COUNTS),
-    bug("the loss of the last step alone", TRAINER, "float(np.mean(losses))", "float(losses[-1])", TRAINED),
+    bug("only the loss of the last step is logged", TRAINER, "float(np.mean(losses))", "float(losses[-1])", TRAINED),
     bug("losses of earlier lines stay", TRAINER, ", state.losses = state.losses, []", " = state.losses", TRAINED),
     bug("the raw weights for the averaged ones", TRAINER, AVERAGED, f"if True:{AVERAGED[25:]}", HELD_OUT),
     bug("all held-out images, and not some", TRAINER, "settings.seed, settings.evaluate_images,", "settings.seed, 10**9,", HELD_OUT),
     bug("one result for both weights", TRAINER, f"{BOTH},", f"{BOTH} and held_out,", HELD_OUT),
     bug("the norm of the gradient is cut", UPDATE, RESULT, RESULT.replace("norm", "xp.minimum(norm, 1e-3)"), LAST_STEP),
-    bug("the drift of the last part", UPDATE, RESULT, RESULT.replace("[:, 1].max()", "[:, 1, -1].max()"), LAST_STEP),
+    bug("only the drift of the last part is logged", UPDATE, RESULT, RESULT.replace("[:, 1].max()", "[:, 1, -1].max()"), LAST_STEP),
     bug("the drift of rank 0", UPDATE, RESULT, RESULT.replace("[:, 1].max()", "[0, 1].max()"), f"{RANKS}[0.001-False]"),
     bug("the drift of the last rank", UPDATE, RESULT, RESULT.replace("[:, 1].max()", "[-1, 1].max()"), f"{RANKS}[0.001-True]"),
     bug("the loss of rank 0", UPDATE, RESULT, RESULT.replace("[:, 0]", "[0, 0]"), f"{RANKS}[0.0-False]"),
     bug("the reconstruction in the range of an image", EVALUATION, ".max()) * 256", ".max())", LAST_STEP),
     bug("the reconstruction in grey levels of 255", EVALUATION, ".max()) * 256", ".max()) * 255", LAST_STEP),
-    bug("the condition of the last level", "training/guards.py", "if conditions[k] > worst:", "if True:", LAST_STEP),
+    bug("only the condition number of the last level is logged", "training/guards.py", "if conditions[k] > worst:", "if True:", LAST_STEP),
     bug("seconds begin again at a resume", TRAINER, "_Clock(state.seconds, ", "_Clock(0.0, ", SECONDS),
     bug("writing is counted as training", TRAINER, " " * 16 + "clock.start_again()", " " * 16 + "clock.images = 0", SECONDS),
     bug("images of all lines", TRAINER, START, START.replace(", 0\n", ", getattr(self, 'images', 0)\n"), SECONDS),

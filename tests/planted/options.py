@@ -20,7 +20,7 @@ from glowlite.training.settings import Settings
 from . import Bug
 from ._parsers import PACKAGE, parser_of
 
-LAW = "every option acts"
+LAW = "every option has an effect"
 
 # the files that read options, and the command whose tests look at what they do
 READ_BY = {

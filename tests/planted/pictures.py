@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "a picture shows its title"
+LAW = "a picture shows what its title says"
 
 
 def bug(what: str, file: str, old: str, new: str, *tests: str) -> Bug:
@@ -149,7 +149,7 @@ BUGS = [
         ROWS,
     ),
     bug(
-        "no reconstruction, but the images again",
+        "the images again instead of their reconstruction",
         "drawing/run_pictures.py",
         "to_host(model.decode(latents))[:8]",
         "to_host(model.decode(latents[:1] + [0 * z for z in latents[1:]]))[:8]",
@@ -243,7 +243,7 @@ BUGS = [
         SHEET,
     ),
     bug(
-        "the first row of a sheet last",
+        "the first row of a grid is drawn last",
         "drawing/sheets.py",
         PLACES,
         PLACES.replace("(i // columns)", "(rows - 1 - i // columns)"),
@@ -431,7 +431,7 @@ BUGS = [
         FIGURES,
     ),
     bug(
-        "every strip between the same images",
+        "every strip interpolates the same images",
         "commands/figures.py",
         "np.array([2 * i, 2 * i + 1])",
         "np.array([0, 1])",

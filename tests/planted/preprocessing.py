@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import Bug
 
-LOGIT = "the logit is that of the released RealNVP, with its log-determinant"
-WHITENING = "a whitening whitens, and its log-determinant is counted"
+LOGIT = "the logit and its log-determinant are those of the released RealNVP"
+WHITENING = "whitening works, and its log-determinant is counted"
 TESTS = "tests/test_preprocessing.py::"
 CODES = (f"{TESTS}test_the_logit_of_dequantised_images_is_that_of_other_codes",)
 ENDS = (f"{TESTS}test_a_logit_is_accurate_at_the_ends_of_the_range",)
@@ -24,7 +24,7 @@ def whitening(what: str, old: str, new: str, tests: tuple[str, ...]) -> Bug:
 
 
 BUGS = [
-    logit("white is 1, as in the paper", "high: float = 0.95", "high: float = 1.0", CODES),
+    logit("white is 1, as in the paper only", "high: float = 0.95", "high: float = 1.0", CODES),
     logit("the width is left out of log|det|", "math.log(self.width) + size", "0.0 + size", CODES),
     logit("log|det| is that of the inverse", "sum_per_sample(math", "-sum_per_sample(math", CODES),
     logit("1 - p is rounded", "1 - self.high + self.width * (0.5 - x)", "1 - p", ENDS),
@@ -41,7 +41,7 @@ BUGS = [
     whitening("log|det| is forgotten", "s.sum(dtype=namespace(x).float64)", "0 * s.sum()", WHITE),
     whitening("scales are variances", "-xp.log(eigenvalues) / 2", "-xp.log(eigenvalues)", WHITE),
     whitening(
-        "the data are turned, as by PCA",
+        "the data are rotated, as in PCA",
         "return (rows @ U * namespace(s).exp(s)) @ U.T",
         "return rows @ U * namespace(s).exp(s)",
         (f"{TESTS}test_a_whitening_is_the_symmetric_one",),

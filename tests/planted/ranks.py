@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = (
-    "ranks that began different are equal after the broadcast, and a planted difference is noticed"
-)
+LAW = "processes are equal after the initial broadcast, and differences are detected"
 EQUAL = "tests/test_agreement.py::test_ranks_that_began_different_are_equal_after_the_broadcast"
 NOTICED = "tests/test_agreement.py::test_a_planted_difference_is_noticed"
 COMPARED = "tests/test_agreement.py::test_ranks_are_compared_at_the_start_and_at_every_evaluation"
-WAITING = "whatever a rank waits in ends in time, and names whom it waited for"
+WAITING = "every wait ends in time and names the missing process"
 STOPPED = "tests/test_communicator.py::test_a_stopped_rank_ends_all_and_is_named"
 
 BUGS = [
@@ -40,7 +38,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "the steps of the optimizer are not told",
+        "the optimiser's step count is not broadcast",
         "training/checkpoint.py",
         "state, optimizer.steps, updates, header = ranks.broadcast(",
         "state, _, updates, header = ranks.broadcast(",
@@ -48,7 +46,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "a check of equality that never fires",
+        "a check for equality that never fails",
         "training/agreement.py",
         "if others := unlike_most(column.tolist()):",
         "if others := unlike_most(column.tolist()[:1]):",
@@ -88,7 +86,7 @@ BUGS = [
     ),
     Bug(
         WAITING,
-        "no limit",
+        "no time limit",
         "distributed/mpi_processes.py",
         "if patience.is_over() or self._roll_is_called():",
         "if self._roll_is_called():",
@@ -96,7 +94,7 @@ BUGS = [
     ),
     Bug(
         WAITING,
-        "the start without a limit",
+        "no time limit at the start",
         "distributed/mpi.py",
         "if not gone and not patience.is_over():",
         "if not gone:",
@@ -104,7 +102,7 @@ BUGS = [
     ),
     Bug(
         WAITING,
-        "a stopped job loses its patience",
+        "time in which the job is suspended counts as waiting",
         "distributed/timeouts.py",
         "min(now - self._looked, GAP)",
         "now - self._looked",

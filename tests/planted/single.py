@@ -5,13 +5,13 @@ from __future__ import annotations
 from . import Bug
 
 SUMS = "sums are taken in float64"
-TILES = "tiles of any size"
-BETWEEN = "layers between steps"
-EDITS = "two edits among three attributes"
-MEMORY = "the memory of a step in parts"
-SAMPLES = "a sample is of the seed and its number"
-COPIES = "a copy is the same and on its own"
-GUARDS = "a guard does not fail itself"
+TILES = "tiles may have any size"
+BETWEEN = "other layers may stand between steps"
+EDITS = "two attributes can be edited together"
+MEMORY = "the memory of a step with --accumulate is estimated correctly"
+SAMPLES = "a sample depends only on the seed and its number"
+COPIES = "a copy is equal and independent"
+GUARDS = "a safety check does not crash"
 
 PIXELS = "tests/test_sums.py::test_a_log_determinant_of_many_pixels"
 CHANNELS = "tests/test_sums.py::test_a_log_determinant_of_many_channels"
@@ -23,7 +23,7 @@ AT_ONCE = "tests/test_train.py::test_the_memory_of_a_step_is_that_of_the_images_
 SAME_SAMPLE = "tests/test_bits.py::test_a_sample_is_the_same_however_many_are_made"
 COPY = "tests/test_copies.py::test_a_copy_of_a_model_is_the_same_and_on_its_own"
 
-OWN = "a flow of one's own is trained, saved and sampled as it is written"
+OWN = "a user's own flow can be trained, saved and sampled"
 
 BUGS = [
     Bug(
@@ -100,7 +100,7 @@ BUGS = [
     ),
     Bug(
         BETWEEN,
-        "steps with another layer between them count as side by side",
+        "steps with another layer between them count as adjacent",
         "fast/cuda/stacks.py",
         "place is None or end not in (None, place.start):",
         "place is None:",
@@ -108,7 +108,7 @@ BUGS = [
     ),
     Bug(
         EDITS,
-        "every edit holds the others in full",
+        "every edit applies the full correction",
         "latent/directions.py",
         "np.float32(abs(alpha) / len(edited))",
         "np.float32(abs(alpha))",
@@ -116,7 +116,7 @@ BUGS = [
     ),
     Bug(
         EDITS,
-        "an edit holds what the other one changes",
+        "an edit keeps constant what the other one changes",
         "latent/directions.py",
         "if k not in edited]",
         "if k != j]",
@@ -124,7 +124,7 @@ BUGS = [
     ),
     Bug(
         MEMORY,
-        "--accumulate is left out, in training",
+        "--accumulate is ignored during training",
         "training/loop.py",
         "check_memory(model, training.images_at_once(), len(data.train))",
         "check_memory(model, settings.batch, len(data.train))",
@@ -132,7 +132,7 @@ BUGS = [
     ),
     Bug(
         MEMORY,
-        "--accumulate is left out, before training",
+        "--accumulate is ignored before training",
         "commands/train.py",
         "check_memory(model, training.images_at_once(), len(data.train))",
         "check_memory(model, settings.batch, len(data.train))",
@@ -148,7 +148,7 @@ BUGS = [
     ),
     Bug(
         SAMPLES,
-        "the last block is as long as it has to be",
+        "the last block is shortened",
         "flow.py",
         "drawn = -(-n // size) * size",
         "drawn = n",
@@ -156,7 +156,7 @@ BUGS = [
     ),
     Bug(
         SAMPLES,
-        "rows begin a block of their own",
+        "a selection of rows starts a new block",
         "flow.py",
         "starts = range(low // size * size, high + 1, size)",
         "starts = range(low, high + 1, size)",
@@ -188,7 +188,7 @@ BUGS = [
     ),
     Bug(
         GUARDS,
-        "drift is looked for in the steps alone",
+        "drift is looked for only in the steps",
         "models/multiscale.py",
         '            yield from trace(self.top, x, "top")\n',
         "            pass\n",
@@ -196,7 +196,7 @@ BUGS = [
     ),
     Bug(
         OWN,
-        "the gradient of the logistic base is of another scale",
+        "the gradient of the logistic base has the wrong scale",
         "objective.py",
         "tanh(z / 2) for z",
         "tanh(z) for z",
@@ -206,7 +206,7 @@ BUGS = [
     ),
     Bug(
         OWN,
-        "a file does not say how large an x is",
+        "a file does not record the shape of x",
         "flow.py",
         'self.event_shape = tuple(flow["event_shape"])',
         "pass",
@@ -214,7 +214,7 @@ BUGS = [
     ),
     Bug(
         OWN,
-        "what is held out is trained on",
+        "held-out data are used for training",
         "data/array_data.py",
         "np.delete(np.arange(len(x)), rows)",
         "np.arange(len(x))",
@@ -222,7 +222,7 @@ BUGS = [
     ),
     Bug(
         OWN,
-        "fit leaves the raw weights",
+        "fit returns the raw weights instead of the average",
         "training/fit.py",
         "flow.store.set_state(training.average.value())",
         "pass",
@@ -232,7 +232,7 @@ BUGS = [
     ),
     Bug(
         OWN,
-        "the gradient of an MLP passes over a ReLU",
+        "the gradient of an MLP ignores a ReLU",
         "conditioners/mlp.py",
         "where(x > 0, dh, self.slope * dh)",
         "where(x > 0, dh, dh)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import Bug
 
-LAW = "the start"
+LAW = "initialisation"
 
 ACTNORMS = "tests/test_start.py::test_every_actnorm_starts_with_mean_0_and_deviation_1"
 IDENTITY = "tests/test_start.py::test_couplings_start_as_the_identity"
@@ -17,7 +17,7 @@ REFUSED = "tests/test_start.py::test_a_training_that_starts_from_fewer_is_refuse
 BUGS = [
     Bug(
         LAW,
-        "an ActNorm of the paper's kind is not divided by the deviation",
+        "the paper's ActNorm is not divided by the standard deviation",
         "bijectors/actnorm.py",
         "self.bias.value[...] = -mean / (std + STD_FLOOR)",
         "self.bias.value[...] = -mean",
@@ -41,7 +41,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "the mean of the squares is taken for the variance",
+        "the mean of squares is used as the variance",
         "arrays/statistics.py",
         "xp.square(x - mean).sum(axis=axes)",
         "xp.square(x).sum(axis=axes)",
@@ -65,7 +65,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "the second hidden ActNorm is started from the wrong input",
+        "the second hidden ActNorm is initialised from the wrong input",
         "conditioners/coupling_network.py",
         "h1 = relu(self.conv1.initialize(",
         "h1 = abs(self.conv1.initialize(",
@@ -89,7 +89,7 @@ BUGS = [
     ),
     Bug(
         LAW,
-        "the signs of a rotation are those of the decomposition",
+        "the signs of a rotation are those of the QR decomposition",
         "bijectors/invertible_conv.py",
         "q * np.sign(np.diag(r))",
         "q",
