@@ -1,4 +1,4 @@
-"""A division by the deviation of a channel that may be constant.
+"""A division by the standard deviation of a channel that may be constant.
 
 A coupling standardises the half it looks at, and nothing is added to the variance before the root.
 Random test images always vary; a black border or a mask does not, and 0 / 0 is not a number.

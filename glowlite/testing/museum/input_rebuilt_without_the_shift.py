@@ -1,4 +1,4 @@
-"""A backward pass that rebuilds an input that was not there.
+"""A backward pass that rebuilds a wrong input.
 
 It undoes the scale and forgets the shift; its own gradients happen not to need the input.
 They are right, and those of all layers before it are taken at the wrong place.

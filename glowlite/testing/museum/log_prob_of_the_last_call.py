@@ -1,4 +1,4 @@
-"""A log-density that is remembered without looking at what it was asked for.
+"""A log-density that comes from a cache, whatever the arguments are.
 
 Forward keeps latents and log-determinant, and the log-density takes them, whatever x it is of.
 In a loop that scores what it has just mapped nobody notices; any other x gets that x's density.

@@ -1,4 +1,4 @@
-"""A part whose parameters nobody is told of.
+"""A part whose parameters are not registered.
 
 The parts stand in a list, and only the first is asked for its parameters: the other never learns.
 It acts, from where it began, which is a fair place; the loss falls by what the first can do.

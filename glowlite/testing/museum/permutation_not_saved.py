@@ -1,4 +1,4 @@
-"""A random permutation that is drawn anew instead of saved.
+"""A random permutation that is drawn again instead of saved.
 
 The order of the channels is drawn when the layer is made, and is not among what is saved.
 While the process lives all is well; a loaded model has its trained weights on other channels.

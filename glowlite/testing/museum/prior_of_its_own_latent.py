@@ -1,4 +1,4 @@
-"""A prior whose mean is a function of what it is the prior of.
+"""A prior whose mean depends on the very variable that it is the prior of.
 
 The mean of z2 is worked out from z2 in place of z1: no density any more, its integral is not 1.
 The likelihood rises, and faster than an honest one: the prior can sit on every z at once.

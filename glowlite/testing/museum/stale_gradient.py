@@ -1,4 +1,4 @@
-"""A gradient through the inverse of a weight that has moved on.
+"""A gradient through the inverse of a weight that has changed since.
 
 d log|det W| / dW = W^-T, and W^-1 is there, from a forward pass before the optimiser's step.
 Forward, inverse and log-determinant are right at all times; each step follows a gradient of old.

@@ -1,4 +1,4 @@
-"""A cache that keeps the inverse of a weight when the weight moves on.
+"""A cache that keeps the inverse of a weight after the weight has changed.
 
 W^-1 is kept, for speed; after an optimiser's step, or after loading, it is that of the old W.
 Training runs forward, where W itself acts; only what is drawn is off, and more by the step.

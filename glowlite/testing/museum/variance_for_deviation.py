@@ -1,4 +1,4 @@
-"""Samples drawn with the variance where the deviation belongs.
+"""Samples drawn with the variance in place of the standard deviation.
 
 The log-density has log_var, the generator wants a deviation, and is given e^log_var.
 At variance 1, where a model starts, the two are the same; later samples are too bold or tame.
