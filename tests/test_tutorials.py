@@ -25,7 +25,7 @@ PARTS = ["layer", "gradient-check", "against-glowlite"]
 SHORTER = {
     "04": [("range(60)", "range(12)")],
     "06": [("steps=600", "steps=60")],
-    "09": [("range(301)", "range(26)")],
+    "09b": [("range(201)", "range(26)")],
     "10": [
         ('mpirun(8, "against.py")', 'mpirun(4, "against.py")'),
         ('count("agrees") == 8', 'count("agrees") == 4'),
