@@ -35,7 +35,7 @@ ANSWERS = [
         right=["times = 3.16", "times = 3.2", "times = 10**0.5"],
         wrong=[
             ("times = 0.316", "which of the two steps is longer"),
-            ("times = 0.1", "what does v lose"),
+            ("times = 0.1", "What does v lose"),
             ("times = 100", "root of v"),
             ("times = 31.6", "And m"),
             ("times = 1", "something changes"),
