@@ -28,9 +28,8 @@ SHORTER = {
     "09b": [("range(201)", "range(26)")],
     "10": [
         ('mpirun(8, "against.py")', 'mpirun(4, "against.py")'),
-        ('count("agrees") == 8', 'count("agrees") == 4'),
         ("for n in (2, 8)", "for n in (2, 4)"),
-        ("--steps 5", "--steps 2"),
+        ("--steps 4", "--steps 2"),
         ('"-m", "glowlite.train"', repr(UNDRAWN)),
     ],
     "11": [
