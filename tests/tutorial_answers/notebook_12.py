@@ -48,7 +48,7 @@ ANSWERS = [
         right=[f"catching = {JACOBIAN!r}", f"catching = [{JACOBIAN!r}]", laws(JACOBIAN)],
         wrong=[
             (laws("inverse_of_forward", JACOBIAN), "Does pixels"),
-            (laws(JACOBIAN, "samples_are_independent"), "but its own"),
+            (laws(JACOBIAN, "samples_are_independent"), "alone and in a batch"),
             (laws(JACOBIAN, "gradients_through_logdet"), "What does backward differentiate"),
             (laws(), "from an independent source"),
             (laws("logdet"), "logdet: not one of the four"),
