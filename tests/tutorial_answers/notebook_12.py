@@ -6,7 +6,7 @@ JACOBIAN = "logdet_is_that_of_the_jacobian"
 
 
 def laws(*names: str) -> str:
-    return f"convicting = {set(names)!r}"
+    return f"catching = {set(names)!r}"
 
 
 def bins(expression: str) -> str:
@@ -45,12 +45,12 @@ SUM = f"{W}.sum()"
 
 ANSWERS = [
     Answers(
-        right=[f"convicting = {JACOBIAN!r}", f"convicting = [{JACOBIAN!r}]", laws(JACOBIAN)],
+        right=[f"catching = {JACOBIAN!r}", f"catching = [{JACOBIAN!r}]", laws(JACOBIAN)],
         wrong=[
             (laws("inverse_of_forward", JACOBIAN), "Does pixels"),
-            (laws(JACOBIAN, "samples_are_independent"), "but its own"),
-            (laws(JACOBIAN, "gradients_through_logdet"), "What does backward take"),
-            (laws(), "knows the log-determinant from elsewhere"),
+            (laws(JACOBIAN, "samples_are_independent"), "alone and in a batch"),
+            (laws(JACOBIAN, "gradients_through_logdet"), "What does backward differentiate"),
+            (laws(), "from an independent source"),
             (laws("logdet"), "logdet: not one of the four"),
         ],
     ),
@@ -61,12 +61,13 @@ ANSWERS = [
             "sample = (-7, 2, 0.1)",
         ],
         wrong=[
-            ("sample = np.zeros((1, 3))", "lie in bins that there are"),
+            ("sample = np.zeros((1, 3))", "lie in existing bins"),
             ("sample = [[-2.0, 0, 1]]", "the other end"),
             ("sample = [[2.001, 3, 4]]", "no bin is looked up"),
             ("sample = [[1.9999999, 0, 0]]", "the first number"),
             ("sample = [[np.nan, 0, 0]]", "Finite"),
             ("sample = 2.0", "Three numbers"),
+            ("sample = 'two'", "Three numbers"),
         ],
     ),
     Answers(
@@ -89,7 +90,7 @@ ANSWERS = [
             (kept_unless(f"np.array_equal(self.mark, {W})", W), "keep a copy"),
             (inverse(FORGETS), "Who has to notice"),
             (inverse(NOT_BY_BACKWARD), "Who has to notice"),
-            (kept_unless(f"np.allclose(self.mark, {W})", f"{W}.copy()"), "not nearly"),
+            (kept_unless(f"np.allclose(self.mark, {W})", f"{W}.copy()"), "not nearly equal"),
             (kept_unless(f"np.isclose(self.mark, {SUM}, rtol=1e-13)", SUM), "all of W"),
             (inverse(NOT_AN_ARRAY), "LinAlgError"),
         ],
