@@ -39,6 +39,7 @@ SHORTER = {
         ("np.full(100", "np.full(10"),
     ],
     "14": [("STEPS = 80", "STEPS = 20")],
+    "15": [("STEPS = 80", "STEPS = 20")],
 }
 
 
