@@ -39,11 +39,12 @@ ANSWERS = [
     ),
     Answers(
         right=[
-            prepare("images // 25 * 25 + 12"),
+            prepare("images // 32 * 32 + 15"),
             prepare("(np.round(images / 32) * 32).clip(0, 255).astype(np.uint8)"),
         ],
         wrong=[
             (prepare("images // 2"), "which one can see"),
+            (prepare("images // 25 * 25 + 12"), "changes by 249"),
             (prepare("np.zeros_like(images)"), "which one can see"),
             (prepare(NOISY), "Noise needs bits"),
             (prepare("images // 16 * 16"), "How many different levels"),
