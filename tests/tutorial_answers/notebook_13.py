@@ -48,6 +48,7 @@ ANSWERS = [
             (tear("np.where(z > 0, z + 1, np.nan)"), "one finite number"),
             (tear("None"), "one finite number"),
             (tear("z[0]"), "one finite number"),
+            (tear("[z[:3], z[:4]]"), "ValueError"),
             (tear("z + sign(z)"), "NameError"),
             ("tear = 1", "TypeError"),
         ],
