@@ -37,6 +37,8 @@ SHORTER = {
         ("for _ in range(100)", "for _ in range(10)"),
         ("np.full(100", "np.full(10"),
     ],
+    "14": [("STEPS = 80", "STEPS = 20")],
+    "15": [("STEPS = 80", "STEPS = 20")],
 }
 
 
