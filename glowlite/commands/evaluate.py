@@ -167,9 +167,9 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     if classified is not None:
         say(
             "Bayes' rule, with p(image | class), finds the class of"
-            f" {100 * classified.bayes_accuracy:.1f}%  of them, the classifier that of"
-            f" {100 * classified.classifier_accuracy:.1f}%;  as a mixture of all classes they"
-            f" have {classified.mixture().mean():.4f} bits/dim"
+            f" {100 * classified.bayes_accuracy:.1f}% of them, the classifier that of"
+            f" {100 * classified.classifier_accuracy:.1f}%; as a mixture of all classes they have"
+            f" {classified.mixture().mean():.4f} bits/dim"
         )
     if options.csv is not None:
         write_csv(options.csv, results)

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 
 PATIENCE = 600.0  # seconds that ranks wait for one that does not come
-TIMEOUT_HELP = "seconds that ranks wait for one that does not come, before all of them end"
+TIMEOUT_HELP = (
+    "seconds that the processes wait for one that does not respond, before all of them stop"
+)
 LOOK = 0.1  # seconds between two looks of a guard
 GAP = 1.0  # seconds between two looks, at most, that count as waiting
 
