@@ -164,7 +164,7 @@ def test_a_run_of_n_ranks_goes_on_with_m(home, undrawn, before, after):
     first = trained_by(before, *RUN[2:], "--steps", "10", "--out", out)
     assert first.returncode == 0, first.stderr
     second = trained_by(after, "--resume", "--out", out, "--steps", "20")
-    assert second.returncode == 0 and "going on from" in second.stderr, second.stderr
+    assert second.returncode == 0 and "continuing from" in second.stderr, second.stderr
     np.testing.assert_allclose(losses(home / out), losses(home / "one"), rtol=1e-10)
     theta, expected = (
         np.concatenate(
@@ -245,7 +245,7 @@ def test_a_signal_to_mpirun_saves_and_ends(home, number):
     process.send_signal(number)
     _, stderr = process.communicate(timeout=10)
     assert process.returncode != 0 and "Traceback" not in stderr
-    assert stderr.count("which is saved; go on with") == 1, stderr
+    assert stderr.count("which is saved; continue with") == 1, stderr
     step = int(stderr.split("stopped after step ")[1].split(",")[0])
     assert checkpoints_of(home / out)[-1].name == f"step-{step:08d}.safetensors"
 

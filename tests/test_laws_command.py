@@ -221,7 +221,7 @@ def test_the_list_says_what_each_law_is(laws):
     assert done.returncode == 0 and done.stdout.startswith(f"laws {VERSION} of {DATE}\nmaps\n")
     for law in LAWS:
         assert f"  {law.name:34}{law.says}" in done.stdout
-    assert done.stdout.count("(It errs with probability") == 2
+    assert done.stdout.count("(Its probability of a false alarm is") == 2
 
 
 def test_the_shape_is_what_is_said_or_what_the_layer_or_its_module_says(laws, folder):
@@ -232,7 +232,7 @@ def test_the_shape_is_what_is_said_or_what_the_layer_or_its_module_says(laws, fo
         "class OfNone(Free):\n    event_shape = (0,)\n"
         "def make():\n    return Knows()\n"
     )
-    assert "wide:Free: --shape is needed, of one sample of x" in is_one_plain_line(
+    assert "wide:Free: --shape is needed: the shape of one sample of x" in is_one_plain_line(
         laws("wide:Free")
     )
     assert "--shape is needed" in is_one_plain_line(laws("wide:OfNone"))
@@ -614,7 +614,7 @@ MISTAKES = {
     "raising:OneResult": "forward gave one ndarray, expected a pair: y, logdet",
     "raising:Three": "forward gave 3 values, expected a pair: y, logdet",
     "raising:Arity": "forward() missing 1 required positional argument: 'y'",
-    "raising:Narrow": "forward makes y of shape (3, 1) of x of shape (3, 2)",
+    "raising:Narrow": "forward turns x of shape (3, 2) into y of shape (3, 1)",
     "raising:RaisesIt": "it cannot be run: Unspeakable: (no words) (raising.py, line ",
     "raising:Large": "raising:Large: out of memory: 9 EiB",
     "of_an_exit:x": "it cannot be run: SystemExit: 0 (of_an_exit.py, line 1)",
@@ -662,7 +662,10 @@ def test_a_layer_that_ends_the_program_within_a_law_does_not_end_it_as_if_all_we
             "ValueError: operands could not be broadcast together with shapes (3,3)",
         ),
         (["--shape", "1"], "forward makes y of shape (3, 2) of x of shape (3, 1)"),
-        (["--shape", "two"], "argument --shape: 'two' is not a shape: whole numbers from 1 to"),
+        (
+            ["--shape", "two"],
+            "argument --shape: 'two' is not a shape: expected whole numbers from 1 to",
+        ),
         (["--only", "no_such"], "--only: no law or level 'no_such'; --list shows them"),
         (["--only", " , "], "--only: no law is named"),
         (["--seeds", "0"], "argument --seeds: 0 is not allowed"),

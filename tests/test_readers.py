@@ -981,7 +981,7 @@ def test_pictures_saved_as_an_npy_are_the_same_data_set(tmp_path):
         (["photos", *prepare, "--save", "photos.npz"], "must end in .npy"),
         (
             ["photos", *prepare, "--random-crop", "--save", "more.npy"],
-            "random crops are drawn in training",
+            "random crops are drawn during training",
         ),
     ):
         refused = command(tmp_path, *arguments, program="data")

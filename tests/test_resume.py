@@ -105,7 +105,7 @@ def test_kills_at_random_moments_change_nothing(home):
         assert process.returncode == -signal.SIGKILL, stderr
         assert "Traceback" not in stderr and "error" not in stderr
     done = command(home, *RUN, "--out", "killed", "--resume")
-    assert done.returncode == 0 and "going on from killed/checkpoints/step-" in done.stderr
+    assert done.returncode == 0 and "continuing from killed/checkpoints/step-" in done.stderr
     assert_same_run(home / "killed", home / "whole")
     assert (home / "killed" / f"samples-{STEPS:06d}.png").exists()
 
@@ -225,7 +225,7 @@ def test_a_second_signal_stops_at_once(home):
     _, stderr = process.communicate(timeout=20)
     assert (
         process.returncode in (130, 143)
-        and "stopped at once" in stderr
+        and "stopped immediately" in stderr
         and "Traceback" not in stderr
     )
 

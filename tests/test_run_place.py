@@ -358,7 +358,8 @@ def test_a_run_does_not_go_on_with_other_images(home, steps):
     np.savez("ramps.npz", images=images(20)[::-1])
     before = contents(home)
     with pytest.raises(
-        GlowliteError, match="as many images as run began with, but others, or in another order"
+        GlowliteError,
+        match="as many images as run began with, but different ones or in a different order",
     ):
         main(["--resume", "--out", "run", *steps])
     assert contents(home) == before
@@ -387,7 +388,7 @@ def test_a_run_goes_on_from_another_working_folder_and_with_data_that_were_moved
     commands[-1][1][-1] = "6"
     for command, words in commands:
         with pytest.raises(
-            GlowliteError, match=r"its data, .*/home/ramps\.npz, are not there.*--data"
+            GlowliteError, match=r"its data, .*/home/ramps\.npz, are missing.*--data"
         ):
             command(words)
         assert not command([*words, "--data", "../moved.npz"])
@@ -519,7 +520,7 @@ def test_a_resumed_run_that_has_nothing_to_do_says_where_it_is(home, capsys):
     assert main(["--resume", "--out", "run", "--steps", "3"]) == 0
     said = capsys.readouterr().out
     assert (
-        "at step 4 already, and --steps is 3" in said
+        "already at step 4, and --steps is 3" in said
         and "samples in run/samples-000004.png" in said
     )
     assert contents(home / "run") == before  # config.json too
@@ -660,7 +661,7 @@ def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatc
     assert (
         "hat" in said.out
         and "beard" in said.out
-        and "Read-only file system; directions are taken again" in said.err
+        and "Read-only file system; the directions will be computed again" in said.err
     )
     for words in (
         ["typo", "--list"],

@@ -265,8 +265,7 @@ def test_the_figures_are_all_there_and_not_blank(home, capsys, monkeypatch):
         monkeypatch.setattr(figures, name, value)
     figures.main(["--out", "alone"])
     assert (
-        not (home / "alone" / "depth.png").exists()
-        and "no figure of depth" in capsys.readouterr().err
+        not (home / "alone" / "depth.png").exists() and "no depth figure" in capsys.readouterr().err
     )
 
 
@@ -301,7 +300,7 @@ def test_pairs_are_counted_with_ties_as_halves():
 
 
 MISTAKES = [
-    (sample, ["nothing"], "nothing: no such file or folder, nor a pretrained model; of those there"
+    (sample, ["nothing"], "nothing: no such file, folder or pretrained model; the pretrained models"
                           " are: faces"),
     (sample, ["runs/none.safetensors"], "no such file"),
     (sample, ["--out", "a.jpg"], "must end in .png"),

@@ -80,7 +80,7 @@ def test_a_missing_field_and_what_is_no_object_are_named():
         (b"[1e999]", "too large"),
         (b"1" * 5000, "a number of 5000 digits"),
         (b"1." + b"1" * 5000, "too many digits"),
-        (b'{"a": 1, "a": 2}', "a name comes twice"),
+        (b'{"a": 1, "a": 2}', "a name appears twice"),
         (b"[" * 100_000, "too deep"),
         (b'{"a":' * 100_000, "too deep"),
     ],

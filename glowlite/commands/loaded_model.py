@@ -186,7 +186,7 @@ def add_model_options(parser: Parser) -> None:
         default="averaged",
         help="which weights to use; averaged: if the run has averaged its weights",
     )
-    add("--device", default="cpu", help="cpu, gpu, or gpu:k for GPU number k")
+    add("--device", default="cpu", help="cpu, gpu, or gpu:k for one of several GPUs")
     add(
         "--threads",
         type=at_least(1, int, MAX_THREADS),

@@ -239,7 +239,7 @@ REALNVP_HELP = {
     "offset": "also learn b in log s = a tanh(r) + b",
     "a_pixels": "initial a of checkerboard couplings",
     "a_channels": "initial a of channel couplings",
-    "doubled": "networks of checkerboard couplings see their normalised input twice, as x and -x",
+    "doubled": "networks of checkerboard couplings see their normalised input times 2",
     "mask": "networks of checkerboard couplings also see the mask",
     "batch_norm": "batch normalisation in the networks",
     "gain": "a learned gain in the batch normalisation of the networks",

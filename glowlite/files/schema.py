@@ -91,7 +91,7 @@ def _finite(digits: str) -> float:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise Mismatch("a name comes twice in one object")
+        raise Mismatch("a name appears twice in one object")
     return found
 
 
