@@ -335,7 +335,7 @@ def test_several_laws_can_have_one_reason(laws, folder):
         (f'"{LOGDET}, {MAP}" = "a"\n{MAP} = "b"', f"known.toml: {MAP} is named twice"),
         ("not TOML", "known.toml: not valid TOML: "),
         (f'{MAP} = "a"\n{MAP} = "b"', "known.toml: not valid TOML: "),
-        ("a" * 70000, "known.toml: is larger than the 65536 bytes"),
+        ("a" * 70000, "known.toml: is larger than 65536 bytes"),
         (None, "known.toml: No such file or directory"),
     ],
 )

@@ -540,7 +540,7 @@ def test_a_run_that_was_stopped_before_its_first_evaluation_says_so(tmp_path, mo
     monkeypatch.setattr(glowlite.commands.train, "Interrupts", Stopped)
     assert main(["--data", "ramps.npz", *SMALL, "--out", "a run; rm"]) == 143
     assert (
-        "go on with python -m glowlite.train --resume --out 'a run; rm'\n"
+        "continue with python -m glowlite.train --resume --out 'a run; rm'\n"
         in capsys.readouterr().err
     )
     assert main(["--resume", "--out", "a run; rm", "--steps", "1"]) == 0

@@ -62,7 +62,7 @@ def _standard_input(where: str) -> bytes:
     content = sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin is not None else b""
     if len(content) > MAX_BYTES:
         raise GlowliteError(
-            f"{where}: larger than {MAX_BYTES} bytes, the limit for a configuration"
+            f"{where}: is larger than {MAX_BYTES} bytes, the limit for a configuration"
         )
     return content
 

@@ -57,8 +57,8 @@ def read_bytes(path: Path, most: int, error: type[GlowliteError] = GlowliteError
         content = file.read(most + 1) if size <= most else b""
         if size > most or len(content) > most:
             raise error(
-                f"{path}: is larger than the {most} bytes that such a file may have; is it the"
-                " right one?"
+                f"{path}: is larger than {most} bytes, the limit for such a file; is it the right"
+                " file?"
             )
         return content
 
