@@ -307,7 +307,7 @@ def test_files_of_models_without_classes_are_as_they_were(tmp_path):
 
 
 MISTAKES = {
-    "say which, as in model.given": (
+    "say which one, as in model.given": (
         lambda m: m.forward(images()), lambda m: m.encode(images()), lambda m: m.sample(2),
         lambda m: m.gradients(images(), 5), lambda m: m.decode(m.given(0).encode(images())),
     ),
@@ -316,9 +316,9 @@ MISTAKES = {
     r"labels must be whole numbers \(N,\), one for each image, got float64": (
         lambda m: m.given([0.5]), lambda m: m.given(0.5),
     ),
-    "2 labels are given, and 5 images": (lambda m: m.given([0, 1]).log_prob(images()),),
+    "2 labels are given, but 5 images": (lambda m: m.given([0, 1]).log_prob(images()),),
     "label_weight must be a finite number of at least 0": (lambda m: m.given(0, -1.0),),
-    "header: 2 class_names, and the model has 3 classes": (
+    "header: 2 class_names, but the model has 3 classes": (
         lambda m: m.save("never.safetensors", class_names=["a", "b"]),
     ),
     "was made without classes": (

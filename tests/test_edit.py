@@ -142,7 +142,7 @@ def test_data_without_attributes_are_refused(tmp_path, undrawn):
     [
         (["3", "--attribute", "nose"], "attribute 'nose': there are long_hair, smiling"),
         (["3"], "give one or more images and --attribute; --list shows the attributes"),
-        (["--attribute", "hat"], "name one image or more"),
+        (["--attribute", "hat"], "give one or more images"),
         (["9999", "--attribute", "hat"], "800 held-out images"),
         (["gone.png", "--attribute", "hat"], "gone.png"),
         (["3", "--attribute", "hat", "--out", "e.txt"], "must end in .png"),

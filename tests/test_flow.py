@@ -163,7 +163,7 @@ def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_
         "its base is Normal, not Logistic": lambda path: Flow.load(
             path, moons_chain(6), Logistic()
         ),
-        "is no Glow, but a flow of one's own; load it with Flow.load": Glow.load,
+        "is not a Glow, but a user-defined flow; load it with Flow.load": Glow.load,
     }
     for said, load in mistakes.items():
         with pytest.raises(GlowliteError, match=said):

@@ -661,7 +661,7 @@ def test_a_layer_that_ends_the_program_within_a_law_does_not_end_it_as_if_all_we
             ["--shape", "3"],
             "ValueError: operands could not be broadcast together with shapes (3,3)",
         ),
-        (["--shape", "1"], "forward makes y of shape (3, 2) of x of shape (3, 1)"),
+        (["--shape", "1"], "forward turns x of shape (3, 1) into y of shape (3, 2)"),
         (
             ["--shape", "two"],
             "argument --shape: 'two' is not a shape: expected whole numbers from 1 to",

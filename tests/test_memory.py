@@ -387,5 +387,5 @@ def test_more_than_there_is_is_refused():
 @pytest.mark.parametrize("budget", [-1, float("nan"), True, None, [], ("0", 1.5), ("0", -1)])
 def test_a_budget_that_is_no_number_of_bytes_is_refused(budget):
     arguments = budget if isinstance(budget, tuple) else (budget,)
-    with pytest.raises(GlowliteError, match="Memory: the budget is bytes, or a text such as"):
+    with pytest.raises(GlowliteError, match="Memory: the budget must be bytes, or a text such as"):
         Memory(*arguments)

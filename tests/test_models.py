@@ -132,7 +132,7 @@ def test_a_file_says_of_which_model_it_is(tmp_path):
     for again in (NICE.load(path), load_image_model(path)):
         assert isinstance(again, NICE) and again.config == model.config and again.initialized
         assert np.array_equal(again.log_prob(images(2)), model.log_prob(images(2)))
-    with pytest.raises(GlowliteError, match=r"is of another model, 'nice', not glow$"):
+    with pytest.raises(GlowliteError, match=r"contains another kind of model, 'nice', not glow$"):
         Glow.load(path)
     glow = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=2))
     glow.save(tmp_path / "glow.safetensors")
@@ -145,7 +145,7 @@ def test_a_file_says_of_which_model_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": "vae"}, "a model that this glowlite does not know, 'vae'; it knows glow, nice"),
+        ({"model": "vae"}, "a kind of model that this glowlite does not know, 'vae'; it knows glow, nice"),
         ({"model": ["nice"]}, "does not know, "),
         ({"config": {"image_shape": [4, 4, 2], "K": 3}}, "NICEConfig: unknown or missing fields"),
         ({"config": {"image_shape": [4, 4, 2], "couplings": 9}}, "arrays are missing"),
@@ -174,7 +174,7 @@ def test_a_permutation_in_a_file_is_looked_at(tmp_path):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (lambda: NICEConfig((3, 3, 1)), "has 9 numbers, .* an even number"),
+        (lambda: NICEConfig((3, 3, 1)), "has 9 components, .* must be even"),
         (lambda: NICEConfig(SHAPE, base="cauchy"), "base must be one of logistic, normal"),
         (lambda: NICEConfig(SHAPE, couplings=0), "couplings must be"),
         (lambda: NICEConfig(SHAPE, slope=-1), "slope must be a finite number from 0 to 1"),

@@ -154,7 +154,7 @@ def test_what_is_printed_can_be_read_back(tmp_path, kind):
         ('data: "\\ud83d"', "characters that no file name can contain"),
         ("a" * 1000 + ": 3", "unknown option 'aaaaaaaaa"),
         ("data: " + "[" * 60000, "got a list"),
-        ("K: 2\n" * 20000, "larger than 65536 bytes"),
+        ("K: 2\n" * 20000, "is larger than 65536 bytes"),
         ("- K\n- L", "expected lines of the form `option: value`"),
         ('K: "x', "is not valid YAML"),
         ("a: &a [*a]", "got a list"),

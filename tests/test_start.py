@@ -254,7 +254,7 @@ def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written
     ]
     with pytest.raises(
         GlowliteError,
-        match=rf"{n} values a channel at the top level \(1x1 pixels\), and needs at least 4",
+        match=rf"{n} values per channel at the top level \(1x1 pixels\); it needs at least 4",
     ):
         glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert not list(tmp_path.iterdir())
@@ -284,7 +284,7 @@ def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, mon
         "run",
     ]
     glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
-    assert capsys.readouterr().err.count("bits/dim can begin far too high") == said
+    assert capsys.readouterr().err.count("bits/dim can start far too high") == said
     # a run that is resumed has begun already
     glowlite.commands.train.make_training(parse_arguments([*options, "--resume"]), OneProcess())
     assert capsys.readouterr().err == ""

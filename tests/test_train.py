@@ -181,7 +181,7 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatc
     monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 1e6)
     with pytest.raises(
         GlowliteError,
-        match=r"needs at least \d+\.\d GiB, and this machine has .* give less --memory",
+        match=r"needs at least \d+\.\d GiB, but this machine has .* give a smaller --memory",
     ):
         check_memory(model, 1000, 1000)
 
