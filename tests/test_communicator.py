@@ -262,7 +262,7 @@ from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", "unread", cwd=home, seconds=30)
-    assert done.returncode == 2 and done.stderr.count("ramps.npz: may not be read") == 1
+    assert done.returncode == 2 and done.stderr.count("ramps.npz: no permission to read it") == 1
     assert (
         "error: rank 2: ramps.npz" in done.stderr and not (home / "unread" / "config.json").exists()
     )

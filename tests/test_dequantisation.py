@@ -402,7 +402,10 @@ def test_uniform_noise_is_as_it_was():
             "dequantise must be one of uniform",
         ),
         (lambda: NICEConfig((5, 4, 1), dequantise="variational"), "H and W must be divisible by 2"),
-        (lambda: model_of().gradients(uniform_noise(), N_BITS), "makes its own dequantisation noise"),
+        (
+            lambda: model_of().gradients(uniform_noise(), N_BITS),
+            "makes its own dequantisation noise",
+        ),
         (
             lambda: model_of("glow", (4, 4, 3)).gradients(taken(model_of()), None),
             "n_bits must be 1 to 8, got None",

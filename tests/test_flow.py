@@ -299,10 +299,10 @@ class NoInverse:
             lambda: moons_flow().dimensions,
             r"the shape of its data is not known; call initialize\(x\)",
         ),
-        (lambda: fit(moons_flow(), X.astype(int)), r"expected floating numbers \(N, ...\)"),
+        (lambda: fit(moons_flow(), X.astype(int)), r"expected floating-point numbers \(N, ...\)"),
         (
             lambda: fit(moons_flow(), np.full((9, 2), np.nan)),
-            "row 0 holds numbers that are not finite",
+            "row 0 contains numbers that are not finite",
         ),
         (lambda: fit(moons_flow(), X, stpes=3), "fit: no setting stpes; there are steps, batch,"),
         (

@@ -386,7 +386,7 @@ MISTAKES = [
     ("train", ["--data", "large.npz", "--condition", "labels"], "is none of the 3 classes, 0 to 2"),
     ("train", ["--data", "short.npz", "--condition", "labels"], "(59,) for 60 images"),
     ("train", ["--data", "floats.npz", "--condition", "labels"], "must be whole numbers (N,)"),
-    ("train", ["--data", "one.npz", "--condition", "labels"], "labels are of 1 classes"),
+    ("train", ["--data", "one.npz", "--condition", "labels"], "labels have 1 classes"),
     ("train", ["--data", "twice.npz", "--condition", "labels"], "two classes have the name 'a'"),
     ("train", ["--condition", "labels", "--top-prior", "unit"], "2 with top_prior learned, got 3"),
     ("train", ["--condition", "labels", "--label-weight", "-1"], "--label-weight"),

@@ -145,7 +145,10 @@ def test_a_file_says_of_which_model_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": "vae"}, "a kind of model that this glowlite does not know, 'vae'; it knows glow, nice"),
+        (
+            {"model": "vae"},
+            "a kind of model that this glowlite does not know, 'vae'; it knows glow, nice",
+        ),
         ({"model": ["nice"]}, "does not know, "),
         ({"config": {"image_shape": [4, 4, 2], "K": 3}}, "NICEConfig: unknown or missing fields"),
         ({"config": {"image_shape": [4, 4, 2], "couplings": 9}}, "arrays are missing"),

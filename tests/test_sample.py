@@ -188,7 +188,7 @@ def test_a_reconstruction_is_exact_to_rounding(home, capsys):
             said.out,
             re.MULTILINE,
         )
-    assert "mine.png: 60x40 pixels cut to 40x40 in the middle and resized to 16x16" in said.err
+    assert "mine.png: 60x40 pixels cropped to 40x40 at the centre and resized to 16x16" in said.err
     sheet = pixels("reconstruction.png")
     originals, rebuilt, difference = sheet.reshape(3, -1, sheet.shape[1], 3)[
         :, :, -(3 * 17 + 1) * 8 :
@@ -282,7 +282,7 @@ def test_other_data_are_fitted_scored_and_drawn(home, capsys):
         and other > own + 1
     )
     assert "over 30 images" in said.out and "in 100.0% of pairs" in said.out
-    assert "others.npz: grey in every channel, 24x20 pixels cut to 20x20" in said.err
+    assert "others.npz: grey copied to every channel, 24x20 pixels cropped to 20x20" in said.err
     assert pixels("ood.png").std() > 5
     np.savez("same.npz", images=load("faces").held_out[:])
     evaluate.main(["--ood", "same.npz", "--histogram", "same.png"])

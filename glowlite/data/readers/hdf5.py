@@ -109,8 +109,8 @@ def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:
     chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
     if chunk > LARGEST:
         raise DataError(
-            f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is the"
-            " file damaged? Make it again, with smaller ones"
+            f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is"
+            " the file damaged? Make it again with smaller ones"
         )
 
 
@@ -125,7 +125,7 @@ class Hdf5Images(Images):
         if prod(self.shape) > LARGEST:
             raise DataError(
                 f"{path}: one image of {dataset.name} has {prod(self.shape) / 2**30:.1f} GiB,"
-                f" expected at most {LARGEST >> 30}; is the file damaged? Make it again, with"
+                f" expected at most {LARGEST >> 30}; is the file damaged? Make it again with"
                 " smaller ones"
             )
         if not dataset.id.get_storage_size():
