@@ -379,7 +379,7 @@ def test_fit_takes_labels_and_learns_them():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "a model of 3 classes; labels are for"),
+        ({}, "a model with 3 classes; only a model with classes takes labels"),
         ({"labels": np.zeros(9, int)}, "fit, labels: 9 labels for 90 images"),
         ({"labels": np.full(90, 3)}, "label 3 of image 0 is none of the 3 classes"),
         ({"labels": -np.ones(90, int)}, "label -1 of image 0"),

@@ -412,7 +412,7 @@ def test_uniform_noise_is_as_it_was():
         ),
         (
             lambda: fit(model_of(), uniform_noise(40).astype("float32"), steps=2, batch=4),
-            "variational dequantisation is of uint8 images",
+            "variational dequantisation needs uint8 images",
         ),
         (
             lambda: Dequantizer(3, RNG(0)).forward(0.1 * uniform_noise()),

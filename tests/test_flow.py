@@ -178,7 +178,7 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
     whole, first, second = (moons_flow(3) for _ in range(3))
     fit(whole, X, steps=50, folder=tmp_path / "whole", **SHORT)
     fit(first, X, steps=30, folder=tmp_path / "broken", **SHORT)
-    with pytest.raises(GlowliteError, match=r"holds a run already: .* resume=True"):
+    with pytest.raises(GlowliteError, match=r"already contains a run: .* resume=True"):
         fit(second, X, steps=50, folder=tmp_path / "broken", **SHORT)
     fit(second, X, steps=50, folder=tmp_path / "broken", resume=True, **SHORT)
     assert second.store.theta.tobytes() == whole.store.theta.tobytes()
@@ -195,7 +195,7 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
     assert [line["step"] for line in lines[1]] == [10, 20, 30, 40, 50] and lines[0][-1] == lines[1][
         -1
     ]
-    with pytest.raises(GlowliteError, match="is of another model: its parameters"):
+    with pytest.raises(GlowliteError, match="belongs to another model: its parameters"):
         fit(moons_flow(2), X, steps=60, folder=tmp_path / "broken", resume=True, **SHORT)
 
 
@@ -304,7 +304,10 @@ class NoInverse:
             lambda: fit(moons_flow(), np.full((9, 2), np.nan)),
             "row 0 contains numbers that are not finite",
         ),
-        (lambda: fit(moons_flow(), X, stpes=3), "fit: no setting stpes; there are steps, batch,"),
+        (
+            lambda: fit(moons_flow(), X, stpes=3),
+            "fit: unknown setting stpes; the settings are steps, batch,",
+        ),
         (
             lambda: fit(moons_flow(), X, n_bits=5),
             "n_bits is 5, and the data are no images of pixels; say n_bits=None",

@@ -138,7 +138,7 @@ def test_a_file_says_of_which_model_it_is(tmp_path):
     glow.save(tmp_path / "glow.safetensors")
     assert "model" not in glow.header()
     assert isinstance(load_image_model(tmp_path / "glow.safetensors"), Glow)
-    with pytest.raises(GlowliteError, match=r"is of another model, 'glow', not nice$"):
+    with pytest.raises(GlowliteError, match=r"contains another kind of model, 'glow', not nice$"):
         NICE.load(tmp_path / "glow.safetensors")
 
 
@@ -504,7 +504,7 @@ def test_a_start_that_cannot_fit_is_refused(monkeypatch):
 
 def test_a_model_without_scales_to_hold_small_has_no_penalty(tmp_path):
     done = command(tmp_path, *RUN, "--steps", "1", "--scale-penalty", "1", "--out", "run")
-    assert done.returncode == 2 and "a Glow has no scales that it holds small" in done.stderr
+    assert done.returncode == 2 and "a Glow has no scales to penalise" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
