@@ -362,7 +362,7 @@ def test_an_npz_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatc
     monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: 6e6)
     with pytest.raises(
         DataError,
-        match=r"x\.npz: unpacks to .* GiB, and this machine has .*; save the images as \.npy",
+        match=r"x\.npz: unpacks to .* GiB, but this machine has .*; save the images as \.npy",
     ):
         load(str(tmp_path / "x.npz"))
 

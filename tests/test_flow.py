@@ -310,7 +310,7 @@ class NoInverse:
         ),
         (
             lambda: fit(moons_flow(), X, n_bits=5),
-            "n_bits is 5, and the data are no images of pixels; say n_bits=None",
+            "n_bits is 5, but the data are not images of pixels; give n_bits=None",
         ),
         (lambda: fit(moons_chain(1), X), "fit: expected a Flow"),
         (

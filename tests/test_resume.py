@@ -252,7 +252,7 @@ def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home, un
         (["--resume", "--out", "whole", "--width", "9"], ["--width was 8", "cannot become 9"]),
         (["--resume", "--out", "whole", "--seed", "1"], ["--seed was 0"]),
         (["--resume", "--out", "whole", "--no-flip"], ["--flip was True"]),
-        (["--out", "whole"], ["holds a run already", "--resume", "--overwrite"]),
+        (["--out", "whole"], ["already contains a run", "--resume", "--overwrite"]),
     ],
 )
 def test_a_mistake_in_resuming_is_one_line(home, arguments, said):

@@ -246,7 +246,7 @@ def test_a_run_that_failed_before_its_first_checkpoint_begins_again_by_the_same_
     assert json.loads(Path("run/config.json").read_text())["saved"] is False
     assert main(command) == 0
     assert json.loads(Path("run/config.json").read_text())["saved"] is True
-    with pytest.raises(GlowliteError, match="holds a run already"):
+    with pytest.raises(GlowliteError, match="already contains a run"):
         main(command)
 
 
@@ -673,7 +673,7 @@ def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatc
 
 
 def test_a_run_that_another_process_began_meanwhile_is_left_alone(home):
-    with pytest.raises(GlowliteError, match="holds a run already"):
+    with pytest.raises(GlowliteError, match="already contains a run"):
         check_run_folder("run", overwrite=False, resume=False)
 
 

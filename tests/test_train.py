@@ -68,7 +68,7 @@ def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_p
     refused = command(tmp_path, "--data", "ramps.npz", "--out", "mine", *SMALL)
     assert (
         refused.returncode == 2
-        and "mine holds a run already" in refused.stderr
+        and "mine already contains a run" in refused.stderr
         and refused.stderr.count("\n") == 1
     )
     assert (tmp_path / "mine" / "metrics.jsonl").read_text() == before
