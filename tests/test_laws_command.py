@@ -293,8 +293,8 @@ def test_a_law_that_is_broken_as_expected_is_exit_code_0(laws, folder):
 def test_a_law_that_holds_after_all_is_exit_code_1(laws, folder):
     done = laws("my_flows:make", "--only", "maps", *expecting(folder, f'{MAP} = "thought so"'))
     assert done.returncode == 1 and rows(done)[MAP] == "HELD, NOT AS EXPECTED"
-    assert f"{MAP}: expected to be broken (thought so), and it holds: take it" in done.stdout
-    assert "1 held though expected to be broken" in done.stdout
+    assert f"{MAP}: expected to be broken (thought so), but it holds: remove it" in done.stdout
+    assert "1 held although expected to be broken" in done.stdout
 
 
 def test_several_laws_can_be_broken_for_one_reason(laws, folder):
@@ -442,7 +442,10 @@ def test_junit_is_xml_and_counts(laws, folder):
     )
     assert "known" in root.find(f"testcase[@name='{LOGDET}']")[0].text
     (unexpected,) = root.find(f"testcase[@name='{MAP}']")
-    assert unexpected.attrib["message"] == "it holds, though expected to be broken: thought so"
+    assert (
+        unexpected.attrib["message"]
+        == "it holds, although it was expected to be broken: thought so"
+    )
 
 
 def test_files_of_others_are_left_alone_and_our_own_replaced(laws, folder):
