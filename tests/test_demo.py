@@ -254,7 +254,7 @@ def test_a_layer_of_one_s_own_is_refused_and_so_is_a_subclass():
     class Own(ActNorm):
         pass
 
-    with pytest.raises(GlowliteError, match=r"^Own: a layer that no page can run; .*Glow, NICE"):
+    with pytest.raises(GlowliteError, match=r"^Own: a page cannot run this layer; .*Glow, NICE"):
         describe(Chain([ActNorm(3), Own(3)]), Weights())
 
 

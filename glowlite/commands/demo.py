@@ -1,4 +1,4 @@
-"""python -m glowlite.demo [RUN]: write a trained model as one HTML page that runs in any browser."""
+"""python -m glowlite.demo [RUN]: write a trained model as one HTML page, for any browser."""
 
 from __future__ import annotations
 
