@@ -53,9 +53,8 @@ from glowlite.objective import (
 # pixels per sampling pass: with fewer, matrix products are slow; with more, a single sample is slow
 HOST_BLOCK = 1 << 13
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
-SMALLEST_IMAGE = (
-    256  # pixels: images smaller than this do not increase the number of images per pass
-)
+# pixels: images smaller than this do not increase the number of images per pass
+SMALLEST_IMAGE = 256
 VECTORS = 1 << 10  # samples per pass if each is a vector
 
 
@@ -100,9 +99,8 @@ class Flow(Parameterized):
         check_part(name, bijector, "forward", "inverse", "backward")
         self.base = base or Normal()
         self.seed, self.dtype, self.xp = check_seed(name, seed), np.dtype(dtype), xp
-        self.initialized = (
-            False  # whether its layers were initialised from data; saved with the weights
-        )
+        # whether its layers were initialised from data; saved with the weights
+        self.initialized = False
         self.n_bits: int | None = None  # bits of the images it was trained on, if known; also saved
         self.facts: dict[str, Any] = {}  # other facts from the file that it was loaded from
         self.event_shape = None if event_shape is None else tuple(event_shape)
@@ -499,10 +497,8 @@ class Flow(Parameterized):
         if memory is None or shape is None or not hasattr(bijector, "cost_table"):
             return None
         few = self.xp.zeros((min(2, images), *shape), self.dtype)
-        with (
-            self.workers,
-            np.errstate(all="ignore"),
-        ):  # for layers whose domain does not contain zeros
+        # for layers whose domain does not contain zeros
+        with self.workers, np.errstate(all="ignore"):
             return Kept(memory, bijector.plans(few, images), bijector.cost_table(few, images))
 
     @property

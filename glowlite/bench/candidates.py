@@ -46,9 +46,8 @@ def make(name: str, job: Job) -> Task:
     if kind == "sgemm":
         return _sgemm(int(argument), job)
     if name in RIVALS:
-        from glowlite.bench import (
-            torch_glow,
-        )  # imported only here: torch is an extra, and slow to import
+        # imported only here: torch is an extra, and slow to import
+        from glowlite.bench import torch_glow
 
         return torch_glow.training_task(name, job)
     parts: dict[str, Callable[[], Task]] = {

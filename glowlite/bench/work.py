@@ -23,10 +23,8 @@ from glowlite.models.config import GlowConfig
 if TYPE_CHECKING:
     from glowlite.bench.job import Job
 
-REBUILT, KEPT = (
-    4,
-    3,
-)  # cost of a step of flow in a training step, in forward passes of matrix products
+# cost of a step of flow in a training step, in forward passes of matrix products
+REBUILT, KEPT = 4, 3
 LAYERS, WAYS = ("first", "middle", "last"), ("forward", "by inputs", "by weights")
 Operands = dict[tuple[str, str], tuple[Array, Array, Array]]
 

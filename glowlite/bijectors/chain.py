@@ -111,9 +111,8 @@ class Chain(Bijector):
             if i in cache.plan.kept or needs_cache(layer):
                 y, dy = backward(layer, y, dy, dlogdet, entry)
                 continue
-            y, dy = backward(
-                layer, y, dy, dlogdet
-            )  # its input, which is the output of the layer before it
+            # its input, which is the output of the layer before it
+            y, dy = backward(layer, y, dy, dlogdet)
             if entry is not None:
                 cache.drift[name] = abs(y - entry).max()
                 y = entry

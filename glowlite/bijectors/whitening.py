@@ -77,9 +77,8 @@ class Whitening(Bijector):
         if not bool(xp.isfinite(covariance).all()):
             raise GlowliteError("Whitening: the data contain numbers that are not finite")
         eigenvalues, rotation = xp.linalg.eigh(covariance)
-        eigenvalues = (
-            xp.maximum(eigenvalues, 0) + self.ridge
-        )  # a zero eigenvalue can come out slightly negative
+        # a zero eigenvalue can come out slightly negative
+        eigenvalues = xp.maximum(eigenvalues, 0) + self.ridge
         if not float(eigenvalues.min()) > 0:
             raise GlowliteError(
                 "Whitening: the covariance of the data has no inverse; give a ridge above 0, such"

@@ -204,9 +204,8 @@ def _show_ignored(ignored: Any) -> None:
 
 def describe(error: Exception) -> str | None:
     """Describe a user's mistake in one line; return None for any other error."""
-    if isinstance(
-        error, MemoryError
-    ):  # NumPy's message says how many bytes were needed and for what
+    # NumPy's message says how many bytes were needed and for what
+    if isinstance(error, MemoryError):
         advice = "lower --batch, --tile or --width, or give a smaller --memory"
         return f"out of memory: {error or 'no details'}; {advice}"
     if isinstance(error, OSError):

@@ -145,9 +145,8 @@ class ResidualBlock(Parameterized):
         self, width: int, norm: Callable[[int], Norm], conv: Callable[..., WeightNormConv]
     ) -> None:
         self.norm1 = norm(width)
-        self.conv1 = conv(
-            3, width, width, False, has_bias=self.norm1 is None
-        )  # norm2 would remove a bias
+        # norm2 would remove a bias
+        self.conv1 = conv(3, width, width, False, has_bias=self.norm1 is None)
         self.norm2 = norm(width)
         self.conv2 = conv(3, width, width)
         self.skip = conv(1, width, width)

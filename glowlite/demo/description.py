@@ -210,10 +210,8 @@ LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
     Whitening: _arrays("mean", "rotation", "log_scale", dtype="float32"),
     ZeroConv: _parts("conv"),
 }
-NAMES: dict[type, str] = {
-    FlowStep: "Chain",
-    UniformChain: "Chain",
-}  # classes that use another class's function
+# classes that use another class's function
+NAMES: dict[type, str] = {FlowStep: "Chain", UniformChain: "Chain"}
 
 
 def plane_order(vectors: np.ndarray, shapes: list[tuple[int, ...]]) -> np.ndarray:

@@ -204,9 +204,8 @@ class MpiProcesses(Communicator):
             kind = error.Get_error_class()
             # the error of one message, and of one among several
             if kind in (self.mpi.ERR_TRUNCATE, self.mpi.ERR_IN_STATUS):
-                time.sleep(
-                    CAUSE_FIRST
-                )  # if a rank failed half-way, it reports that and ends this one
+                # if a rank failed half-way, it reports that and ends this one
+                time.sleep(CAUSE_FIRST)
                 raise GlowliteError(
                     f"{what}: received a message of another kind; do all processes run the same"
                     " command, in the same version?"

@@ -32,9 +32,8 @@ class Mean:
     @property
     def half_width(self) -> float:
         """The half width of the 95% interval; infinite for one value."""
-        from scipy.stats import (
-            t,
-        )  # imported only here, since it takes longer to import than all of glowlite
+        # imported only here, since it takes longer to import than all of glowlite
+        from scipy.stats import t
 
         return float(t.ppf(0.975, self.n - 1)) * self.error if self.n > 1 else math.inf
 

@@ -16,9 +16,8 @@ from glowlite.testing.comparison import DoesNotApply
 from glowlite.testing.jax_conventions import Functions, convention_of
 
 Leaves = dict[str, Any]  # leaves of a pytree, by name
-PROGRAMS = (
-    64  # number of compiled programs that are kept, for layers that differ only in their arrays
-)
+# number of compiled programs that are kept, for layers that differ only in their arrays
+PROGRAMS = 64
 
 
 def jax_layer(

@@ -60,9 +60,8 @@ def unlike_most(values: list[Any]) -> list[int]:
     """Return the ranks whose value is not the most common one. In a tie, the value of rank 0 counts
     as the most common.
     """
-    most = Counter(values).most_common(1)[0][
-        0
-    ]  # among equally common values, the first that occurs
+    # among equally common values, the first that occurs
+    most = Counter(values).most_common(1)[0][0]
     return [rank for rank, value in enumerate(values) if value != most]
 
 

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RECONSTRUCTED = 16  # number of held-out images that every evaluation encodes and decodes
-STARTING_ARRAYS = (
-    5  # `initialize` needs at least so many arrays of the size of its images at the same time
-)
+# `initialize` needs at least so many arrays of the size of its images at the same time
+STARTING_ARRAYS = 5
 
 
 class Observer(Protocol):

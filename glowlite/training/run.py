@@ -28,9 +28,8 @@ from glowlite.training.step import Gradients, training_step
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-MAX_PENDING = (
-    50  # steps that a GPU runs before the host checks them; each keeps its batch on the host
-)
+# steps that a GPU runs before the host checks them; each keeps its batch on the host
+MAX_PENDING = 50
 SKIPPED_IN_A_ROW = 20  # this many bad steps in a row are not an accident
 
 

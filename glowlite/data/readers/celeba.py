@@ -156,9 +156,8 @@ def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
                 " -1; get it again"
             )
         rows[words[0]] = np.array([word == "1" for word in words[1:]])
-    if count is not None and count.lstrip("0") != str(
-        len(rows)
-    ):  # which may have any number of digits
+    # which may have any number of digits
+    if count is not None and count.lstrip("0") != str(len(rows)):
         raise DataError(
             f"{path}, line 1: says {count[:20]} pictures, but {len(rows)} follow; is it complete?"
             " Get it again"

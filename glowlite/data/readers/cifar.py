@@ -101,9 +101,8 @@ def _has(folder: Path, edition: Edition) -> bool:
     """Whether there are at least two files of the edition, including pickled ones, or its
     folder.
     """
-    names = os.listdir(
-        folder
-    )  # a folder of pictures may have millions of files, so look at only a few
+    # a folder of pictures may have millions of files, so look at only a few
+    names = os.listdir(folder)
     pickled = [
         name for name in names if re.fullmatch(edition.pickled, name) and (folder / name).is_file()
     ]

@@ -20,10 +20,8 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import RandomAccess, open_regular
 
 MAGIC = b"\x93NUMPY"
-MAX_HEADER, MAX_AXES = (
-    1 << 14,
-    32,
-)  # limits: bytes of a header and number of axes; NumPy itself writes nothing larger
+# limits: bytes of a header and number of axes; NumPy itself writes nothing larger
+MAX_HEADER, MAX_AXES = 1 << 14, 32
 QUOTED = r"""['"]{}['"]\s*:\s*"""
 NUMBERS = r"\(\s*(?P<shape>(?:\d{1,19}L?\s*(?:,\s*\d{1,19}L?\s*)*,?)?)\s*\)"
 ENTRY = (

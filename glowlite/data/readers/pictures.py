@@ -168,9 +168,8 @@ def _decoded(image: Any, name: str, keep_alpha: bool) -> tuple[np.ndarray, list[
         picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         if keep_alpha:
             pixels = np.asarray(picture)
-            return (
-                pixels[..., ::3] if grey else pixels
-            ), notes  # for grey, R = G = B, so take R and A
+            # for grey, R = G = B, so take R and A
+            return (pixels[..., ::3] if grey else pixels), notes
         if picture.getchannel("A").getextrema()[0] < 255:
             notes.append(WHITE)
         picture = on_white(picture)

@@ -128,9 +128,8 @@ def caches_follow_parameters(case: Case) -> None:
     case.close(f"logdet {what}", moved_logdet, expected_logdet, SAME, size)
     size = float(np.abs(case.x).max())
     error = float(np.abs(inverse(unused, expected) - case.x).max())  # the rounding error,
-    error = min(
-        error, ROUNDED * size
-    )  # but not the error of a cache that copies share and that is stale in both
+    # but not the error of a cache that copies share and that is stale in both
+    error = min(error, ROUNDED * size)
     allowed = ROUND_TRIP * size + 10 * error
     case.close("inverse after parameters moved, against x", back, case.x, 1.0, allowed)
     if callable(getattr(used, "backward", None)):

@@ -13,16 +13,8 @@ from glowlite.testing.domain import has_ends
 from glowlite.testing.laws.law import law
 from glowlite.testing.sensitivity import EPS, shaken
 
-EDGES = (
-    0.0,
-    0.5,
-    1.0,
-    2.0,
-    3.0,
-    4.0,
-    5.0,
-    8.0,
-)  # |x|; a fraction 1e-15 of normal numbers is beyond 8
+# |x|; a fraction 1e-15 of normal numbers is beyond 8
+EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
 INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # distances from an end, as fractions of an interval
 PLACES = 4  # number of coordinates of a sample that are put on an edge
 
