@@ -124,7 +124,7 @@ def test_arrays_of_any_layout_are_taken(model):
         ({"n": "3"}, "n must be"),
         ({"n": [3]}, "n must be"),
         ({"n": 10**30}, "n must be a whole number"),
-        ({"n": 10**15}, "more than this machine's memory"),
+        ({"n": 10**15}, "do not fit into this machine's memory"),
         ({"temperature": -1}, "temperature must be a finite number of at least 0, got -1"),
         ({"temperature": math.nan}, "temperature must be"),
         ({"temperature": math.inf}, "temperature must be"),

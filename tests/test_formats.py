@@ -400,7 +400,7 @@ def test_rows_of_an_npy_are_those_of_the_array_in_any_order(tmp_path):
         (b"{'descr': '<i3', 'fortran_order': False, 'shape': (12,)}", "of type '<i3'"),
         (b"{'descr': '<U99999', 'fortran_order': False, 'shape': (99999999,)}", "is truncated"),
         (b"{'descr': '|V0', 'fortran_order': False, 'shape': (9, 4, 4)}", "of type '|V0'"),
-        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (0, 32, 32, 3)}", "bring them to 0"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (0, 32, 32, 3)}", "rescale them to 0"),
         (b" " * 20_000, "does not begin like"),
     ],
 )  # fmt: skip
@@ -640,7 +640,7 @@ def forged_hdf5(path, kind):
         ("lists", "whole numbers from 0 to 255"),
         ("references", "whole numbers from 0 to 255"),
         ("records", "whole numbers from 0 to 255"),
-        ("floats in large chunks", "bring them to 0"),
+        ("floats in large chunks", "rescale them to 0"),
         ("long name", "texts"),
         ("huge attributes", "expected attributes"),
     ],

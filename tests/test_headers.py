@@ -175,10 +175,10 @@ WEIGHT = "level0/step0/coupling/net/conv2/weight"
 @pytest.mark.parametrize(
     ("name", "array", "said"),
     [
-        (WEIGHT, None, "missing, surplus, misshapen or of another type"),
+        (WEIGHT, None, "missing, unexpected, or of the wrong shape or type"),
         (WEIGHT, np.zeros((4, 16), np.float32), "missing, surplus, misshapen"),
         (WEIGHT, np.zeros((8, 8), np.float64), "expected weights of one floating type"),
-        (WEIGHT, np.zeros((8, 8), np.int64), "missing, surplus, misshapen or of another type"),
+        (WEIGHT, np.zeros((8, 8), np.int64), "missing, unexpected, or of the wrong shape or type"),
         (WEIGHT, np.zeros(0, np.float32), "arrays are missing|misshapen"),
         ("more", np.zeros(3, np.float32), "missing, surplus, misshapen"),
         (INDICES, np.arange(12) + 1, "must be a permutation"),

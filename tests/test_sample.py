@@ -382,7 +382,7 @@ def test_more_samples_than_memory_holds_are_refused(monkeypatch):
     checks.check_images_fit("--n", 40, 768)
     with pytest.raises(
         GlowliteError,
-        match="--n: 41 images are more than this machine's memory holds at once, about 40",
+        match="--n: 41 images do not fit into this machine's memory, about 40",
     ):
         checks.check_images_fit("--n", 41, 768)
 

@@ -311,7 +311,7 @@ def test_ranks_that_hold_parts_of_a_batch_count_it_whole():
         return vector + elsewhere.setdefault(len(elsewhere), vector)
 
     ActNorm(3).initialize(x[:1, :1, :2], total)
-    with pytest.raises(GlowliteError, match="2 values a channel"):
+    with pytest.raises(GlowliteError, match="2 values per channel"):
         ActNorm(3).initialize(x[:1, :1, :2])
     settings = Settings(steps=1, batch=8, accumulate=4, evaluate_images=2)
     train(Training(deep(dtype="float32"), settings), dataset(), [])
