@@ -159,7 +159,7 @@ def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_
     )
     assert twin.facts == {"note": "hello"} and twin.initialized
     mistakes = {
-        "arrays are missing, surplus": lambda path: Flow.load(path, moons_chain(5)),
+        "arrays are missing, unexpected": lambda path: Flow.load(path, moons_chain(5)),
         "its base is Normal, not Logistic": lambda path: Flow.load(
             path, moons_chain(6), Logistic()
         ),

@@ -87,7 +87,7 @@ def test_only_what_is_named_train_trains(tmp_path, names, held_out, left_alone, 
         ("train test testB", "has test, testB, and only one of them"),
         ("cat dog train", "has train beside cat, dog, but no folder val"),
         ("cats/train cats/test dogs/train dogs/test", "train and test would be mixed"),
-        ("train/a/train train/a/val val", "train and val would be poured together"),
+        ("train/a/train train/a/val val", "train and val would be mixed"),
     ],
 )
 def test_names_that_could_mean_several_splits_are_one_line(tmp_path, names, said):

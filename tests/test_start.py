@@ -226,7 +226,7 @@ def deep(**options):
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_statistics_of_fewer_than_four_values_are_refused(n):
-    with pytest.raises(GlowliteError, match=rf"{n} values a channel|zero variance"):
+    with pytest.raises(GlowliteError, match=rf"{n} values per channel|zero variance"):
         deep().initialize(batch_of(n))
     model = deep()
     model.initialize(batch_of(4))
@@ -267,7 +267,7 @@ def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written
 def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, monkeypatch, capsys):
     line = check_start(GlowConfig((8, 8, 3), L=L), batch)
     assert (line is not None) == said and "\n" not in (line or "")
-    assert not said or f"{batch * 4 ** (3 - L)} values a channel" in line
+    assert not said or f"{batch * 4 ** (3 - L)} values per channel" in line
     monkeypatch.chdir(tmp_path)
     options = [
         "--data",
