@@ -337,7 +337,7 @@ def test_a_variance_in_a_file_is_looked_at(tmp_path):
     name = next(name for name in arrays if name.endswith("/variance"))
     arrays[name][0] = -1
     write_arrays(path, arrays, header)
-    with pytest.raises(GlowliteError, match=f"{name} holds a variance below 0"):
+    with pytest.raises(GlowliteError, match=f"{name} contains a variance below 0"):
         RealNVP.load(path)
 
 
