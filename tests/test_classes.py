@@ -384,7 +384,7 @@ def test_fit_takes_labels_and_learns_them():
         ({"labels": np.full(90, 3)}, "label 3 of image 0 is none of the 3 classes"),
         ({"labels": -np.ones(90, int)}, "label -1 of image 0"),
         ({"labels": np.zeros(90)}, "labels must be whole numbers"),
-        ({"labels": np.zeros(90, int), "held_out": coloured(6)[0]}, "those of held_out, too"),
+        ({"labels": np.zeros(90, int), "held_out": coloured(6)[0]}, "also for held_out"),
     ],
 )
 def test_bad_labels_for_fit_are_one_line_and_nothing_is_written(tmp_path, options, said):
@@ -394,5 +394,5 @@ def test_bad_labels_for_fit_are_one_line_and_nothing_is_written(tmp_path, option
     assert not (tmp_path / "run").exists()
     if "labels" in options:
         plain = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=4))
-        with pytest.raises(GlowliteError, match="a model of 0 classes"):
+        with pytest.raises(GlowliteError, match="a model with 0 classes"):
             fit(plain, coloured()[0], labels=np.zeros(90, int), **SHORT)

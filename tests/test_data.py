@@ -350,7 +350,7 @@ def test_an_npy_of_more_images_than_memory_has_numbers_for_is_refused(tmp_path):
         header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 42, 1, 1, 1)}
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + (1 << 42))
-    with pytest.raises(DataError, match=r"x\.npy: says it has 4398046511104 images"):
+    with pytest.raises(DataError, match=r"x\.npy: says that it has 4398046511104 images"):
         load(str(tmp_path / "x.npy"))
 
 

@@ -169,7 +169,7 @@ def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_
         with pytest.raises(GlowliteError, match=said):
             load(tmp_path / "moons.safetensors")
     small_model().save(tmp_path / "glow.safetensors")
-    with pytest.raises(GlowliteError, match=r"is a Glow; load it with Glow.load"):
+    with pytest.raises(GlowliteError, match=r"contains a Glow; load it with Glow.load"):
         Flow.load(tmp_path / "glow.safetensors", moons_chain(6))
 
 
@@ -275,7 +275,7 @@ def test_a_glow_of_ones_own_steps_trains_on_threads_and_goes_on_to_the_same_bits
     assert np.array_equal(loaded.sample(2), again.sample(2)) and loaded.store.theta.any()
     assert "level1/step1/2/p/W" in loaded.store.parameters
     with pytest.raises(
-        GlowliteError, match=r"its flow step is my_step; make or load the model with it"
+        GlowliteError, match=r"its flow step is my_step; make or load the model with that step"
     ):
         Glow.load(tmp_path / "run")
 

@@ -73,7 +73,7 @@ def test_only_what_is_named_train_trains(tmp_path, names, held_out, left_alone, 
     )
     (note,) = data.notes
     assert (
-        f"{names.split()[0]} trains, {held_out} is held out" in note
+        f"{names.split()[0]} is for training, {held_out} is held out" in note
         and "1 picture beside them" in note
     )
     assert all(f"{name} (5 pictures)" in note for name in left_alone.split(", ") if name)
@@ -83,8 +83,8 @@ def test_only_what_is_named_train_trains(tmp_path, names, held_out, left_alone, 
     ("names", "said"),
     [
         ("train trainB val", "has train, trainB, but only one of them"),
-        ("train val dev", "has dev, val, and only one of them"),
-        ("train test testB", "has test, testB, and only one of them"),
+        ("train val dev", "has dev, val, but only one of them"),
+        ("train test testB", "has test, testB, but only one of them"),
         ("cat dog train", "has train beside cat, dog, but no folder val"),
         ("cats/train cats/test dogs/train dogs/test", "train and test would be mixed"),
         ("train/a/train train/a/val val", "train and val would be mixed"),
@@ -370,7 +370,7 @@ def test_a_model_with_transparency_is_given_it(tmp_path, model, kind):
 )
 def test_the_number_of_channels_that_a_file_has_is_said(tmp_path, kind, model, has):
     Image.new(kind, (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=rf"a\.png: has {has} channels and the model {model}"):
+    with pytest.raises(DataError, match=rf"a\.png: has {has} channels, but the model has {model}"):
         own_image(tmp_path / "a.png", (8, 8, model))
 
 
@@ -378,7 +378,7 @@ def test_four_channels_of_ink_are_said_to_be_that(tmp_path):
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
     with pytest.raises(
         DataError,
-        match=r"a\.jpg \(CMYK converted to colours\): has 3 channels, but the model 4",
+        match=r"a\.jpg \(CMYK converted to colours\): has 3 channels, but the model has 4",
     ):
         own_image(tmp_path / "a.jpg", (8, 8, 4))
     assert own_image(tmp_path / "a.jpg", (8, 8, 3))[1] == ["CMYK converted to colours"]
@@ -484,7 +484,7 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
     assert parse_arguments(["--data", "faces"]).data == "faces"
     put(tmp_path / "faces", range(5))
     for arguments in (["--data", "faces"], ["--config", "c.yaml"]):
-        with pytest.raises(DataError, match=r"^faces: .* say embedded:faces or \./faces$"):
+        with pytest.raises(DataError, match=r"^faces: .* give embedded:faces or \./faces$"):
             parse_arguments(arguments)
     for program, arguments in (
         (evaluate, ["--data", "faces"]),
@@ -492,7 +492,7 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
         (data_command, ["faces"]),
     ):
         monkeypatch.setattr(sys, "argv", ["glowlite", *arguments])
-        with pytest.raises(DataError, match=r"say embedded:faces or \./faces$"):
+        with pytest.raises(DataError, match=r"give embedded:faces or \./faces$"):
             program()
     # which nobody typed
     assert parse_arguments([]).data == parse_arguments(["--preset", "faces"]).data == "faces"

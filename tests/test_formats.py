@@ -507,8 +507,8 @@ def forged_npz(path, kind):
         ("fewer", "its header says"),
         ("two", "has 2 arrays images"),
         ("two names", "has 2 arrays images"),
-        ("encrypted", "is encrypted, or packed in a way of its own"),
-        ("bzip2", "is encrypted, or packed in a way of its own"),
+        ("encrypted", "is encrypted, or packed in an unknown way"),
+        ("bzip2", "is encrypted, or packed in an unknown way"),
         ("size of 64 bits", "has 4611686018427387904 bytes, but its header says"),
         ("checksum", "Bad CRC-32"),
         ("text for numbers", "expected attributes (12, 1), one row per image"),
@@ -673,7 +673,7 @@ def test_an_hdf5_with_links_within_it_is_read(tmp_path):
         (
             errno.EAGAIN,
             "another process has it open for writing; wait until it is closed or, if no process"
-            " has, set HDF5_USE_F",
+            " has it open, set HDF5_USE_F",
         ),
         (errno.ENOLCK, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
         (errno.ENOSYS, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
@@ -765,7 +765,7 @@ def number(value, size=8):
     [
         ("a branch of itself", "page"), ("a leaf far away", "a page is out of place"),
         ("a leaf at a description", "out of place"),
-        ("huge count", "is truncated"), ("depth", "of another kind"), ("deeper", "out of order"),
+        ("huge count", "is truncated"), ("depth", "of an unknown kind"), ("deeper", "out of order"),
         ("value far away", "points outside the file"),
         ("value at a description", "points outside the file"),
         ("huge value", "points outside the file"), ("huge key", "out of order"),

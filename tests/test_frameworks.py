@@ -521,7 +521,7 @@ def test_a_density_without_a_map_is_returned_as_it_is():
         (Half(), "Half has no inverse, backward: expected a layer with forward, inverse and"),
         (3, "int has no forward, inverse, backward: expected"),
         (Half, "Half is a class or a function: expected the object that it returns when called"),
-        (lambda seed: Half(), "<lambda> is a class or a function: expected what it gives"),
+        (lambda seed: Half(), "<lambda> is a class or a function: expected the object that"),
         ((1, 2), r"a tuple of int, int: expected \(forward, inverse, params\) or \(make, params\)"),
         ((), r"a tuple of nothing: expected \(forward, inverse, params\)"),
     ],

@@ -187,7 +187,10 @@ def test_the_embedded_clothes_have_their_names_and_faces_are_classes_by_attribut
 
 
 BAD = {
-    "of another length": ({"labels": CLASSES[:-1]}, r"\(29,\) for 30 images; one each"),
+    "of another length": (
+        {"labels": CLASSES[:-1]},
+        r"\(29,\) for 30 images; expected one per image",
+    ),
     "pickled": ({"labels": np.array([{}] * COUNT)}, "pickled objects, which are never loaded"),
     "names that are numbers": (
         {"labels": CLASSES, "label_names": CLASSES},

@@ -261,7 +261,7 @@ def test_float32_is_the_one_law_that_compares_it(laws):
     assert done.returncode == 0 and rows(done) == {name: "held"}
     assert rows(laws("my_flows:make", "--dtype", "float32", "--only", "numerics")) == {name: "held"}
     done = laws("my_flows:make", "--dtype", "float32", "--only", "maps")
-    assert f"of the laws it has {name} alone" in is_one_plain_line(done)
+    assert f"the only law in float32 is {name}" in is_one_plain_line(done)
 
 
 def test_the_framework_can_be_said(laws):
@@ -316,13 +316,13 @@ def test_several_laws_can_have_one_reason(laws, folder):
     words = "--only", f"{LOGDET},{MAP}", *expecting(folder, f'"{LOGDET}, {MAP}" = "thought so"')
     done = laws("my_flows:broken", *words)
     assert done.returncode == 1 and rows(done)[LOGDET] == "broken, as expected"
-    assert f"{MAP}: expected to be broken (thought so), and it holds" in done.stdout
+    assert f"{MAP}: expected to be broken (thought so), but it holds" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('no_such_law = "why"', "known.toml: no law 'no_such_law'; --list shows them"),
+        ('no_such_law = "why"', "known.toml: no law 'no_such_law'; --list shows the laws"),
         ('maps = "why"', "known.toml: no law 'maps'"),
         (f'{MAP} = ""', f'{MAP} needs a reason: {MAP} = "why"'),
         (f'{MAP} = "  "', f"{MAP} needs a reason"),
@@ -618,7 +618,7 @@ MISTAKES = {
     "raising:Three": "forward gave 3 values, expected a pair: y, logdet",
     "raising:Arity": "forward() missing 1 required positional argument: 'y'",
     "raising:Narrow": "forward turns x of shape (3, 2) into y of shape (3, 1)",
-    "raising:RaisesIt": "it cannot be run: Unspeakable: (no words) (raising.py, line ",
+    "raising:RaisesIt": "it cannot be run: Unspeakable: (no message) (raising.py, line ",
     "raising:Large": "raising:Large: out of memory: 9 EiB",
     "of_an_exit:x": "it cannot be run: SystemExit: 0 (of_an_exit.py, line 1)",
     "of_a_skip.py:x": "it cannot be run: Skipped: not here",
@@ -669,7 +669,7 @@ def test_a_layer_that_ends_the_program_within_a_law_does_not_end_it_as_if_all_we
             ["--shape", "two"],
             "argument --shape: 'two' is not a shape: expected whole numbers from 1 to",
         ),
-        (["--only", "no_such"], "--only: no law or level 'no_such'; --list shows them"),
+        (["--only", "no_such"], "--only: no law or level 'no_such'; --list shows the laws"),
         (["--only", " , "], "--only: no law is named"),
         (["--seeds", "0"], "argument --seeds: 0 is not allowed"),
         (["--dtype", "float16"], "argument --dtype: invalid choice"),

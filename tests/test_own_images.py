@@ -93,7 +93,7 @@ def test_greys_and_colours_become_what_the_model_has(tmp_path):
     assert (image == round(0.299 * 200 + 0.587 * 10 + 0.114 * 30)).all() and notes == [
         "colours converted to grey"
     ]
-    with pytest.raises(DataError, match="has 3 channels, but the model 4"):
+    with pytest.raises(DataError, match="has 3 channels, but the model has 4"):
         own_image(tmp_path / "red.png", (16, 16, 4))
 
 

@@ -65,8 +65,7 @@ def fit(picture: np.ndarray, shape: Shape, name: str) -> tuple[np.ndarray, list[
     if c != channels:
         if (c, channels) not in BETWEEN:
             raise DataError(
-                f"{name}: has {c} channels, but the model {channels}; use images with as many"
-                " channels"
+                f"{name}: has {c} channels, but the model has {channels}; use images with that many"
             )
         notes.append(
             "colours converted to grey" if channels < c else "grey copied to every channel"

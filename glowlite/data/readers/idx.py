@@ -173,7 +173,7 @@ def _read(path: Path, magic: int) -> np.ndarray:
         state = (
             f"is truncated after {len(content)} bytes"
             if len(content) < size
-            else "is damaged: it continues after them"
+            else "is damaged: more bytes follow"
         )
         raise DataError(
             f"{path}: its header says {shape}, {size} bytes, but it {state}; get it again"

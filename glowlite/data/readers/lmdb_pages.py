@@ -98,7 +98,7 @@ class Lmdb:
         if last >= size // page:
             raise self._truncated((last + 1) * page)
         if flags or depth > DEEPEST:
-            raise self._damaged("its tree has an unknown kind")
+            raise self._damaged("its tree is of an unknown kind")
         self._last = last
         return root, depth
 
