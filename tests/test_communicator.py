@@ -368,7 +368,8 @@ def test_nobody_is_missed_where_all_come(stopped, place):
         ("memory", "error: rank 1: out of memory: Unable to allocate 3 TiB"),
         (
             "elsewhere",
-            "error: the middle: received a message of another kind; do all processes run the same command",
+            "error: the middle: received a message of another kind; do all processes run the same"
+            " command",
         ),
     ],
 )

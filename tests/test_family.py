@@ -281,7 +281,7 @@ COUNTER = "s1_ckbd.0.coupling.in_bn.num_batches_tracked"
         (lambda t: t | {FROZEN: 2 * t[FROZEN]}, f"{FROZEN} must be 1.0, got something else"),
         (lambda t: without(t, MEAN), f"the tensor {MEAN}, .* is missing"),
         (lambda t: t | {MEAN: np.full(3, np.inf)}, f"{MEAN} must contain finite numbers"),
-        (lambda t: t | {MEAN[:-4] + "var": np.full(3, -1.0)}, "in_bn.running_var contains a variance"),
+        (lambda t: t | {MEAN[:-4] + "var": np.full(3, -1.0)}, "in_bn.running_var contains a var"),
         (lambda t: t | {COUNTER.replace("in_bn", "in_nb"): np.array(3)}, "unexpected tensor"),
         (lambda t: t | {"s3_ckbd.0.coupling.scale": np.ones(1)}, r"s2_chan\S*, .* is missing"),
         (lambda t: t | {"s3_ckbd.0.coupling.scale": np.ones(1), "s4_ckbd.0.coupling.scale": SKIP},

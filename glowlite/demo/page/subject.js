@@ -42,7 +42,7 @@ function showSubject(answer, newest) {
   subject.pixels = answer.pixels;
   drawPixels(byId("subject"), answer.pixels);
   byId("time").textContent = `A picture takes ${Math.round(median(decodeTimes))} ms here.`;
-  if (!answer.finite) note("The numbers ran over: part of this picture is not finite.");
+  if (!answer.finite) note("Numeric overflow: part of this picture is not finite.");
   for (const watch of subjectWatchers) watch(answer, newest);
   if (newest) showBefore();
 }
@@ -120,9 +120,9 @@ async function copyLink() {
   const {words, whole} = addressWords();
   const address = `${location.href.split("#")[0]}#${words}`;
   const copied = await copyText(address);
-  if (!copied) note("This browser lets no page copy; the link is in the address bar.");
+  if (!copied) note("This browser does not let pages copy; the link is in the address bar.");
   else if (whole) note("Copied. The link opens this page as you see it.");
-  else note("Copied without your own picture: with it the link would be too long.");
+  else note("Copied without your own picture, which would make the link too long.");
 }
 
 async function copyText(text) {
