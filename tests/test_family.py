@@ -437,7 +437,7 @@ def test_a_number_that_is_off_is_seen(stem, name, tmp_path, capsys):
         (EVALUATED, {"sample/x": None}, "there is no sample/x"),
         (EVALUATED, {"sample/z": np.zeros((2, 3, 7, 7))}, "divisible by 2"),
         ("nice_daksh_logistic_48", {"x": np.zeros((2, 3, 8, 8))}, "x must have two axes"),
-        ("nice_daksh_logistic_48", {"x": np.zeros((2, 36))}, "vectors of 48 numbers are not images"),
+        ("nice_daksh_logistic_48", {"x": np.zeros((2, 36))}, "of 48 numbers are not images"),
     ],
 )  # fmt: skip
 def test_a_forged_golden_file_is_one_line(stem, changes, said, tmp_path):

@@ -11,8 +11,8 @@ The time is that of a device that does one thing after the other:
 
     products       each of a step's, four forward passes, at the rate of the card or of its memory,
                    whichever takes longer
-    element-wise   bytes read and written by all else, at the speed of its memory
-    launches       which run beside these: a step takes no less than they do
+    element-wise   bytes read and written by everything else, at the speed of its memory
+    launches       which run in parallel: a step takes at least as long as they do
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CARDS = (
 )
 SIZES = (24, 80)  # memory of a card in GB, for the largest batch
 
-# --- what is assumed, all of it ---
+# --- all assumptions ---
 
 # the fraction of a card's figures that matrix products, and kernels bound by memory, reach
 OF_RATE, OF_BANDWIDTH = 0.7, 0.8

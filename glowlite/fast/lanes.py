@@ -6,7 +6,7 @@ process if possible: on Linux, with at least two threads, for a model that is no
 Elsewhere the lanes are threads, or run one after the other, with bitwise equal results. How a batch
 is split depends on its shape, and never on the machine:
 
-    two lanes   if the model is small, since each lane has gradients of its own, and a half of the
+    two lanes   if the model is small, since each lane has its own gradients, and a half of the
                 batch is no more than one tile
     one         else: the levels of the model cut the batch, see `tiles.py`
 """

@@ -87,7 +87,7 @@ class Case:
             if not callable(getattr(self.layer, method, None)):
                 raise DoesNotApply(f"it has no {method}")
 
-    # --- the layer anew ---
+    # --- new copies of the layer ---
 
     def copy_unconditioned(self) -> Any:
         """Return the layer as it was passed in, before any law called it."""
