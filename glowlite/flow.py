@@ -277,7 +277,7 @@ class Flow(Parameterized):
         if not is_masked(x) and getattr(x, "dtype", None) == "uint8":
             if self.n_bits is None:
                 raise GlowliteError(
-                    f"{self._name}.encode: uint8 images need n_bits, and this model has none; set"
+                    f"{self._name}.encode: uint8 images need n_bits, but this model has none; set"
                     " model.n_bits"
                 )
             x = dequantize_midpoint(x, self.n_bits, self.dtype.name, self.xp)
@@ -546,8 +546,9 @@ class Flow(Parameterized):
         if isinstance(y, (list, tuple)) != self._gives_list:
             raise GlowliteError(
                 f"{self._name}: {type(self.bijector).__name__} gives"
-                f" {'one array' if self._gives_list else 'several arrays'}; a bijector whose y is a"
-                " list of arrays has the attribute gives_list = True, and no other has"
+                f" {'one array' if self._gives_list else 'several arrays'}; a bijector whose y is"
+                " a list of arrays must have the attribute gives_list = True, and other"
+                " bijectors must not"
             )
         return as_list(y)
 

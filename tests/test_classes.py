@@ -313,7 +313,7 @@ MISTAKES = {
     ),
     "label 3 of image 1 is none of the 3 classes, 0 to 2": (lambda m: m.given([0, 3]),),
     "label -1 of image 0 is none": (lambda m: m.given(np.array([-1])),),
-    r"labels must be whole numbers \(N,\), one for each image, got float64": (
+    r"labels must be whole numbers \(N,\), one per image, got float64": (
         lambda m: m.given([0.5]), lambda m: m.given(0.5),
     ),
     "2 labels are given, but 5 images": (lambda m: m.given([0, 1]).log_prob(images()),),

@@ -435,7 +435,7 @@ def test_a_result_that_is_not_finite_is_said_and_drawn_as_a_cross(home, monkeypa
             "--mask sideways: no such picture, and not one of top, bottom",
         ),
         (["0", "--mask", "random:7"], "a fraction between 0 and 1"),
-        (["0", "--mask", "small.png"], "has 4x4 pixels, and the images of this model 16x16"),
+        (["0", "--mask", "small.png"], "has 4x4 pixels, but the images of this model have 16x16"),
         (["0", "--mask", "white.png"], "--mask white.png: hides nothing of 16x16 pixels"),
         (["0", "--mask", "black.png"], "hides everything of 16x16 pixels"),
         (["0", "--mask", "notes.png"], "notes.png: cannot be read"),

@@ -196,7 +196,7 @@ BAD = {
         {"labels": CLASSES, "label_names": CLASSES},
         "label_names are int64",
     ),
-    "a table": ({"labels": LABELS}, r"whole numbers \(N,\), one for each image, got int64"),
+    "a table": ({"labels": LABELS}, r"whole numbers \(N,\), one per image, got int64"),
     "texts": ({"labels": np.array(["a"] * COUNT)}, r"must be whole numbers"),
     "missing": ({"labels": np.where(CLASSES, CLASSES, np.nan)}, "got float64"),
     "too many": ({"labels": CLASSES * 1000}, "labels have 6001 classes, expected 2 to 4096"),

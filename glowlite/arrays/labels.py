@@ -24,7 +24,7 @@ def check_labels(where: str, labels: Any, classes: int, count: int | None = None
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise DataError(
-            f"{where}: labels must be whole numbers (N,), one for each image, got {labels.dtype}"
+            f"{where}: labels must be whole numbers (N,), one per image, got {labels.dtype}"
             f" {labels.shape}"
         )
     if count is not None and len(labels) != count:

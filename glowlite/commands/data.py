@@ -158,7 +158,7 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
         yield "attributes: none"
     if len(data.labels):
         names = ", ".join(data.class_names[:NAMED]) + ", ..." * (len(data.class_names) > NAMED)
-        yield f"labels: {names or 'without names'}; --condition labels trains by them"
+        yield f"labels: {names or 'without names'}; --condition labels uses them"
     yield from data.notes
     yield f"damaged images: {len(data.skipped)}"
     yield from (f"  {line}" for line in data.skipped[:DAMAGED])
@@ -199,12 +199,12 @@ def main(arguments: list[str] | None = None) -> None:
     say(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
     if data.skipped and not asked.skip_corrupt:
         raise GlowliteError(
-            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at"
-            " the first; fix or remove them, or pass over them with --skip-corrupt"
+            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop"
+            " at the first; fix or remove them, or skip them with --skip-corrupt"
         )
     if to_save is not None:
         save_images(options.save, to_save)
         say(
-            f"{len(to_save)} images are saved in {options.save}: the same are held out when it is"
-            " trained on"
+            f"{len(to_save)} images are saved in {options.save}; training on it holds out the"
+            " same images"
         )

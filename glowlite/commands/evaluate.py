@@ -138,7 +138,7 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(
-            f"{data.source}: images are {images.shape}, and {loaded.name} is for"
+            f"{data.source}: images are {images.shape}, but {loaded.name} is for"
             f" {model.config.image_shape}; prepare them with --resize, --crop or --grey"
         )
     classified = None
@@ -190,7 +190,7 @@ def labelled(data: Dataset, loaded: LoadedModel) -> Dataset:
         count = len(found.class_names)
         if count > model.classes:
             raise DataError(
-                f"{data.source}: labels of {count} classes, and {loaded.name} has {model.classes}"
+                f"{data.source}: labels have {count} classes, but {loaded.name} has {model.classes}"
             )
         return found
     except DataError as error:

@@ -48,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--batch",
         type=at_least(1),
         default=64,
-        help="images per pass; changes results by rounding alone",
+        help="images per pass; it changes results only by rounding",
     )
     add_model_options(parser)
     add_place_of_data(parser)

@@ -177,12 +177,13 @@ def main(arguments: list[str] | None = None) -> None:
         depth_of(other)
         if other.model.config.image_shape != shape:
             raise GlowliteError(
-                f"--depth {other.name}: of {other.model.config.image_shape}, and {loaded.name} of"
-                f" {shape}"
+                f"--depth {other.name}: is for images {other.model.config.image_shape}, but"
+                f" {loaded.name} for {shape}"
             )
     if loaded.held_out.shape != shape:  # checked before anything is written
         raise GlowliteError(
-            f"{loaded.name}: its held-out images are {loaded.held_out.shape}, and it is for {shape}"
+            f"{loaded.name}: its held-out images are {loaded.held_out.shape}, but the model is"
+            f" for {shape}"
         )
     task = Task(loaded, others, options.seed, options.temperature)
     make_folder("--out", out)

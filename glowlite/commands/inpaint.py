@@ -114,8 +114,8 @@ def mask_of(word: str, height: int, width: int, seed: int) -> np.ndarray:
     picture, _ = read_own(Path(word))
     if picture.shape[:2] != (height, width):
         raise GlowliteError(
-            f"--mask {word}: has {picture.shape[1]}x{picture.shape[0]} pixels, and the images of"
-            f" this model {width}x{height}"
+            f"--mask {word}: has {picture.shape[1]}x{picture.shape[0]} pixels, but the images of"
+            f" this model have {width}x{height}"
         )
     known = np.asarray((picture >= GREY_LEVELS // 2).all(axis=2))
     check_hidden(f"--mask {word}", ~known)

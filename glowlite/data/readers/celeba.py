@@ -58,7 +58,7 @@ def read_celeba(path: Path) -> Reading:
         part = TRAIN if parts is None else parts.get(picture)
         if part is None:
             raise DataError(
-                f"{where}: {picture} is not listed in {partition}; get both from one place"
+                f"{where}: {picture} is not listed in {partition}; get both from the same source"
             )
         if part == TEST:
             continue

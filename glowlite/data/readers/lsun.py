@@ -35,7 +35,7 @@ def read_lsun(path: Path) -> Reading:
         found = _sets(path)
         if len(found) != 1:
             several = (
-                f"{found[0].name} and {found[1].name}: name one"
+                f"{found[0].name} and {found[1].name}: name one of them"
                 if found
                 else f"no {DATA}, and no NAME{TRAIN}"
             )
