@@ -1,4 +1,4 @@
-// "Is it a face?": bits/dim of the subject beside those of pictures that are none.
+// "Is it a face?": bits/dim of the subject compared with those of other pictures.
 
 const OTHER_DRAWS = 4;
 const LONGEST_BAR = 1.25 * model.n_bits; // bits/dim; what costs more fades out
@@ -52,7 +52,7 @@ function otherPictureBits(name, values) {
   if (name === "grey") explainGrey(row.mean);
 }
 
-// Why a constant costs what it does: the sentence is about the number that was measured.
+// Explains the cost of a constant picture: the sentence depends on the measured number.
 function explainGrey(grey) {
   const start = "Bits per dimension measure how cheaply the model describes a picture, not what it shows. ";
   const usual = model.held_out ? model.held_out.bits[0] : model.n_bits;

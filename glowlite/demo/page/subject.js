@@ -1,8 +1,8 @@
-// The subject: the picture that everything is about, its numbers, and what is done with it.
+// The subject: the current picture, its numbers, and what can be done with it.
 
 const DRAWS = 8; // dequantisation noises over which bits/dim and the length of z are averaged
 const subject = {
-  pixels: null, // what is shown
+  pixels: null, // the displayed pixels
   before: null, // the same without edits
   beforeSource: null, // the source that this belongs to
   bits: [], // one number per draw of the noise
@@ -77,7 +77,7 @@ function subjectIsShown() {
   subject.idle = setTimeout(measureBits, 150);
 }
 
-// One draw after the other while nothing else is asked; the mean and its standard error.
+// One draw after the other while nothing else is requested; the mean and its standard error.
 function measureBits() {
   const recipe = theRecipe();
   subject.bits = [];
