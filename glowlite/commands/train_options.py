@@ -338,7 +338,7 @@ def _add_glow_options(parser: Parser) -> None:
 
 def _add_optimisation_options(parser: Parser) -> None:
     add = parser.add_argument_group("optimisation").add_argument
-    steps = "number of updates; like every duration, in steps, 600, or in epochs, 10ep"
+    steps = "number of updates; every duration is in steps (600) or in epochs (10ep)"
     add("--steps", type=span, default=DEFAULTS.steps, help=steps)
     add("--batch", type=at_least(1), default=DEFAULTS.batch, help="images per update")
     parts = "number of parts that a batch is split into; only one part is in memory at a time"
@@ -373,7 +373,7 @@ def _add_optimisation_options(parser: Parser) -> None:
         default=DEFAULTS.warmup,
         help="duration over which the learning rate grows to --lr",
     )
-    decay = "decay of the learning rate after the warm-up"
+    decay = "decay of the learning rate after the warm-up; cosine and linear end at 0"
     add("--decay", choices=DECAYS, default=DEFAULTS.decay, help=decay)
     clip = "largest norm of the gradient; 0: no limit"
     penalty = "penalty on the sum of squares of a RealNVP's weight scales, in bits/dim; 0: none"
