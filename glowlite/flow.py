@@ -141,7 +141,7 @@ class Flow(Parameterized):
     # --- the map ---
 
     def forward(self, x: Array) -> tuple[list[Array], Array]:
-        """x (N, ...) -> latents, a list of arrays, and log|det|, (N,), nats."""
+        """Map x (N, ...) to the list of latents, and return log|det|, (N,), nats."""
         self._check("forward", x)
         with self.workers:
             y, logdet = self.bijector.forward(x)
@@ -158,7 +158,7 @@ class Flow(Parameterized):
         return self._latents(y), logdet, cache
 
     def inverse(self, latents: list[Array]) -> Array:
-        """Latents, as `forward` gives them -> x (N, ...)."""
+        """Map latents, as `forward` returns them, to x (N, ...)."""
         self._check_latents("inverse", latents)
         with self.workers:
             x: Array = self.bijector.inverse(self._given(latents))
