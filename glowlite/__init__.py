@@ -1,7 +1,7 @@
-"""glowlite: invertible flows, Glow above all, in NumPy and CuPy."""
+"""glowlite: normalising flows, above all Glow, in NumPy and CuPy."""
 
 from glowlite.commands import (
-    # first: a command that is interrupted during the imports ends in one line
+    # first, so that a command interrupted during its imports ends with one line
     start_up as start_up,
 )
 
@@ -77,7 +77,7 @@ __all__ = [
     "fit",
 ]
 
-# imported when they are first asked for, so that `import glowlite` stays quick
+# imported on first use, so that `import glowlite` stays fast
 _LATER = {
     "Adam": "glowlite.training.optimizers",
     "BatchNorm": "glowlite.bijectors.batch_norm",

@@ -1,6 +1,6 @@
-"""python -m glowlite: what commands there are.
+"""python -m glowlite: list the commands.
 
-`python -m glowlite train ...` is `python -m glowlite.train ...`.
+`python -m glowlite train ...` is the same as `python -m glowlite.train ...`.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from glowlite.terminal import say, shortened
 COMMANDS = {
     "train": "train a flow of images, by default a small Glow on the embedded pixel faces",
     "sample": "draw samples, at one temperature or at several",
-    "evaluate": "bits/dim and nats of a held-out set, and of other data beside it",
+    "evaluate": "report bits/dim and nats of a held-out set, and of other data to compare",
     "reconstruct": "encode images and decode them again",
     "interpolate": "walk from image to image through latent space",
     "edit": "add or remove an attribute of an image",
-    "inpaint": "fill in hidden pixels of an image, or take noise away",
-    "reproduce": "the paper's experiments, each from its runs to its figure",
-    "figures": "the paper's qualitative figures with a model of one's own",
-    "report": "a run as one HTML page",
-    "demo": "a trained model in one HTML page that runs it, to play with",
-    "export": "a trained model alone in one small file",
-    "data": "what a data set holds, before one trains on it",
-    "laws": "hold any flow, in any framework, to the laws of one",
-    "interop": "hold models imported from other codes against what those codes computed",
-    "bench": "times, limits and memory of a training step on this machine",
-    "bench.plan": "what each preset should take on a GPU",
-    "bench.allreduce": "what it costs several ranks to add up gradients, under mpirun",
+    "inpaint": "fill in hidden pixels of an image, or remove noise",
+    "reproduce": "repeat the paper's experiments, from training to figure",
+    "figures": "make the paper's qualitative figures with your own model",
+    "report": "write a report of a run as one HTML page",
+    "demo": "write an interactive HTML page that runs a trained model",
+    "export": "write a trained model to one small file",
+    "data": "show what a data set contains, before training on it",
+    "laws": "test any flow, in any framework, against the laws of a flow",
+    "interop": "compare models imported from other codes with what those codes computed",
+    "bench": "measure time, limits and memory of a training step on this machine",
+    "bench.plan": "predict what each preset costs on a GPU",
+    "bench.allreduce": "measure what an allreduce of gradients costs under mpirun",
 }
 
 
 def main() -> None:
-    """List the commands, or become the one that is named first."""
+    """List the commands, or run the command that is named."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         say(
-            "usage: python -m glowlite.COMMAND [options]; python -m glowlite.COMMAND --help shows"
-            " the options of one"
+            "usage: python -m glowlite.COMMAND [options]; python -m glowlite.COMMAND --help"
+            " shows the options of a command"
         )
         for name, what in COMMANDS.items():
             say(f"  {name:16}{what}")

@@ -1,8 +1,8 @@
-"""The errors that a user can fix, each one clear line; command lines print it and exit with 2."""
+"""Errors that a user can fix. Each is one clear line; a command prints it and exits with code 2."""
 
 
 class GlowliteError(Exception):
-    """A mistake that can be described in one line: what, where, and what to do."""
+    """A mistake that one line describes: what is wrong, where, and what to do."""
 
 
 class ShapeError(GlowliteError, ValueError):
@@ -14,15 +14,15 @@ class DataError(GlowliteError, ValueError):
 
 
 class DamagedError(GlowliteError):
-    """A file whose bytes are not those that were written: cut short, or changed.
+    """A file whose bytes differ from those that were written: it was cut short or changed.
 
-    An older copy of it may be sound.
+    An older copy of the file may be intact.
     """
 
 
 class PictureError(GlowliteError):
-    """A picture that could not be drawn. What it shows is not lost by that."""
+    """A picture that could not be drawn. The data that it shows are not lost."""
 
 
 class OutputError(GlowliteError):
-    """A place where a file cannot be written, or must not be."""
+    """A place where a file cannot be written, or must not be written."""

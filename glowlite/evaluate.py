@@ -1,4 +1,6 @@
-"""python -m glowlite.evaluate RUN: bits/dim over a whole held-out set, with its standard error."""
+"""python -m glowlite.evaluate RUN: report mean bits/dim over a whole held-out set, with its
+standard error.
+"""
 
 from glowlite.commands.evaluate import main
 from glowlite.commands.program import run

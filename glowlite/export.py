@@ -1,5 +1,5 @@
-"""python -m glowlite.export RUN FILE: a trained model alone, in half the bytes, and its bits/dim as
-it is there.
+"""python -m glowlite.export RUN FILE: write only the trained model, in half the bytes, and measure
+its bits/dim from that file.
 """
 
 from glowlite.commands.export import main

@@ -1,6 +1,4 @@
-"""python -m glowlite.figures [RUN]: the qualitative figures of the paper, made again with a model
-of one's own.
-"""
+"""python -m glowlite.figures [RUN]: make the paper's qualitative figures with your own model."""
 
 from glowlite.commands.figures import main
 from glowlite.commands.program import run

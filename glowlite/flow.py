@@ -1,10 +1,10 @@
-r"""Flow: an invertible map of data to noise, and the distribution of that noise.
+r"""Flow: an invertible map from data to noise, and the distribution of that noise.
 
     z, log|det dz/dx| = f(x)          log p(x) = log p_z(z) + log|det dz/dx|          x = f^-1(z)
 
-`f` is any bijector: a layer, a Chain of layers, or a class of one's own with `forward`, `inverse`
-and `backward`. `p_z` is a base: Normal, Logistic, or a class of one's own. `Glow` is a Flow, and
-whatever trains, evaluates, draws or saves a model asks it for no more than what stands here.
+`f` is any bijector: a layer, a Chain of layers, or your own class with `forward`, `inverse` and
+`backward`. `p_z` is a base: Normal, Logistic, or your own class. `Glow` is a Flow. Everything that
+trains, evaluates, draws or saves a model uses only the methods in this file.
 """
 
 from __future__ import annotations
@@ -50,33 +50,33 @@ from glowlite.objective import (
     loss_gradients,
 )
 
-# pixels of a pass of samples: fewer make slow products, more make one sample slow
+# pixels per sampling pass: with fewer, matrix products are slow; with more, a single sample is slow
 HOST_BLOCK = 1 << 13
 DEVICE_BLOCK = 1 << 16  # the same on a GPU, where a pass takes hundreds of launches
-SMALLEST_IMAGE = 256  # pixels: smaller images do not make a pass of more images
-VECTORS = 1 << 10  # samples of a pass where each is a vector
+# pixels: images smaller than this do not increase the number of images per pass
+SMALLEST_IMAGE = 256
+VECTORS = 1 << 10  # samples per pass if each is a vector
 
 
 class Flow(Parameterized):
-    """x (N, ...) <-> latents, a list of arrays, by `bijector`; the latents are distributed as
-    `base`.
+    """x (N, ...) <-> latents, a list of arrays, through `bijector`; the latents follow `base`.
 
-    bijector: has `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`,
-    and, where it has any, `parameters()`, a dict of Parameters by name. One whose y is a list of
-    arrays says so by an attribute `gives_list = True`. base: Normal() by default. seed: of what
-    draws for the model itself. dtype: float32 or float64, of data, latents and parameters. workers:
+    bijector: has `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`
+    and, if it has parameters, `parameters()`, a dict of Parameters by name. If its y is a list of
+    arrays, it has the attribute `gives_list = True`. base: Normal() by default. seed: for the
+    model's own random draws. dtype: float32 or float64, for data, latents and parameters. workers:
     threads (CPU only). xp: numpy, or cupy for a GPU. event_shape: the shape of one x; by default
-    that of the batch that `initialize` sees. plain: no layer is replaced by its fast form, see
-    `glowlite.fast.accelerate`.
+    taken from the batch that `initialize` sees. plain: do not replace layers by their fast forms,
+    see `glowlite.fast.accelerate`.
 
-    `store.theta`, `store.grad`: all parameters and their gradients as flat vectors. `classes`: how
-    many it could be `given`; 0 for none.
+    `store.theta`, `store.grad`: all parameters and their gradients as flat vectors. `classes`:
+    number of classes that `given` accepts; 0 for a model without classes.
     """
 
     classes = 0
-    variational = False  # whether it makes the noise of its images: see `of_noise`
-    class_names: tuple[str, ...] = ()  # if they have names
-    labels: Array | None = None  # of a flow that was given some
+    variational = False  # whether it makes its own dequantisation noise: see `of_noise`
+    class_names: tuple[str, ...] = ()  # the names of the classes, if they have any
+    labels: Array | None = None  # the labels given to this flow, if any
 
     def __init__(
         self,
@@ -99,9 +99,10 @@ class Flow(Parameterized):
         check_part(name, bijector, "forward", "inverse", "backward")
         self.base = base or Normal()
         self.seed, self.dtype, self.xp = check_seed(name, seed), np.dtype(dtype), xp
-        self.initialized = False  # whether its layers have seen data; saved with the weights
-        self.n_bits: int | None = None  # of the images it was trained on, if known; saved, too
-        self.facts: dict[str, Any] = {}  # what else the file says that it was loaded from
+        # whether its layers were initialised from data; saved with the weights
+        self.initialized = False
+        self.n_bits: int | None = None  # bits of the images it was trained on, if known; also saved
+        self.facts: dict[str, Any] = {}  # other facts from the file that it was loaded from
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._latent_shapes: list[tuple[int, ...]] | None = None
         self.workers = workers or Workers()
@@ -109,7 +110,7 @@ class Flow(Parameterized):
         self.bijector = bijector if plain else accelerate(bijector, self.workers, self.store)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For `copy.deepcopy` and `pickle`: a copy has parameters and gradients of its own."""
+        """For `copy.deepcopy` and `pickle`: a copy has its own parameters and gradients."""
         return {name: value for name, value in self.__dict__.items() if name != "xp"}  # a module
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -125,7 +126,7 @@ class Flow(Parameterized):
 
     @property
     def dimensions(self) -> int:
-        """How many numbers one x has."""
+        """The number of components of one x."""
         return prod(self._known_shape())
 
     def latent_shapes(self) -> list[tuple[int, ...]]:
@@ -133,23 +134,23 @@ class Flow(Parameterized):
         if self._latent_shapes is None:
             self._known_shape()
             raise GlowliteError(
-                f"{self._name}: the shapes of latents are known after initialize(x)"
+                f"{self._name}: the shapes of the latents are known only after initialize(x)"
             )
         return self._latent_shapes
 
     # --- the map ---
 
     def forward(self, x: Array) -> tuple[list[Array], Array]:
-        """x (N, ...) -> latents, a list of arrays, and log|det|, (N,), nats."""
+        """Map x (N, ...) to the list of latents, and return log|det|, (N,), nats."""
         self._check("forward", x)
         with self.workers:
             y, logdet = self.bijector.forward(x)
         return self._latents(y), logdet
 
     def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, Any]:
-        """`forward`, and what `backward` can use so that it need not rebuild it.
+        """Like `forward`; also return a cache, so that `backward` need not rebuild inputs.
 
-        None if nothing.
+        The cache is None if nothing is kept.
         """
         self._check("forward", x)
         with self.workers:
@@ -157,7 +158,7 @@ class Flow(Parameterized):
         return self._latents(y), logdet, cache
 
     def inverse(self, latents: list[Array]) -> Array:
-        """Latents, as `forward` gives them -> x (N, ...)."""
+        """Map latents, as `forward` returns them, to x (N, ...)."""
         self._check_latents("inverse", latents)
         with self.workers:
             x: Array = self.bijector.inverse(self._given(latents))
@@ -166,7 +167,8 @@ class Flow(Parameterized):
     def backward(
         self, latents: list[Array], dlatents: list[Array], dlogdet: Array, cache: Any = None
     ) -> tuple[Array, Array]:
-        """From derivatives of a loss by latents and log|det| (N,): x, rebuilt, and dx.
+        """From derivatives of a loss with respect to the latents and log|det| (N,), return the
+        rebuilt x, and dx.
 
         Gradients of the parameters are added into `store.grad`.
         """
@@ -176,23 +178,24 @@ class Flow(Parameterized):
             return backward(self.bijector, y, dy, dlogdet, cache)
 
     def trace(self, x: Array) -> Iterator[Visit]:
-        """Every layer on the way of x, in order: see `glowlite.bijectors.trace`."""
+        """Visit every layer that x passes through, in order: see `glowlite.bijectors.trace`."""
         self._check("trace", x)
         return trace(self.bijector, x)
 
     # --- the density ---
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
-        """Set what depends on data, such as every ActNorm, from the batch x (N, ...), once.
+        """Initialise everything that depends on data, such as every ActNorm, from the batch x (N,
+        ...), once.
 
-        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of
-        them.
+        If several processes each have a part of the batch, `total` adds up a float64 vector over
+        all of them.
         """
         self._check("initialize", x)
         self.initialize_layers(x, total)
 
     def initialize_layers(self, x: Array, total: SumOverProcesses = this_process) -> None:
-        """`initialize` with any x of floating type, whatever its range."""
+        """Like `initialize`, for any floating-point x, whatever its range."""
         self._check("initialize", x)
         with self.workers:
             y = initialize(self.bijector, x, total)
@@ -201,15 +204,17 @@ class Flow(Parameterized):
         self.initialized = True
 
     def log_prob(self, x: Array) -> Array:
-        """log p(x), (N,), float64, nats, of any x, whatever its range. Cost: one forward pass."""
+        """Return log p(x), (N,), float64, nats, for any x, whatever its range. Cost: one forward
+        pass.
+        """
         latents, logdet = self.forward(x)
         return logdet + self.base.log_prob(latents)
 
     def bits_per_dim(self, x: Array, n_bits: int | None = None) -> Array:
-        """bits/dim (N,): of the density of x itself, or, with `n_bits`, of images dequantised from
-        them.
+        """Return bits/dim (N,) of the density of x itself or, with `n_bits`, of images that were
+        dequantised from that many bits.
 
-        Those are numbers in [-0.5, 0.5); raises DataError for others.
+        Such images are numbers in [-0.5, 0.5); raises DataError for others.
         """
         self._check("bits_per_dim", x)
         if n_bits is not None:
@@ -220,47 +225,50 @@ class Flow(Parameterized):
     def gradients(
         self, x: Array, n_bits: int | None = None, batch: int | None = None
     ) -> tuple[Array, Array]:
-        """Add the gradients of mean bits/dim into `store.grad`; the loss and the drift, 0-d,
+        """Add the gradients of mean bits/dim into `store.grad`; return the loss and the drift, 0-d,
         float64.
 
-        x: the share that is at hand of a `batch` of so many; by default it is all of it; as
-        `as_continuous` gives it to a model that is `variational`, or is not. loss:
-        bits/dim of x, by the size of the batch. drift: the largest error of a rebuilt input, as a
-        part of the range of the data, which on a GPU nothing waits for. Cost: a forward and a
-        backward pass.
+        x: this process's share of a batch of `batch` samples (by default, the whole batch), as
+        `as_continuous` returns it for this model. loss: the sum of the bits/dim of x divided by the
+        batch size. drift: the largest error of a rebuilt input, as a fraction of the range of the
+        data; on a GPU, nothing waits for it. Cost: a forward and a backward pass.
         """
         batch = batch or len(x)
         flow, x = self.of_noise(x, n_bits)
-        normalises = self.store.statistics  # by the batch: what does not need not be looked through
+        normalises = self.store.statistics  # by the batch; other layers need not be searched
         with in_training(flow.bijector, len(x) / batch) if normalises else nullcontext():
             latents, logdet, cache = flow.forward_with_cache(x)
             log_prob = logdet + self.base.log_prob(latents)
             loss = bits_per_dim(log_prob, x[0].size, n_bits).sum() / batch
             rebuilt, _ = flow.backward(latents, *loss_gradients(latents, batch, self.base), cache)
         drift = worst_drift(cache, abs(rebuilt - x).max()).astype(loss.dtype)
-        if n_bits is None:  # data that are no images have a range of their own
+        if n_bits is None:  # data other than images have their own range
             drift = drift / namespace(x).maximum(abs(x).max(), 1)
         return loss, drift
 
     def of_noise(self, x: Array, n_bits: int | None) -> tuple[Self, Array]:
-        """The flow whose density is that of x, and x: what `as_continuous` gave, (N, ...).
+        """Return the flow that gives the density of x, and x itself, as `as_continuous` returned
+        it, (N, ...).
 
-        They are this flow and x itself; but where a model makes the noise of its images, the flow
-        of that noise, given the images, and the noise that it is made of.
+        For most models these are this flow and x. If a model makes its own dequantisation noise,
+        they are the flow of that noise, given the images, and the uniform noise that it starts
+        from.
         """
         return self, x
 
     def dequantized(self, x: Array, n_bits: int | None) -> Array:
-        """What `forward` and `encode` take, (N, ...), of what `as_continuous` gave."""
+        """Return the input for `forward` and `encode`, (N, ...), from what `as_continuous`
+        returned.
+        """
         return x
 
     # --- samples and latents ---
 
     def encode(self, x: Array) -> list[Array]:
-        """The latents of x (N, ...), each distributed as the base: a list. Cost: a forward pass.
+        """Return the list of latents of x (N, ...); each follows the base. Cost: a forward pass.
 
-        uint8 images (N, H, W, C), of either backend, are taken in the middle of their levels of
-        `n_bits` bits. Raises GlowliteError for a model that was never initialised.
+        uint8 images (N, H, W, C), from either backend, are mapped to the middle of their
+        `n_bits`-bit levels. Raises GlowliteError for a model that was never initialised.
         """
         return self.forward(self._encodable(x))[0]
 
@@ -269,7 +277,7 @@ class Flow(Parameterized):
         if not is_masked(x) and getattr(x, "dtype", None) == "uint8":
             if self.n_bits is None:
                 raise GlowliteError(
-                    f"{self._name}.encode: uint8 images need n_bits, and this model has none; set"
+                    f"{self._name}.encode: uint8 images need n_bits, but this model has none; set"
                     " model.n_bits"
                 )
             x = dequantize_midpoint(x, self.n_bits, self.dtype.name, self.xp)
@@ -277,11 +285,11 @@ class Flow(Parameterized):
         return x
 
     def decode(self, latents: list[Array]) -> Array:
-        """The x (N, ...) of latents: the inverse of `encode`. `to_pixels` makes images of them
-        uint8.
+        """Return the x (N, ...) of these latents: the inverse of `encode`. `to_pixels` converts
+        images to uint8.
 
-        Latents far from those of data can overflow: `glowlite.latent.walks.finite` says which x are
-        whole.
+        Latents far from those of data can overflow. `glowlite.latent.walks.finite` says which x are
+        finite.
         """
         check_initialized(f"{self._name}.decode", self.initialized)
         return self.inverse(latents)
@@ -289,12 +297,13 @@ class Flow(Parameterized):
     def sample(
         self, n: int, temperature: float = 1.0, seed: int = 0, rows: slice = slice(None)
     ) -> Array:
-        """n samples (n, ...): latents drawn from the base, times `temperature`.
+        """Return n samples (n, ...): latents drawn from the base and multiplied by `temperature`.
 
-        `rows`: which of the n to make. Sample i depends on the weights, the temperature, the seed
-        and i alone, and not on n, rows, threads or ranks: to the last bit on one kind of processor,
-        with one NumPy and one size of tiles, since it is made at a fixed place in a pass of a fixed
-        size. Cost: passes of `sample_block` samples, the last one whole.
+        `rows`: which of the n samples to make. Sample i depends only on the weights, the
+        temperature, the seed and i, not on n, rows, threads or processes. This is exact to the last
+        bit on one kind of processor, with one NumPy version and one tile size, since sample i
+        always has the same place in a pass of fixed size. Cost: passes of `sample_block` samples;
+        the last pass is a whole one.
         """
         where = f"{self._name}.sample"
         if self.event_shape is None:
@@ -305,7 +314,7 @@ class Flow(Parameterized):
         if not numbers:
             return self.xp.empty((0, *self._known_shape()), self.dtype)
         low, high = min(numbers[0], numbers[-1]), max(numbers[0], numbers[-1])
-        # whole blocks: the noise of a sample is the same in any number
+        # whole blocks, so that a sample's noise does not depend on the number of samples
         drawn = -(-n // size) * size
         shapes = enumerate(self.latent_shapes())
         noise = [
@@ -322,13 +331,15 @@ class Flow(Parameterized):
         return self.xp.concatenate(made)[low - starts[0] : high + 1 - starts[0]][:: numbers.step]
 
     def given(self, labels: Any, label_weight: float = 0.0) -> Self:
-        """The flow of data of these classes: see `glowlite.models.by_class`. Raises GlowliteError
-        for a flow without classes.
+        """Return the flow of data of these classes: see `glowlite.models.by_class`. Raises
+        GlowliteError for a flow without classes.
         """
         raise GlowliteError(f"{self._name}.given: this model was made without classes")
 
     def rows(self, rows: Any) -> Self:
-        """The flow of these samples of a batch: itself, unless it was given the class of each."""
+        """Return the flow for these samples of a batch: itself, unless it was given the class of
+        each sample.
+        """
         return self
 
     def _on_device(self, latents: list[np.ndarray]) -> list[Array]:
@@ -336,8 +347,8 @@ class Flow(Parameterized):
 
     @property
     def sample_block(self) -> int:
-        """How many samples a pass makes: a product's rounding depends on how many
-        columns it has.
+        """The number of samples per pass. It is fixed because a matrix product's rounding depends
+        on its number of columns.
         """
         *sides, _ = self._known_shape()
         pixels = HOST_BLOCK if self.xp is np else DEVICE_BLOCK
@@ -346,7 +357,7 @@ class Flow(Parameterized):
     # --- files ---
 
     def header(self) -> dict[str, Any]:
-        """What a file says of this model beside its weights: JSON values."""
+        """Return what a file stores about this model besides its weights, as JSON values."""
         flow = {
             "bijector": type(self.bijector).__name__,
             "base": type(self.base).__name__,
@@ -363,15 +374,16 @@ class Flow(Parameterized):
         }
 
     def check_header(self, header: Any, path: Path, checkpoint: bool = False) -> None:
-        """Raise GlowliteError unless a file with this `header` can be of this flow."""
+        """Raise GlowliteError unless a file with this `header` can belong to this flow."""
         self._check_form(header, path, checkpoint)
         if (base := header["flow"]["base"]) != type(self.base).__name__:
             raise GlowliteError(
-                f"{path} is of another model: its base is {base}, not {type(self.base).__name__}"
+                f"{path}: belongs to another model: its base is {base}, not"
+                f" {type(self.base).__name__}"
             )
 
     def take_header(self, header: dict[str, Any]) -> None:
-        """Set what a checked header says of the state of a model."""
+        """Set the state of the model from a checked header."""
         self.initialized, self.n_bits = header["initialized"], header.get("n_bits")
         flow = header.get("flow", {})
         if flow.get("event_shape") is not None:
@@ -381,10 +393,10 @@ class Flow(Parameterized):
 
     @classmethod
     def _check_form(cls, header: Any, path: Path, checkpoint: bool = False) -> None:
-        """Raise GlowliteError unless a header is well formed, as that of a flow of one's own."""
+        """Raise GlowliteError unless a header is well formed for a user-defined flow."""
         if isinstance(header, dict) and "config" in header and "flow" not in header:
             name = {"nice": "NICE", "realnvp": "RealNVP"}.get(str(header.get("model")), "Glow")
-            raise GlowliteError(f"{path}: is a {name}; load it with {name}.load")
+            raise GlowliteError(f"{path}: contains a {name}; load it with {name}.load")
         check_header(header, path, "flow", checkpoint)
 
     def save(
@@ -394,14 +406,15 @@ class Flow(Parameterized):
         dtype: str | None = None,
         **header: Any,
     ) -> None:
-        """Write parameters and constants by name, `header()`, and, beside them, `arrays` and
+        """Write the parameters and constants by name and `header()`, and in addition `arrays` and
         `header`.
 
-        `dtype`: of the weights in the file, if not the model's; `float16` halves it, and is float32
-        again when loaded. The layers themselves are not written: `load` is given the same ones.
+        `dtype`: dtype of the weights in the file, by default the model's. `float16` halves the file
+        and becomes float32 again when loaded. The layers themselves are not written; pass the same
+        layers to `load`.
         """
         path, header = Path(path), {**self.header(), **header}
-        self._check_form(header, path)  # what could not be loaded is not written
+        self._check_form(header, path)  # do not write what could not be loaded
         values = rounded(named_arrays(self.store), dtype or self.dtype.name)
         write_arrays(path, {**values, **(arrays or {})}, header)
 
@@ -415,11 +428,12 @@ class Flow(Parameterized):
         workers: Workers | None = None,
         xp: Namespace = np,
     ) -> Self:
-        """The flow of a file, or of the newest checkpoint in a folder, in its own dtype.
+        """Load the flow of a file, or of the newest checkpoint in a folder, in its stored dtype.
 
-        `bijector`, `base`: made as those that were saved; the weights of `bijector` are
-        overwritten. `weights`: `averaged`, where the run has averaged them, or `raw`, to train on.
-        Raises GlowliteError where the names or shapes of its parameters are not those of the file.
+        `bijector`, `base`: constructed as for the saved flow; the weights of `bijector` are
+        overwritten. `weights`: `averaged`, if the run has averaged them, or `raw`, to continue
+        training. Raises GlowliteError if the names or shapes of the parameters differ from those in
+        the file.
         """
         path, arrays, header = read_model(path, weights)
         cls._check_form(header, path)
@@ -437,7 +451,7 @@ class Flow(Parameterized):
         path: Path,
         weights: str,
     ) -> None:
-        """Set this model to what `read_model` found in a file."""
+        """Set this model to what `read_model` read from a file."""
         self.check_arrays(values, path)
         self.store.assign(values)
         state = averaged(self.store, arrays, header, path) if weights == "averaged" else None
@@ -447,24 +461,28 @@ class Flow(Parameterized):
         self.facts = {name: value for name, value in header.items() if name not in OWN}
 
     def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
-        """Raise GlowliteError unless `values` are arrays for every parameter and constant."""
+        """Raise GlowliteError unless `values` has a suitable array for every parameter and
+        constant.
+        """
         check_arrays(self.store, values, path)
 
-    # --- the trainer's questions ---
+    # --- what the trainer asks ---
 
     @property
     def penalized(self) -> list[slice]:
-        """Where in `store.theta` the parameters lie that a penalty on scales holds small: none."""
+        """The slices of `store.theta` to which a penalty on scales applies: none by default."""
         return []
 
     @property
     def first_images(self) -> int:
-        """How many images `initialize` asks for, if there are as many; 0 if a batch will do."""
+        """The number of images that `initialize` wants, if there are that many; 0 if a batch is
+        enough.
+        """
         return 0
 
     @property
     def memory(self) -> Memory | None:
-        """The budget of what is kept from forward to backward; None for a bijector without one."""
+        """The budget for what is kept from forward to backward; None for a bijector without one."""
         return getattr(self.bijector, "memory", None)
 
     @memory.setter
@@ -472,29 +490,30 @@ class Flow(Parameterized):
         self.bijector.memory = memory
 
     def kept(self, images: int) -> Kept | None:
-        """What a pass of so many images keeps; None for a bijector without a budget, or
-        where the shape of x is not known. Cost: passes of one and two images.
+        """Return what a pass of so many images keeps, or None if the bijector has no budget or the
+        shape of x is unknown. Cost: passes of one and two images.
         """
         memory, bijector, shape = self.memory, self.bijector, self.event_shape
         if memory is None or shape is None or not hasattr(bijector, "cost_table"):
             return None
         few = self.xp.zeros((min(2, images), *shape), self.dtype)
-        with self.workers, np.errstate(all="ignore"):  # layers that zeros are nothing for
+        # for layers whose domain does not contain zeros
+        with self.workers, np.errstate(all="ignore"):
             return Kept(memory, bijector.plans(few, images), bijector.cost_table(few, images))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of what `gradients` takes of one sample."""
+        """The shape of one sample of the input of `gradients`."""
         return self._known_shape()
 
     @property
     def shrink(self) -> str:
-        """What to do where a step does not fit the memory, in words."""
+        """Return advice for a step that does not fit into memory."""
         return "take smaller batches, or layers with fewer parameters"
 
     def step_bytes(self, images: int) -> int:
-        """What a training step takes at the least: theta, its gradient, Adam's two vectors, and
-        what is kept.
+        """Return the least memory of a training step, in bytes: theta, its gradient, Adam's two
+        vectors, and what is kept.
         """
         kept = self.kept(images)
         return 4 * len(self.store) * self.dtype.itemsize + (0 if kept is None else kept.size)
@@ -508,8 +527,8 @@ class Flow(Parameterized):
     def _known_shape(self) -> tuple[int, ...]:
         if self.event_shape is None:
             raise GlowliteError(
-                f"{self._name}: the shape of its data is not known; call initialize(x) with a batch"
-                " of them"
+                f"{self._name}: the shape of its data is not known; call initialize(x) with a"
+                " batch of data"
             )
         return self.event_shape
 
@@ -523,17 +542,18 @@ class Flow(Parameterized):
         check_latents(where, latents, self._latent_shapes, self.dtype, self.xp)
 
     def _latents(self, y: Any) -> list[Array]:
-        """What the bijector gives, as a list."""
+        """Return the bijector's output as a list."""
         if isinstance(y, (list, tuple)) != self._gives_list:
             raise GlowliteError(
                 f"{self._name}: {type(self.bijector).__name__} gives"
-                f" {'one array' if self._gives_list else 'several arrays'}; a bijector whose y is a"
-                " list of arrays has the attribute gives_list = True, and no other has"
+                f" {'one array' if self._gives_list else 'several arrays'}; a bijector whose y is"
+                " a list of arrays must have the attribute gives_list = True, and other"
+                " bijectors must not"
             )
         return as_list(y)
 
     def _given(self, latents: list[Array]) -> Any:
-        """Latents as the bijector takes them."""
+        """Return latents in the form that the bijector takes."""
         return latents if self._gives_list else latents[0]
 
     @property
@@ -544,7 +564,7 @@ class Flow(Parameterized):
 def read_model(
     path: str | Path, weights: str
 ) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-    """The file that `path` means, its arrays and its header."""
+    """Return the file that `path` means, its arrays and its header."""
     if weights not in ("raw", "averaged"):
         raise GlowliteError(f"weights must be 'raw' or 'averaged', got {shown(weights)}")
     path = resolve(path)

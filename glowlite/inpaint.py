@@ -1,5 +1,5 @@
-"""python -m glowlite.inpaint [RUN] IMAGE ... --mask NAME: fill in hidden pixels, or take noise
-away, by climbing log p(x).
+"""python -m glowlite.inpaint [RUN] IMAGE ... --mask NAME: fill in hidden pixels, or remove noise,
+by gradient ascent on log p(x).
 """
 
 from glowlite.commands.inpaint import main

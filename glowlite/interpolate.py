@@ -1,5 +1,5 @@
-"""python -m glowlite.interpolate [RUN] A B [C D]: from image to image through latent space (figure
-5).
+"""python -m glowlite.interpolate [RUN] A B [C D]: walk from one image to another through latent
+space (figure 5).
 """
 
 from glowlite.commands.interpolate import main

@@ -1,4 +1,6 @@
-"""python -m glowlite.laws MODULE:NAME: hold any flow, in any framework, to the laws of one."""
+"""python -m glowlite.laws MODULE:NAME: test any flow, in any framework, against the laws of
+a flow.
+"""
 
 from glowlite.commands.laws import main
 from glowlite.commands.program import run

@@ -1,14 +1,14 @@
 r"""From pixels to a continuous density, and from log-likelihood to bits per dimension (sections 2
 and 6).
 
-An 8-bit pixel v becomes one of n_bins = 2^n_bits levels, and uniform noise fills the space between
+An 8-bit pixel v becomes one of n_bins = 2^n_bits levels, and uniform noise fills the gap between
 two levels:
 
     x = (floor(v / 2^(8 - n_bits)) + u) / n_bins - 0.5,     u ~ U[0, 1),     x in [-0.5, 0.5)
 
     bits/dim = -(log p(x) - D ln n_bins) / (D ln 2),     D = H W C
 
-This is the one place where a loss has a sign and a scale; the layers know of neither.
+The sign and the scale of the loss are set only in this file. The layers know neither.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from glowlite.errors import GlowliteError, ShapeError
 
 
 def check_n_bits(n_bits: int | None) -> int:
-    """n_bits, or a GlowliteError unless it is 1 to 8."""
+    """Return n_bits; raise GlowliteError unless it is 1 to 8."""
     if (
         isinstance(n_bits, bool)
         or not isinstance(n_bits, (int, np.integer))
@@ -37,7 +37,9 @@ def check_n_bits(n_bits: int | None) -> int:
 
 
 def quantize(images: Array, n_bits: int) -> Array:
-    """uint8 images -> their level 0 .. 2^n_bits - 1, uint8. Raises ShapeError for another dtype."""
+    """Map uint8 images to their levels 0 .. 2^n_bits - 1, uint8. Raises ShapeError for another
+    dtype.
+    """
     if not hasattr(images, "dtype"):
         raise ShapeError(f"quantize: expected an array of uint8 images, got {shown(images)}")
     if images.dtype != "uint8":
@@ -48,10 +50,10 @@ def quantize(images: Array, n_bits: int) -> Array:
 
 
 def dequantize(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> x in [-0.5, 0.5), dtype of
-    `noise`.
+    """Map uint8 images (N, H, W, C) and noise U[0, 1) of the same shape to x in [-0.5, 0.5), with
+    the dtype of `noise`.
 
-    Arrays of the host give one of `xp`, by one upload. Arrays of a GPU stay there.
+    Host arrays give an array of `xp`, with one upload. GPU arrays stay on the GPU.
     """
     n_bins = 2 ** check_n_bits(n_bits)
     if getattr(noise, "shape", None) != getattr(images, "shape", None) or noise.dtype not in (
@@ -76,10 +78,10 @@ def as_continuous(
     xp: Namespace = np,
     variational: bool = False,
 ) -> Array:
-    """Data as numbers that have a density: dequantised images, or, where n_bits is None, data as
-    they are.
+    """Return data that have a density: dequantised images or, if n_bits is None, the data
+    themselves.
 
-    `variational`: for a model that makes its own noise, `middles_and_noise` in place of images.
+    `variational`: return `middles_and_noise` instead, for a model that makes its own noise.
     """
     if n_bits is None or noise is None:
         return to_device(data, xp).astype(dtype)
@@ -88,10 +90,11 @@ def as_continuous(
 
 
 def middles_and_noise(images: Array, n_bits: int, noise: Array, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) and noise U[0, 1) of the same shape -> (N, H, W, 2C): the middles
-    of their levels, and beside them u - 1/2 in (-1/2, 1/2), from which a model makes x itself.
+    """Map uint8 images (N, H, W, C) and noise U[0, 1) of the same shape to (N, H, W, 2C): the
+    middles of their levels, then u - 1/2 in (-1/2, 1/2). From these a model makes x itself.
 
-    A noise that rounds to an end, where its logit is infinite, is the number beside it.
+    Noise that rounds to an end of the interval, where its logit is infinite, is replaced by the
+    nearest number inside.
     """
     end = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
     middles = dequantize_midpoint(images, n_bits, noise.dtype.name, xp)
@@ -100,11 +103,11 @@ def middles_and_noise(images: Array, n_bits: int, noise: Array, xp: Namespace = 
 
 
 def dequantize_midpoint(images: Array, n_bits: int, dtype: str, xp: Namespace = np) -> Array:
-    """uint8 images (N, H, W, C) -> x in (-0.5, 0.5), of `dtype` and `xp`, each in the middle of its
-    level: u = 1/2.
+    """Map uint8 images (N, H, W, C) to x in (-0.5, 0.5), of `dtype` and `xp`, in the middle of
+    their levels: u = 1/2.
 
-    As far from the two levels beside it as can be, so that `to_pixels` gives the level back if x is
-    off by rounding.
+    The middle is farthest from both neighbouring levels, so `to_pixels` returns the same level even
+    if x has rounding errors.
     """
     return (to_device(quantize(images, n_bits), xp).astype(dtype) + 0.5) / 2**n_bits - 0.5
 
@@ -112,16 +115,16 @@ def dequantize_midpoint(images: Array, n_bits: int, dtype: str, xp: Namespace = 
 def dequantization_noise(
     seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str
 ) -> Array:
-    """U[0, 1) for the samples start ..
+    """Draw U[0, 1) for the samples start .. start + N - 1 of batch `index`.
 
-    start + N - 1 of batch `index`: the same regardless of which process draws them.
+    The numbers do not depend on which process draws them.
     """
     return uniform(seed, purpose, index, start, shape, dtype)
 
 
 def to_pixels(x: Array, n_bits: int) -> Array:
-    """x (...) -> uint8 pixels: the level that holds x, clipped, at the middle of its 2^(8 - n_bits)
-    values.
+    """Map x (...) to uint8 pixels: the level that contains x, clipped, shown as the middle of its
+    2^(8 - n_bits) values.
     """
     if getattr(getattr(x, "dtype", None), "kind", "") != "f":
         raise ShapeError(f"to_pixels: expected floating images, about [-0.5, 0.5), got {shown(x)}")
@@ -133,38 +136,38 @@ def to_pixels(x: Array, n_bits: int) -> Array:
 
 
 def bits_per_dim(log_prob: Array, dimensions: int, n_bits: int | None) -> Array:
-    """log_prob (N,), nats -> bits/dim (N,).
+    """Convert log_prob (N,), nats, to bits/dim (N,).
 
-    Of dequantised x it is that of the discrete images, an upper bound in expectation; with `n_bits`
-    None, of data that are continuous themselves, it is that of their density, and can be negative.
+    For dequantised x it is the bits/dim of the discrete images, an upper bound in expectation. With
+    `n_bits` None, for continuous data, it is that of their density, and can be negative.
     """
     levels = 0.0 if n_bits is None else dimensions * math.log(2 ** check_n_bits(n_bits))
     return -(log_prob - levels) / (dimensions * math.log(2))
 
 
 def nats(bits: Array, dimensions: int, n_bits: int) -> Array:
-    """bits/dim (N,) -> log p(x) (N,), nats: `bits_per_dim` undone.
+    """Convert bits/dim (N,) to log p(x) (N,), nats: the inverse of `bits_per_dim`.
 
-    The density is that of pixels scaled to [0, 1], as it is of x in [-0.5, 0.5), which is the same
-    but for a shift.
+    The density is that of pixels scaled to [0, 1]. It equals that of x in [-0.5, 0.5), which
+    differs only by a shift.
     """
     return dimensions * math.log(2) * (check_n_bits(n_bits) - bits)
 
 
 class Base(Protocol):
-    """The distribution of latents, a list of arrays (N, ...): of noise whose numbers are
+    """The distribution of the latents, a list of arrays (N, ...) whose components are
     independent.
     """
 
     def log_prob(self, latents: list[Array]) -> Array:
-        """The log-density of each sample, (N,), float64, nats."""
+        """Return the log-density of each sample, (N,), float64, nats."""
 
     def gradient(self, latents: list[Array]) -> list[Array]:
-        """d log_prob / d latents, of the shapes and the dtype of the latents."""
+        """Return d log_prob / d latents, with the shapes and the dtype of the latents."""
 
     def sample(self, seed: int, level: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        """Noise of `shape` (n, ...) for latent number `level`: for a larger n, the same
-        and more.
+        """Return noise of `shape` (n, ...) for latent number `level`. A larger n only appends
+        samples.
         """
 
 
@@ -182,8 +185,8 @@ class Normal:
 
 
 class Logistic:
-    """The logistic distribution of scale 1, with heavier tails: p(z) = s(z) (1 - s(z)), s a
-    sigmoid.
+    """The logistic distribution with scale 1: p(z) = s(z) (1 - s(z)), where s is the sigmoid. Its
+    tails are heavier than a Gaussian's.
     """
 
     def log_prob(self, latents: list[Array]) -> Array:
@@ -198,14 +201,16 @@ class Logistic:
 
 
 def _log_logistic(z: Array) -> Array:
-    """(N,), float64; |z| in place of z, which changes nothing, so that no exponential overflows."""
+    """Return (N,), float64. It uses |z| in place of z, which gives the same value and avoids
+    overflow.
+    """
     xp = namespace(z)
     size = abs(z.reshape(len(z), -1)).astype(xp.float64)
     return -(size + 2 * xp.log1p(xp.exp(-size))).sum(axis=1)
 
 
 def log_normal(z: Array) -> Array:
-    """log N(z; 0, I) of each sample, (N,), float64, nats."""
+    """Return log N(z; 0, I) of each sample, (N,), float64, nats."""
     xp = namespace(z)
     z = z.reshape(len(z), -1)
     return -0.5 * (xp.square(z).sum(axis=1, dtype=xp.float64) + z.shape[1] * math.log(2 * math.pi))
@@ -214,11 +219,12 @@ def log_normal(z: Array) -> Array:
 def loss_gradients(
     latents: list[Array], batch: int, base: Base | None = None
 ) -> tuple[list[Array], Array]:
-    """d loss / d latents and d loss / d logdet (N,), for loss = mean over a `batch` of bits/dim.
+    """Return d loss / d latents and d loss / d logdet (N,), where loss is the mean bits/dim over
+    `batch` samples.
 
     log p(x) = log p_base(latents) + log|det|, so d log p / d log|det| = 1, and d log p / d latents
-    is the gradient of the base, N(0, I) by default. `batch` can be larger than the samples at hand,
-    for a batch that is cut over processes.
+    is the gradient of the base, N(0, I) by default. `batch` can be larger than the number of
+    samples here, for a batch that is split over processes.
     """
     xp = namespace(latents[0])
     dimensions = sum(z[0].size for z in latents)
@@ -228,7 +234,7 @@ def loss_gradients(
 
 
 def check_finite(where: str, value: float) -> float:
-    """value, or a GlowliteError that says where a NaN or an infinity came up."""
+    """Return value; raise GlowliteError that says where a NaN or an infinity occurred."""
     if not math.isfinite(value):
         raise GlowliteError(
             f"{where} is {value}: lower the learning rate, clip the gradient, or warm up for longer"

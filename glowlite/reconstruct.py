@@ -1,6 +1,7 @@
-"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off.
+"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and report the reconstruction
+error.
 
-A flow loses nothing.
+A flow loses no information.
 """
 
 from glowlite.commands.program import run

@@ -1,5 +1,5 @@
-"""python -m glowlite.report RUN: one HTML page of a run, with its pictures inside, that needs no
-network.
+"""python -m glowlite.report RUN: write one HTML page about a run, with its pictures inside, that
+works offline.
 """
 
 from glowlite.commands.program import run

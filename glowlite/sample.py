@@ -1,5 +1,5 @@
-"""python -m glowlite.sample [RUN]: samples at a temperature, or at several (figure 8), as a grid or
-one PNG each.
+"""python -m glowlite.sample [RUN]: draw samples at one temperature or several (figure 8), as a grid
+or as one PNG per sample.
 """
 
 from glowlite.commands.program import run

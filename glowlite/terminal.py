@@ -1,9 +1,9 @@
-"""Lines for a reader: names from outside are made printable, so that none can break a line, colour
-it, or end the program.
+"""Printing lines safely. Names from outside are made printable, so that none of them can break a
+line, change its colour, or end the program.
 
-A name of a file can hold any byte but zero and the slash; a value of a header any text. What a
-terminal would act upon (line breaks, escape sequences, marks that turn the direction of writing) is
-shown as Python would write it: `\\n`, `\\x1b`.
+A file name can contain any byte except zero and the slash, and a header's value any text.
+Characters that a terminal acts on (line breaks, escape sequences, marks that change the direction
+of writing) are shown as Python writes them: `\\n`, `\\x1b`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def printable(text: object) -> str:
-    """`text` in one line, every character that a terminal would act upon, or could not show,
+    """Return `text` as one line. Every character that a terminal acts on or cannot show is
     escaped.
     """
     return "".join(_shown(c) if unicodedata.category(c) in UNPRINTABLE else c for c in str(text))
@@ -30,15 +30,17 @@ def printable(text: object) -> str:
 
 def _shown(character: str) -> str:
     number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:  # how Python holds the byte of a name that is not UTF-8
+    if 0xDC80 <= number <= 0xDCFF:  # how Python represents a byte of a name that is not UTF-8
         return f"\\x{number - 0xDC00:02x}"
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def shortened(text: object, most: int = 60) -> str:
-    """`text`, printable, in at most `most` characters: the middle of a longer one is left out."""
+    """Return `text`, printable, in at most `most` characters. The middle of a longer text is left
+    out.
+    """
     whole = str(text)
-    if len(whole) > 2 * most:  # nothing is done to characters that are not shown
+    if len(whole) > 2 * most:  # do no work for characters that are not shown
         whole = f"{whole[:most]}...{whole[-most:]}"
     whole = printable(whole)
     kept = most - len(" ... ")
@@ -50,10 +52,10 @@ def shortened(text: object, most: int = 60) -> str:
 
 
 def say(line: object) -> None:
-    """Print one line on stdout, at once.
+    """Print one line on stdout and flush it.
 
-    Raises OSError where it cannot be written, as on a full disk. If no reader is left, as behind `|
-    head`, the rest is written nowhere and the work goes on.
+    Raises OSError if it cannot be written, for example on a full disk. If the reader has gone, as
+    with `| head`, the rest of the output is discarded and the work goes on.
     """
     try:
         _write(sys.stdout, line)
@@ -65,7 +67,7 @@ def say(line: object) -> None:
 
 
 def warn(line: object) -> None:
-    """Print one line on stderr, at once; it is lost where stderr cannot be written."""
+    """Print one line on stderr and flush it. The line is lost if stderr cannot be written."""
     try:
         with _above_bars():
             _write(sys.stderr, line)
@@ -79,9 +81,9 @@ def bar(
     total: int | None = None,
     **options: Any,
 ) -> Any:
-    """tqdm's progress bar on stderr where that is a terminal, else one that shows nothing.
+    """Return tqdm's progress bar on stderr if that is a terminal, else a bar that shows nothing.
 
-    `options` are tqdm's.
+    `options` are passed to tqdm.
     """
     from tqdm import tqdm
 
@@ -93,7 +95,9 @@ def bar(
 
 
 def _write(stream: TextIO | None, line: object) -> None:
-    """Write a line to a stream, or nowhere if it is closed: that is no reason to end."""
+    """Write a line to a stream. A closed stream is no reason to stop, so the line is then
+    dropped.
+    """
     if stream is None or stream.closed:
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -102,17 +106,17 @@ def _write(stream: TextIO | None, line: object) -> None:
 
 
 def _above_bars() -> contextlib.AbstractContextManager[None]:
-    """Return a block in which progress bars are off the screen.
+    """Return a context in which progress bars are cleared from the screen.
 
-    Then they are drawn below what was written.
+    Afterwards they are drawn again below the new lines.
     """
     tqdm = sys.modules.get("tqdm")
     return contextlib.nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(sys.stderr)
 
 
 def _to_nowhere(stream: TextIO) -> None:
-    """Discard what the stream still holds, and all that comes: Python would try again at its end,
-    and complain.
+    """Discard what the stream still buffers and everything written later. Otherwise Python would
+    try to write it at exit, and complain.
     """
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""python -m glowlite.train: train a Glow, by default a small one on the embedded pixel faces."""
+"""python -m glowlite.train: train a flow, by default a small Glow on the embedded pixel faces."""
 
 from glowlite.commands.program import run
 from glowlite.commands.train import main

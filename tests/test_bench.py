@@ -216,7 +216,7 @@ def test_what_is_more_than_the_machine_has_is_left_out(here, monkeypatch, capsys
     monkeypatch.setattr(command, "available_bytes", lambda: 1000.0)
     command.main([*SMALL_WORDS, "--depths=1", "--budgets=0,all"])
     said = capsys.readouterr()
-    assert "memory all is left out: it keeps 0.0 GB, and there are 0.0" in said.err
+    assert "memory all is left out: it keeps 0.0 GB, but there are 0.0" in said.err
     assert "memory all " not in said.out and "memory 256MB: keeps all 4 steps" in said.out
 
 
@@ -331,9 +331,9 @@ def test_ranks_share_a_step(monkeypatch, capsys):
         (("--budgets", "0,,all"), "memory '': expected a size"),
         (
             ("--scaling", "--against", "torch"),
-            "--scaling is a table of its own: leave out --against",
+            "--scaling makes a separate table: leave out --against",
         ),
-        (("--scaling", "--plots", "x"), "--scaling is a table of its own: leave out --plots"),
+        (("--scaling", "--plots", "x"), "--scaling makes a separate table: leave out --plots"),
         (("--scaling", "--device", "gpu"), "--scaling times steps on the CPU"),
         (("--device", "gpu", "--against", "torch"), "--against times models on the CPU"),
         (("--depths", "4,x"), "expected whole numbers from 1 to 4,096 with commas between"),
@@ -374,7 +374,7 @@ def test_a_preset_is_the_job_that_is_trained_and_what_is_typed_wins():
         )
         assert options.batch * training.accumulate == training.batch
     assert parse_arguments(["--K", "3", "--preset", "celebahq256"]).K == 3
-    with pytest.raises(GlowliteError, match="expected one that is for images of one size: faces"):
+    with pytest.raises(GlowliteError, match="expected one with a fixed image size: faces"):
         preset_job("openai")
 
 
@@ -413,7 +413,7 @@ def test_what_does_not_fit_is_left_out():
     assert list(times) == ["memory 0"]
     with pytest.raises(
         GlowliteError,
-        match="bench: memory all does not fit the memory of the GPU; lower --batch or --width",
+        match="bench: memory all does not fit into the GPU's memory; lower --batch or --width",
     ):
         device.check_fits(times, ["memory all"])
 

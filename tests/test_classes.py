@@ -307,18 +307,18 @@ def test_files_of_models_without_classes_are_as_they_were(tmp_path):
 
 
 MISTAKES = {
-    "say which, as in model.given": (
+    "say which one, as in model.given": (
         lambda m: m.forward(images()), lambda m: m.encode(images()), lambda m: m.sample(2),
         lambda m: m.gradients(images(), 5), lambda m: m.decode(m.given(0).encode(images())),
     ),
     "label 3 of image 1 is none of the 3 classes, 0 to 2": (lambda m: m.given([0, 3]),),
     "label -1 of image 0 is none": (lambda m: m.given(np.array([-1])),),
-    r"labels must be whole numbers \(N,\), one for each image, got float64": (
+    r"labels must be whole numbers \(N,\), one per image, got float64": (
         lambda m: m.given([0.5]), lambda m: m.given(0.5),
     ),
-    "2 labels are given, and 5 images": (lambda m: m.given([0, 1]).log_prob(images()),),
+    "2 labels are given, but 5 images": (lambda m: m.given([0, 1]).log_prob(images()),),
     "label_weight must be a finite number of at least 0": (lambda m: m.given(0, -1.0),),
-    "header: 2 class_names, and the model has 3 classes": (
+    "header: 2 class_names, but the model has 3 classes": (
         lambda m: m.save("never.safetensors", class_names=["a", "b"]),
     ),
     "was made without classes": (
@@ -379,12 +379,12 @@ def test_fit_takes_labels_and_learns_them():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "a model of 3 classes; labels are for"),
+        ({}, "a model with 3 classes; only a model with classes takes labels"),
         ({"labels": np.zeros(9, int)}, "fit, labels: 9 labels for 90 images"),
         ({"labels": np.full(90, 3)}, "label 3 of image 0 is none of the 3 classes"),
         ({"labels": -np.ones(90, int)}, "label -1 of image 0"),
         ({"labels": np.zeros(90)}, "labels must be whole numbers"),
-        ({"labels": np.zeros(90, int), "held_out": coloured(6)[0]}, "those of held_out, too"),
+        ({"labels": np.zeros(90, int), "held_out": coloured(6)[0]}, "also for held_out"),
     ],
 )
 def test_bad_labels_for_fit_are_one_line_and_nothing_is_written(tmp_path, options, said):
@@ -394,5 +394,5 @@ def test_bad_labels_for_fit_are_one_line_and_nothing_is_written(tmp_path, option
     assert not (tmp_path / "run").exists()
     if "labels" in options:
         plain = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=4))
-        with pytest.raises(GlowliteError, match="a model of 0 classes"):
+        with pytest.raises(GlowliteError, match="a model with 0 classes"):
             fit(plain, coloured()[0], labels=np.zeros(90, int), **SHORT)

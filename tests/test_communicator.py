@@ -98,10 +98,14 @@ def test_a_tree_sum_is_a_tournament_for_every_power_of_two():
     ("options", "ranks", "said"),
     [
         ({"batch": 8, "shards": 6}, 2, "power of two"),
-        ({"batch": 8, "shards": 16}, 2, "at most the batch of 8"),
-        ({"batch": 8, "shards": 4}, 3, "multiple of the 3 ranks"),
+        ({"batch": 8, "shards": 16}, 2, "at most the batch size 8"),
+        ({"batch": 8, "shards": 4}, 3, "multiple of the 3 processes"),
         ({"batch": 8, "shards": 4, "accumulate": 2}, 2, "without --accumulate"),
-        ({"batch": 8, "accumulate": 4}, 3, "leaves 2 images for one, fewer than the 4 parts"),
+        (
+            {"batch": 8, "accumulate": 4},
+            3,
+            "leaves 2 images for one of them, fewer than the 4 parts",
+        ),
         ({"batch": 2}, 3, "leaves 0 images"),
     ],
 )
@@ -164,7 +168,7 @@ def test_a_run_of_n_ranks_goes_on_with_m(home, undrawn, before, after):
     first = trained_by(before, *RUN[2:], "--steps", "10", "--out", out)
     assert first.returncode == 0, first.stderr
     second = trained_by(after, "--resume", "--out", out, "--steps", "20")
-    assert second.returncode == 0 and "going on from" in second.stderr, second.stderr
+    assert second.returncode == 0 and "continuing from" in second.stderr, second.stderr
     np.testing.assert_allclose(losses(home / out), losses(home / "one"), rtol=1e-10)
     theta, expected = (
         np.concatenate(
@@ -245,7 +249,7 @@ def test_a_signal_to_mpirun_saves_and_ends(home, number):
     process.send_signal(number)
     _, stderr = process.communicate(timeout=10)
     assert process.returncode != 0 and "Traceback" not in stderr
-    assert stderr.count("which is saved; go on with") == 1, stderr
+    assert stderr.count("which is saved; continue with") == 1, stderr
     step = int(stderr.split("stopped after step ")[1].split(",")[0])
     assert checkpoints_of(home / out)[-1].name == f"step-{step:08d}.safetensors"
 
@@ -262,7 +266,7 @@ from glowlite.commands.program import run
 from glowlite.train import main
 run(main, 'train')"""
     done = mpirun(3, "-c", program, *RUN[2:], "--out", "unread", cwd=home, seconds=30)
-    assert done.returncode == 2 and done.stderr.count("ramps.npz: may not be read") == 1
+    assert done.returncode == 2 and done.stderr.count("ramps.npz: no permission to read it") == 1
     assert (
         "error: rank 2: ramps.npz" in done.stderr and not (home / "unread" / "config.json").exists()
     )
@@ -302,7 +306,7 @@ run(main, 'train')"""
         3, "-c", program, *RUN[2:], "--out", "hangs", "--mpi-timeout", "2", cwd=home, seconds=60
     )
     assert done.returncode != 0 and time.monotonic() - began < 20
-    assert done.stderr.count("step 8: waited 2 s for rank 2, which did not come") == 1, done.stderr
+    assert done.stderr.count("step 8: waited 2 s for rank 2, but got no response") == 1, done.stderr
 
 
 # --- what a rank waits in ---
@@ -348,7 +352,7 @@ def test_a_stopped_rank_ends_all_and_is_named(stopped, place):
     said = [line for line in stderr.splitlines() if line.startswith("rank ")]
     assert code != 0 and len(said) == 1, stderr
     assert said[0].startswith(
-        f"rank 0: {STOPS[place]}: waited 1 s for rank 1 (stopped), which did not come"
+        f"rank 0: {STOPS[place]}: waited 1 s for rank 1 (stopped), but got no response"
     ), said
     assert "Traceback" not in stderr
 
@@ -364,7 +368,8 @@ def test_nobody_is_missed_where_all_come(stopped, place):
         ("memory", "error: rank 1: out of memory: Unable to allocate 3 TiB"),
         (
             "elsewhere",
-            "error: the middle: a message of another kind came; do all ranks run the same command",
+            "error: the middle: received a message of another kind; do all processes run the same"
+            " command",
         ),
     ],
 )

@@ -260,7 +260,9 @@ def test_no_permission_is_one_line_that_names_it(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", COLOUR)
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
-        with pytest.raises(DataError, match=r"x\.npy: may not be read; check its permissions$"):
+        with pytest.raises(
+            DataError, match=r"x\.npy: no permission to read it; check its permissions$"
+        ):
             load(str(tmp_path / "x.npy"))
     scandir = os.scandir
     with monkeypatch.context() as patch:
@@ -348,7 +350,7 @@ def test_an_npy_of_more_images_than_memory_has_numbers_for_is_refused(tmp_path):
         header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 42, 1, 1, 1)}
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + (1 << 42))
-    with pytest.raises(DataError, match=r"x\.npy: says it has 4398046511104 images"):
+    with pytest.raises(DataError, match=r"x\.npy: says that it has 4398046511104 images"):
         load(str(tmp_path / "x.npy"))
 
 
@@ -360,7 +362,7 @@ def test_an_npz_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatc
     monkeypatch.setattr(glowlite.data.readers.arrays, "available_bytes", lambda: 6e6)
     with pytest.raises(
         DataError,
-        match=r"x\.npz: unpacks to .* GiB, and this machine has .*; save the images as \.npy",
+        match=r"x\.npz: unpacks to .* GiB, but this machine has .*; save the images as \.npy",
     ):
         load(str(tmp_path / "x.npz"))
 
@@ -428,7 +430,7 @@ def test_grey_is_pillows_luma():
         ({"crop": 6}, "image 0 of here is 5x6, too small for --crop 6; add --resize"),
         ({"crop": 9, "resize": 8}, "is 8x10, too small for --crop 9"),
         ({"random_crop": True}, "random crops need a size: add --crop SIDE"),
-        ({"resize": 1 << 14}, "more than 67108864 pixels; --resize it less"),
+        ({"resize": 1 << 14}, "more than 67108864 pixels; use a smaller --resize"),
     ],
 )
 def test_what_cannot_be_prepared_is_one_line(options, said):

@@ -82,8 +82,8 @@ def test_the_page_of_the_pretrained_faces_is_one_file_of_at_most_6_mb(faces):
     path, done = faces
     assert not done.stderr
     assert re.fullmatch(
-        r"demo\.html: pretrained faces in 5\.\d MB, complete in itself; a picture takes about"
-        r" 31 ms in a browser on a desk\n",
+        r"demo\.html: pretrained faces in 5\.\d MB, self-contained; a picture takes about"
+        r" 31 ms in a desktop browser\n",
         done.stdout,
     )
     assert path.stat().st_size <= 6 * MB
@@ -254,7 +254,7 @@ def test_a_layer_of_one_s_own_is_refused_and_so_is_a_subclass():
     class Own(ActNorm):
         pass
 
-    with pytest.raises(GlowliteError, match=r"^Own: a layer that no page can run; .*Glow, NICE"):
+    with pytest.raises(GlowliteError, match=r"^Own: a page cannot run this layer; .*Glow, NICE"):
         describe(Chain([ActNorm(3), Own(3)]), Weights())
 
 
@@ -384,9 +384,7 @@ def test_a_slow_model_is_said_to_be_slow(run, monkeypatch):
     monkeypatch.setattr(cost, "MULTIPLY_ADDS", 1e3)
     done = demo(run.parent, "run", "--out", "slow.html")
     assert done.returncode == 0
-    assert re.search(
-        r"run: a picture will take about \d+\.\d s in a browser on a desk", done.stderr
-    )
+    assert re.search(r"run: a picture will take about \d+\.\d s in a desktop browser", done.stderr)
 
 
 def test_open_shows_the_page(run, monkeypatch):
@@ -401,7 +399,7 @@ def test_weights_that_16_bits_cannot_hold_are_said(run, monkeypatch):
     done = demo(run.parent, "run", "--out", "off.html")
     *_, line = done.stderr.splitlines()
     assert done.returncode == 2 and line.endswith(
-        "run: with weights in 16 bits, as a page holds them, the inverse is off by 3.0 grey levels"
+        "run: with 16-bit weights, as the page stores them, the inverse is off by 3.0 grey levels"
     )
     assert not (run.parent / "off.html").exists()
 

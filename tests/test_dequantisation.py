@@ -402,22 +402,25 @@ def test_uniform_noise_is_as_it_was():
             "dequantise must be one of uniform",
         ),
         (lambda: NICEConfig((5, 4, 1), dequantise="variational"), "H and W must be divisible by 2"),
-        (lambda: model_of().gradients(uniform_noise(), N_BITS), "makes the noise of its images"),
+        (
+            lambda: model_of().gradients(uniform_noise(), N_BITS),
+            "makes its own dequantisation noise",
+        ),
         (
             lambda: model_of("glow", (4, 4, 3)).gradients(taken(model_of()), None),
             "n_bits must be 1 to 8, got None",
         ),
         (
             lambda: fit(model_of(), uniform_noise(40).astype("float32"), steps=2, batch=4),
-            "variational dequantisation is of uint8 images",
+            "variational dequantisation needs uint8 images",
         ),
         (
             lambda: Dequantizer(3, RNG(0)).forward(0.1 * uniform_noise()),
-            "was given none: say given",
+            "was given none: call given",
         ),
         (
             lambda: Dequantizer(3, RNG(0)).given(uniform_noise(2)).forward(0.1 * uniform_noise(3)),
-            "2 conditions are given, and 3 samples",
+            "2 conditions are given, but 3 samples",
         ),
     ],
 )

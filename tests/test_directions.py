@@ -37,7 +37,9 @@ def test_a_direction_is_the_difference_of_the_means_on_either_backend():
         )
         assert isinstance(other, ndarray)
         np.testing.assert_allclose(other.get(), d, atol=1e-14)
-    with pytest.raises(GlowliteError, match="9 of 9 images have the attribute; need both kinds"):
+    with pytest.raises(
+        GlowliteError, match="9 of 9 images have the attribute; both kinds are needed"
+    ):
         attribute_direction(latents, labels | True)
 
 
@@ -155,7 +157,7 @@ def test_more_attributes_than_can_be_held_have_the_paper_s_directions_only(monke
     assert found.given.shape == (11, 2, 0, 192)
     states = found.states(pictures)
     np.testing.assert_allclose(found.changes(states, {"a3": 1.0}, "mean")[0], found.mean[3])
-    with pytest.raises(GlowliteError, match="at most 10 attributes, here are 11; use mean"):
+    with pytest.raises(GlowliteError, match="at most 10 attributes, but there are 11; use mean"):
         found.changes(states, {"a3": 1.0})
     with pytest.raises(GlowliteError, match="attribute a0: 30 of 30 images have it"):
         Directions.from_images(model, pictures, attributes | True, [f"a{i}" for i in range(11)])

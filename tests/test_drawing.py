@@ -115,7 +115,7 @@ def test_a_run_whose_pictures_fail_ends_well(failing, tmp_path, monkeypatch, cap
     monkeypatch.setattr("sys.argv", ["train", *SMALL, "--data", "ramps.npz", "--out", "run"])
     assert train.main() == 0
     said = capfd.readouterr().err
-    assert said.count("cannot be drawn; the run goes on") == 1
+    assert said.count("cannot be drawn; the run continues") == 1
     assert (tmp_path / "run" / "checkpoints" / "step-00000006.safetensors").exists()
 
 

@@ -90,7 +90,11 @@ def test_directions_stay_with_the_run_until_its_weights_change(tmp_path, undrawn
         tmp_path / "labelled.npz", images=faces.train.read(some),
         attributes=faces.attributes[some], attribute_names=faces.attribute_names,
     )  # fmt: skip
-    for steps, said in ((6, ""), (6, ""), (8, "directions of other weights; taken again")):
+    for steps, said in (
+        (6, ""),
+        (6, ""),
+        (8, "directions of other weights; computing the directions again"),
+    ):
         words = (
             ["--steps", str(steps), "--out", run.name, "--resume"]
             if run.exists()
@@ -137,8 +141,8 @@ def test_data_without_attributes_are_refused(tmp_path, undrawn):
     ("words", "said"),
     [
         (["3", "--attribute", "nose"], "attribute 'nose': there are long_hair, smiling"),
-        (["3"], "name one image or more, and --attribute; --list shows the attributes"),
-        (["--attribute", "hat"], "name one image or more"),
+        (["3"], "give one or more images and --attribute; --list shows the attributes"),
+        (["--attribute", "hat"], "give one or more images"),
         (["9999", "--attribute", "hat"], "800 held-out images"),
         (["gone.png", "--attribute", "hat"], "gone.png"),
         (["3", "--attribute", "hat", "--out", "e.txt"], "must end in .png"),

@@ -115,7 +115,7 @@ def test_an_exported_model_has_the_type_that_was_asked_for_and_the_bits_of_its_w
         (["run", "--csv", "run"], ["--csv run is a folder"]),
         (["run", "--csv", "no/such/folder.csv"], ["no folder no/such; make it"]),
         (["model.safetensors"], ["model.safetensors", "--data"]),
-        (["face"], ["face: no such file or folder, nor a pretrained model", "faces"]),
+        (["face"], ["face: no such file, folder or pretrained model", "faces"]),
     ],
     ids=lambda value: " ".join(value),
 )

@@ -159,17 +159,17 @@ def test_a_file_has_the_weights_and_is_loaded_into_the_same_layers(trained, tmp_
     )
     assert twin.facts == {"note": "hello"} and twin.initialized
     mistakes = {
-        "arrays are missing, surplus": lambda path: Flow.load(path, moons_chain(5)),
+        "arrays are missing, unexpected": lambda path: Flow.load(path, moons_chain(5)),
         "its base is Normal, not Logistic": lambda path: Flow.load(
             path, moons_chain(6), Logistic()
         ),
-        "is no Glow, but a flow of one's own; load it with Flow.load": Glow.load,
+        "is not a Glow, but a user-defined flow; load it with Flow.load": Glow.load,
     }
     for said, load in mistakes.items():
         with pytest.raises(GlowliteError, match=said):
             load(tmp_path / "moons.safetensors")
     small_model().save(tmp_path / "glow.safetensors")
-    with pytest.raises(GlowliteError, match=r"is a Glow; load it with Glow.load"):
+    with pytest.raises(GlowliteError, match=r"contains a Glow; load it with Glow.load"):
         Flow.load(tmp_path / "glow.safetensors", moons_chain(6))
 
 
@@ -178,7 +178,7 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
     whole, first, second = (moons_flow(3) for _ in range(3))
     fit(whole, X, steps=50, folder=tmp_path / "whole", **SHORT)
     fit(first, X, steps=30, folder=tmp_path / "broken", **SHORT)
-    with pytest.raises(GlowliteError, match=r"holds a run already: .* resume=True"):
+    with pytest.raises(GlowliteError, match=r"already contains a run: .* resume=True"):
         fit(second, X, steps=50, folder=tmp_path / "broken", **SHORT)
     fit(second, X, steps=50, folder=tmp_path / "broken", resume=True, **SHORT)
     assert second.store.theta.tobytes() == whole.store.theta.tobytes()
@@ -195,7 +195,7 @@ def test_a_run_that_is_resumed_comes_to_the_same_weights_to_the_last_bit(tmp_pat
     assert [line["step"] for line in lines[1]] == [10, 20, 30, 40, 50] and lines[0][-1] == lines[1][
         -1
     ]
-    with pytest.raises(GlowliteError, match="is of another model: its parameters"):
+    with pytest.raises(GlowliteError, match="belongs to another model: its parameters"):
         fit(moons_flow(2), X, steps=60, folder=tmp_path / "broken", resume=True, **SHORT)
 
 
@@ -275,7 +275,7 @@ def test_a_glow_of_ones_own_steps_trains_on_threads_and_goes_on_to_the_same_bits
     assert np.array_equal(loaded.sample(2), again.sample(2)) and loaded.store.theta.any()
     assert "level1/step1/2/p/W" in loaded.store.parameters
     with pytest.raises(
-        GlowliteError, match=r"its flow step is my_step; make or load the model with it"
+        GlowliteError, match=r"its flow step is my_step; make or load the model with that step"
     ):
         Glow.load(tmp_path / "run")
 
@@ -299,15 +299,18 @@ class NoInverse:
             lambda: moons_flow().dimensions,
             r"the shape of its data is not known; call initialize\(x\)",
         ),
-        (lambda: fit(moons_flow(), X.astype(int)), r"expected floating numbers \(N, ...\)"),
+        (lambda: fit(moons_flow(), X.astype(int)), r"expected floating-point numbers \(N, ...\)"),
         (
             lambda: fit(moons_flow(), np.full((9, 2), np.nan)),
-            "row 0 holds numbers that are not finite",
+            "row 0 contains numbers that are not finite",
         ),
-        (lambda: fit(moons_flow(), X, stpes=3), "fit: no setting stpes; there are steps, batch,"),
+        (
+            lambda: fit(moons_flow(), X, stpes=3),
+            "fit: unknown setting stpes; the settings are steps, batch,",
+        ),
         (
             lambda: fit(moons_flow(), X, n_bits=5),
-            "n_bits is 5, and the data are no images of pixels; say n_bits=None",
+            "n_bits is 5, but the data are not images of pixels; give n_bits=None",
         ),
         (lambda: fit(moons_chain(1), X), "fit: expected a Flow"),
         (

@@ -73,7 +73,7 @@ def test_only_what_is_named_train_trains(tmp_path, names, held_out, left_alone, 
     )
     (note,) = data.notes
     assert (
-        f"{names.split()[0]} trains, {held_out} is held out" in note
+        f"{names.split()[0]} is for training, {held_out} is held out" in note
         and "1 picture beside them" in note
     )
     assert all(f"{name} (5 pictures)" in note for name in left_alone.split(", ") if name)
@@ -82,12 +82,12 @@ def test_only_what_is_named_train_trains(tmp_path, names, held_out, left_alone, 
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ("train trainB val", "has train, trainB, and only one of them"),
-        ("train val dev", "has dev, val, and only one of them"),
-        ("train test testB", "has test, testB, and only one of them"),
-        ("cat dog train", "has train beside cat, dog, and no folder val"),
-        ("cats/train cats/test dogs/train dogs/test", "train and test would be poured together"),
-        ("train/a/train train/a/val val", "train and val would be poured together"),
+        ("train trainB val", "has train, trainB, but only one of them"),
+        ("train val dev", "has dev, val, but only one of them"),
+        ("train test testB", "has test, testB, but only one of them"),
+        ("cat dog train", "has train beside cat, dog, but no folder val"),
+        ("cats/train cats/test dogs/train dogs/test", "train and test would be mixed"),
+        ("train/a/train train/a/val val", "train and val would be mixed"),
     ],
 )
 def test_names_that_could_mean_several_splits_are_one_line(tmp_path, names, said):
@@ -128,9 +128,7 @@ def test_links_to_folders_are_followed_and_each_folder_counts_once(tmp_path):
     (tmp_path / "p" / "file.png").symlink_to(put(tmp_path / "more", [99]) / "099.png")
     data = load(str(tmp_path / "p"))
     assert sorted(both(data)) == [*range(9), 99]
-    assert data.notes == [
-        "passed over: folders that were read before (2), links that lead nowhere (2)"
-    ]
+    assert data.notes == ["skipped: folders already read (2), links to nothing (2)"]
     (tmp_path / "links").mkdir()
     # nothing else, but for what its loop leads to
     (tmp_path / "links" / "a").symlink_to("../real/a")
@@ -184,7 +182,7 @@ def test_what_programs_leave_beside_pictures_is_passed_over_and_counted(tmp_path
     (tmp_path / "Thumbs.db").write_text("x")
     data = load(str(tmp_path))
     assert sorted(both(data)) == list(range(20))
-    assert data.notes == [f"passed over: hidden or of the system ({2 * len(left) + 3})"]
+    assert data.notes == [f"skipped: hidden or system files ({2 * len(left) + 3})"]
     # who names it means it
     assert sorted(both(load(str(tmp_path / ".ipynb_checkpoints")))) == [100, 150]
 
@@ -217,15 +215,15 @@ def test_suffixes_that_pillow_reads_are_read_and_the_others_counted(tmp_path):
     data = load(str(tmp_path))
     assert len(both(data)) == 10
     assert data.notes == [
-        "passed over: .heic (2), files without suffix (2), .txt (1), pipes and devices (1)"
+        "skipped: .heic (2), files without suffix (2), .txt (1), pipes and devices (1)"
     ]
 
 
 def test_a_folder_without_pictures_says_what_is_there(tmp_path):
     for name in ("a.heic", "b.heic", "c", ".d.png"):
         (tmp_path / name).write_text("x")
-    counts = r"\.heic \(2\), files without suffix \(1\), hidden or of the system \(1\)"
-    with pytest.raises(DataError, match=rf"no images in this folder.*; passed over: {counts}$"):
+    counts = r"\.heic \(2\), files without suffix \(1\), hidden or system files \(1\)"
+    with pytest.raises(DataError, match=rf"no images in this folder.*; skipped: {counts}$"):
         load(str(tmp_path))
 
 
@@ -326,16 +324,18 @@ def test_what_is_transparent_is_white_in_training_as_in_use(tmp_path, kind):
         see_through(tmp_path / f"{i} {kind}", kind)
     data = load(str(tmp_path))
     used, notes = own_image(tmp_path / f"0 {kind}", data.image_shape)
-    assert np.array_equal(used, data.train[:][0]) and "what is transparent laid on white" in notes
+    assert (
+        np.array_equal(used, data.train[:][0]) and "transparent pixels composited on white" in notes
+    )
     assert used.shape[2] == (1 if kind[:2] in ("L.", "LA", "L ", "16") else 3)
     assert (
         (used[:2] == 255).all()
         and (used[:, 6:] == 255).all()
         and abs(used[2:6, 2:6].astype(int) - 10).max() <= 7
     )
-    assert "what is transparent laid on white: 3 pictures" in data.notes
+    assert "transparent pixels composited on white: 3 pictures" in data.notes
     fitted, _, done = load_fitted(str(tmp_path), data.image_shape)
-    assert np.array_equal(fitted[:][0], used) and "what is transparent laid on white" in done
+    assert np.array_equal(fitted[:][0], used) and "transparent pixels composited on white" in done
 
 
 def test_a_bmp_whose_fourth_bytes_are_empty_is_opaque(tmp_path):
@@ -370,7 +370,7 @@ def test_a_model_with_transparency_is_given_it(tmp_path, model, kind):
 )
 def test_the_number_of_channels_that_a_file_has_is_said(tmp_path, kind, model, has):
     Image.new(kind, (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=rf"a\.png: has {has} channels and the model {model}"):
+    with pytest.raises(DataError, match=rf"a\.png: has {has} channels, but the model has {model}"):
         own_image(tmp_path / "a.png", (8, 8, model))
 
 
@@ -378,10 +378,10 @@ def test_four_channels_of_ink_are_said_to_be_that(tmp_path):
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
     with pytest.raises(
         DataError,
-        match=r"a\.jpg \(4 channels of ink turned to colours\): has 3 channels and the model 4",
+        match=r"a\.jpg \(CMYK converted to colours\): has 3 channels, but the model has 4",
     ):
         own_image(tmp_path / "a.jpg", (8, 8, 4))
-    assert own_image(tmp_path / "a.jpg", (8, 8, 3))[1] == ["4 channels of ink turned to colours"]
+    assert own_image(tmp_path / "a.jpg", (8, 8, 3))[1] == ["CMYK converted to colours"]
 
 
 def test_greys_of_16_bits_are_rounded_in_training_as_in_use(tmp_path):
@@ -431,7 +431,7 @@ def test_damaged_exif_leaves_the_pixels(tmp_path, suffix, kind):
         warnings.simplefilter("error")
         image, notes = read_picture(tmp_path / f"x.{suffix}")
     assert np.array_equal(image, pixels) and not said
-    assert notes in ([], ["EXIF cannot be read, so not turned"])
+    assert notes in ([], ["EXIF cannot be read, so not rotated"])
 
 
 def test_pillows_warnings_are_nobodys_and_refuse_no_picture(tmp_path):
@@ -470,7 +470,7 @@ def test_pictures_are_read_up_to_what_pillow_itself_refuses(tmp_path, monkeypatc
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     monkeypatch.setattr("glowlite.data.readers.pictures.available_bytes", lambda: 600 * 16)
     with pytest.raises(
-        DataError, match=r"a\.png: takes 0\.0 GiB while it is decoded, and this machine has"
+        DataError, match=r"a\.png: needs 0\.0 GiB while it is decoded, but this machine has"
     ):
         read_picture(tmp_path / "a.png")
 
@@ -484,7 +484,7 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
     assert parse_arguments(["--data", "faces"]).data == "faces"
     put(tmp_path / "faces", range(5))
     for arguments in (["--data", "faces"], ["--config", "c.yaml"]):
-        with pytest.raises(DataError, match=r"^faces: .* say embedded:faces or \./faces$"):
+        with pytest.raises(DataError, match=r"^faces: .* give embedded:faces or \./faces$"):
             parse_arguments(arguments)
     for program, arguments in (
         (evaluate, ["--data", "faces"]),
@@ -492,12 +492,12 @@ def test_a_name_that_is_also_a_folder_is_asked_about(tmp_path, monkeypatch):
         (data_command, ["faces"]),
     ):
         monkeypatch.setattr(sys, "argv", ["glowlite", *arguments])
-        with pytest.raises(DataError, match=r"say embedded:faces or \./faces$"):
+        with pytest.raises(DataError, match=r"give embedded:faces or \./faces$"):
             program()
     # which nobody typed
     assert parse_arguments([]).data == parse_arguments(["--preset", "faces"]).data == "faces"
     assert load("faces").notes == [
-        "the embedded images are meant; the faces that is here is ./faces"
+        "using the embedded images; for the faces in this folder, give ./faces"
     ]
     assert len(load("embedded:faces").train) == 7200 and load("embedded:faces").notes == []
     assert (
@@ -542,7 +542,7 @@ def test_a_link_to_itself_is_one_line(tmp_path, monkeypatch, name):
     else:
         (tmp_path / path).symlink_to(path)
     with pytest.raises(
-        DataError, match=r"leads nowhere, or to itself|Too many levels of symbolic links"
+        DataError, match=r"a link to nothing, or to itself|Too many levels of symbolic links"
     ):
         load(name)
 
@@ -562,7 +562,7 @@ def test_the_command_lists_every_damaged_picture_and_fails(tmp_path):
     assert [line.strip().split(":")[0] for line in lines[at + 1 : at + 21]] == [
         f"p/{name}" for name in damaged[:20]
     ]
-    assert lines[at + 21] == "  and 16 more" and "passed over: hidden or of the system (1)" in lines
+    assert lines[at + 21] == "  and 16 more" and "skipped: hidden or system files (1)" in lines
     (said,) = done.stderr.splitlines()
     assert done.returncode == 2 and "36 images cannot be read" in said and "--skip-corrupt" in said
     assert (tmp_path / "s.png").exists() and not (tmp_path / "p.npy").exists()
@@ -591,6 +591,9 @@ def test_training_says_what_was_decided_about_its_pictures(tmp_path, undrawn):
     ]
     done = command(tmp_path, "--data", "p", "--out", "r", *small)
     assert done.returncode == 0, done.stderr
-    assert "p: split: train trains, val is held out; left alone: test (3 pictures)" in done.stderr
-    assert "p: passed over: hidden or of the system (1)" in done.stderr
-    assert "p: what is transparent laid on white: 1 picture\n" in done.stderr
+    assert (
+        "p: split: train is for training, val is held out; not used: test (3 pictures)"
+        in done.stderr
+    )
+    assert "p: skipped: hidden or system files (1)" in done.stderr
+    assert "p: transparent pixels composited on white: 1 picture\n" in done.stderr

@@ -161,7 +161,7 @@ def test_a_damaged_header_of_an_archive_is_one_line(tmp_path, at):
     content = bytearray(gzip.decompress(archive(tmp_path / "c.tar.gz", []).read_bytes()))
     content[at] ^= 0xFF
     (tmp_path / "c.tar.gz").write_bytes(gzip.compress(content, 1))
-    assert "no tar archive, or a damaged one" in refused(tmp_path / "c.tar.gz")
+    assert "it is not a tar archive, or it is damaged" in refused(tmp_path / "c.tar.gz")
 
 
 # ---------------------------------------------------------------- other types, other orders of axes
@@ -237,7 +237,7 @@ def test_advice_on_black_and_white_gives_black_and_white(tmp_path, dtype):
         (3 * UNITS, "from 0 to 3"),
         (UNITS + 0j, "whole numbers from 0 to 255"),
         (COLOUR.astype("S3"), "whole numbers from 0 to 255"),
-        (COLOUR.view([("r", "u1")]), "records of several fields"),
+        (COLOUR.view([("r", "u1")]), "records with several fields"),
     ],
 )
 def test_where_the_values_say_nothing_clear_no_formula_is_given(tmp_path, x, said):
@@ -395,13 +395,13 @@ def test_rows_of_an_npy_are_those_of_the_array_in_any_order(tmp_path):
             "is truncated"),
         (b"{'descr': '|O', 'fortran_order': False, 'shape': (12,)}", "pickled objects"),
         (b"{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (12,)}",
-            "records of several fields"),
+            "records with several fields"),
         (b"{'descr': '<x9', 'fortran_order': False, 'shape': (12,)}", "of type '<x9'"),
         (b"{'descr': '<i3', 'fortran_order': False, 'shape': (12,)}", "of type '<i3'"),
         (b"{'descr': '<U99999', 'fortran_order': False, 'shape': (99999999,)}", "is truncated"),
         (b"{'descr': '|V0', 'fortran_order': False, 'shape': (9, 4, 4)}", "of type '|V0'"),
-        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (0, 32, 32, 3)}", "bring them to 0"),
-        (b" " * 20_000, "does not begin as"),
+        (b"{'descr': '<f8', 'fortran_order': False, 'shape': (0, 32, 32, 3)}", "rescale them to 0"),
+        (b" " * 20_000, "does not begin like"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
@@ -507,9 +507,9 @@ def forged_npz(path, kind):
         ("fewer", "its header says"),
         ("two", "has 2 arrays images"),
         ("two names", "has 2 arrays images"),
-        ("encrypted", "is encrypted, or packed in a way of its own"),
-        ("bzip2", "is encrypted, or packed in a way of its own"),
-        ("size of 64 bits", "has 4611686018427387904 bytes, and its header says"),
+        ("encrypted", "is encrypted, or packed in an unknown way"),
+        ("bzip2", "is encrypted, or packed in an unknown way"),
+        ("size of 64 bits", "has 4611686018427387904 bytes, but its header says"),
         ("checksum", "Bad CRC-32"),
         ("text for numbers", "expected attributes (12, 1), one row per image"),
     ],
@@ -619,13 +619,13 @@ def forged_hdf5(path, kind):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("virtual, itself", "its numbers lie in other files"),
-        ("virtual, itself, growing", "its numbers lie in other files"),
-        ("virtual, missing", "its numbers lie in other files"),
-        ("virtual, sound", "its numbers lie in other files"),
-        ("virtual, of another name", "its numbers lie in other files"),
-        ("virtual attributes", "its numbers lie in other files"),
-        ("external storage", "its numbers lie in other files"),
+        ("virtual, itself", "its numbers are in other files"),
+        ("virtual, itself, growing", "its numbers are in other files"),
+        ("virtual, missing", "its numbers are in other files"),
+        ("virtual, sound", "its numbers are in other files"),
+        ("virtual, of another name", "its numbers are in other files"),
+        ("virtual attributes", "its numbers are in other files"),
+        ("external storage", "its numbers are in other files"),
         ("link to another file", "images is a link to another file"),
         ("link to a device", "images is a link to another file"),
         ("link through another file", "a is a link to another file"),
@@ -640,7 +640,7 @@ def forged_hdf5(path, kind):
         ("lists", "whole numbers from 0 to 255"),
         ("references", "whole numbers from 0 to 255"),
         ("records", "whole numbers from 0 to 255"),
-        ("floats in large chunks", "bring them to 0"),
+        ("floats in large chunks", "rescale them to 0"),
         ("long name", "texts"),
         ("huge attributes", "expected attributes"),
     ],
@@ -672,12 +672,12 @@ def test_an_hdf5_with_links_within_it_is_read(tmp_path):
     [
         (
             errno.EAGAIN,
-            "another process has it open for writing; wait until that has closed it, or, if none"
-            " has, set HDF5_USE_F",
+            "another process has it open for writing; wait until it is closed or, if no process"
+            " has it open, set HDF5_USE_F",
         ),
         (errno.ENOLCK, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
         (errno.ENOSYS, "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE"),
-        (errno.EACCES, "may not be read; check its permissions"),
+        (errno.EACCES, "no permission to read it; check its permissions"),
     ],
 )
 def test_an_hdf5_that_is_locked_is_not_made_again(tmp_path, monkeypatch, number, said):
@@ -765,10 +765,10 @@ def number(value, size=8):
     [
         ("a branch of itself", "page"), ("a leaf far away", "a page is out of place"),
         ("a leaf at a description", "out of place"),
-        ("huge count", "is truncated"), ("depth", "of another kind"), ("deeper", "out of order"),
-        ("value far away", "points out of the file"),
-        ("value at a description", "points out of the file"),
-        ("huge value", "points out of the file"), ("huge key", "out of order"),
+        ("huge count", "is truncated"), ("depth", "of an unknown kind"), ("deeper", "out of order"),
+        ("value far away", "points outside the file"),
+        ("value at a description", "points outside the file"),
+        ("huge value", "points outside the file"), ("huge key", "out of order"),
         ("flags", "out of order"),
         ("other version", "of version 2"),
     ],

@@ -314,7 +314,7 @@ def test_what_is_missing_is_said_at_the_first_pass(method, message, modules):
     odd = type("Odd", (torch.nn.Module,), {"forward": eval(method)})
     with pytest.raises(TypeError, match=message):
         as_layer(odd(), initialise_with=X)
-    with pytest.raises(DoesNotApply, match=r"Odd has no way back: expected a method inverse\(y\)"):
+    with pytest.raises(DoesNotApply, match=r"Odd has no inverse: expected a method inverse\(y\)"):
         as_layer(odd()).inverse(X)
 
 
@@ -520,8 +520,8 @@ def test_a_density_without_a_map_is_returned_as_it_is():
     [
         (Half(), "Half has no inverse, backward: expected a layer with forward, inverse and"),
         (3, "int has no forward, inverse, backward: expected"),
-        (Half, "Half is a class or a function: expected what it gives when called"),
-        (lambda seed: Half(), "<lambda> is a class or a function: expected what it gives"),
+        (Half, "Half is a class or a function: expected the object that it returns when called"),
+        (lambda seed: Half(), "<lambda> is a class or a function: expected the object that"),
         ((1, 2), r"a tuple of int, int: expected \(forward, inverse, params\) or \(make, params\)"),
         ((), r"a tuple of nothing: expected \(forward, inverse, params\)"),
     ],

@@ -175,12 +175,12 @@ WEIGHT = "level0/step0/coupling/net/conv2/weight"
 @pytest.mark.parametrize(
     ("name", "array", "said"),
     [
-        (WEIGHT, None, "missing, surplus, misshapen or of another type"),
-        (WEIGHT, np.zeros((4, 16), np.float32), "missing, surplus, misshapen"),
+        (WEIGHT, None, "missing, unexpected, or of the wrong shape or type"),
+        (WEIGHT, np.zeros((4, 16), np.float32), "missing, unexpected, or of the wrong shape"),
         (WEIGHT, np.zeros((8, 8), np.float64), "expected weights of one floating type"),
-        (WEIGHT, np.zeros((8, 8), np.int64), "missing, surplus, misshapen or of another type"),
+        (WEIGHT, np.zeros((8, 8), np.int64), "missing, unexpected, or of the wrong shape or type"),
         (WEIGHT, np.zeros(0, np.float32), "arrays are missing|misshapen"),
-        ("more", np.zeros(3, np.float32), "missing, surplus, misshapen"),
+        ("more", np.zeros(3, np.float32), "missing, unexpected, or of the wrong shape"),
         (INDICES, np.arange(12) + 1, "must be a permutation"),
         (INDICES, np.zeros(12, np.int64), "must be a permutation"),
         (INDICES, np.arange(12.0), "one floating type|of another type"),

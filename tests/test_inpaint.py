@@ -258,7 +258,7 @@ def test_what_is_no_ascent_is_said_in_one_line():
     flow, _, _ = gaussian()
     x = np.zeros((2, 4))
     known = Known(x, np.ones((1, 1), bool))
-    with pytest.raises(ShapeError, match=r"known values \(3, 4\), as the start, got \(2, 4\)"):
+    with pytest.raises(ShapeError, match=r"known values \(3, 4\), like the start, got \(2, 4\)"):
         next(ascend(flow, np.zeros((3, 4)), known))
     for options, said in (
         ({"steps": 0}, "steps must be a whole number of at least 1"),
@@ -274,7 +274,7 @@ def test_a_model_whose_samples_have_no_score_is_said_in_one_line(monkeypatch):
     flow, _, _ = gaussian()
     x = np.zeros((2, 4))
     monkeypatch.setattr(ascent, "score", lambda flow, x: (None, np.full_like(x, np.nan)))
-    with pytest.raises(GlowliteError, match="samples are inf in the mean square; its weights are"):
+    with pytest.raises(GlowliteError, match="samples have mean square inf; its weights are"):
         next(ascend(flow, x, Known(x, np.ones((1, 1), bool))))
 
 
@@ -341,11 +341,11 @@ def test_masks_hide_what_their_names_say():
     ("name", "said"),
     [
         ("sideways", "'sideways': there are top, bottom, left, right, middle, even, odd, random:"),
-        ("random:1", "a part between 0 and 1"),
-        ("random:x", "a part between 0 and 1"),
-        ("random:nan", "a part between 0 and 1"),
+        ("random:1", "a fraction between 0 and 1"),
+        ("random:x", "a fraction between 0 and 1"),
+        ("random:nan", "a fraction between 0 and 1"),
         ("random:1e-9", "hides nothing of 4x4 pixels"),
-        ("random:0.999999999", "hides everything, and nothing is known, of 4x4 pixels"),
+        ("random:0.999999999", "hides everything of 4x4 pixels"),
     ],
 )
 def test_a_mask_that_is_none_is_said_in_one_line(name, said):
@@ -365,7 +365,7 @@ def test_half_of_a_face_is_filled_in(home, faces, capsys):
         assert np.array_equal(column[:, :8], original[:, :8])
     assert (result[:, 8:] != start[:, 8:]).mean() > 0.5
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[-1].startswith("inpainting.png: images, what is known of them")
+    assert len(lines) == 3 and lines[-1].startswith("inpainting.png: images, their known pixels")
     for word, own, start_x, end, line in zip("07", original, start, result, lines, strict=False):
         found = re.fullmatch(
             r"(\d): bits/dim ([\d.]+); start ([\d.]+), ([\d.]+) grey levels away; result ([\d.]+),"
@@ -429,16 +429,19 @@ def test_a_result_that_is_not_finite_is_said_and_drawn_as_a_cross(home, monkeypa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["faces"], "faces is a model; name images, too"),
-        (["0", "--mask", "sideways"], "--mask sideways: no such picture, nor one of top, bottom"),
-        (["0", "--mask", "random:7"], "a part between 0 and 1"),
-        (["0", "--mask", "small.png"], "has 4x4 pixels, and the images of this model 16x16"),
+        (["faces"], "faces is a model; also name images"),
+        (
+            ["0", "--mask", "sideways"],
+            "--mask sideways: no such picture, and not one of top, bottom",
+        ),
+        (["0", "--mask", "random:7"], "a fraction between 0 and 1"),
+        (["0", "--mask", "small.png"], "has 4x4 pixels, but the images of this model have 16x16"),
         (["0", "--mask", "white.png"], "--mask white.png: hides nothing of 16x16 pixels"),
-        (["0", "--mask", "black.png"], "hides everything, and nothing is known, of 16x16 pixels"),
+        (["0", "--mask", "black.png"], "hides everything of 16x16 pixels"),
         (["0", "--mask", "notes.png"], "notes.png: cannot be read"),
         (["0", "--mask", "top", "--denoise", "9"], "--denoise and --mask: give one of the two"),
-        (["0", "--noisy"], "--noisy: goes with --denoise"),
-        (["0", "--start", "itself"], "--start itself: goes with --denoise"),
+        (["0", "--noisy"], "--noisy: needs --denoise"),
+        (["0", "--start", "itself"], "--start itself: needs --denoise"),
         (["0", "--out", "none/a.png"], "no folder none"),
         (["0", "--out", "a.gif"], "must end in .png"),
         (["800"], "800 held-out images, counted from 0"),

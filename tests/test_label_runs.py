@@ -249,7 +249,7 @@ def home(tmp_path_factory):
     np.savez(home / "flags.npz", images=pictures, attributes=flags, attribute_names=["r", "g"])
     done = command(home, *RUN, "--out", "run")
     assert done.returncode == 0, done.stderr
-    assert "classifier right on" in done.stderr and "Bayes on" in done.stderr
+    assert "classifier correct on" in done.stderr and "Bayes' rule on" in done.stderr
     return home
 
 
@@ -276,9 +276,9 @@ def test_a_run_that_is_taken_up_is_the_same_to_the_last_bit(home, undrawn):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Training, "step", until)
             done = command(home, *RUN, "--out", "again", "--resume")
-        assert done.returncode == 1 and ("going on from" in done.stderr) == (kept == 30)
+        assert done.returncode == 1 and ("continuing from" in done.stderr) == (kept == 30)
     done = command(home, *RUN, "--out", "again", "--resume")
-    assert done.returncode == 0 and "going on from" in done.stderr, done.stderr
+    assert done.returncode == 0 and "continuing from" in done.stderr, done.stderr
     assert_same_run(home / "again", home / "run")
 
 
@@ -286,7 +286,7 @@ def test_a_run_cannot_be_taken_up_with_other_labels(home, undrawn):
     shutil.copytree(home / "run", home / "moved")
     words = [*RUN, "--out", "moved", "--resume", "--steps", str(STEPS + 10)]
     done = command(home, *words, "--data", "others.npz")
-    assert done.returncode == 2 and "but others, or in another order" in done.stderr
+    assert done.returncode == 2 and "but different ones or in a different order" in done.stderr
     done = command(home, *words, "--condition", "r")
     assert done.returncode == 2 and "cannot become 'r' in a run that is" in done.stderr
     plain = [word for word in words if word not in ("--condition", "labels")]
@@ -301,15 +301,15 @@ def test_evaluate_says_bits_given_labels_and_how_often_the_class_is_found(home):
     found = class_scores(model, data.held_out, data.held_out_labels, 5, 64, 0)
     first, second = done.stdout.splitlines()
     assert f"{found.given_labels().mean():.4f} +-" in first and "given their labels" in first
-    assert f"for {100 * found.bayes_accuracy:.1f}% of them" in second
-    assert f"by the classifier for {100 * found.classifier_accuracy:.1f}%" in second
+    assert f"the class of {100 * found.bayes_accuracy:.1f}% of them" in second
+    assert f"the classifier that of {100 * found.classifier_accuracy:.1f}%" in second
     assert f"{found.mixture().mean():.4f} bits/dim" in second
     written = np.loadtxt(home / "scores.csv", delimiter=",", skiprows=1)[:, 1]
     np.testing.assert_allclose(written, found.given_labels(), atol=1e-6)
     done = command(home, "run", "--train-set", program="evaluate")
     found = class_scores(model, data.train, data.labels, 5, 64, 0)
     assert f"{found.given_labels().mean():.4f} +-" in done.stdout
-    assert f"for {100 * found.bayes_accuracy:.1f}% of them" in done.stdout
+    assert f"the class of {100 * found.bayes_accuracy:.1f}% of them" in done.stdout
 
 
 def labelled_file(home):
@@ -323,7 +323,7 @@ def test_evaluate_without_labels_is_of_the_mixture(home):
     assert f"{expected:.4f} +-" in done.stdout and "of any class" in done.stdout
     assert "has no labels; bits/dim are those of the mixture of all 3 classes" in done.stderr
     done = command(home, "run", "--ood", "none.npz", "--histogram", "h.png", program="evaluate")
-    assert re.search(r"more bits than one of the model's own in \d", done.stdout)
+    assert re.search(r"more bits than one of the model's own images in \d", done.stdout)
     own = scores(model, data.train, 5, 64, 0)
     assert done.returncode == 0 and len(own)
 
@@ -386,7 +386,7 @@ MISTAKES = [
     ("train", ["--data", "large.npz", "--condition", "labels"], "is none of the 3 classes, 0 to 2"),
     ("train", ["--data", "short.npz", "--condition", "labels"], "(59,) for 60 images"),
     ("train", ["--data", "floats.npz", "--condition", "labels"], "must be whole numbers (N,)"),
-    ("train", ["--data", "one.npz", "--condition", "labels"], "labels are of 1 classes"),
+    ("train", ["--data", "one.npz", "--condition", "labels"], "labels have 1 classes"),
     ("train", ["--data", "twice.npz", "--condition", "labels"], "two classes have the name 'a'"),
     ("train", ["--condition", "labels", "--top-prior", "unit"], "2 with top_prior learned, got 3"),
     ("train", ["--condition", "labels", "--label-weight", "-1"], "--label-weight"),
@@ -398,7 +398,7 @@ MISTAKES = [
         "--model nice has no classes",
     ),
     ("sample", ["run", "--label", "3"], "--label '3': no such class; there are 3, by number"),
-    ("inpaint", ["run", "0"], "has classes; say with --label what the images show"),
+    ("inpaint", ["run", "0"], "has classes; give the class of the images with --label"),
     ("sample", ["run", "--label", "grey"], "by name: red, green, blue"),
     ("sample", ["--label", "0"], "pretrained faces was trained without labels"),
 ]  # fmt: skip

@@ -98,7 +98,7 @@ def celeba(folder, damaged, partition, values):
 @pytest.mark.parametrize("values", ["0 and 1", "-1 and 1"])
 @pytest.mark.parametrize("partition", [False, True], ids=["a tenth", "two parts"])
 @pytest.mark.parametrize("damaged", [(), (0, 1), (3, 4, 9, 10, 27, 28), (29,)])
-@pytest.mark.parametrize("room", [True, False], ids=["decoded", "as it is needed"])
+@pytest.mark.parametrize("room", [True, False], ids=["decoded", "as needed"])
 def test_labels_of_pictures_follow_where_damaged_ones_are_passed_over(
     tmp_path, monkeypatch, damaged, partition, values, room
 ):
@@ -187,16 +187,19 @@ def test_the_embedded_clothes_have_their_names_and_faces_are_classes_by_attribut
 
 
 BAD = {
-    "of another length": ({"labels": CLASSES[:-1]}, r"\(29,\) for 30 images; one each"),
+    "of another length": (
+        {"labels": CLASSES[:-1]},
+        r"\(29,\) for 30 images; expected one per image",
+    ),
     "pickled": ({"labels": np.array([{}] * COUNT)}, "pickled objects, which are never loaded"),
     "names that are numbers": (
         {"labels": CLASSES, "label_names": CLASSES},
         "label_names are int64",
     ),
-    "a table": ({"labels": LABELS}, r"whole numbers \(N,\), one for each image, got int64"),
+    "a table": ({"labels": LABELS}, r"whole numbers \(N,\), one per image, got int64"),
     "texts": ({"labels": np.array(["a"] * COUNT)}, r"must be whole numbers"),
     "missing": ({"labels": np.where(CLASSES, CLASSES, np.nan)}, "got float64"),
-    "too many": ({"labels": CLASSES * 1000}, "labels are of 6001 classes, expected 2 to 4096"),
+    "too many": ({"labels": CLASSES * 1000}, "labels have 6001 classes, expected 2 to 4096"),
 }
 
 

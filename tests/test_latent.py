@@ -132,7 +132,10 @@ def test_finite_names_the_images_that_are_not():
         (lambda a: (a, a[:1], 3), "same shapes"),
         (lambda a: (a, [z[:1] for z in a], 3), "same shapes"),
         (lambda a: ([], [], 3), "expected latents, a list of arrays"),
-        (lambda a: (a, [strict_device.xp.asarray(z) for z in a], 3), "one latent is of numpy"),
+        (
+            lambda a: (a, [strict_device.xp.asarray(z) for z in a], 3),
+            "one latent is an array of numpy",
+        ),
     ],
 )
 def test_what_cannot_be_walked_is_one_line(change, message):

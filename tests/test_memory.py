@@ -334,7 +334,7 @@ def test_a_share_of_what_is_free_is_a_size_from_then_on():
     memory = Memory.parse("auto:0.25", lambda: (400.5 * 2**20, 2**40))
     assert memory == Memory("100MB") and str(memory) == "100MB"
     assert parse_size("auto:1", lambda: (2.0**30, 2**40)) == 2**30
-    with pytest.raises(GlowliteError, match="how much is free is not known here"):
+    with pytest.raises(GlowliteError, match="the amount of free memory is unknown here"):
         parse_size("auto:0.5", lambda: (math.inf, math.inf))
     taken = memory_in("auto:0.5", OneProcess(), np).bytes
     assert 0 < taken <= 0.6 * free_bytes()
@@ -387,5 +387,5 @@ def test_more_than_there_is_is_refused():
 @pytest.mark.parametrize("budget", [-1, float("nan"), True, None, [], ("0", 1.5), ("0", -1)])
 def test_a_budget_that_is_no_number_of_bytes_is_refused(budget):
     arguments = budget if isinstance(budget, tuple) else (budget,)
-    with pytest.raises(GlowliteError, match="Memory: the budget is bytes, or a text such as"):
+    with pytest.raises(GlowliteError, match="Memory: the budget must be bytes, or a text such as"):
         Memory(*arguments)

@@ -132,20 +132,23 @@ def test_a_file_says_of_which_model_it_is(tmp_path):
     for again in (NICE.load(path), load_image_model(path)):
         assert isinstance(again, NICE) and again.config == model.config and again.initialized
         assert np.array_equal(again.log_prob(images(2)), model.log_prob(images(2)))
-    with pytest.raises(GlowliteError, match=r"is of another model, 'nice', not glow$"):
+    with pytest.raises(GlowliteError, match=r"contains another kind of model, 'nice', not glow$"):
         Glow.load(path)
     glow = Glow(GlowConfig((8, 8, 3), K=1, L=1, width=2))
     glow.save(tmp_path / "glow.safetensors")
     assert "model" not in glow.header()
     assert isinstance(load_image_model(tmp_path / "glow.safetensors"), Glow)
-    with pytest.raises(GlowliteError, match=r"is of another model, 'glow', not nice$"):
+    with pytest.raises(GlowliteError, match=r"contains another kind of model, 'glow', not nice$"):
         NICE.load(tmp_path / "glow.safetensors")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": "vae"}, "a model that this glowlite does not know, 'vae'; it knows glow, nice"),
+        (
+            {"model": "vae"},
+            "a kind of model that this glowlite does not know, 'vae'; it knows glow, nice",
+        ),
         ({"model": ["nice"]}, "does not know, "),
         ({"config": {"image_shape": [4, 4, 2], "K": 3}}, "NICEConfig: unknown or missing fields"),
         ({"config": {"image_shape": [4, 4, 2], "couplings": 9}}, "arrays are missing"),
@@ -174,7 +177,7 @@ def test_a_permutation_in_a_file_is_looked_at(tmp_path):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (lambda: NICEConfig((3, 3, 1)), "has 9 numbers, .* an even number"),
+        (lambda: NICEConfig((3, 3, 1)), "has 9 components, .* must be even"),
         (lambda: NICEConfig(SHAPE, base="cauchy"), "base must be one of logistic, normal"),
         (lambda: NICEConfig(SHAPE, couplings=0), "couplings must be"),
         (lambda: NICEConfig(SHAPE, slope=-1), "slope must be a finite number from 0 to 1"),
@@ -334,7 +337,7 @@ def test_a_variance_in_a_file_is_looked_at(tmp_path):
     name = next(name for name in arrays if name.endswith("/variance"))
     arrays[name][0] = -1
     write_arrays(path, arrays, header)
-    with pytest.raises(GlowliteError, match=f"{name} holds a variance below 0"):
+    with pytest.raises(GlowliteError, match=f"{name} contains a variance below 0"):
         RealNVP.load(path)
 
 
@@ -501,7 +504,7 @@ def test_a_start_that_cannot_fit_is_refused(monkeypatch):
 
 def test_a_model_without_scales_to_hold_small_has_no_penalty(tmp_path):
     done = command(tmp_path, *RUN, "--steps", "1", "--scale-penalty", "1", "--out", "run")
-    assert done.returncode == 2 and "a Glow has no scales that it holds small" in done.stderr
+    assert done.returncode == 2 and "a Glow has no scales to penalise" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -36,9 +36,9 @@ def test_another_size_is_cut_to_the_aspect_in_the_middle_and_resized(tmp_path):
     array[:, 30:70] = RED  # all of it and nothing else is the middle 40x40
     image, (note,) = own_image(saved(tmp_path / "a.png", array), SHAPE)
     assert image.shape == SHAPE and (image == RED).all()
-    assert note == "100x40 pixels cut to 40x40 in the middle and resized to 16x16"
+    assert note == "100x40 pixels cropped to 40x40 at the centre and resized to 16x16"
     tall, (note,) = fit(array.transpose(1, 0, 2), (8, 16, 3), "tall")  # a model of another aspect
-    assert tall.shape == (8, 16, 3) and "cut to 40x20" in note and (tall == RED).all()
+    assert tall.shape == (8, 16, 3) and "cropped to 40x20" in note and (tall == RED).all()
     small, (note,) = fit(picture(4, 4), SHAPE, "small")
     assert small.shape == SHAPE and note == "4x4 pixels resized to 16x16"
 
@@ -63,7 +63,7 @@ def test_what_is_transparent_is_laid_on_white(tmp_path, mode):
         palette.paste(0, (0, 0, 8, 16))
         palette.save(tmp_path / "a.png", transparency=0)
     image, notes = own_image(tmp_path / "a.png", SHAPE)
-    assert "what is transparent laid on white" in notes
+    assert "transparent pixels composited on white" in notes
     assert (image[:, :8] == 255).all() and (image[:, 8:] == 0).all()
 
 
@@ -86,12 +86,14 @@ def test_a_palette_gives_its_colours(tmp_path):
 def test_greys_and_colours_become_what_the_model_has(tmp_path):
     grey = picture(channels=1)
     image, notes = own_image(saved(tmp_path / "grey.png", grey), SHAPE)
-    assert np.array_equal(image, grey.repeat(3, axis=2)) and notes == ["grey in every channel"]
+    assert np.array_equal(image, grey.repeat(3, axis=2)) and notes == [
+        "grey copied to every channel"
+    ]
     image, notes = own_image(saved(tmp_path / "red.png", np.broadcast_to(RED, SHAPE)), (16, 16, 1))
     assert (image == round(0.299 * 200 + 0.587 * 10 + 0.114 * 30)).all() and notes == [
-        "colours turned grey"
+        "colours converted to grey"
     ]
-    with pytest.raises(DataError, match="has 3 channels and the model 4"):
+    with pytest.raises(DataError, match="has 3 channels, but the model has 4"):
         own_image(tmp_path / "red.png", (16, 16, 4))
 
 
@@ -138,7 +140,7 @@ def test_an_animation_gives_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "green")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     image, notes = own_image(tmp_path / "a.gif", SHAPE)
-    assert (image == [255, 0, 0]).all() and notes == ["the first of its frames"]
+    assert (image == [255, 0, 0]).all() and notes == ["only the first frame used"]
 
 
 @pytest.mark.parametrize("mode", ["1", "CMYK", "YCbCr"])
@@ -175,8 +177,8 @@ def test_whole_data_sets_are_fitted(tmp_path):
     found, source, notes = load_fitted(str(tmp_path / "a.npz"), (8, 8, 1))
     assert found[:].shape == (6, 8, 8, 1) and source.endswith("a.npz")
     assert notes == [
-        "colours turned grey",
-        "30x20 pixels cut to 20x20 in the middle and resized to 8x8",
+        "colours converted to grey",
+        "30x20 pixels cropped to 20x20 at the centre and resized to 8x8",
     ]
     folder = tmp_path / "folder"
     folder.mkdir()

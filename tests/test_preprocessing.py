@@ -180,7 +180,9 @@ def test_a_whitening_is_saved_with_the_weights_and_checked_when_it_is_loaded(tmp
         damaged = {key: value.copy() for key, value in arrays.items()}
         damaged[f"whitening/{name}"].flat[0] = np.nan
         write_arrays(tmp_path / "b.safetensors", damaged, header)
-        with pytest.raises(GlowliteError, match=f"whitening/{name} holds numbers that are not fin"):
+        with pytest.raises(
+            GlowliteError, match=f"whitening/{name} contains numbers that are not fin"
+        ):
             Flow.load(tmp_path / "b.safetensors", layers())
 
 

@@ -189,7 +189,7 @@ def test_the_training_command_leaves_defaults_out():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere", "a.safetensors"], "nowhere: no such file or folder, nor a pretrained model"),
+        (["nowhere", "a.safetensors"], "nowhere: no such file, folder or pretrained model"),
         (["run", "a.npz"], r"a\.npz: must end in \.safetensors"),
         (["run", "no/a.safetensors"], "no folder .*no; make it"),
         (["bare.safetensors", "a.safetensors"], "not how it was trained"),

@@ -85,7 +85,7 @@ def test_runs_that_are_there_are_not_made_again(folder, done):
     runs = folder / "runs" / "figure3"
     before = {path: at for path, at in states(runs).items() if path.parent != runs}
     again = reproduce(folder, "figure3", *TOY)
-    assert again.returncode == 0 and "6 of 6 runs are there already" in again.stdout
+    assert again.returncode == 0 and "6 of 6 runs already exist" in again.stdout
     after = states(runs)
     assert {path: after[path] for path in before} == before
     assert (
@@ -95,7 +95,7 @@ def test_runs_that_are_there_are_not_made_again(folder, done):
 
 def test_a_folder_of_runs_with_other_options_is_left_alone(folder, done):
     line = is_one_plain_line(reproduce(folder, "figure3", *TOY, "--width", "5"))
-    assert "holds a run with width 4, not 5" in line
+    assert "contains a run with width 4, not 5" in line
 
 
 def test_a_run_that_fails_is_named_with_its_log(folder):
@@ -105,7 +105,7 @@ def test_a_run_that_fails_is_named_with_its_log(folder):
     assert made.returncode == 2
     assert re.search(r"bad/additive-\w+-0: ended with 2; its log, .*\.log, ends: .*empty", line)
     line = is_one_plain_line(reproduce(folder, "figure3", "--data", "none.npz", "--out", "none"))
-    assert line.endswith("--data none.npz: there is nothing of that name")
+    assert line.endswith("--data none.npz: no such data")
     assert not (folder / "none").exists()
 
 
@@ -179,7 +179,7 @@ def test_table_2_has_published_figures_and_those_of_the_runs_given(folder, done)
     assert "| Glow |" in row and "| 8 | 4 of 40 8x8x1 |" in row
     assert "python -m glowlite.train --data small.npz" in row
     assert (folder / "table2" / "report.html").exists()
-    assert "name the folders of runs" in is_one_plain_line(reproduce(folder, "table2"))
+    assert "name run folders" in is_one_plain_line(reproduce(folder, "table2"))
 
 
 def test_the_cost_is_told_of_time_and_of_parameters(folder, monkeypatch):

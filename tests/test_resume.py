@@ -105,7 +105,7 @@ def test_kills_at_random_moments_change_nothing(home):
         assert process.returncode == -signal.SIGKILL, stderr
         assert "Traceback" not in stderr and "error" not in stderr
     done = command(home, *RUN, "--out", "killed", "--resume")
-    assert done.returncode == 0 and "going on from killed/checkpoints/step-" in done.stderr
+    assert done.returncode == 0 and "continuing from killed/checkpoints/step-" in done.stderr
     assert_same_run(home / "killed", home / "whole")
     assert (home / "killed" / f"samples-{STEPS:06d}.png").exists()
 
@@ -225,7 +225,7 @@ def test_a_second_signal_stops_at_once(home):
     _, stderr = process.communicate(timeout=20)
     assert (
         process.returncode in (130, 143)
-        and "stopped at once" in stderr
+        and "stopped immediately" in stderr
         and "Traceback" not in stderr
     )
 
@@ -252,7 +252,7 @@ def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home, un
         (["--resume", "--out", "whole", "--width", "9"], ["--width was 8", "cannot become 9"]),
         (["--resume", "--out", "whole", "--seed", "1"], ["--seed was 0"]),
         (["--resume", "--out", "whole", "--no-flip"], ["--flip was True"]),
-        (["--out", "whole"], ["holds a run already", "--resume", "--overwrite"]),
+        (["--out", "whole"], ["already contains a run", "--resume", "--overwrite"]),
     ],
 )
 def test_a_mistake_in_resuming_is_one_line(home, arguments, said):
@@ -414,7 +414,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     train(training, dataset(), [])
     checkpoint.save(training, tmp_path / "c.safetensors", 4)
     other = Training(Glow(GlowConfig((8, 8, 3), K=1, L=2, width=16)), settings)
-    with pytest.raises(GlowliteError, match=r"c\.safetensors is of another model"):
+    with pytest.raises(GlowliteError, match=r"c\.safetensors: belongs to another model"):
         checkpoint.restore(other, tmp_path / "c.safetensors")
     with pytest.raises(GlowliteError, match="was trained with --optimizer adam"):
         checkpoint.restore(make(Settings(optimizer="adamax"), 1), tmp_path / "c.safetensors")

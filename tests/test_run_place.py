@@ -166,7 +166,7 @@ def test_a_refusal_is_told_from_damage_by_its_type(tmp_path, name):
     other = Training(small_model(), Settings(batch=4))
     glowlite.training.checkpoint.save(other, run / "checkpoints" / "step-00000003.safetensors", 2)
     before = contents(run)
-    with pytest.raises(GlowliteError, match="is of another model"):
+    with pytest.raises(GlowliteError, match="belongs to another model"):
         restore_newest(
             Training(Glow(GlowConfig((8, 8, 3), K=1, L=1, width=8)), Settings(batch=4)), run
         )
@@ -246,7 +246,7 @@ def test_a_run_that_failed_before_its_first_checkpoint_begins_again_by_the_same_
     assert json.loads(Path("run/config.json").read_text())["saved"] is False
     assert main(command) == 0
     assert json.loads(Path("run/config.json").read_text())["saved"] is True
-    with pytest.raises(GlowliteError, match="holds a run already"):
+    with pytest.raises(GlowliteError, match="already contains a run"):
         main(command)
 
 
@@ -358,7 +358,8 @@ def test_a_run_does_not_go_on_with_other_images(home, steps):
     np.savez("ramps.npz", images=images(20)[::-1])
     before = contents(home)
     with pytest.raises(
-        GlowliteError, match="as many images as run began with, but others, or in another order"
+        GlowliteError,
+        match="as many images as run began with, but different ones or in a different order",
     ):
         main(["--resume", "--out", "run", *steps])
     assert contents(home) == before
@@ -387,7 +388,7 @@ def test_a_run_goes_on_from_another_working_folder_and_with_data_that_were_moved
     commands[-1][1][-1] = "6"
     for command, words in commands:
         with pytest.raises(
-            GlowliteError, match=r"its data, .*/home/ramps\.npz, are not there.*--data"
+            GlowliteError, match=r"its data, .*/home/ramps\.npz, are missing.*--data"
         ):
             command(words)
         assert not command([*words, "--data", "../moved.npz"])
@@ -519,7 +520,7 @@ def test_a_resumed_run_that_has_nothing_to_do_says_where_it_is(home, capsys):
     assert main(["--resume", "--out", "run", "--steps", "3"]) == 0
     said = capsys.readouterr().out
     assert (
-        "at step 4 already, and --steps is 3" in said
+        "already at step 4, and --steps is 3" in said
         and "samples in run/samples-000004.png" in said
     )
     assert contents(home / "run") == before  # config.json too
@@ -539,7 +540,7 @@ def test_a_run_that_was_stopped_before_its_first_evaluation_says_so(tmp_path, mo
     monkeypatch.setattr(glowlite.commands.train, "Interrupts", Stopped)
     assert main(["--data", "ramps.npz", *SMALL, "--out", "a run; rm"]) == 143
     assert (
-        "go on with python -m glowlite.train --resume --out 'a run; rm'\n"
+        "continue with python -m glowlite.train --resume --out 'a run; rm'\n"
         in capsys.readouterr().err
     )
     assert main(["--resume", "--out", "a run; rm", "--steps", "1"]) == 0
@@ -660,7 +661,7 @@ def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatc
     assert (
         "hat" in said.out
         and "beard" in said.out
-        and "Read-only file system; directions are taken again" in said.err
+        and "Read-only file system; the directions will be computed again" in said.err
     )
     for words in (
         ["typo", "--list"],
@@ -672,7 +673,7 @@ def test_attributes_are_listed_of_a_run_that_may_not_be_written(home, monkeypatc
 
 
 def test_a_run_that_another_process_began_meanwhile_is_left_alone(home):
-    with pytest.raises(GlowliteError, match="holds a run already"):
+    with pytest.raises(GlowliteError, match="already contains a run"):
         check_run_folder("run", overwrite=False, resume=False)
 
 

@@ -188,7 +188,7 @@ def test_a_reconstruction_is_exact_to_rounding(home, capsys):
             said.out,
             re.MULTILINE,
         )
-    assert "mine.png: 60x40 pixels cut to 40x40 in the middle and resized to 16x16" in said.err
+    assert "mine.png: 60x40 pixels cropped to 40x40 at the centre and resized to 16x16" in said.err
     sheet = pixels("reconstruction.png")
     originals, rebuilt, difference = sheet.reshape(3, -1, sheet.shape[1], 3)[
         :, :, -(3 * 17 + 1) * 8 :
@@ -265,8 +265,7 @@ def test_the_figures_are_all_there_and_not_blank(home, capsys, monkeypatch):
         monkeypatch.setattr(figures, name, value)
     figures.main(["--out", "alone"])
     assert (
-        not (home / "alone" / "depth.png").exists()
-        and "no figure of depth" in capsys.readouterr().err
+        not (home / "alone" / "depth.png").exists() and "no depth figure" in capsys.readouterr().err
     )
 
 
@@ -283,7 +282,7 @@ def test_other_data_are_fitted_scored_and_drawn(home, capsys):
         and other > own + 1
     )
     assert "over 30 images" in said.out and "in 100.0% of pairs" in said.out
-    assert "others.npz: grey in every channel, 24x20 pixels cut to 20x20" in said.err
+    assert "others.npz: grey copied to every channel, 24x20 pixels cropped to 20x20" in said.err
     assert pixels("ood.png").std() > 5
     np.savez("same.npz", images=load("faces").held_out[:])
     evaluate.main(["--ood", "same.npz", "--histogram", "same.png"])
@@ -301,7 +300,7 @@ def test_pairs_are_counted_with_ties_as_halves():
 
 
 MISTAKES = [
-    (sample, ["nothing"], "nothing: no such file or folder, nor a pretrained model; of those there"
+    (sample, ["nothing"], "nothing: no such file, folder or pretrained model; the pretrained models"
                           " are: faces"),
     (sample, ["runs/none.safetensors"], "no such file"),
     (sample, ["--out", "a.jpg"], "must end in .png"),
@@ -383,7 +382,7 @@ def test_more_samples_than_memory_holds_are_refused(monkeypatch):
     checks.check_images_fit("--n", 40, 768)
     with pytest.raises(
         GlowliteError,
-        match="--n: 41 images are more than this machine's memory holds at once, about 40",
+        match="--n: 41 images do not fit into this machine's memory, about 40",
     ):
         checks.check_images_fit("--n", 41, 768)
 

@@ -51,7 +51,7 @@ GOOD = {"n": 3, "x": 0.5, "on": True}
         ({"which": []}, r"which: expected one of a, b, got \[\]"),
         ({"rows": [1, 2, 3]}, "rows: expected a list of 0 to 2"),
         ({"rows": [1, -1]}, r"rows\[1\]: expected a whole number from 0 to 9, got -1"),
-        ({"more": 1}, "'more' is a field that is not known"),
+        ({"more": 1}, "'more' is an unknown field"),
     ],
 )
 def test_a_value_of_another_form_is_named(change, said):
@@ -80,7 +80,7 @@ def test_a_missing_field_and_what_is_no_object_are_named():
         (b"[1e999]", "too large"),
         (b"1" * 5000, "a number of 5000 digits"),
         (b"1." + b"1" * 5000, "too many digits"),
-        (b'{"a": 1, "a": 2}', "a name comes twice"),
+        (b'{"a": 1, "a": 2}', "a name appears twice"),
         (b"[" * 100_000, "too deep"),
         (b'{"a":' * 100_000, "too deep"),
     ],
@@ -134,9 +134,9 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
             {"a": entry(shape=(1 << 40,), offsets=(0, 1 << 42))},
             "its arrays take 4398046511104 bytes",
         ),
-        ({"a": entry(offsets=(4, 12))}, "do not begin where others end"),
-        ({"a": entry(), "b": entry()}, "do not begin where others end"),
-        ({"a": entry(shape=(1,), offsets=(0, 4))}, "its arrays take 4 bytes, and it has 8"),
+        ({"a": entry(offsets=(4, 12))}, "do not begin where the previous ones end"),
+        ({"a": entry(), "b": entry()}, "do not begin where the previous ones end"),
+        ({"a": entry(shape=(1,), offsets=(0, 4))}, "its arrays take 4 bytes, but it has 8"),
         ({"a": entry(), "__metadata__": {"x": 1}}, "__metadata__.x: expected a text"),
         ({"a": entry(), "__metadata__": []}, "__metadata__: expected an object"),
     ],
@@ -156,7 +156,7 @@ def test_a_safetensors_file_whose_length_is_wrong_is_named(tmp_path, length):
     with pytest.raises(DamagedError, match="cannot read"), open_tensors(path):
         pass
     path.write_bytes(b"short")
-    with pytest.raises(DamagedError, match="not a whole safetensors file"), open_tensors(path):
+    with pytest.raises(DamagedError, match="not a complete safetensors file"), open_tensors(path):
         pass
 
 

@@ -50,7 +50,7 @@ def net(c_in, c_out):
                                                               " convert with x.astype"),
         (lambda: Invertible1x1Conv(4, RNG).backward(ONES, ONES, np.ones(2)),
             "Invertible1x1Conv.backward: expected"),
-        (lambda: Permutation(np.array([0, 2, 2])), r"Permutation: indices must hold each of 0..2"
+        (lambda: Permutation(np.array([0, 2, 2])), r"Permutation: indices must contain each of 0..2"
                                                    r" once, got \[0, 2, 2\]"),
         (lambda: AffineCoupling(6, net(3, 6)).forward(ONES.astype(np.float32)), "expected float64,"
                                                                                 " got float32"),

@@ -226,7 +226,7 @@ def deep(**options):
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_statistics_of_fewer_than_four_values_are_refused(n):
-    with pytest.raises(GlowliteError, match=rf"{n} values a channel|zero variance"):
+    with pytest.raises(GlowliteError, match=rf"{n} values per channel|zero variance"):
         deep().initialize(batch_of(n))
     model = deep()
     model.initialize(batch_of(4))
@@ -254,7 +254,7 @@ def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written
     ]
     with pytest.raises(
         GlowliteError,
-        match=rf"{n} values a channel at the top level \(1x1 pixels\), and needs at least 4",
+        match=rf"{n} values per channel at the top level \(1x1 pixels\); it needs at least 4",
     ):
         glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
     assert not list(tmp_path.iterdir())
@@ -267,7 +267,7 @@ def test_a_training_that_starts_from_fewer_is_refused_before_anything_is_written
 def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, monkeypatch, capsys):
     line = check_start(GlowConfig((8, 8, 3), L=L), batch)
     assert (line is not None) == said and "\n" not in (line or "")
-    assert not said or f"{batch * 4 ** (3 - L)} values a channel" in line
+    assert not said or f"{batch * 4 ** (3 - L)} values per channel" in line
     monkeypatch.chdir(tmp_path)
     options = [
         "--data",
@@ -284,7 +284,7 @@ def test_a_start_from_few_values_is_said_in_a_line(batch, L, said, tmp_path, mon
         "run",
     ]
     glowlite.commands.train.make_training(parse_arguments(options), OneProcess())
-    assert capsys.readouterr().err.count("bits/dim can begin far too high") == said
+    assert capsys.readouterr().err.count("bits/dim can start far too high") == said
     # a run that is resumed has begun already
     glowlite.commands.train.make_training(parse_arguments([*options, "--resume"]), OneProcess())
     assert capsys.readouterr().err == ""
@@ -311,7 +311,7 @@ def test_ranks_that_hold_parts_of_a_batch_count_it_whole():
         return vector + elsewhere.setdefault(len(elsewhere), vector)
 
     ActNorm(3).initialize(x[:1, :1, :2], total)
-    with pytest.raises(GlowliteError, match="2 values a channel"):
+    with pytest.raises(GlowliteError, match="2 values per channel"):
         ActNorm(3).initialize(x[:1, :1, :2])
     settings = Settings(steps=1, batch=8, accumulate=4, evaluate_images=2)
     train(Training(deep(dtype="float32"), settings), dataset(), [])

@@ -82,7 +82,7 @@ def test_one_bit_that_changed_on_the_disk_is_noticed(tmp_path, place):
     damaged[damaged.index(b"a note that") if place == "header" else int(place * len(damaged))] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(
-        GlowliteError, match=r"model\.safetensors is damaged: its checksum does not hold"
+        GlowliteError, match=r"model\.safetensors is damaged: its checksum is wrong"
     ):
         Glow.load(path)
 

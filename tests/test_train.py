@@ -68,7 +68,7 @@ def test_a_named_run_is_refused_unless_overwritten_and_other_files_survive(tmp_p
     refused = command(tmp_path, "--data", "ramps.npz", "--out", "mine", *SMALL)
     assert (
         refused.returncode == 2
-        and "mine holds a run already" in refused.stderr
+        and "mine already contains a run" in refused.stderr
         and refused.stderr.count("\n") == 1
     )
     assert (tmp_path / "mine" / "metrics.jsonl").read_text() == before
@@ -181,7 +181,7 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_written(monkeypatc
     monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 1e6)
     with pytest.raises(
         GlowliteError,
-        match=r"needs at least \d+\.\d GiB, and this machine has .* give less --memory",
+        match=r"needs at least \d+\.\d GiB, but this machine has .* give a smaller --memory",
     ):
         check_memory(model, 1000, 1000)
 

@@ -1,1 +1,1 @@
-"""What is done to arrays, of either library, before a model is thought of."""
+"""Array utilities for both libraries, independent of any model."""

@@ -1,5 +1,5 @@
-"""Numbers given to public functions: of the right type and within bounds, or one line that says
-which and what it was.
+"""Checks of numbers given to public functions: of the right type and within bounds, or a one-line
+error.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 
 from glowlite.errors import GlowliteError
 
-MAX_INT = 2**63 - 1  # of a whole number; NumPy counts no further
+MAX_INT = 2**63 - 1  # largest whole number that NumPy can represent
 MAX_SEED = 2**64 - 1
 
 
 def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = MAX_INT) -> int:
-    """`value` as an int, if it is one of Python or NumPy from `least` to `most`.
+    """Return `value` as an int if it is a Python or NumPy whole number from `least` to `most`.
 
-    Raises GlowliteError; True is none.
+    Otherwise raises GlowliteError; True is not a number.
     """
     try:
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
@@ -35,7 +35,7 @@ def whole_number(where: str, name: str, value: Any, least: int = 0, most: int = 
 def real_number(
     where: str, name: str, value: Any, least: float = 0.0, most: float = math.inf
 ) -> float:
-    """`value` as a float, if it is a finite number of Python or NumPy from `least` to `most`.
+    """Return `value` as a float if it is a finite Python or NumPy number from `least` to `most`.
 
     Raises GlowliteError.
     """
@@ -54,14 +54,12 @@ def real_number(
 
 
 def check_seed(where: str, seed: Any) -> int:
-    """A seed as an int. Raises GlowliteError."""
+    """Return a seed as an int. Raises GlowliteError."""
     return whole_number(where, "seed", seed, 0, MAX_SEED)
 
 
 def shown(value: Any) -> str:
-    """A value that is not what was expected, in a few characters: an array by its type
-    and shape.
-    """
+    """Describe an unexpected value in a few characters: an array by its type and shape."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and len(shape):
         return f"{type(value).__name__} of shape {tuple(shape)}"

@@ -1,8 +1,8 @@
 """Arrays decide where the work runs: `namespace(x)` is NumPy for a host array and CuPy for a device
-one.
+array.
 
 A layer never names a backend: it writes `xp = namespace(x)` and then NumPy's own function names.
-CuPy is imported in `device.py` alone.
+CuPy is imported only in `device.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Namespace = Any  # the module `numpy` or `cupy`
 
 
 def namespace(x: Array) -> Namespace:
-    """The module whose functions work on `x`: `numpy`, or the one the device array names as its
-    own.
+    """Return the module whose functions work on `x`: `numpy`, or the one that a device
+    array names.
     """
     if isinstance(x, (np.ndarray, np.generic)):
         return np
@@ -31,13 +31,13 @@ def namespace(x: Array) -> Namespace:
 
 
 def to_host(x: Array) -> np.ndarray:
-    """`x` as a NumPy array; copies a device array, and returns a host array as it is."""
+    """Return `x` as a NumPy array; a device array is copied, a host array is returned unchanged."""
     return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
 
 
 def to_device(x: np.ndarray, xp: Namespace) -> Array:
-    """An array of the host as one of `xp`.
+    """Return a host array as an array of `xp`.
 
-    No copy where it already is one, and none of a device array.
+    Nothing is copied if it is one already, or if it is a device array.
     """
     return xp.asarray(x) if isinstance(x, np.ndarray) else x

@@ -1,10 +1,10 @@
-"""Mean and variance of every channel, as batch normalisation uses them: of the batch while a model
-is trained, running ones otherwise.
+"""Mean and variance per channel for batch normalisation: those of the batch in training, running
+ones otherwise.
 
     running <- running + rate (batch - running)        with every update of the weights
 
-Of a batch that is cut over processes, each takes the statistics of its own share, and the running
-ones move by the mean of all of them.
+If a batch is split over processes, each uses the statistics of its own share, and the running ones
+are updated with their mean.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from glowlite.arrays.backend import Array, namespace
 from glowlite.arrays.parameters import Parameterized, Statistic, parts_of
 
-RATE = 0.1  # of both original codes: 0.9 of the old value stays
+RATE = 0.1  # as in both original codes: 0.9 of the old value is kept
 
 
 class BatchStatistics(Parameterized):
     """Running `mean` and `variance`, (C,), which start at 0 and 1.
 
-    `unbiased`: the running variance follows that with n - 1 in the denominator, as PyTorch's does,
-    n values a channel; what normalises a batch is always the one with n. `share`: None in
-    evaluation; in training, what part of a batch is at hand.
+    `unbiased`: the running variance follows the batch variance with n - 1 in the denominator, for n
+    values per channel, as in PyTorch. A batch is always normalised with n in the denominator.
+    `share`: None in evaluation; in training, the fraction of a batch that this process has.
     """
 
     share: float | None = None
@@ -41,7 +41,9 @@ class BatchStatistics(Parameterized):
         return self.share is not None
 
     def of(self, x: Array) -> tuple[Array, Array]:
-        """Mean and variance, (C,): of x (..., C) in training, the running ones in evaluation."""
+        """Return mean and variance, (C,): of x (..., C) in training, the running ones in
+        evaluation.
+        """
         if not self.is_training:
             return self.mean.value, self.variance.value
         axes = tuple(range(x.ndim - 1))
@@ -49,8 +51,8 @@ class BatchStatistics(Parameterized):
         return mean, namespace(x).square(x - mean).mean(axis=axes)
 
     def follow(self, mean: Array, variance: Array, count: int) -> None:
-        """Let the running ones follow those of a batch, of `count` values a channel, once a step:
-        where gradients are added. Nothing in evaluation.
+        """Update the running statistics with those of a batch, of `count` values per channel. Call
+        it once per step, where gradients are added. In evaluation it does nothing.
         """
         if self.share is None:
             return
@@ -60,15 +62,15 @@ class BatchStatistics(Parameterized):
         self.variance.change[...] += weight * (variance - self.variance.value)
 
     def start_from(self, mean: Array, variance: Array) -> None:
-        """Set the running ones, as from the first batch."""
+        """Set the running statistics, for example from the first batch."""
         self.mean.value[...], self.variance.value[...] = mean, variance
 
 
 @contextmanager
 def in_training(part: Any, share: float = 1.0) -> Iterator[None]:
-    """Inside, everything in `part` that normalises by a batch does so by the batch it is given.
+    """In this context, every batch normalisation in `part` uses the statistics of its input batch.
 
-    `share`: what part of a whole batch that is.
+    `share`: the fraction of a whole batch that this is.
     """
     found = [inner for inner in parts_of(part) if isinstance(inner, BatchStatistics)]
     before = [statistics.share for statistics in found]

@@ -1,7 +1,7 @@
-"""What users give, looked at before any layer sees it: where, what was expected, what came, what to
-do.
+"""Checks of user input before any layer sees it. Errors say where, what was expected, what was
+given, and what to do.
 
-On the host alone, so that no GPU is waited for.
+Only host arrays are checked, so that nothing waits for a GPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glowlite.arrays.conversion import value_advice
 from glowlite.arrays.machine import available_bytes
 from glowlite.errors import DataError, GlowliteError, ShapeError
 
-ROUNDING = 1e-3  # beyond [-0.5, 0.5): a level of 8 bits is four times as wide
+ROUNDING = 1e-3  # tolerance beyond [-0.5, 0.5): an 8-bit level is four times as wide
 
 
 def check_images(where: str, x: Array, channels: int, dtype: object) -> None:
@@ -82,7 +82,7 @@ def check_data(where: str, x: Array, event_shape: tuple[int, ...] | None, dtype:
 
 
 def is_masked(x: Any) -> bool:
-    """Whether x is a masked array: not before somebody imports numpy.ma, which takes a while."""
+    """Whether x is a masked array. It cannot be one before numpy.ma is imported, which is slow."""
     return "numpy.ma" in sys.modules and isinstance(x, np.ma.MaskedArray)
 
 
@@ -99,7 +99,8 @@ def check_array(where: str, x: Any, xp: Namespace, what: str = "the images") -> 
     if of is not xp:
         if of is np or hasattr(type(x), "__array_namespace__"):
             raise ShapeError(
-                f"{where}: the model is of {xp.__name__}, {what} of {getattr(of, '__name__', of)}"
+                f"{where}: the model uses {xp.__name__}, but {what} are arrays of"
+                f" {getattr(of, '__name__', of)}"
             )
         raise ShapeError(
             f"{where}: expected an array of {xp.__name__}, got"
@@ -109,11 +110,11 @@ def check_array(where: str, x: Any, xp: Namespace, what: str = "the images") -> 
 
 
 def check_range(where: str, x: Array, strict: bool = False) -> None:
-    """Raise DataError for images that are not finite, or not in [-0.5, 0.5); nothing is said of
-    those on a GPU.
+    """Raise DataError for images that are not finite or not in [-0.5, 0.5). Images on a GPU are not
+    checked.
 
-    Decoded latents leave that range a little, so an image is refused only if no number is below 0,
-    as in images of 0..1; with `strict` if any number is outside.
+    Decoded latents can leave that range slightly, so an image is refused only if no number is below
+    0, as in images with range 0..1; with `strict`, if any number is outside.
     """
     line = what_is_wrong(x, strict)
     if line is not None:
@@ -121,12 +122,12 @@ def check_range(where: str, x: Array, strict: bool = False) -> None:
 
 
 def what_is_wrong(x: Array, strict: bool = False) -> str | None:
-    """What `check_range` says of these images; None if nothing."""
+    """Return what `check_range` reports about these images, or None."""
     if not isinstance(x, np.ndarray):
         return None
     low, high = float(x.min()), float(x.max())
     if not np.isfinite(high - low):
-        return "the images hold numbers that are not finite"
+        return "the images contain numbers that are not finite"
     if (low >= 0 and high > 0.5 + ROUNDING) or (strict and max(-low, high) > 0.5 + ROUNDING):
         return (
             "images must be in [-0.5, 0.5), as dequantize and dequantize_midpoint of"
@@ -136,9 +137,7 @@ def what_is_wrong(x: Array, strict: bool = False) -> str | None:
 
 
 def check_initialized(where: str, initialized: bool) -> None:
-    """Raise GlowliteError for a model that was never given data, nor the weights of one
-    that was.
-    """
+    """Raise GlowliteError for a model that was neither initialised with data nor loaded."""
     if not initialized:
         raise GlowliteError(
             f"{where}: this model was never initialised: its weights are random, and its ActNorms"
@@ -150,9 +149,9 @@ def check_initialized(where: str, initialized: bool) -> None:
 def check_sampling(
     where: str, n: Any, temperature: Any, seed: Any, rows: Any, dimensions: int
 ) -> tuple[int, float, int]:
-    """n, temperature and seed as plain numbers.
+    """Return n, temperature and seed as plain numbers.
 
-    Raises GlowliteError for those that make no sample.
+    Raises GlowliteError if they are not valid.
     """
     n = whole_number(where, "n", n, 1, MAX_INT)
     temperature, seed = real_number(where, "temperature", temperature), check_seed(where, seed)
@@ -164,8 +163,7 @@ def check_sampling(
         ) from None
     if 16.0 * n * dimensions > available_bytes():
         raise GlowliteError(
-            f"{where}: n = {n} samples are more than this machine's memory holds at once; draw"
-            " fewer a call"
+            f"{where}: n = {n} samples do not fit into this machine's memory; draw fewer per call"
         )
     return n, temperature, seed
 
@@ -177,13 +175,13 @@ def check_latents(
     dtype: np.dtype[Any],
     xp: Namespace,
 ) -> None:
-    """Raise ShapeError unless `latents` is a list of arrays (N, ...) of these shapes, where known,
-    and of one N.
+    """Raise ShapeError unless `latents` is a list of arrays (N, ...) with these shapes, if known,
+    and the same N.
 
     They must be of `dtype` and `xp`.
     """
     if not isinstance(latents, (list, tuple)):
-        count = "arrays" if shapes is None else f"{len(shapes)} arrays, one a level"
+        count = "arrays" if shapes is None else f"{len(shapes)} arrays, one per level"
         raise ShapeError(f"{where}: latents must be a list of {count}, got {shown(latents)}")
     for eps in latents:
         check_array(where, eps, xp, "the latents")
@@ -205,14 +203,13 @@ def check_latents(
 
 
 def check_images_fit(option: str, n: int, dimensions: int) -> None:
-    """Raise GlowliteError for more images than this machine can hold, noise and all.
+    """Raise GlowliteError for more images, with their noise, than fit into this machine's memory.
 
-    `option`: the one that asked for `n` images, each of `dimensions` numbers.
+    `option`: the option that asked for `n` images, each of `dimensions` numbers.
     """
     there = available_bytes()
     most = int(there / (32 * dimensions)) if math.isfinite(there) else n
     if n > most:
         raise GlowliteError(
-            f"{option}: {n} images are more than this machine's memory holds at once, about {most};"
-            " lower it"
+            f"{option}: {n} images do not fit into this machine's memory, about {most} do; lower it"
         )

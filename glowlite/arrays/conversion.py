@@ -1,9 +1,8 @@
-"""What to do with an array that is not uint8 images (N, H, W, C): advice by its shape and by the
-values that are in it.
+"""Advice for an array that is not uint8 images (N, H, W, C), depending on its shape and values.
 
-One formula for every type would ruin most of them: 255 * x of bytes held as int64 wraps around, and
-of floats in -1..1 makes negatives. So a part of the values is looked at, and where they say nothing
-clear, no formula is given.
+One formula for every type would ruin most arrays: 255 * x wraps around for bytes stored as int64,
+and gives negative numbers for floats in -1..1. So some of the values are examined, and if they are
+not clear, no formula is given.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-ROWS, BYTES = 256, 1 << 26  # looked at, at most
-MAX_CHANNELS = 4  # of pictures: greys, two of something, colours, colours and transparency
-BEYOND = 0.05  # of a range by which resizing overshoots it
-OF_16_BITS = (1 << 14, 1 << 16)  # cameras have 10, 12 or 14 bits: above that, 65535 is white
+ROWS, BYTES = 256, 1 << 26  # largest numbers of rows and bytes that are examined
+MAX_CHANNELS = 4  # most channels of pictures: colours and transparency
+BEYOND = 0.05  # fraction of a range by which resizing can overshoot it
+OF_16_BITS = (1 << 14, 1 << 16)  # cameras have 10, 12 or 14 bits; above that, 65535 is white
 GENERIC = (
-    "bring them to 0 (black) .. 255 (white), round them, and convert them with .astype('uint8')"
+    "rescale them to 0 (black) .. 255 (white), round them, and convert them with .astype('uint8')"
 )
 
 
 def value_advice(array: Any) -> str:
-    """Say how `array`, called x, becomes uint8: one of NumPy, HDF5 or a file, with a dtype, a shape
-    and rows.
+    """Say how to convert `array`, called x, to uint8. It is an array of NumPy, HDF5 or a file, with
+    a dtype, a shape and rows.
     """
     kind = array.dtype.kind
     if kind == "b":
@@ -44,16 +43,16 @@ def value_advice(array: Any) -> str:
 
 
 def shape_advice(shape: tuple[int, ...]) -> str | None:
-    """Say what to do where this is hardly the shape of images (N, H, W, C) or (N, H, W).
+    """Say what to do if this is probably not the shape of images (N, H, W, C) or (N, H, W).
 
-    It is None where it can be.
+    Return None if it can be.
     """
     if len(shape) == 4 and shape[1] <= MAX_CHANNELS < shape[3] and shape[1] < shape[2]:
         return "channels come last: use x.transpose(0, 2, 3, 1)"
     if len(shape) == 3 and _is_one_image(*shape):
         return (
-            "this looks like one image, and not like many: stack them, channels last; if it is many"
-            " greys, use x[..., None]"
+            "this looks like one image, not many: stack several, channels last; if it is many"
+            " grey images, use x[..., None]"
         )
     if len(shape) == 2:
         height, width, channels = _square(shape[1])
@@ -66,9 +65,9 @@ def shape_advice(shape: tuple[int, ...]) -> str | None:
 
 
 def _looked_at(array: Any) -> Any:
-    """Values of rows that are spread evenly over the array.
+    """Return the values of rows that are evenly spaced over the array.
 
-    It is None where there are none, or a row is too large.
+    Return None if there are none, or a row is too large.
     """
     if not array.shape or 0 in array.shape:
         return None
@@ -101,7 +100,7 @@ def _of_floats(low: float, high: float) -> str | None:
         (0.0, 255.0, "np.rint({x}).astype('uint8')"),
     ):
         more = BEYOND * (most - least)
-        # 0..2 is neither 0..1 nor 0..255: its images would be all but black
+        # 0..2 is neither 0..1 nor 0..255: such images would be almost black
         if least - more <= low and high <= most + more and not (most == 255 and high < 16):
             inside = least <= low and high <= most
             return formula.format(x="x" if inside else f"np.clip(x, {least:g}, {most:g})")
@@ -111,7 +110,7 @@ def _of_floats(low: float, high: float) -> str | None:
 def _is_one_image(first: int, second: int, third: int) -> bool:
     """Whether this is (H, W, C) or (C, H, W).
 
-    Greys (N, H, W) of one or three columns could not be squeezed anyway.
+    Grey images (N, H, W) with one or three columns could not be squeezed anyway.
     """
     channels_last = third in (1, 3) or (third == MAX_CHANNELS and min(first, second) >= 32)
     return (channels_last and min(first, second) > third) or (
@@ -120,9 +119,9 @@ def _is_one_image(first: int, second: int, third: int) -> bool:
 
 
 def _square(size: int) -> tuple[int | str, int | str, int | str]:
-    """The height, width and channels of square images of so many numbers.
+    """Return the height, width and channels of square images with so many numbers.
 
-    Letters stand where there are none.
+    Return letters if there are none.
     """
     for channels in (3, 1):
         side = math.isqrt(size // channels)

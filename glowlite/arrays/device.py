@@ -1,4 +1,4 @@
-"""A device by its name: `cpu`, `gpu` or `gpu:k`.
+"""Choose a device by name: `cpu`, `gpu` or `gpu:k`.
 
 This is the only file that imports CuPy, and it does so only when a GPU is asked for.
 """
@@ -19,12 +19,12 @@ from glowlite.terminal import shortened
 def device_namespace(
     device: str, local_rank: int = 0, tf32: bool = False, gigabytes: float = 0.0
 ) -> Namespace:
-    """The array module of a device named `cpu`, `gpu` or `gpu:k`.
+    """Return the array module of a device named `cpu`, `gpu` or `gpu:k`.
 
-    `gpu:k` becomes CuPy's current device. `gpu` alone is, of several processes on a machine, the
-    one numbered `local_rank`, or they share the few there are. `tf32`: float32 products with 10
-    bits of mantissa in place of 23, relative error about 1e-3, some four times as fast.
-    `gigabytes`: the most that CuPy's pool of memory may hold; 0: all that the GPU has.
+    `gpu:k` becomes CuPy's current device. With `gpu`, each of several processes on a machine uses
+    the GPU numbered `local_rank`, or they share GPUs if there are fewer. `tf32`: float32 products
+    with 10 bits of mantissa instead of 23, relative error about 1e-3, about four times as fast.
+    `gigabytes`: size limit of CuPy's memory pool; 0: no limit.
 
     Raises GlowliteError, in one line, for an unknown name, a missing CuPy, or a missing or unusable
     GPU.
@@ -37,7 +37,7 @@ def device_namespace(
             f"device {shortened(device)!r}: expected cpu, gpu or gpu:k, such as gpu:0"
         )
     if tf32:
-        os.environ["CUPY_TF32"] = "1"  # CuPy looks when it is imported
+        os.environ["CUPY_TF32"] = "1"  # CuPy reads it on import
     try:
         cupy = importlib.import_module("cupy")
     except ImportError:

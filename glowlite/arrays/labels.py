@@ -1,5 +1,5 @@
-"""Labels: the class of every image, a whole number from 0; looked at on the host, before anything
-else is done with them.
+"""Labels: the class of every image, a whole number from 0. They are checked on the host before they
+are used.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ NO_LABELS = np.zeros(0, np.int64)
 
 
 def check_labels(where: str, labels: Any, classes: int, count: int | None = None) -> np.ndarray:
-    """Labels of the host as int64 (N,), each from 0 to `classes` - 1.
+    """Return host labels as int64 (N,), each from 0 to `classes` - 1.
 
-    `count`: of images, one label each, where that is known. Raises DataError, in one line.
+    `count`: the number of images, if known. Raises DataError, in one line.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise DataError(
-            f"{where}: labels must be whole numbers (N,), one for each image, got {labels.dtype}"
+            f"{where}: labels must be whole numbers (N,), one per image, got {labels.dtype}"
             f" {labels.shape}"
         )
     if count is not None and len(labels) != count:
-        raise DataError(f"{where}: {len(labels)} labels for {count} images; there must be as many")
+        raise DataError(
+            f"{where}: {len(labels)} labels for {count} images; expected one label per image"
+        )
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise DataError(
@@ -39,18 +41,22 @@ def check_labels(where: str, labels: Any, classes: int, count: int | None = None
 
 
 def on_device(labels: Any) -> bool:
-    """Whether labels are an array of a device, which is taken as it is."""
+    """Whether labels are a device array, which is used unchecked."""
     return hasattr(labels, "__array_namespace__") and not isinstance(labels, np.ndarray)
 
 
 def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
-    """(N, classes) of `dtype`, on the backend of the labels (N,): 1 at the class of each image."""
+    """Return (N, classes) of `dtype`, on the backend of the labels (N,), with 1 at the class of
+    each image.
+    """
     xp = namespace(labels)
     return (labels[:, None] == xp.arange(classes)).astype(dtype)
 
 
 def number_of_class(where: str, word: Any, names: tuple[str, ...]) -> int:
-    """The class that is meant by its name, or else by its number. Raises DataError for none."""
+    """Return the class with this name or, failing that, this number. Raises DataError if there is
+    none.
+    """
     if isinstance(word, str) and word in names:
         return names.index(word)
     number = str(word)

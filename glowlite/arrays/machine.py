@@ -1,10 +1,10 @@
-"""The cores and the memory of this machine, and what a container or a batch system leaves of them.
+"""The cores and the memory of this machine, within the limits of a container or a batch system.
 
 On Linux these are control groups, versions 1 and 2, and limits of a process.
 
-A process is in one group of each hierarchy; the groups lie in each other, and the smallest limit on
-the way to the root holds. Where a hierarchy is mounted, and which part of it, /proc/self/mountinfo
-says; which group it is, /proc/self/cgroup.
+A process is in one group of each hierarchy. Groups are nested, and the smallest limit up to the
+root applies. /proc/self/mountinfo says where a hierarchy, or which part of it, is mounted;
+/proc/self/cgroup says which group the process is in.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
-LARGEST = 1 << 20  # bytes of a file of /proc or of a control group that is read
+LARGEST = 1 << 20  # size limit in bytes for reading a file of /proc or of a control group
 
 
 def available_cores() -> int:
-    """The cores this process may use, which can be fewer than the machine has.
+    """Return the number of cores that this process may use, which can be fewer than the machine
+    has.
 
     A container's share is rounded up.
     """
@@ -32,9 +33,9 @@ def available_cores() -> int:
 
 
 def available_bytes() -> float:
-    """The memory of this machine, or what a container or a limit of the process leaves of it.
+    """Return the memory of this machine, or the limit of a container or of the process, in bytes.
 
-    It is infinity if unknown.
+    Return infinity if unknown.
     """
     try:
         machine = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -44,10 +45,10 @@ def available_bytes() -> float:
 
 
 def free_bytes(root: Path = ROOT) -> float:
-    """The memory that this process could still use: what the machine has available, or what its
-    groups leave of their limits.
+    """Return the bytes that this process could still use: the available memory of the machine, or
+    what remains of the limits of its groups.
 
-    It is infinity if unknown.
+    Return infinity if unknown.
     """
     found = [available_bytes()]
     if meminfo := re.search(r"^MemAvailable: +(\d+) kB$", _read(root / "proc/meminfo"), re.M):
@@ -61,9 +62,9 @@ def free_bytes(root: Path = ROOT) -> float:
 
 
 def memory_limit(root: Path = ROOT) -> float:
-    """Bytes that this process may use, the least that any of its groups and RLIMIT_AS allow.
+    """Return the bytes that this process may use: the least that its groups and RLIMIT_AS allow.
 
-    It is infinity without a limit.
+    Return infinity if there is no limit.
     """
     limits = [_address_space()]
     for version, folder in _groups("memory", root):
@@ -73,9 +74,9 @@ def memory_limit(root: Path = ROOT) -> float:
 
 
 def core_limit(root: Path = ROOT) -> float:
-    """Cores' worth of time that this process may use, the least that any of its groups allows.
+    """Return the CPU time that this process may use, in cores: the least that its groups allow.
 
-    It is infinity without a limit.
+    Return infinity if there is no limit.
     """
     limits = [math.inf]
     for version, folder in _groups("cpu", root):
@@ -95,15 +96,15 @@ def core_limit(root: Path = ROOT) -> float:
 def _address_space() -> float:
     try:
         import resource
-    except ImportError:  # of Unix alone
+    except ImportError:  # Unix only
         return math.inf
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return math.inf if soft == resource.RLIM_INFINITY else float(soft)
 
 
 def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
-    """(version, folder) of every group that this process is in, from the innermost to the outermost
-    that can be seen.
+    """Yield (version, folder) of every group that this process is in, from the innermost to the
+    outermost visible one.
     """
     paths = _paths(_read(root / "proc/self/cgroup"))
     for version, mount_root, mount in _mounts(controller, _read(root / "proc/self/mountinfo")):
@@ -119,7 +120,7 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _paths(text: str) -> dict[str, PurePosixPath]:
-    """The group of each controller, and under "" that of version 2, from lines such as
+    """Return the group of each controller, and under "" that of version 2, from lines such as
     `4:cpu,memory:/a` and `0::/a`.
     """
     found: dict[str, PurePosixPath] = {}
@@ -131,8 +132,8 @@ def _paths(text: str) -> dict[str, PurePosixPath]:
 
 
 def _mounts(controller: str, text: str) -> Iterator[tuple[int, PurePosixPath, PurePosixPath]]:
-    """(version, the group at its top, where) of each mounted hierarchy that can hold the
-    controller.
+    """Yield (version, the group at its top, mount point) of each mounted hierarchy that can have
+    the controller.
     """
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
@@ -145,7 +146,7 @@ def _mounts(controller: str, text: str) -> Iterator[tuple[int, PurePosixPath, Pu
 
 
 def _unescaped(path: str) -> PurePosixPath:
-    """Blanks and the like stand as octal numbers: `\\040`."""
+    """Decode a path in which blanks and the like are octal numbers: `\\040`."""
     return PurePosixPath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path))
 
 

@@ -4,9 +4,9 @@ flat `grad`.
 So the optimiser, weight averaging, clipping, checkpoints and the sum over processes are single
 vector operations. The order is that of registration, which is the order of the forward pass.
 
-Parameters are found by one rule, for every part of a model: they are its attributes, and what its
-lists, tuples and dicts hold, nested as deep as one likes, parts among them; or, where a part has a
-`parameters()` method of its own, what that names.
+Parameters are found by one rule for every part of a model: they are its attributes and the contents
+of its lists, tuples and dicts, at any depth, including other parts; or, if a part has its own
+`parameters()` method, what that returns.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Parameter:
 
     def __init__(self, value: Array, grad: Array | None = None) -> None:
         self._value = value
-        self._grad = grad  # None: zeros, made when it is asked for
+        self._grad = grad  # None means zeros, made on first use
 
     @property
     def value(self) -> Array:
@@ -61,9 +61,9 @@ class Parameter:
             raise AttributeError("Parameter: write p.grad[...] += g, which adds in place")
 
     def bind(self, value: Array, grad: Array) -> None:
-        """Move to other memory, as a ParameterStore does.
+        """Move to other memory; a ParameterStore calls this.
 
-        What `value` and `grad` hold is taken as it is.
+        The contents of `value` and `grad` are used as they are.
         """
         if not value.shape == grad.shape == self._value.shape:
             raise ValueError(
@@ -87,8 +87,8 @@ class Constant:
 class Statistic(Constant):
     """A constant that follows the data, such as a running mean.
 
-    A pass in training adds to `change` by how much it is to move; it moves with the weights, if the
-    step is a good one.
+    A training pass adds the intended update to `change`. The update is applied together with the
+    weights, if the step is good.
     """
 
     __slots__ = ("change",)
@@ -99,20 +99,20 @@ class Statistic(Constant):
 
 
 class Parameterized:
-    """Anything that has parameters, directly or in its parts.
+    """An object that has parameters, directly or in its parts.
 
     Attributes register themselves in order of assignment.
     """
 
     def children(self) -> Iterator[tuple[str, Any]]:
-        """The named parts, in order: Parameters, Constants, and parts that may have some.
+        """Yield the named parts, in order: Parameters, Constants, and parts that may have some.
 
         A container overrides this and `map_children` to name its parts itself.
         """
         return children(self)
 
     def map_children(self, change: Callable[[Any], Any]) -> Self:
-        """A shallow copy in which `change(part)` stands for every Parameter and every part.
+        """Return a shallow copy in which `change(part)` replaces every Parameter and every part.
 
         Constants are shared.
         """
@@ -122,17 +122,17 @@ class Parameterized:
         return twin
 
     def shallow_copy(self) -> Self:
-        """As copy.copy, at a tenth of its cost: this runs for every layer in every pass."""
+        """Like copy.copy, at a tenth of its cost, since this runs for every layer in every pass."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
 
     def parameters(self, prefix: str = "") -> dict[str, Parameter]:
-        """All trainable arrays, by path, in forward order."""
+        """Return all trainable arrays, by path, in forward order."""
         return dict(leaves(self, Parameter, prefix, whole=True))
 
     def constants(self, prefix: str = "") -> dict[str, Constant]:
-        """All arrays that are saved but not trained, by path, in forward order."""
+        """Return all arrays that are saved but not trained, by path, in forward order."""
         return dict(leaves(self, Constant, prefix, whole=True))
 
     def parameter_count(self) -> int:
@@ -140,8 +140,8 @@ class Parameterized:
 
 
 def is_part(value: Any) -> bool:
-    """Whether a value is a part of a model that may have parameters: Parameterized, or written to
-    the same protocol.
+    """Whether a value is a part of a model that may have parameters: Parameterized, or with the
+    same interface.
     """
     if isinstance(value, Parameterized):
         return True
@@ -153,8 +153,8 @@ def is_part(value: Any) -> bool:
 
 
 def children(part: Any) -> Iterator[tuple[str, Any]]:
-    """The named Parameters, Constants and parts among the attributes of `part`, and in lists,
-    tuples and dicts there.
+    """Yield the named Parameters, Constants and parts among the attributes of `part`, including its
+    lists, tuples and dicts.
     """
     for name, value in getattr(part, "__dict__", {}).items():
         yield from _named(name, value)
@@ -172,8 +172,8 @@ def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def map_parts(value: Any, change: Callable[[Any], Any]) -> Any:
-    """`value` with `change(part)` in place of each Parameter and part, in lists, tuples and dicts
-    as well.
+    """Return `value` with `change(part)` in place of each Parameter and part, also in lists, tuples
+    and dicts.
     """
     if isinstance(value, Parameter) or is_part(value):
         return change(value)
@@ -187,7 +187,7 @@ def map_parts(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def map_part(part: Any, change: Callable[[Any], Any]) -> Any:
-    """A shallow copy of any part in which `change(part)` stands for each of its Parameters and
+    """Return a shallow copy of any part in which `change(part)` replaces each of its Parameters and
     parts.
     """
     if isinstance(part, Parameterized):
@@ -201,10 +201,10 @@ def map_part(part: Any, change: Callable[[Any], Any]) -> Any:
 def leaves(
     part: Any, kind: type[Value], prefix: str = "", whole: bool = False
 ) -> Iterator[tuple[str, Value]]:
-    """Every Parameter, or every Constant, of `part`, by path.
+    """Return every Parameter, or every Constant, of `part`, by path.
 
-    Raises GlowliteError for what cannot be one. `whole`: look at its parts, even if it has a
-    `parameters()` of its own, which is what asks.
+    Raises GlowliteError for an object that cannot be one. `whole`: search its parts even if it has
+    its own `parameters()`, which is then the caller.
     """
     method = getattr(type(part), "parameters", None)
     if kind is Parameter and not whole and method not in (None, Parameterized.parameters):
@@ -230,7 +230,7 @@ def leaves(
 
 
 def parts_of(part: Any) -> Iterator[Any]:
-    """`part` and every part in it, at any depth, in order."""
+    """Yield `part` and every part in it, at any depth, in order."""
     yield part
     for _, child in part.children() if isinstance(part, Parameterized) else children(part):
         if not isinstance(child, (Parameter, Constant)):
@@ -238,19 +238,19 @@ def parts_of(part: Any) -> Iterator[Any]:
 
 
 def parameters_of(part: Any) -> dict[str, Parameter]:
-    """The parameters of any part, by path: of a Parameterized one, of one with a `parameters()` of
-    its own, of any other.
+    """Return the parameters of any part, by path: a Parameterized, one with its own `parameters()`,
+    or any other.
     """
     return dict(leaves(part, Parameter))
 
 
 def replica(part: Any, grad: Array) -> tuple[Any, list[tuple[Parameter, Parameter]]]:
-    """The same part over the same values, whose gradients add into the flat vector `grad`; and
-    pairs of (own, its).
+    """Return the same part with the same values, but with gradients in the flat vector `grad`, and
+    the pairs (original parameter, its replica).
 
-    Threads that run one layer on different images each use a replica, so that no two add into one
-    array. Raises GlowliteError for a part whose `parameters()` names what is not among its
-    attributes.
+    Threads that run one layer on different images each use a replica, so that no two of them add
+    into the same array. Raises GlowliteError if `parameters()` of a part names something that is
+    not among its attributes.
     """
     pairs: dict[int, tuple[Parameter, Parameter]] = {}
     offset = 0
@@ -272,7 +272,7 @@ def replica(part: Any, grad: Array) -> tuple[Any, list[tuple[Parameter, Paramete
 def check_registered(where: str, part: Any) -> None:
     """Raise GlowliteError unless what parameters() names is among the attributes of `part`.
 
-    Else no copy of it could be given other gradients, as threads need.
+    Otherwise copies with separate gradients, which threads need, could not be made.
     """
     named = parameters_of(part)
     found = {id(p) for p in _all_parameters(part)}
@@ -298,13 +298,13 @@ def _article(value: Any) -> str:
 
 
 class ParameterStore:
-    """Moves the parameters of a module into one flat `theta` and one flat `grad`, as arrays of `xp`
+    """Moves the parameters of a module into one flat `theta` and one flat `grad`, arrays of `xp`
     and `dtype`.
 
-    `theta`, `grad`: (P,); theta is in memory that processes forked from this one see, too, until it
-    is copied. `offsets[name]` is the slice of a parameter. `running`, `change`: (S,), those of all
-    Statistics in the same way. Constants of floating type are cast, too. A copy (`copy.deepcopy`,
-    `pickle`) has vectors of its own, and the parameters that are copied with it are views of them.
+    `theta`, `grad`: (P,); theta is in memory that is shared with processes forked from this one,
+    until it is copied. `offsets[name]` is the slice of a parameter. `running`, `change`: (S,), the
+    same for all Statistics. Floating-point Constants are also cast. A copy (`copy.deepcopy`,
+    `pickle`) has its own vectors, and the copied parameters are views of them.
     """
 
     def __init__(self, module: Any, dtype: str = "float32", xp: Namespace = np) -> None:
@@ -329,8 +329,8 @@ class ParameterStore:
         self._bind()
 
     def _bind(self) -> None:
-        """Make every parameter a view of `theta` and `grad`, and every statistic one of `running`
-        and `change`.
+        """Make every parameter a view of `theta` and `grad`, and every statistic a view of
+        `running` and `change`.
         """
         self._places: dict[int, tuple[slice, Array]] = {}
         for name, p in self.parameters.items():
@@ -347,9 +347,9 @@ class ParameterStore:
             )
 
     def place_of(self, p: Parameter) -> slice | None:
-        """Where in `theta` a parameter lies.
+        """Return the slice of a parameter in `theta`.
 
-        None for one that does not, or that another store has moved away.
+        Return None for a parameter that is not in it, or that another store has moved away.
         """
         where, value = self._places.get(id(p), (None, None))
         return where if value is p.value else None
@@ -359,7 +359,7 @@ class ParameterStore:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if not getattr(self.theta.flags, "writeable", True):  # a buffer that another process lends
+        if not getattr(self.theta.flags, "writeable", True):  # a buffer that another process owns
             self.theta, self.grad = self.theta.copy(), self.grad.copy()
             self.running, self.change = self.running.copy(), self.change.copy()
         self._bind()
@@ -371,17 +371,19 @@ class ParameterStore:
             value[...] = to_device(arrays[name], xp)
 
     def state(self) -> Array:
-        """Theta and running, (P + S,): all that moves in training; a copy, if anything runs."""
+        """Return theta and running, (P + S,): everything that changes in training; a copy, if there
+        are statistics.
+        """
         if not self.statistics:
             return self.theta
         return namespace(self.theta).concatenate((self.theta, self.running))
 
     def set_state(self, state: Array) -> None:
-        """Set theta and running, which stay the vectors that they are."""
+        """Set theta and running in place."""
         self.theta[...], self.running[...] = state[: len(self)], state[len(self) :]
 
     def named_values(self) -> dict[str, Array]:
-        """The array of every parameter and constant: what a file holds of a model."""
+        """Return the array of every parameter and constant, which a file stores."""
         parts: list[Mapping[str, Parameter | Constant]] = [self.parameters, self.constants]
         return {name: holder.value for part in parts for name, holder in part.items()}
 
@@ -389,7 +391,7 @@ class ParameterStore:
         return int(self.theta.size)
 
     def name_at(self, index: int) -> str:
-        """The path of the parameter that holds element `index` of the flat vectors."""
+        """Return the path of the parameter that contains element `index` of the flat vectors."""
         return next(
             name for name, where in self.offsets.items() if where.start <= index < where.stop
         )

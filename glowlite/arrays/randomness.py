@@ -1,8 +1,8 @@
-"""Random numbers that depend on what they are for, and not on who draws them.
+"""Random numbers that depend on their purpose, and not on the process that draws them.
 
-A counter-based generator (Philox) is keyed by the seed and a purpose, and its counter set by
-position; so any part of a stream can be drawn alone, and a batch cut over several processes gets
-the numbers that one process would draw.
+A counter-based generator (Philox) is keyed with the seed and a purpose, and its counter is set by
+position. So any part of a stream can be drawn on its own, and a batch split over several processes
+gets the numbers that one process would draw.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from math import prod
 
 import numpy as np
 
-WORDS = 4  # a Philox counter stands for four 64-bit words
+WORDS = 4  # a Philox counter value gives four 64-bit words
 
 
 def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
-    """The stream of `purpose` (`shuffle`, `dequantize`, ...) under `seed`.
+    """Return the random stream for a `purpose` (`shuffle`, `dequantize`, ...) and a `seed`.
 
-    `index`: an epoch, a step.
+    `index`: for example, an epoch or a step.
     """
     key = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index]).generate_state(
         2, np.uint64
@@ -29,12 +29,12 @@ def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
 def uniform(
     seed: int, purpose: str, index: int, start: int, shape: tuple[int, ...], dtype: str
 ) -> np.ndarray:
-    """U[0, 1) of `shape` (N, ...), for samples start .. start + N - 1 of the stream: each sample
-    has its own part of it.
+    """Draw U[0, 1) of `shape` (N, ...) for samples start .. start + N - 1 of the stream; each
+    sample has its own part of it.
     """
     rng = generator(seed, purpose, index)
     size = prod(shape[1:])
-    blocks = -(-size // WORDS)  # one 64-bit word a number, for either dtype
+    blocks = -(-size // WORDS)  # one 64-bit word per number, for both dtypes
     bits = rng.bit_generator
     assert isinstance(bits, np.random.Philox)
     bits.advance(start * blocks)
@@ -43,14 +43,14 @@ def uniform(
 
 
 def normal(seed: int, purpose: str, index: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """N(0, 1) of `shape`; drawn in float64 and rounded, so that float32 and float64 runs see the
-    same noise.
+    """Draw N(0, 1) of `shape`, in float64 and then rounded, so that float32 and float64 runs get
+    the same noise.
     """
     return generator(seed, purpose, index).standard_normal(shape).astype(dtype)
 
 
 def _below_one(u: np.ndarray) -> np.ndarray:
-    """Rounding to float32 may give 1.0, which is outside [0, 1): the largest number below it stands
-    for it.
+    """Replace 1.0, which rounding to float32 may give, by the largest number below it, so that all
+    are in [0, 1).
     """
     return np.minimum(u, np.nextafter(u.dtype.type(1), u.dtype.type(0)))

@@ -1,4 +1,4 @@
-"""Arrays that a process and those forked from it have in common."""
+"""Arrays shared between a process and its forks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 
 class _Shared(mmap.mmap):
-    """Memory of `shared_zeros`, and of nothing else."""
+    """Memory used only by `shared_zeros`."""
 
 
 def shared_zeros(shape: tuple[int, ...], dtype: str | np.dtype) -> np.ndarray:
-    """Zeros, in memory that stays one and the same in processes forked from this one.
+    """Return zeros in memory that is shared with processes forked from this one.
 
-    A copy, by `copy` or `pickle`, is an array like any other: it lies in memory of its own.
+    A copy, by `copy` or `pickle`, is an ordinary array in its own memory.
     """
     count = prod(shape)
     memory = _Shared(-1, max(1, count * np.dtype(dtype).itemsize))
@@ -23,7 +23,7 @@ def shared_zeros(shape: tuple[int, ...], dtype: str | np.dtype) -> np.ndarray:
 
 
 def is_shared(array: np.ndarray) -> bool:
-    """Whether an array lies in memory of `shared_zeros`."""
+    """Whether an array is in memory of `shared_zeros`."""
     owner = array.base
     while isinstance(owner, (np.ndarray, memoryview)):
         owner = owner.obj if isinstance(owner, memoryview) else owner.base

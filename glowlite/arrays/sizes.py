@@ -1,4 +1,4 @@
-"""Sizes of memory in words: `256MB`, `all`, or a share of what is free."""
+"""Sizes of memory as text: `256MB`, `all`, or a share of the free memory."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 
 UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
-WORDS = {"all": math.inf, "stored": math.inf, "reversible": 0.0}  # the last two: of version 0.1
+# the last two are from version 0.1
+WORDS = {"all": math.inf, "stored": math.inf, "reversible": 0.0}
 EXPECTED = "expected a size such as 256MB, 0, all, auto:0.25, anchored:4, or 256MB+anchored:4"
 
 Room = Callable[[], tuple[float, float]]
 
 
 def memory_of(xp: Any) -> tuple[float, float]:
-    """The bytes that are free, and all there are, of the host (`xp` is numpy), or of CuPy's current
+    """Return the free bytes and the total bytes of the host (`xp` is numpy) or of CuPy's current
     device.
 
-    Infinity where unknown.
+    They are infinity if unknown.
     """
     if xp is np:
         return free_bytes(), available_bytes()
@@ -35,13 +36,13 @@ def memory_of(xp: Any) -> tuple[float, float]:
 
 
 def host_room() -> tuple[float, float]:
-    """The bytes of this machine that are free, and all that this process may use."""
+    """Return the free bytes of this machine, and all bytes that this process may use."""
     return memory_of(np)
 
 
 def parse_size(text: str, room: Room = host_room) -> float:
-    """Bytes, from `0`, a number with a unit of 1024 to the next, `all`, or `auto:SHARE` of what is
-    free.
+    """Return bytes from `0`, a number with a unit (powers of 1024), `all`, or `auto:SHARE` of the
+    free memory.
     """
     if text in WORDS:
         return WORDS[text]
@@ -49,7 +50,8 @@ def parse_size(text: str, room: Room = host_room) -> float:
         there, _ = room()
         if not math.isfinite(there):
             raise GlowliteError(
-                f"memory {text}: how much is free is not known here; give a size such as 256MB"
+                f"memory {text}: the amount of free memory is unknown here; give a size such as"
+                " 256MB"
             )
         return float(share[1]) * there // 2**20 * 2**20
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([KMGT]?)I?B", text.upper(), re.ASCII)
@@ -64,7 +66,7 @@ def parse_size(text: str, room: Room = host_room) -> float:
 
 
 def size_text(size: float) -> str:
-    """A size as `parse_size` reads it, exactly."""
+    """Return a size as a text that `parse_size` reads exactly."""
     if size == math.inf or size == 0:
         return "all" if size else "0"
     unit = max((u for u in UNITS if size % UNITS[u] == 0), key=UNITS.__getitem__)

@@ -1,6 +1,4 @@
-"""How many things are shared out, or a long vector is taken in pieces: slices that cover all, once,
-in order.
-"""
+"""Divide a range of things or a long vector into slices that cover everything once, in order."""
 
 from __future__ import annotations
 
@@ -10,12 +8,13 @@ import numpy as np
 
 from glowlite.arrays.backend import Array
 
-# of a flat vector: near the cache, and long enough for threads not to wait for each other
+# pieces of a flat vector: small enough for the cache, and long enough that threads do not wait for
+# each other
 CHUNK = 1 << 17
 
 
 def chunks(vector: Array, on_device: int = 0) -> list[slice]:
-    """A flat vector on the host in pieces of CHUNK.
+    """Return slices of a flat host vector in pieces of CHUNK.
 
     A vector on a device comes in pieces of `on_device`, by default a single one.
     """
@@ -24,12 +23,12 @@ def chunks(vector: Array, on_device: int = 0) -> list[slice]:
 
 
 def cut(length: int, count: int) -> list[slice]:
-    """`count` slices of 0 .. length, as equal as can be."""
+    """Return `count` slices of 0 .. length, as equal as possible."""
     return [slice(a, b) for a, b in pairwise(i * length // count for i in range(count + 1))]
 
 
 def in_order(parts: tuple[Array, ...]) -> Array:
-    """The sum of the parts, first to last."""
+    """Return the sum of the parts, added from first to last."""
     total = parts[0]
     for part in parts[1:]:
         total += part

@@ -1,5 +1,5 @@
-"""Mean and standard deviation of every channel of a batch, which may be cut over
-several processes.
+"""Mean and standard deviation of every channel of a batch, which may be split over several
+processes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ LOGS_FACTOR = (
     3.0  # the original code multiplies every stored log-scale by this, so that it learns faster
 )
 STD_FLOOR = 1e-6
-FEWEST = 4  # values of which a channel's mean and standard deviation are taken
+FEWEST = 4  # least number of values for a channel's mean and standard deviation
 
-SumOverProcesses = Callable[[Array], Array]  # the sum of a small float64 vector over all processes
+# returns the sum of a small float64 vector over all processes
+SumOverProcesses = Callable[[Array], Array]
 
 
 def this_process(vector: Array) -> Array:
@@ -26,11 +27,11 @@ def this_process(vector: Array) -> Array:
 def channel_statistics(
     where: str, x: Array, total: SumOverProcesses = this_process
 ) -> tuple[Array, Array]:
-    """Mean and standard deviation, (C,), float64, over all but the last axis.
+    """Return mean and standard deviation, (C,), float64, over all axes except the last.
 
-    Raises GlowliteError for a constant channel, by number, and for fewer than FEWEST values a
-    channel: by statistics of n values of a Gaussian, another value comes to a variance of (n + 1) /
-    (n - 3) in place of 1, which is finite from 4 on.
+    Raises GlowliteError for a constant channel, with its index, and for fewer than FEWEST values
+    per channel: if a Gaussian is normalised with the statistics of n values, a new value has the
+    variance (n + 1) / (n - 3) instead of 1, which is finite from n = 4 on.
     """
     xp = namespace(x)
     axes = tuple(range(x.ndim - 1))
@@ -45,7 +46,7 @@ def channel_statistics(
         )
     if count < FEWEST:
         raise GlowliteError(
-            f"{where}: {int(count[0])} values a channel in the first batch, and fewer than {FEWEST}"
-            " give no deviation; use a larger batch, or fewer levels"
+            f"{where}: {int(count[0])} values per channel in the first batch, but a standard"
+            f" deviation needs at least {FEWEST}; use a larger batch, or fewer levels"
         )
     return mean, std

@@ -1,3 +1,3 @@
-"""python -m glowlite.bench: how fast a step is, what it could be at most, and how much memory it
-takes.
+"""python -m glowlite.bench: how fast a step is, how fast it could be, and how much memory
+it takes.
 """

@@ -1,5 +1,5 @@
-"""python -m glowlite.bench: times, limits and memory of a training step on this machine, and other
-people's beside them.
+"""python -m glowlite.bench: measure times, limits and memory of a training step on this machine,
+and compare with other codes.
 """
 
 from __future__ import annotations
@@ -47,24 +47,27 @@ from glowlite.models.image_config import MAX_CHANNELS, MAX_SIDE
 from glowlite.terminal import say, shortened
 
 PICTURES = ("step-times.png", "shares.png", "memory.png", "budget.png")
-SHAPE_ROUNDS = 5  # at the most: there are many shapes
+SHAPE_ROUNDS = 5  # a limit, since there are many shapes
 DEPTHS, GPU_DEPTHS = "4,16", "on a GPU 4,8,16,32"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
-        "bench", "Time a training step, part by part, against what this machine can do at most."
+        "bench",
+        "Time a training step, part by part, and compare it with the most that this machine"
+        " can do.",
     )
     add = parser.add_argument
     add(
         "--preset",
         choices=SHAPES,
-        help="side, channels, K, L, width, coupling, scale and batch of that training job",
+        help="use the side, channels, K, L, width, coupling, scale and batch of this training"
+        " preset",
     )
     add(
         "--side", type=at_least(2, int, MAX_SIDE), default=32, help="height and width of the images"
     )
-    add("--channels", type=at_least(1, int, MAX_CHANNELS), default=3, help="of the images")
+    add("--channels", type=at_least(1, int, MAX_CHANNELS), default=3, help="channels of the images")
     add("--K", type=at_least(1, int, MAX_SIZES["K"]), default=8, help="steps of flow per level")
     add("--L", type=at_least(1, int, MAX_SIZES["L"]), default=3, help="levels")
     add(
@@ -84,76 +87,79 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--memory",
         default=f"0,{DEFAULT_MEMORY},all",
-        help=f"budgets of memory to time, with commas; {DEFAULT_MEMORY} is always timed, and the"
-        " reference of all ratios",
+        help=f"memory budgets to time, separated by commas; {DEFAULT_MEMORY} is always timed, and"
+        " is the reference of all ratios",
     )
     add(
         "--budgets",
         default="auto",
-        help="budgets to measure time and peak memory at, with commas, or none; auto: five from 0"
-        " to all, with --json or --plots",
+        help="budgets for which to measure time and peak memory, separated by commas, or none;"
+        " auto: five from 0 to all, with --json or --plots",
     )
     add(
         "--threads",
         type=at_least(1, int, MAX_THREADS),
         default=available_cores(),
-        help="of the machine's cores",
+        help="number of CPU threads",
     )
     add(
         "--tile",
         type=at_least(0, float),
         default=TILE_MB,
-        help="megabytes of a hidden map of one tile",
+        help="megabytes of a hidden activation per tile",
     )
     add(
         "--blas",
         choices=("numpy", "mkl"),
         default="numpy",
-        help="whose matrix products; mkl needs pip install '.[mkl]'",
+        help="library for matrix products; mkl needs pip install '.[mkl]'",
     )
     add(
         "--plain",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="run every layer as it is written",
+        help="run every layer as it is written, without faster forms",
     )
     add("--rounds", type=at_least(1, int, 10_000), default=9, help="how often everything is timed")
     add(
         "--depths",
         default="auto",
-        help=f"values of K to measure memory at, with commas, or none; auto: {DEPTHS},"
-        f" {GPU_DEPTHS}",
+        help="values of K for which to measure memory, separated by commas, or none; auto:"
+        f" {DEPTHS}, {GPU_DEPTHS}",
     )
     add(
         "--against",
         choices=("torch", "plain"),
-        help="torch: also time a plain PyTorch Glow, three ways, and normflows' Glow; plain: the"
-        " layers as they are written, and each fast form left out",
+        help="torch: also time a plain PyTorch Glow in three ways, and the Glow of normflows;"
+        " plain: also time the layers without faster forms, and without each faster form",
     )
     add(
         "--scaling",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="instead of all else: how a step's time grows with K, batch, side, width and ranks,"
-        f" from a small job: {scaling.BASE_WORDS}",
+        help="only measure how a step's time grows with K, batch, side, width and number of"
+        f" processes, starting from a small job: {scaling.BASE_WORDS}",
     )
-    add("--json", metavar="FILE", type=Path, help="write all figures there")
+    add("--json", metavar="FILE", type=Path, help="write all results to this JSON file")
     add(
-        "--plots", metavar="DIR", type=Path, help="draw step times, shares and memory there, as PNG"
+        "--plots",
+        metavar="DIR",
+        type=Path,
+        help="write plots of step times, shares and memory to this folder, as PNG",
     )
-    add("--device", default="cpu", help="cpu, gpu or gpu:k")
+    add("--device", default="cpu", help="cpu, gpu, or gpu:k for one of several GPUs")
     switch = argparse.BooleanOptionalAction
     add(
         "--tf32",
         action=switch,
         default=False,
-        help="on a GPU: products with 10 bits of mantissa, as in training",
+        help="on a GPU: matrix products with 10 bits of mantissa, as in training",
     )
     add(
         "--gpu-memory",
         type=at_least(0, float),
         default=0.0,
-        help="most gigabytes to take of a GPU; 0: all it has",
+        help="most gigabytes to use of the GPU's memory; 0: no limit",
     )
     add(
         "--latency",
@@ -171,7 +177,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             side=side, channels=channels, K=config.K, L=config.L, width=config.width,
             coupling=config.coupling, scale=config.scale, batch=images_at_once(training),
         )  # fmt: skip
-    return parser.parse_args(arguments)  # what was typed wins over the preset
+    return parser.parse_args(arguments)  # typed options override the preset
 
 
 def report(
@@ -182,9 +188,9 @@ def report(
     depths: list[int],
     rivals: tuple[str, ...],
 ) -> dict[str, Any]:
-    """All figures, as JSON holds them; times in seconds, memory in bytes, rates in GFLOP/s.
+    """Return all results as JSON values; times in seconds, memory in bytes, rates in GFLOP/s.
 
-    `budgets` of the table; `row`: those of time and peak memory, None for `row_of` all.
+    `budgets`: those of the table; `row`: those for time and peak memory; None means `row_of` all.
     """
     row = row_of(job.kept([Memory("all")]).popitem()[1]) if row is None else row
     kept = {name: each for name, each in job.kept([*budgets, *row]).items() if fits(name, each)}
@@ -252,18 +258,20 @@ def report(
 
 
 def fits(name: str, kept: Kept) -> bool:
-    """Whether this machine's memory holds what a step keeps; else a line says that it does not."""
+    """Whether what a step keeps fits into this machine's memory; if not, print a line that
+    says so.
+    """
     if name == REFERENCE or kept.size <= available_bytes():
         return True
     progress(
-        f"{name} is left out: it keeps {kept.size / 2**30:.1f} GB, and there are"
+        f"{name} is left out: it keeps {kept.size / 2**30:.1f} GB, but there are"
         f" {available_bytes() / 2**30:.1f}"
     )
     return False
 
 
 def peaks_of(row: list[str], job: Job) -> dict[str, int]:
-    """The peak bytes of each step of a row."""
+    """Return the peak bytes of each step of a row."""
     found = {}
     for name in row:
         progress(f"peak of {name}")
@@ -272,7 +280,7 @@ def peaks_of(row: list[str], job: Job) -> dict[str, int]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Yield the lines that the terminal shows."""
+    """Return the text for the terminal."""
     squares = ", ".join(f"{n}: {value:.0f}" for n, value in report["sgemm_gflops"].items())
     lines = [
         report["title"],
@@ -306,24 +314,24 @@ def depths_of(text: str, on_gpu: bool = False) -> list[int]:
     ):
         raise GlowliteError(
             f"--depths {shortened(text)!r}: expected whole numbers from 1 to {MAX_SIZES['K']:,}"
-            " with commas between, or none; such as 4,16"
+            " separated by commas, or none; such as 4,16"
         )
     return [int(part) for part in parts]
 
 
 def check_together(options: argparse.Namespace) -> None:
-    """Raise GlowliteError for options that do not go together."""
+    """Raise GlowliteError for options that cannot be combined."""
     if options.against and options.device != "cpu":
         raise GlowliteError("--against times models on the CPU: leave it out with --device gpu")
     for name in ("against", "plots"):
         if options.scaling and getattr(options, name):
-            raise GlowliteError(f"--scaling is a table of its own: leave out --{name}")
+            raise GlowliteError(f"--scaling makes a separate table: leave out --{name}")
     if options.scaling and options.device != "cpu":
         raise GlowliteError("--scaling times steps on the CPU: leave it out with --device gpu")
 
 
 def row_asked(options: argparse.Namespace, xp: Any) -> list[Memory] | None:
-    """The budgets of time and peak memory; None: as many as it takes, from 0 to all."""
+    """Return the budgets for time and peak memory; None: the default row from 0 to all."""
     if options.budgets == "auto":
         return None if options.json or options.plots else []
     if options.budgets in ("", "none"):
@@ -353,7 +361,7 @@ def main(arguments: list[str] | None = None) -> None:
             options.blas,
             plain=options.plain,
         )
-        job.workers()  # refuses what cannot be, before anything is timed
+        job.workers()  # raises an error, if any, before anything is timed
         check_images_fit("--batch", options.batch, config.dimensions)
         check_room("Glow", config)
         if options.against == "torch":

@@ -1,5 +1,5 @@
-"""mpirun -n N python -m glowlite.bench.allreduce: what it costs N ranks to add up gradients, and to
-gather three numbers.
+"""mpirun -n N python -m glowlite.bench.allreduce: measure the cost of adding up gradients over N
+processes, and of gathering three numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDS = 7
 
 
 def peak_mib() -> float:
-    """The most memory this process has held, where the system says so; else NaN."""
+    """Return the peak memory of this process if the system tells, else NaN."""
     status = Path("/proc/self/status")
     found = (
         re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8"))
@@ -33,7 +33,8 @@ def peak_mib() -> float:
 def main() -> None:
     Parser(
         "bench.allreduce",
-        "What it costs several ranks to add up gradients, and to gather three numbers.",
+        "Measure the cost of adding up gradients over several processes, and of gathering three"
+        " numbers.",
     ).parse_args()
     ranks = make_communicator()
     vectors = {size: np.ones(size * 250_000, np.float32) for size in MEGABYTES}

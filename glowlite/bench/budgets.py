@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from glowlite.bench.rounds import Times
     from glowlite.bijectors.memory import Kept
 
-PARTS = 4  # a row goes from 0 to all in so many equal parts
+PARTS = 4  # number of equal parts of a row from 0 to all
 
 
 def parse_budgets(text: str, room: Room) -> list[Memory]:
-    """Budgets with commas between; the default one first, where it is not among them."""
+    """Parse budgets separated by commas; add the default one first if it is missing."""
     budgets = [Memory.parse(word, room) for word in text.split(",")]
     return list(dict.fromkeys([*([] if Memory() in budgets else [Memory()]), *budgets]))
 
 
 def row_of(everything: Kept) -> list[Memory]:
-    """Budgets of equal distance from 0 to what a step keeps that keeps `everything`."""
+    """Return equally spaced budgets from 0 to what a step keeps that keeps `everything`."""
     parts = [everything.size * i // PARTS for i in range(1, PARTS)]
     megabytes = dict.fromkeys(-(-part // 2**20) for part in parts)
     return [Memory(0), *(Memory(n * 2**20) for n in megabytes), Memory("all")]
@@ -32,7 +32,9 @@ def row_of(everything: Kept) -> list[Memory]:
 def row_figures(
     times: Mapping[str, Times], kept: Mapping[str, Kept], peaks: Mapping[str, int]
 ) -> dict[str, dict[str, Any]]:
-    """Of each budget with a peak: seconds of a step, and bytes kept, and at the peak."""
+    """Return, for each budget with a measured peak, the seconds of a step, the bytes kept, and the
+    peak bytes.
+    """
     return {
         name.removeprefix("memory "): {
             "median_s": times[name].median,

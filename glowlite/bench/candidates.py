@@ -1,4 +1,4 @@
-"""What can be timed, by name: each is made once, and then run again and again."""
+"""What can be timed, by name: each candidate is made once and then run repeatedly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from glowlite.models.glow import Glow
 
 SQUARES = (1024, 1536, 2048, 3072)
-FORMS = {  # the fast forms of a CPU, one by one: what stays plain then
+FORMS = {  # the fast forms on a CPU, one by one, and the classes that stay plain without each
     "plain": tuple(HOST),
     "without FoldedNetwork": (CouplingNetwork,),
     "without Tiles": (UniformChain,),
@@ -39,12 +39,15 @@ Task = Callable[[], object]
 
 
 def make(name: str, job: Job) -> Task:
-    """The task of a name: `sgemm:n`, a `name_of`, a part of a step, one of RIVALS or FORMS."""
+    """Return the task with this name: `sgemm:n`, a `name_of`, a part of a step, one of RIVALS or
+    FORMS.
+    """
     kind, _, argument = name.partition(":")
     if kind == "sgemm":
         return _sgemm(int(argument), job)
     if name in RIVALS:
-        from glowlite.bench import torch_glow  # only here: torch is an extra, and slow to import
+        # imported only here: torch is an extra, and slow to import
+        from glowlite.bench import torch_glow
 
         return torch_glow.training_task(name, job)
     parts: dict[str, Callable[[], Task]] = {
@@ -60,7 +63,7 @@ def make(name: str, job: Job) -> Task:
 
 
 def kept_by(form: str, job: Job) -> Kept:
-    """What a step of one of FORMS keeps of a batch."""
+    """Return what a step of one of FORMS keeps of a batch."""
     found = _with_forms(replace(job, plain=True).bare_model(), form).kept(job.batch)
     assert found is not None  # a Glow always has a budget
     return found
@@ -71,7 +74,7 @@ def _memory_in(name: str) -> Memory:
 
 
 def check_rivals() -> None:
-    """Raise GlowliteError unless what RIVALS need is installed."""
+    """Raise GlowliteError unless everything that RIVALS need is installed."""
     missing = [name for name in ("torch", "normflows") if find_spec(name) is None]
     if missing:
         raise GlowliteError(
@@ -81,9 +84,9 @@ def check_rivals() -> None:
 
 
 def _sgemm(n: int, job: Job) -> Task:
-    """The product of two square matrices on all threads: BLAS's own for NumPy.
+    """Multiply two square matrices on all threads: BLAS's own threads for NumPy.
 
-    For MKL, whose calls stay in one thread, a block of columns for each.
+    For MKL, whose calls use one thread, each thread gets a block of columns.
     """
     workers, rng = job.workers(), np.random.default_rng(0)
     a, b, out = (rng.standard_normal((n, n), np.float32) for _ in range(3))
@@ -101,21 +104,21 @@ def _sgemm(n: int, job: Job) -> Task:
 
 
 def _step(model: Glow, job: Job, lanes: bool = True) -> Task:
-    """A training step, in lanes as in training; a process of theirs ends with this one."""
+    """Return a training step, in lanes as in training; a lane's process ends with this one."""
     x, optimizer = job.images(), Adam(model.store.theta)
     run = Lanes(model, job.batch).__enter__().gradients if lanes else model.gradients
     return lambda: job.step(model, optimizer, x, run)
 
 
 def _with_forms(model: Glow, name: str) -> Glow:
-    """A plain model with the fast forms of one of FORMS."""
+    """Return a plain model with the fast forms of one of FORMS."""
     model.bijector = accelerate(model.bijector, model.workers, model.store, FORMS[name])
     model.plain = name == "plain"
     return model
 
 
 def _optimiser(job: Job) -> Task:
-    """What a step does to the flat vectors: clear the gradient, take its norm, update."""
+    """Return what a step does to the flat vectors: clear the gradient, compute its norm, update."""
     model = job.model()
     optimizer, rng = Adam(model.store.theta), np.random.default_rng(0)
     gradient = rng.standard_normal(len(model.store), np.float32)
@@ -130,7 +133,7 @@ def _optimiser(job: Job) -> Task:
 
 
 def _data(job: Job) -> Task:
-    """Choose the images of a batch, draw their noise, dequantize."""
+    """Return a task that chooses the images of a batch, draws their noise and dequantises them."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4 * job.batch, *job.config.image_shape), np.uint8)
 

@@ -1,10 +1,10 @@
 """The benchmark on a GPU: a step's time, the best rate of its products, memory, and the latency of
 one large sample.
 
-A call returns before the device has done what it asks for. So a clock is read only when the stream
-has come to its end; a turn repeats its task until it is long beside that. All candidates live in
-one process, and their turns are interleaved, round after round: a GPU that grows warm and slows
-down slows all of them.
+A call returns before the device has finished its work. So the clock is read only when the stream
+has finished, and a turn repeats its task until its time is long compared with that. All candidates
+live in one process, and their turns are interleaved, round after round. So a GPU that warms up and
+slows down affects all of them.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 Task = Callable[[], object]
 
 SQUARES = (4096, 8192)
-TURN = 0.02  # seconds a turn takes at the least
-PUBLISHED_S = 0.130  # of one 256x256 sample, on a GTX 1080 Ti (section 6 of the paper)
+TURN = 0.02  # least duration of a turn, in seconds
+PUBLISHED_S = 0.130  # seconds for one 256x256 sample, on a GTX 1080 Ti (section 6 of the paper)
 
 
 # --- clocks ---
@@ -62,7 +62,7 @@ def synchronise(xp: Namespace) -> None:
 
 
 def seconds(task: Task, times: int, xp: Namespace) -> float:
-    """Measure the seconds of one of so many runs of the task, from an idle device to an idle
+    """Measure the mean seconds of a task over so many runs, from an idle device to an idle
     device.
     """
     synchronise(xp)
@@ -74,10 +74,10 @@ def seconds(task: Task, times: int, xp: Namespace) -> float:
 
 
 def measure(tasks: dict[str, Task], rounds: int, xp: Namespace) -> dict[str, Times]:
-    """Times of the tasks, in turns.
+    """Measure the times of the tasks, in turns.
 
     Each has run before, so kernels are compiled and memory is in the pool. A task that does not fit
-    the device's memory is left out.
+    into the device's memory is left out.
     """
     repeats = {}
     for name, task in tasks.items():
@@ -106,7 +106,7 @@ def square(n: int, xp: Namespace) -> Task:
 
 
 def shape_tasks(job: Job, xp: Namespace) -> dict[Shape, Task]:
-    """Each product of a coupling network of each level, of the whole batch."""
+    """Return each matrix product of a coupling network of each level, for the whole batch."""
 
     def task(a: Array, b: Array, out: Array) -> Task:
         return lambda: xp.matmul(a, b, out=out)
@@ -121,8 +121,8 @@ def shape_tasks(job: Job, xp: Namespace) -> dict[Shape, Task]:
 def level_seconds(
     config: GlowConfig, kept: Sequence[int], times: dict[Shape, Times]
 ) -> list[float]:
-    """The seconds of all coupling networks' products of each level, in a step that keeps so many of
-    its steps.
+    """Return the seconds of all coupling networks' matrix products per level, in a training step
+    that keeps so many of its flow steps.
     """
     found = [0.0] * len(kept)
     for shape, each in times.items():
@@ -132,7 +132,7 @@ def level_seconds(
 
 
 def step_tasks(job: Job, budgets: Sequence[Memory], xp: Namespace) -> dict[str, Task]:
-    """A training step under each budget, its parts, and samples, all with one model."""
+    """Return a training step under each budget, its parts, and samples, all with one model."""
     model, x = job.model(xp=xp), job.images(xp)
     optimizer = Adam(model.store.theta)
     images = np.random.default_rng(0).integers(
@@ -166,7 +166,9 @@ def step_tasks(job: Job, budgets: Sequence[Memory], xp: Namespace) -> dict[str, 
 
 
 def high_water(task: Task, xp: Namespace) -> tuple[int, int]:
-    """The most bytes of CuPy's pool in use while the task runs, and those in use before it."""
+    """Return the most bytes of CuPy's pool in use while the task runs, and those in use
+    before it.
+    """
     before = in_use = most = int(xp.get_default_memory_pool().used_bytes())
 
     class Watch(xp.cuda.MemoryHook):  # type: ignore[misc]
@@ -187,7 +189,7 @@ def high_water(task: Task, xp: Namespace) -> tuple[int, int]:
 
 
 def step_memory(job: Job, memory: Memory, xp: Namespace) -> dict[str, int]:
-    """Measure as `peak.peak_bytes` does, but `resident` in CuPy's pool, after a first step that
+    """Measure like `peak.peak_bytes`, but with `resident` in CuPy's pool, after a first step that
     fills caches.
     """
     gc.collect()
@@ -206,8 +208,8 @@ def step_memory(job: Job, memory: Memory, xp: Namespace) -> dict[str, int]:
 
 
 def latency(job: Job, rounds: int, xp: Namespace) -> dict[str, Any]:
-    """Seconds from the seed to a sample on the host, and of its inverse pass alone, latents being
-    on the device.
+    """Measure the seconds from the seed to a sample on the host, and those of only its inverse pass
+    with latents on the device.
     """
     model = job.model(xp=xp)
     latents = model.encode(job.images(xp))
@@ -233,7 +235,7 @@ def check_fits(times: dict[str, Times], needed: Sequence[str] | dict[str, Task])
     missing = [name for name in needed if name not in times]
     if missing:
         raise GlowliteError(
-            f"bench: {missing[0]} does not fit the memory of the GPU; lower --batch or --width"
+            f"bench: {missing[0]} does not fit into the GPU's memory; lower --batch or --width"
         )
 
 
@@ -326,7 +328,7 @@ def report(
 
 
 def peak_or_none(job: Job, memory: Memory, xp: Namespace) -> dict[str, int] | None:
-    """`step_memory`; None, with a line that says so, where it does not fit."""
+    """Return `step_memory`; None, with a line that says so, if it does not fit."""
     xp.get_default_memory_pool().free_all_blocks()
     try:
         return step_memory(job, memory, xp)

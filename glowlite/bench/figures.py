@@ -1,4 +1,4 @@
-"""What a report says of times and memory, and its tables: the same for the CPU and a GPU."""
+"""The parts of a report about times and memory, and its tables: the same for CPU and GPU."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 def name_of(memory: Memory) -> str:
-    """The candidate that is a step under this budget: `memory 256MB`."""
+    """Return the name of the candidate that is a step under this budget: `memory 256MB`."""
     return f"memory {memory}"
 
 
-REFERENCE = name_of(Memory())  # the step that all others are held against
+REFERENCE = name_of(Memory())  # the step that all others are compared with
 
 
 def rate(name: str, times: Times) -> float:
-    """GFLOP/s of a candidate `sgemm:n`."""
+    """Return the GFLOP/s of a candidate `sgemm:n`."""
     return float(2 * int(name.partition(":")[2]) ** 3 / times.median / 1e9)
 
 
 def counts(kept: Kept) -> list[int]:
-    """How many steps of each level are kept."""
+    """Return how many steps of each level are kept."""
     return [len(plan.kept) for plan in kept.plans]
 
 
 def figures(
     times: Times, reference: Times, a_pass: float, passes: float, images: int
 ) -> dict[str, float]:
-    """`a_pass`: seconds of a forward pass at the best rate; as many `passes` are the limit."""
+    """`a_pass`: seconds of a forward pass at the best rate; `passes` such passes are the limit."""
     return {
         "median_s": times.median,
         "min_s": min(times.seconds),
@@ -48,7 +48,7 @@ def figures(
 
 
 def kept_figures(kept: Kept) -> dict[str, Any]:
-    """What a step keeps, of how many of each level, and the line that says so."""
+    """Return how many steps are kept, out of how many per level, and the line that says so."""
     return {
         "steps": counts(kept),
         "of": [len(costs) for costs in kept.costs],
@@ -86,7 +86,7 @@ def share_line(report: dict[str, Any]) -> str:
 
 
 def memory_lines(report: dict[str, Any], whole: str) -> list[str]:
-    """`whole`: what `resident` is the memory of."""
+    """`whole`: a text that says what `resident` measures."""
     if not report["memory"]:
         return []
     lines = [

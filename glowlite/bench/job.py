@@ -1,4 +1,4 @@
-"""What is measured: a model, a batch, and how much of the machine it may use."""
+"""What is measured: a model, a batch, and the resources that it may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from glowlite.training.step import Gradients, training_step
 
 @dataclass(frozen=True)
 class Job:
-    """A Glow of `config`, `batch` images of n_bits a step.
+    """A Glow of `config`, with `batch` images of n_bits per step.
 
     `threads`, `tile` (MB) and `blas` as in Workers; `plain` as in Glow. `xp`, of its methods:
     numpy, or cupy for a GPU.
@@ -37,12 +37,12 @@ class Job:
         return Workers(self.threads, self.tile, self.blas)
 
     def bare_model(self, memory: Memory | None = None, xp: Namespace = np) -> Glow:
-        """A model as it is made: enough to ask what it would keep."""
+        """Return an uninitialised model, which is enough to ask what it would keep."""
         return Glow(self.config, memory=memory, workers=self.workers(), xp=xp, plain=self.plain)
 
     def model(self, memory: Memory | None = None, xp: Namespace = np) -> Glow:
-        """Make a model with ActNorm as data leave it and output layers that are not zero: zeros
-        could save time.
+        """Return an initialised model whose output layers are not zero, since zeros could save
+        time.
         """
         model = self.bare_model(memory, xp)
         model.initialize(self.images(xp))
@@ -53,7 +53,7 @@ class Job:
         return model
 
     def kept(self, budgets: Sequence[Memory], xp: Namespace = np) -> dict[str, Kept]:
-        """What a step keeps under each budget, by `name_of`. Cost: a model, few images."""
+        """Return what a step keeps under each budget, by `name_of`. Cost: a model, few images."""
         model, found = self.bare_model(xp=xp), dict[str, Kept]()
         for memory in dict.fromkeys(budgets):
             model.memory = memory
@@ -63,7 +63,7 @@ class Job:
         return found
 
     def images(self, xp: Namespace = np) -> Array:
-        """A batch (N, H, W, C) in [-0.5, 0.5), float32."""
+        """Return a batch (N, H, W, C) in [-0.5, 0.5), float32."""
         x = (np.random.default_rng(1).random((self.batch, *self.config.image_shape)) - 0.5).astype(
             np.float32
         )
@@ -72,14 +72,15 @@ class Job:
     def step(
         self, model: Glow, optimizer: Optimizer, x: Array, gradients: Gradients | None = None
     ) -> None:
-        """A whole training step, Adam included; MemoryError, if it had to keep less than asked.
+        """Return a whole training step, including Adam. It raises MemoryError if it had to keep
+        less than requested.
 
-        `gradients`: those of the model, or of its Lanes.
+        `gradients`: the model's method, or that of its Lanes.
         """
         memory = model.memory
         training_step(model, optimizer, x, self.n_bits, lr=1e-5, gradients=gradients)
         if model.memory != memory:
-            raise MemoryError(f"memory {memory} cannot be had")
+            raise MemoryError(f"not enough memory for {memory}")
 
 
 # of one sample, as in section 6 of the paper

@@ -1,9 +1,9 @@
-"""Where the time of a step goes: products, gather and scatter, optimiser, data, and what is left
-for the rest.
+"""Where the time of a step goes: matrix products, gather and scatter, optimiser, data, and the
+rest.
 
-Products are measured on their own (`work.products_alone`), the optimiser and the data as well;
-gather and scatter by a clock around their functions inside a real step. The rest is the difference:
-element-wise work, sums, Python, waiting.
+Matrix products are measured separately (`work.products_alone`), and so are the optimiser and the
+data. Gather and scatter are timed around their functions in a real step. The rest is the
+difference: element-wise work, sums, Python, waiting.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ CLOCKED = [
 
 
 def gather_and_scatter_seconds(job: Job, steps: int = 5) -> float:
-    """Seconds of a step that threads spend in gather and scatter, by the wall clock: their sum over
-    threads, shared.
+    """Return the wall-clock seconds of a step spent in gather and scatter: their sum over threads,
+    divided by the number of threads.
     """
     step = make(REFERENCE, job)
     step()
@@ -48,7 +48,7 @@ def gather_and_scatter_seconds(job: Job, steps: int = 5) -> float:
 
 @contextmanager
 def clocked() -> Iterator[list[float]]:
-    """Have calls of CLOCKED inside the block add their seconds to the list's one number."""
+    """In this context, calls of CLOCKED add their seconds to the single number in the list."""
     spent, lock = [0.0], threading.Lock()
 
     def around(function: Any) -> Any:
@@ -74,7 +74,7 @@ def clocked() -> Iterator[list[float]]:
 def shares(
     step: Times, products: Times, optimiser: Times, data: Times, gather_and_scatter: float
 ) -> dict[str, float]:
-    """Return the share of each part of a step and its data; they add up to 1."""
+    """Return the share of each part of a step and its data; the shares add up to 1."""
     whole = step.median + data.median
     parts = {
         "products": products.median,

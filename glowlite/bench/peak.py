@@ -1,7 +1,7 @@
-"""Peak memory of a training step, by the operating system, in a process of its own.
+"""Peak memory of a training step, as the operating system reports it, in a separate process.
 
-`python -m glowlite.bench.peak` is that. What parameters, gradients and optimiser take is there
-before the peak is reset, so the difference is the step's own.
+`python -m glowlite.bench.peak` is that process. Parameters, gradients and optimiser are allocated
+before the peak is reset, so the difference is due to the step.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from glowlite.models.config import GlowConfig
 from glowlite.terminal import say
 
 STEPS = 2
-# freed arrays go back to the operating system at once: so it sees what is in use, and not what
-# malloc holds in store
+# freed arrays are returned to the operating system immediately, so that it sees what is in use and
+# not what malloc keeps
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16)}
 
 
 def peak_bytes(job: Job, name: str) -> dict[str, int]:
-    """`step`: bytes of the step of this name beyond parameters, gradients and optimiser.
+    """Return `step`: bytes of the step of this name beyond parameters, gradients and optimiser,
 
-    `resident`: of the whole process, at its peak. With several threads the peak depends a little on
-    which of their peaks coincide; with one it is always the same.
+    and `resident`: those of the whole process at its peak. With several threads, the peak depends
+    slightly on which of their peaks coincide; with one thread it is always the same.
     """
     request = {
         "config": job.config.to_dict(), "batch": job.batch, "threads": job.threads,
@@ -43,7 +43,9 @@ def peak_bytes(job: Job, name: str) -> dict[str, int]:
         env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message; was memory short?"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no message; was there too little memory?"])[
+            -1
+        ]
         raise GlowliteError(f"bench: peak of {name}, K={job.config.K}: {last}")
     answer: dict[str, int] = json.loads(done.stdout)
     return answer
@@ -51,8 +53,8 @@ def peak_bytes(job: Job, name: str) -> dict[str, int]:
 
 def measure(job: Job, name: str) -> dict[str, int]:
     """Measure what `peak_bytes` returns, in this process."""
-    step = make(name, job)  # makes the model, runs nothing
-    touch = step.__closure__  # the model and its optimiser, whose memory has to be there before
+    step = make(name, job)  # makes the model, but runs nothing
+    touch = step.__closure__  # the model and its optimiser, whose memory must be allocated before
     for cell in touch or ():
         for name in ("grad", "m", "v"):
             array = getattr(getattr(cell.cell_contents, "store", cell.cell_contents), name, None)
@@ -68,7 +70,9 @@ def measure(job: Job, name: str) -> dict[str, int]:
 
 
 def _forked() -> list[int]:
-    """The processes that this one has forked, such as that of a lane, as far as Linux says."""
+    """Return the processes that this one has forked, such as that of a lane, if the system is
+    Linux.
+    """
     try:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
         return [int(word) for word in children.split()]
@@ -77,14 +81,14 @@ def _forked() -> list[int]:
 
 
 def _reset_peak(process: int) -> int:
-    """Bytes in use now; where it can be done, the peak is set back to that."""
+    """Return the bytes in use now, and reset the peak to that if possible."""
     with suppress(OSError):
         Path(f"/proc/{process}/clear_refs").write_text("5", encoding="ascii")
     return _peak(process)
 
 
 def _peak(process: int) -> int:
-    """The most bytes that a process, this one or a forked one, has had in memory."""
+    """Return the peak memory, in bytes, of a process, this one or a forked one."""
     try:
         for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
@@ -98,7 +102,7 @@ def _peak(process: int) -> int:
 def main() -> None:
     parser = Parser(
         "bench.peak",
-        "Measure the memory of a training step; what the benchmark starts as a process of its own.",
+        "Measure the memory of a training step; the benchmark starts this as a separate process.",
     )
     parser.add_argument("job", type=json.loads, help="what to measure, as JSON")
     asked = parser.parse_args().job

@@ -1,18 +1,18 @@
-"""python -m glowlite.bench.plan: what each preset should take on a GPU, computed and not measured,
-as Markdown.
+"""python -m glowlite.bench.plan: predict the cost of each preset on a GPU, as Markdown. It is
+computed, not measured.
 
-Memory is counted from the code: the arrays that are there at a step's worst moment, under a
-budget of 0. It comes in the backward pass of a coupling network, when both hidden maps and
-their gradients are there at once, in the last step of a level to be rebuilt; `tests/test_bench.py`
-holds the count to what the arrays of a real step take. Where matrices outweigh maps, another moment
-is worse: when the gradients of a whole level are added.
+Memory is counted from the code: the arrays that exist at a step's peak, with a budget of 0. The
+peak is in the backward pass of a coupling network, when both hidden activations and their gradients
+exist, in the last step of a level to be rebuilt. `tests/test_bench.py` compares the count with the
+arrays of a real step. If matrices need more memory than activations, the peak is elsewhere: when
+the gradients of a whole level are added.
 
-Time is that of a device which does one thing after the other:
+The time is that of a device that does one thing after the other:
 
     products       each of a step's, four forward passes, at the rate of the card or of its memory,
                    whichever takes longer
-    element-wise   bytes read and written by all else, at the speed of its memory
-    launches       which run beside these: a step takes no less than they do
+    element-wise   bytes read and written by everything else, at the speed of its memory
+    launches       which run in parallel: a step takes at least as long as they do
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Jobs = dict[str, tuple[GlowConfig, argparse.Namespace]]
 class Card:
     """`float32`, `tf32`: TFLOP/s of dense products; `bandwidth`: GB/s; `memory`: GB.
 
-    As its maker publishes them.
+    These are the manufacturer's figures.
     """
 
     name: str
@@ -53,23 +53,24 @@ CARDS = (
     Card("A100 SXM, 80 GB", 80, 19.5, 156, 2039),
     Card("H100 SXM, 80 GB", 80, 67, 494, 3350),
 )
-SIZES = (24, 80)  # GB of a card, for the largest batch
+SIZES = (24, 80)  # memory of a card in GB, for the largest batch
 
-# --- what is assumed, all of it ---
+# --- all assumptions ---
 
-# the part of a card's figures that products, and kernels bound by memory, reach
+# the fraction of a card's figures that matrix products, and kernels bound by memory, reach
 OF_RATE, OF_BANDWIDTH = 0.7, 0.8
-# kernels a flow step, forward and backward together; seconds each takes to launch
+# kernels per flow step, forward and backward together; seconds to launch each
 LAUNCHES, LAUNCH_S = 40, 5e-6
-CONTEXT = 0.6e9  # bytes that CUDA, cuBLAS with its workspace, and the kernels take
+CONTEXT = 0.6e9  # bytes for CUDA, cuBLAS with its workspace, and the kernels
 
-# Passes over an array, a read or a write each, beside those that products make. Hidden maps: in
-# each of two forward passes relu(h1) and relu(h2 + b2), 2 each; in backward those of h2 and h1, 3
-# each, and the sum of db2.
+# Passes over an array, each a read or a write, besides those of matrix products. Hidden
+# activations: in each of two forward passes relu(h1) and relu(h2 + b2), 2 each; in backward those
+# of h2 and h1, 3 each, and the sum of db2.
 HIDDEN_PASSES = 2 * 2 * 2 + 2 * 3 + 1
-# patches: written twice, their gradient read; what is sent: read twice, its gradient written
+# patches: written twice, their gradient read; scattered values: read twice, their gradient written
 NINEFOLD_PASSES = 3
-# about, of arrays as wide as the flow: ActNorm, bias, coupling, halves and their joining
+# approximate number for arrays as wide as the flow: ActNorm, bias, coupling, halves and joining
+# them
 THIN_PASSES = 40
 VECTOR_PASSES = 16  # Adam 7, the average 3, the norm of the gradient in float64 5, and clearing it
 
@@ -79,8 +80,8 @@ VECTOR_PASSES = 16  # Adam 7, the average 3, the norm of the gradient in float64
 
 @cache
 def parameter_count(config: GlowConfig) -> int:
-    """Count the parameters of a model that need not be made: a step has the same at every level, of
-    any depth.
+    """Count the parameters of a model without making it: at any depth, all steps of a level have
+    the same number.
     """
     one = Glow(replace(config, K=1)).parameter_count()
     two = Glow(replace(config, K=2)).parameter_count()
@@ -88,7 +89,7 @@ def parameter_count(config: GlowConfig) -> int:
 
 
 def vectors(config: GlowConfig, average: bool) -> float:
-    """theta, gradient, Adam's two, and the average of the weights."""
+    """Return bytes of theta, the gradient, Adam's two vectors, and the average of the weights."""
     return FLOAT * (4.0 + average) * parameter_count(config)
 
 
@@ -98,8 +99,8 @@ def hidden_bytes(level: LevelWork, width: int, images: int) -> float:
 
 
 def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
-    """The patches with their border and ones, their gradient, what was sent back, and arrays as
-    wide as the flow.
+    """Return bytes of the patches with their border and ones, their gradient, what was sent back,
+    and arrays as wide as the flow.
 
     These are: y and dy of the level and of the step, and x and dx of the coupling; the output of
     its network, and of an affine coupling the gradient of that.
@@ -112,8 +113,8 @@ def thin_bytes(level: LevelWork, config: GlowConfig, images: int) -> float:
 
 
 def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
-    """Four stacks of channel matrices of a level; the folded weights of its steps and their
-    gradients; the gradient of one W2.
+    """Return bytes of four stacks of channel matrices of a level, the folded weights of its steps
+    and their gradients, and the gradient of one W2.
     """
     taps = 9 * level.given + 9 * (config.border == "all") + 1
     folded = 1.0 * config.width * (taps + 9 * level.net_output)
@@ -121,7 +122,7 @@ def matrix_bytes(level: LevelWork, config: GlowConfig) -> float:
 
 
 def step_bytes(config: GlowConfig, images: int) -> float:
-    """Count bytes beyond the vectors, at the worst moment of a step of so many images at once.
+    """Count bytes beyond the vectors, at the peak of a step with so many images at a time.
 
     x, latents and their gradients are included.
     """
@@ -135,16 +136,16 @@ def step_bytes(config: GlowConfig, images: int) -> float:
 
 
 def whole_bytes(config: GlowConfig, average: bool, images: int) -> float:
-    """All of the card's memory that training takes.
+    """Return all bytes of the card's memory that training needs.
 
-    Updates and averages need two more vectors, at another moment.
+    Updates and averages need two more vectors, at another time.
     """
     update = FLOAT * 2.0 * parameter_count(config)
     return vectors(config, average) + max(step_bytes(config, images), update) + CONTEXT
 
 
 def largest_batch(config: GlowConfig, average: bool, gigabytes: float) -> int:
-    """The most images at once on a card; 0 if not even one fits."""
+    """Return the largest number of images at a time on a card; 0 if not even one fits."""
     room = gigabytes * 1e9 - vectors(config, average) - CONTEXT
     if room < FLOAT * 2.0 * parameter_count(config) or room < step_bytes(config, 1):
         return 0
@@ -159,7 +160,9 @@ def largest_batch(config: GlowConfig, average: bool, gigabytes: float) -> int:
 
 
 def largest_array(config: GlowConfig) -> int:
-    """The numbers per image has in its largest array: a hidden map, patches, or what is sent."""
+    """Return the size per image of the largest array: a hidden activation, patches, or scattered
+    values.
+    """
     border = config.border == "all"
     return max(
         level.pixels * max(config.width, 9 * (level.given + border) + 1, 9 * level.net_output)
@@ -172,7 +175,7 @@ def largest_array(config: GlowConfig) -> int:
 
 @dataclass(frozen=True)
 class Expected:
-    """Seconds of an update with a batch taken in `parts`, by what takes them; `seconds` in all."""
+    """Seconds of an update with a batch split into `parts`, by cause; `seconds`: their total."""
 
     parts: int
     products: float
@@ -191,7 +194,9 @@ class Expected:
 
 
 def expected(config: GlowConfig, average: bool, batch: int, card: Card, tf32: bool) -> Expected:
-    """An update of the weights on a card; the batch is taken in as few parts as fit its memory."""
+    """Return the cost of an update of the weights on a card; the batch is split into as few parts
+    as fit into its memory.
+    """
     parts = -(-batch // max(1, largest_batch(config, average, card.memory)))
     images = batch / parts
     rate, bandwidth = (
@@ -223,7 +228,9 @@ def expected(config: GlowConfig, average: bool, batch: int, card: Card, tf32: bo
 
 
 def number(value: float) -> str:
-    """Three digits without an exponent, from 1,000 on rounded down: 0.0321, 1.93, 12.1, 2,860."""
+    """Write three digits without an exponent, rounded down from 1,000 on: 0.0321, 1.93, 12.1,
+    2,860.
+    """
     if value < 1000:
         return f"{value:.3g}"
     unit = 10 ** (int(math.log10(value)) - 2)
@@ -231,7 +238,7 @@ def number(value: float) -> str:
 
 
 def markdown() -> str:
-    """The tables: memory of every preset, and its times on every card."""
+    """Return the tables: memory of every preset, and its times on every card."""
     jobs = {name: preset_job(name) for name in SHAPES}
     return "\n\n".join([_memory_table(jobs), *(_time_table(jobs, card) for card in CARDS)])
 
@@ -244,7 +251,7 @@ def _memory_table(jobs: Jobs) -> str:
         "|---" * (7 + len(SIZES)) + "|",
     ]
     for name, (config, options) in jobs.items():
-        # whose backward is the worst: it has the most pixels
+        # the level whose backward needs most: it has the most pixels
         average, first = bool(options.average), levels(config)[0]
         cells = [
             f"{parameter_count(config):,}",
@@ -279,7 +286,7 @@ def _time_table(jobs: Jobs, card: Card) -> str:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return Parser(
-        "bench.plan", "What each preset should take on a GPU, computed and not measured."
+        "bench.plan", "Predict the cost of each preset on a GPU; it is computed, not measured."
     ).parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a benchmark."""
+"""The plots of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SAVING: dict[str, Any] = {"option": "--plots", "layout": None, "dpi": 120, "bbox
 
 
 def draw(report: dict[str, Any], folder: Path) -> list[Path]:
-    """step-times.png, shares.png, memory.png where depths were measured, and budget.png where
-    budgets were, in `folder`.
+    """Write to `folder`: step-times.png, shares.png, memory.png if depths were measured, and
+    budget.png if budgets were.
 
     Returns their paths.
     """
@@ -48,9 +48,9 @@ def _draw_step_times(report: dict[str, Any], path: Path) -> None:
             range(len(names)),
             "k|",
             markersize=14,
-            label="limit: the products it makes, at the best sgemm rate",
+            label="limit: its matrix products at the best sgemm rate",
         )
-        axes.set_xlabel("seconds per training step: median, least and most")
+        axes.set_xlabel("seconds per training step: median, minimum and maximum")
         axes.set_title(report["title"], fontsize=9)
         axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1 - 0.4 / len(steps)))
 
@@ -82,7 +82,9 @@ def _draw_memory(report: dict[str, Any], path: Path) -> None:
 
 
 def _draw_budgets(report: dict[str, Any], path: Path) -> None:
-    """Both against the bytes that are kept: a budget that is larger than all is not all used."""
+    """Plot both against the bytes that are kept, since a budget larger than everything is not used
+    completely.
+    """
     points = sorted(report["budgets"].items(), key=lambda point: point[1]["kept_bytes"])
     kept = [p["kept_bytes"] / 2**20 for _, p in points]
     with figure_at(path, 6, 4, **SAVING) as figure:

@@ -1,5 +1,5 @@
-"""The jobs of the presets: a preset says how a Glow is made and trained, this table which images it
-is for.
+"""The jobs of the presets: a preset says how a Glow is made and trained; this table adds the size
+of its images.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SHAPES = {
 
 
 def preset_job(name: str) -> tuple[GlowConfig, argparse.Namespace]:
-    """The model that `python -m glowlite.train --preset NAME` trains, and its options.
+    """Return the model that `python -m glowlite.train --preset NAME` trains, and its options.
 
-    GlowliteError for another name.
+    Raises GlowliteError for another name.
     """
     if name not in SHAPES:
         raise GlowliteError(
-            f"--preset {name!r}: expected one that is for images of one size: {', '.join(SHAPES)}"
+            f"--preset {name!r}: expected one with a fixed image size: {', '.join(SHAPES)}"
         )
     parser = make_parser()
     options = parser.parse_args(as_words(parser, PRESETS[name], f"preset {name}"))
@@ -34,5 +34,5 @@ def preset_job(name: str) -> tuple[GlowConfig, argparse.Namespace]:
 
 
 def images_at_once(options: argparse.Namespace) -> int:
-    """How many images of a batch are in memory at a time, with --accumulate."""
+    """Return how many images of a batch are in memory at a time, with --accumulate."""
     return max(1, int(options.batch) // int(options.accumulate))

@@ -1,6 +1,6 @@
-"""The time of a training step that several ranks share; `--scaling` starts it under mpirun.
+"""The time of a training step shared by several processes; `--scaling` starts this under mpirun.
 
-Each rank has one thread, and its share of the batch.
+Each process has one thread, and its share of the batch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from glowlite.training.step import training_step
 
 def main() -> None:
     parser = Parser(
-        "bench.ranks", "Time a training step that ranks share; what the benchmark starts."
+        "bench.ranks",
+        "Time a training step shared by several processes; the benchmark starts this.",
     )
     parser.add_argument("job", type=json.loads, help="what to time, as JSON")
     asked = parser.parse_args().job

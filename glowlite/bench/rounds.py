@@ -1,9 +1,9 @@
-"""Times taken side by side: every candidate in a process of its own, one after the other, round
+"""Comparable times: every candidate has its own process, and they run one after the other, round
 after round.
 
-So a machine that slows down or that others use slows all of them, ratios within a round stay true,
-and no idle thread of one library is in another's way. Each turn is two runs, of which the second is
-timed.
+So a machine that slows down or is shared affects all of them, ratios within a round stay correct,
+and idle threads of one library do not disturb another. Each turn has two runs, of which the second
+is timed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one candidate, one a round."""
+    """Seconds of one candidate, one time per round."""
 
     seconds: list[float]
 
@@ -35,7 +35,7 @@ class Times:
         return statistics.median(self.seconds)
 
     def ratio_to(self, other: Times) -> float:
-        """The median, over rounds, of this one's time by the other's."""
+        """Return the median over rounds of this candidate's time divided by the other's."""
         return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
 
     def __str__(self) -> str:
@@ -49,14 +49,15 @@ def _scaled(seconds: float) -> str:
 
 
 def measure(jobs: dict[str, Job], rounds: int, candidate: str = "") -> dict[str, Times]:
-    """Times of the candidates `jobs` names, each for its own Job; or of one `candidate` for all.
+    """Measure the candidates that `jobs` names, each with its own Job, or one `candidate` with all
+    jobs.
 
-    A candidate that fails ends all with a GlowliteError.
+    If a candidate fails, all are ended with a GlowliteError.
     """
     context = multiprocessing.get_context("spawn")
     processes, ends = {}, {}
     try:
-        # one after the other: what one prepares is not in the way of the next
+        # one after the other, so that the preparation of one does not disturb the next
         for name, job in jobs.items():
             ends[name], theirs = context.Pipe()
             processes[name] = context.Process(
@@ -82,7 +83,8 @@ def _answer(name: str, end: Connection) -> float:
         answer = end.recv()
     except EOFError:
         raise GlowliteError(
-            f"bench: {name} ended without a word; was memory short? try a smaller --batch"
+            f"bench: {name} ended without a message; was there too little memory? Try a smaller"
+            " --batch"
         ) from None
     if isinstance(answer, str):
         raise GlowliteError(f"bench: {name}: {answer}")
@@ -90,8 +92,8 @@ def _answer(name: str, end: Connection) -> float:
 
 
 def _serve(end: Connection, name: str, job: Job) -> None:
-    """A candidate's own process: make it, then run it whenever asked, and say how long it took."""
-    # Ctrl-C is for the parent, which ends this process
+    """Run in a candidate's own process: make it, then run it when asked, and send its time."""
+    # the parent handles Ctrl-C and ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         task = make(name, job)
@@ -106,6 +108,6 @@ def _serve(end: Connection, name: str, job: Job) -> None:
         pass
     except MemoryError as error:
         end.send(f"out of memory: {error}; lower --batch or --width")
-    except Exception as error:  # whatever it is, the parent is to say it
+    except Exception as error:  # whatever the error is, the parent reports it
         end.send(f"{type(error).__name__}: {error}".splitlines()[0])
     os._exit(0)

@@ -1,9 +1,10 @@
-"""How the time of a step grows: with K, batch, side, width and ranks, one at a time, from a small
-job. `--scaling`.
+"""How the time of a step grows with K, batch, side, width and number of processes, one at a time,
+starting from a small job (`--scaling`).
 
     seconds ~ size^exponent        exponent: by least squares of log seconds on log size
 
-Ranks share one batch, with a thread each: what of -1 is missing is what sharing costs.
+Processes share one batch, with one thread each. Without a cost of sharing, their exponent would be
+-1.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ BASE = {"side": 16, "K": 4, "L": 2, "width": 64, "batch": 16}
 BASE_WORDS = " ".join(f"--{name} {value}" for name, value in BASE.items())
 FACTORS = (1, 2, 4)
 PROGRAM = "glowlite.bench.ranks"
-RANKS, LAUNCHES, STEPS = (1, 2), 3, 5  # each number of ranks is started so often, for so many steps
+RANKS, LAUNCHES, STEPS = (1, 2), 3, 5  # numbers of ranks, starts of each, steps per start
 
 
 def grown(job: Job, name: str, factor: int) -> Job:
-    """The job with so many times its K, batch, side or width."""
+    """Return the job with its K, batch, side or width multiplied by this factor."""
     config = job.config
     if name == "batch":
         return replace(job, batch=factor * job.batch)
@@ -49,7 +50,7 @@ def grown(job: Job, name: str, factor: int) -> Job:
 
 
 def report(job: Job, rounds: int) -> dict[str, Any]:
-    """Sizes, seconds and exponents, as JSON holds them."""
+    """Return sizes, seconds and exponents as JSON values."""
     config = job.config
     sizes = {
         "K": config.K, "batch": job.batch, "side": config.image_shape[0], "width": config.width
@@ -102,8 +103,8 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _seconds_of_ranks(job: Job) -> dict[int, float]:
-    """The median seconds of a step by so many ranks; nothing, with a line that says why, where
-    they cannot be had.
+    """Return the median seconds of a step for each number of ranks; if they cannot be measured,
+    print why and return nothing.
     """
     mpirun = _mpirun()
     if mpirun is None or find_spec("mpi4py") is None:
@@ -122,13 +123,13 @@ def _seconds_of_ranks(job: Job) -> dict[int, float]:
 
 
 def _mpirun() -> str | None:
-    """The mpirun of this Python, or else the first of the path."""
+    """Return the mpirun of this Python, or else the first one on the path."""
     beside = Path(sys.executable).parent / "mpirun"
     return str(beside) if beside.exists() else shutil.which("mpirun")
 
 
 def _run(mpirun: str, ranks: int, job: Job) -> float:
-    """Start so many ranks; the median seconds of their steps."""
+    """Start so many ranks and return the median seconds of their steps."""
     request = {
         "config": job.config.to_dict(), "batch": job.batch, "tile": job.tile, "blas": job.blas,
         "plain": job.plain, "steps": STEPS,

@@ -1,8 +1,8 @@
-"""How fast the products of this net's own shapes are, beside a large square one.
+"""The speed of matrix products with this network's shapes, compared with a large square product.
 
-A coupling network has three layers, and a training step makes three products of each: forward, and
-the gradients by its inputs and by its weights. The first layer has few rows and the last one few
-columns, which BLAS multiplies at less than its best rate.
+A coupling network has three layers, and a training step computes three matrix products for each:
+forward, and the gradients with respect to its inputs and its weights. The first layer has few rows
+and the last one few columns, and BLAS multiplies such matrices below its best rate.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from glowlite.bench.rounds import Times
 if TYPE_CHECKING:
     from glowlite.bench.job import Job
 
-TURN = 0.005  # seconds a turn takes at the least
+TURN = 0.005  # least duration of a turn, in seconds
 Repeated = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """(rows, inner) times (inner, columns), on as many threads as it runs `side_by_side`."""
+    """A product (rows, inner) times (inner, columns), which runs on `side_by_side` threads in
+    parallel.
+    """
 
     level: int
     layer: str
@@ -46,15 +48,16 @@ class Shape:
 
 
 def shape_of(key: tuple[str, str], operands: tuple[Any, Any, Any], level: int, n: int = 1) -> Shape:
-    """The shape of one of `work.network_products`, of n that run side by side."""
+    """Return the shape of one of `work.network_products`, of which n run in parallel."""
     a, b, _ = operands
     return Shape(level, *key, a.shape[0], a.shape[1], b.shape[1], n)
 
 
 def measure(job: Job, square: int, rounds: int) -> dict[str, Any]:
-    """Rates of all shapes, on a job's tiles and threads; `square`: the side of the square ones.
+    """Measure the rates of all shapes, on a job's tiles and threads; `square`: the side of the
+    square matrices.
 
-    Cost: a turn of some milliseconds for each shape and round, in this process.
+    Cost: a turn of a few milliseconds per shape and round, in this process.
     """
     workers, tasks = job.workers(), dict[Shape, Repeated]()
 
@@ -86,7 +89,7 @@ def measure(job: Job, square: int, rounds: int) -> dict[str, Any]:
 
 
 def _in_turns(tasks: Mapping[Shape, Repeated], rounds: int) -> dict[Shape, Times]:
-    """Seconds of one run of each, as the mean of a turn, round after round."""
+    """Return the seconds of one run of each task, as the mean of a turn, round after round."""
     repeats = {}
     for shape, task in tasks.items():
         task(1)
@@ -105,7 +108,7 @@ def _seconds(task: Repeated, times: int) -> float:
 
 
 def figures(times: Mapping[Shape, Times], square: Shape) -> dict[str, Any]:
-    """As JSON holds them: GFLOP/s, and the part of the square's rate, round by round."""
+    """Return JSON values: GFLOP/s, and the fraction of the square product's rate, per round."""
     rows = [
         {
             "level": shape.level,
@@ -125,7 +128,7 @@ def figures(times: Mapping[Shape, Times], square: Shape) -> dict[str, Any]:
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
-    """A row for each layer of each level, a column for each way."""
+    """Return one row per layer and level, with one column for each kind of product."""
     cells: dict[str, list[str]] = {}
     for p in found["products"]:
         size = f"{p['rows']}x{p['inner']}x{p['columns']}"

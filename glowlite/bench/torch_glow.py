@@ -1,9 +1,9 @@
-"""A plain PyTorch Glow, written as people write one: the same layers as glowlite's, autograd, whole
-convolutions.
+"""A plain PyTorch Glow, written in the usual way: the same layers as glowlite's, with autograd and
+ordinary convolutions.
 
-What it is for: a comparison on equal terms. Its log-likelihoods are those of a glowlite model with
-the same weights and `border="none"` (`tests/test_bench.py`); padding is with zeros, without the
-border channel, which would only slow it down.
+It is for a fair comparison. Its log-likelihoods equal those of a glowlite model with the same
+weights and `border="none"` (`tests/test_bench.py`). Padding is with zeros, without the border
+channel, which would only slow it down.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class TorchGlow(nn.Module):
             self.levels.append(nn.ModuleList(Step(config, channels) for _ in range(config.K)))
             if i < config.L - 1:
                 self.splits.append(ZeroConv(channels // 2, channels))
-        # mean and logs, as ours on an image without a border
+        # mean and logs, like ours on an image without a border
         self.top = nn.Parameter(torch.zeros(2, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,8 +123,8 @@ def log_normal(z: Tensor, mean: Tensor, logs: Tensor) -> Tensor:
 
 
 def normflows_glow(config: GlowConfig) -> nn.Module:
-    """Build one as its documentation does: LU 1x1 convolutions, Gaussian bases with a mean and a
-    scale each.
+    """Build a Glow as the documentation of normflows does: LU 1x1 convolutions, and Gaussian bases
+    with a mean and a scale each.
     """
     height, width, channels = config.image_shape
     bases, merges, flows = [], [], []
@@ -147,7 +147,7 @@ def normflows_glow(config: GlowConfig) -> nn.Module:
 
 
 def training_task(name: str, job: Job) -> Callable[[], float]:
-    """A training step, Adam included, of one of the RIVALS."""
+    """Return a training step, including Adam, of one of the RIVALS."""
     torch.set_num_threads(job.threads)
     torch.manual_seed(0)
     x = torch.from_numpy(np.ascontiguousarray(job.images().transpose(0, 3, 1, 2)))

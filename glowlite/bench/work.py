@@ -1,11 +1,12 @@
-"""The work of a step: its floating-point operations, and its matrix products on their own.
+"""The work of a step: its floating-point operations, and its matrix products measured alone.
 
-A forward pass is, per level of N h w pixels of C channels, K times: the coupling network's three
-products and the 1x1 convolution; and the prior of the split. An addition and a multiplication are
-two operations. The border channel, which is known beforehand, is not counted, nor is anything
-element-wise. A step of flow that is rebuilt makes four forward passes in a training step: forward,
-the same again in backward, and the gradients by its inputs and by its weights. One that is kept
-makes three: it is not computed again. The prior of a split always is.
+For a level with N h w pixels of C channels, a forward pass consists of K times the coupling
+network's three products and the 1x1 convolution, and the prior of the split. An addition and a
+multiplication count as two operations. The border channel, which is known beforehand, is not
+counted, and neither is element-wise work. A step of flow that is rebuilt costs four forward passes
+in a training step: forward, forward again in backward, and the gradients with respect to inputs and
+weights. A step that is kept costs three, since it is not computed again. The prior of a split is
+always computed again.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from glowlite.models.config import GlowConfig
 if TYPE_CHECKING:
     from glowlite.bench.job import Job
 
-REBUILT, KEPT = 4, 3  # forward passes of products that a step of flow makes in a training step
+# cost of a step of flow in a training step, in forward passes of matrix products
+REBUILT, KEPT = 4, 3
 LAYERS, WAYS = ("first", "middle", "last"), ("forward", "by inputs", "by weights")
 Operands = dict[tuple[str, str], tuple[Array, Array, Array]]
 
 
 @dataclass(frozen=True)
 class LevelWork:
-    """The sizes of a level: `pixels`, h w of one image; `channels` of the flow.
+    """The sizes of a level: `pixels`, h w of one image; `channels`, those of the flow.
 
     `given`, `net_output`: channels of a coupling network's input and output.
     """
@@ -58,9 +60,10 @@ def levels(config: GlowConfig) -> list[LevelWork]:
 
 @dataclass(frozen=True)
 class Product:
-    """A product (rows, inner) times (inner, pixels of all images), `times` in a forward pass.
+    """A matrix product (rows, inner) times (inner, pixels of all images), `times` times in a
+    forward pass.
 
-    `network`: whether it is one of a coupling network.
+    `network`: whether it belongs to a coupling network.
     """
 
     rows: int
@@ -71,9 +74,9 @@ class Product:
 
 
 def products(config: GlowConfig) -> list[Product]:
-    """Those of a forward pass; `pixels` are of one image.
+    """Return the products of a forward pass; `pixels` are those of one image.
 
-    A training step makes 4 of each, with the same three matrices.
+    A training step computes each 4 times, with the same three matrices.
     """
     found = []
     for i, level in enumerate(levels(config)):
@@ -92,14 +95,14 @@ def forward_flops(config: GlowConfig, images: int) -> float:
 
 
 def network_flops(config: GlowConfig, level: LevelWork, images: int) -> float:
-    """Those of one forward pass of one coupling network of a level."""
+    """Count the operations of one forward pass of one coupling network of a level."""
     inner = 9 * level.given + config.width + 9 * level.net_output
     return 2.0 * images * level.pixels * config.width * inner
 
 
 def passes(config: GlowConfig, kept: Sequence[int]) -> float:
-    """How many forward passes' worth of products a training step makes, that keeps so many steps of
-    each level: 3, or a little more where priors are learned, to 4.
+    """Return the cost of the products of a training step in forward passes, if it keeps so many
+    steps of each level: from 3, or a little more with learned priors, to 4.
     """
     saved = 0.0
     for i, level in enumerate(levels(config)):
@@ -111,9 +114,11 @@ def passes(config: GlowConfig, kept: Sequence[int]) -> float:
 def network_products(
     config: GlowConfig, level: LevelWork, columns: int, xp: Namespace = np
 ) -> Operands:
-    """The products of one coupling network of a level in a step: a, b and the memory for a b.
+    """Return the products of one coupling network of a level in a step: a, b and the memory for a
+    b.
 
-    Of each layer and way, in memory of `xp`, for `columns` pixels; `forward` comes first.
+    There is one for each layer and kind, in memory of `xp`, for `columns` pixels; `forward` comes
+    first.
     """
     rng = np.random.default_rng(0)
 
@@ -145,7 +150,7 @@ def network_products(
 
 
 def run_network(operands: Operands, matmul: Any, forwards: int, backward: bool = True) -> None:
-    """Make a network's products: so many forward passes, then the gradients."""
+    """Compute a network's products: so many forward passes, then the gradients."""
     for _ in range(forwards):
         for layer in LAYERS:
             a, b, out = operands[layer, "forward"]
@@ -156,7 +161,7 @@ def run_network(operands: Operands, matmul: Any, forwards: int, backward: bool =
 
 
 def columns_of_tiles(job: Job, level: LevelWork) -> list[int]:
-    """How many pixels each of a job's tiles has, or each block of its only image."""
+    """Return the number of pixels of each of a job's tiles, or of each block of its only image."""
     workers, width = job.workers(), job.config.width
     parts = workers.tiles(job.batch, level.pixels, width)
     if len(parts) == 1:
@@ -165,17 +170,16 @@ def columns_of_tiles(job: Job, level: LevelWork) -> list[int]:
 
 
 def products_alone(job: Job, kept: Sequence[int] | None) -> Callable[[], None]:
-    """A function that runs the coupling networks' products of a step that keeps so many steps of
-    each level (None: of one inverse pass) and nothing else.
+    """Return a function that runs only the coupling networks' products of a step that keeps so many
+    steps of each level (None: of one inverse pass).
 
-    On the tiles and threads of the real step, in its shapes, from and into memory that is there
-    already.
+    It uses the tiles, threads and shapes of the real step, and memory that is already allocated.
     """
     workers, K = job.workers(), job.config.K
     tasks: list[list[tuple[Operands, int]]] = []
     for i, level in enumerate(levels(job.config)):
         columns = columns_of_tiles(job, level)
-        made = [  # as many as run side by side
+        made = [  # as many as run in parallel
             network_products(job.config, level, n) for n in columns[: job.threads]
         ]
         tasks.append([(made[j % len(made)], kept[i] if kept else 0) for j in range(len(columns))])
@@ -195,7 +199,7 @@ def products_alone(job: Job, kept: Sequence[int] | None) -> Callable[[], None]:
 
 
 def products_flops(config: GlowConfig, images: int, kept: Sequence[int] | None) -> list[float]:
-    """The operations of `products_alone`, level by level."""
+    """Return the operations of `products_alone` per level."""
     found = []
     for i, level in enumerate(levels(config)):
         times = config.K if kept is None else REBUILT * config.K - (REBUILT - KEPT) * kept[i]

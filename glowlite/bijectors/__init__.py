@@ -1,1 +1,1 @@
-"""Invertible layers, one a file, and Chain."""
+"""Invertible layers, one per file, and Chain."""

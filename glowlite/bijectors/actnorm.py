@@ -26,7 +26,8 @@ from glowlite.errors import GlowliteError
 
 
 class ActNorm(Bijector):
-    """Per-channel affine map, started so that the first batch leaves with mean 0 and variance 1.
+    """Affine map per channel, initialised so that its output for the first batch has mean 0 and
+    variance 1.
 
     x, y: (N, H, W, C) or (N, C). Parameters: `scale`, `bias` (paper) or `bias`, `logs` (openai),
     each (C,). Cost: O(N H W C).
@@ -46,7 +47,7 @@ class ActNorm(Bijector):
             )
 
     def scale_and_shift(self) -> tuple[Array, Array, Array]:
-        """s, b and log|s|, each (C,)."""
+        """Return s, b and log|s|, each (C,)."""
         if self.parametrisation == "paper":
             s = self.scale.value
             return s, self.bias.value, namespace(s).log(abs(s))
@@ -80,7 +81,7 @@ class ActNorm(Bijector):
         return x, dx
 
     def add_gradients(self, s_ds: Array, db: Array) -> None:
-        """Add what gradients of s, times s, and of b, each (C,), mean for the parameters."""
+        """Convert the gradients s ds and db, each (C,), and add them to those of the parameters."""
         s, b, _ = self.scale_and_shift()
         if self.parametrisation == "paper":
             self.scale.grad[...] += s_ds / s
@@ -91,9 +92,10 @@ class ActNorm(Bijector):
             self.logs.grad[...] += LOGS_FACTOR * (s_ds + b * db)
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Mean 0 and variance 1 for every channel of `x`.
+        """Set scale and shift so that every channel of y has mean 0 and variance 1 for the batch
+        `x`.
 
-        Raises GlowliteError for a constant one.
+        Raises GlowliteError for a constant channel.
         """
         mean, std = channel_statistics("ActNorm.initialize", x, total)
         if self.parametrisation == "paper":

@@ -6,7 +6,7 @@ r"""The affine coupling (Table 1, row 3): one half is scaled and shifted by func
 t and h are the even and the odd channels of net(x1), and s = s(h) is one of
 
     exp      log s = h                         sigmoid   s = 1 / (1 + exp(-(h + 2)))
-    bounded  log s = c (2/pi) atan(h / c)      which keeps s in (exp(-c), exp(c)), off zero
+    bounded  log s = c (2/pi) atan(h / c)      keeps s in (exp(-c), exp(c)), away from 0
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class AffineCoupling(Coupling):
         self.scale, self.shift, self.bound = scale, shift, bound
 
     def log_scale(self, h: Array) -> Array:
-        """log s(h)."""
+        """Return log s(h)."""
         xp = namespace(h)
         if self.scale == "exp":
             return h
@@ -61,7 +61,7 @@ class AffineCoupling(Coupling):
         return (2 / math.pi * self.bound) * xp.arctan(h / self.bound)
 
     def log_scale_slope(self, h: Array, log_s: Array) -> Array:
-        """d log s / dh."""
+        """Return d log s / dh."""
         if self.scale == "exp":
             return 1.0
         if self.scale == "sigmoid":

@@ -1,5 +1,5 @@
-"""Chain: layers one after the other. As in RevNets, `backward` rebuilds the input of a
-layer from its output, where it is not kept.
+"""Chain: layers one after the other. As in RevNets, `backward` rebuilds a layer's input from its
+output, unless the input was kept.
 
 y = f_n(... f_1(x))      x = f_1^-1(... f_n^-1(y))      log|det| = the sum of the layers'
 """
@@ -29,12 +29,12 @@ END = "end"
 
 @dataclass
 class ChainCache:
-    """What a chain keeps, one entry per layer, and how far the rebuilt inputs were off.
+    """What a chain keeps, one entry per layer, and the errors of the rebuilt inputs.
 
-    The entry of a layer that the `plan` keeps, or that needs one, is all that its backward needs;
-    of another an anchor, or None. `output`: the chain's, where the plan checks it. `drift[name]`:
-    largest |rebuilt - kept| at the input of that layer (END: at the chain's output), a 0-d array,
-    known after `backward`.
+    For a layer that the `plan` keeps, or that needs a cache, the entry is all that its backward
+    needs; for another layer it is an anchor or None. `output`: the chain's output, if the plan
+    checks it. `drift[name]`: the largest |rebuilt - kept| at the input of that layer (END: at the
+    chain's output), a 0-d array, known after `backward`.
     """
 
     plan: Plan
@@ -46,7 +46,8 @@ class ChainCache:
 class Chain(Bijector):
     """The composition of `layers`, in order: a dict by name, or a list, named "0", "1", ...
 
-    `memory` says how much `forward_with_cache` keeps. Raises GlowliteError for what is not a layer.
+    `memory`: how much `forward_with_cache` keeps. Raises GlowliteError for an object that is not a
+    layer.
     """
 
     def __init__(
@@ -86,9 +87,9 @@ class Chain(Bijector):
     def forward_with_cache(
         self, x: Array, plan: Plan | None = None
     ) -> tuple[Array, Array, ChainCache]:
-        """`forward` itself, over layers that leave in a cache what the plan keeps of them.
+        """Run `forward` over layers that store in a cache what the plan keeps of them.
 
-        `plan`: what to keep; by default what the budget of `memory` holds.
+        `plan`: what to keep; by default, as much as the budget of `memory` allows.
         """
         plan, count = plan or self.plans(x[:2], len(x))[0], len(self.layers)
         cache, twin = ChainCache(plan, [None] * count), self.shallow_copy()
@@ -110,25 +111,26 @@ class Chain(Bijector):
             if i in cache.plan.kept or needs_cache(layer):
                 y, dy = backward(layer, y, dy, dlogdet, entry)
                 continue
-            y, dy = backward(layer, y, dy, dlogdet)  # its input: the output of the layer before it
+            # its input, which is the output of the layer before it
+            y, dy = backward(layer, y, dy, dlogdet)
             if entry is not None:
                 cache.drift[name] = abs(y - entry).max()
                 y = entry
         return y, dy
 
     def plans(self, few: Array, images: int) -> list[Plan]:
-        """What is kept of a batch of `images`, if this chain has the budget for itself: one plan.
+        """Return what is kept of a batch of `images` if this chain has the whole budget: one plan.
 
         `few`: one or two of the images.
         """
         return self.planner.plans(self.memory, few, images, [self], self.cost_table)
 
     def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
-        """Of each chain, which is this one, and each of its layers."""
+        """Return the costs per chain (only this one) and per layer."""
         return [self.costs(few, images)[0]]
 
     def costs(self, few: Array, images: int, pieces: int = 1) -> tuple[list[Cost], Array]:
-        """The costs of keeping each layer, see `cost_of`, and y of `few`.
+        """Return the cost of keeping each layer, see `cost_of`, and y of `few`.
 
         Cost: passes of one and two images.
         """
@@ -147,7 +149,7 @@ class Chain(Bijector):
 
 
 class _Keeping:
-    """Layer `index` of a chain, whose forward leaves in `cache` what the plan keeps of it."""
+    """Layer `index` of a chain; its forward stores in `cache` what the plan keeps of it."""
 
     def __init__(self, layer: Any, index: int, cache: ChainCache) -> None:
         self._layer, self._index, self._cache = layer, index, cache
@@ -167,18 +169,20 @@ class _Keeping:
 
 
 class UniformChain(Chain):
-    """A chain whose layers keep the shape of x and treat every sample on its own: the steps of a
-    level.
+    """A chain whose layers preserve the shape of x and treat every sample separately: the steps of
+    a level.
 
-    Such a chain may run on tiles of a batch side by side: see `glowlite.fast.tiles`.
+    Such a chain can run on tiles of a batch in parallel: see `glowlite.fast.tiles`.
     """
 
 
 def worst_drift(cache: Any, rebuilt: Array) -> Array:
-    """The largest of `rebuilt` and of what was measured at anchors, 0-d: NaN, if one is."""
+    """Return the largest of `rebuilt` and of the drifts at anchors, 0-d. It is NaN if any of them
+    is.
+    """
     if hasattr(cache, "worst_drift"):
         worst: Array = cache.worst_drift(rebuilt)
         return worst
-    parts = cache if isinstance(cache, list) else [cache]  # one per part of a batch that was cut
+    parts = cache if isinstance(cache, list) else [cache]  # one per part of a batch that was split
     drifts = [d for part in parts for d in getattr(part, "drift", {}).values()]
     return namespace(rebuilt).stack([*drifts, rebuilt]).max()

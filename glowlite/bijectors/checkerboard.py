@@ -1,11 +1,11 @@
-"""Checkerboard: the even pixels of an image become the first half of the channels, the odd ones the
-second (RealNVP, section 3.4).
+"""Checkerboard: the even pixels of an image become the first half of the channels, and the odd
+pixels the second half (RealNVP, section 3.4).
 
 y[n, i, j', c]     = x[n, i, 2j' + i mod 2, c]              i + j even
 y[n, i, j', C + c] = x[n, i, 2j' + (i + 1) mod 2, c]        i + j odd              log|det| = 0
 
-In this form a checkerboard coupling is a coupling of halves like any other: nothing is masked, and
-no zeros are multiplied. A `CheckerboardNetwork` lays its input out as an image again.
+In this form, a checkerboard coupling is like any other coupling of two halves: it needs no mask and
+multiplies no zeros. A `CheckerboardNetwork` arranges its input as an image again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glowlite.bijectors.base import Bijector, Cache, zero_logdet
 
 
 class Checkerboard(Bijector):
-    """x: (N, H, W, C), W even -> y: (N, H, W/2, 2C). No parameters; one copy."""
+    """x: (N, H, W, C), W even -> y: (N, H, W/2, 2C). No parameters. Cost: one copy."""
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         check_checkerboard("Checkerboard.forward", x)

@@ -1,15 +1,16 @@
-r"""A learned prior of the last latents for every class of images: `y` of the original code.
+r"""A learned prior of the last latents for every class of images, the option `y` of the original
+code.
 
     eps = (z - mean - m_y) * exp(-(logs + l_y))        z = mean + m_y + eps * exp(logs + l_y)
 
     log|det| = -sum (logs + l_y)
 
-mean and logs, (H, W, C), are those of TopPrior; (m_y, l_y) is the row of the class y of a matrix,
-a linear map of the one-hot class, zero at the start: a number for every latent, (H, W, 2C), or, as
-in the original code, the same at every pixel, (2C,).
+mean and logs, (H, W, C), are those of TopPrior; (m_y, l_y) is the row of a matrix that belongs to
+class y, in other words a linear map of the one-hot class, zero at the start. It has one number per
+latent, (H, W, 2C), or, as in the original code, the same numbers at every pixel, (2C,).
 
-A classifier of z stands beside it. It has no part in the density; while the model is trained, its
-cross-entropy has a weight in the loss, so that z tells the classes apart.
+There is also a classifier of z. It does not affect the density. In training, its cross-entropy is
+added to the loss with a weight, so that z separates the classes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from glowlite.errors import GlowliteError, ShapeError
 
 
 class ClassPrior(TopPrior):
-    """z, eps: (N, H, W, C). `given(labels)` is a bijector; without labels there is none.
+    """z, eps: (N, H, W, C). `given(labels)` is a bijector; without labels there is no bijector.
 
     `prior`: as TopPrior's; `by_class` (classes, 1, 1, 2C), or, where `sides`, (H, W), are given,
     (classes, H, W, 2C); `classifier`, of the means of z over pixels, or of all its numbers.
@@ -52,10 +53,11 @@ class ClassPrior(TopPrior):
         self.label_weight = 0.0
 
     def given(self, labels: Array, label_weight: float = 0.0) -> Self:
-        """The prior of the class of each image, labels (N,), or (1,) for all images.
+        """Return the prior of the class of each image, labels (N,), or (1,) for all images.
 
-        label_weight: that of the classifier's cross-entropy, in units of log p: `backward` adds its
-        gradient, times dlogdet, as if the log-likelihood of the labels were a part of logdet.
+        label_weight: the weight of the classifier's cross-entropy, in units of log p. `backward`
+        adds its gradient, times dlogdet, as if the log-likelihood of the labels were part of
+        logdet.
         """
         twin = self.shallow_copy()
         twin.labels, twin.label_weight = labels, label_weight
@@ -81,9 +83,9 @@ class ClassPrior(TopPrior):
         (m, l_y), chosen = self._of_classes(y)
         scale = xp.exp(logs + l_y)
         z, dz = mean + m + y * scale, dy / scale
-        # as in Split: dmean = -dz, dlogs = -eps deps - dlogdet, of every image and pixel. The
-        # convolution's are those of all images, and the row of a class has those of its own:
-        # with (m_y, l_y) = chosen W, dW = chosen^T (dm, dl), summed over pixels.
+        # as in Split: dmean = -dz, dlogs = -eps deps - dlogdet, for every image and pixel. The
+        # convolution gets the sum over all images, and the row of a class the sum over its own
+        # images: with (m_y, l_y) = chosen W, dW = chosen^T (dm, dl), summed over pixels.
         each = xp.concatenate(
             (-dz, -y * dy - dlogdet.astype(y.dtype)[:, None, None, None]), axis=-1
         )  # (N, H, W, 2C)
@@ -96,19 +98,21 @@ class ClassPrior(TopPrior):
         return z if cache is None else cache, dz
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Nothing here depends on data, and no label is needed: y is that of the first class."""
+        """Nothing here depends on data, and no label is needed: return y of the first class."""
         labels = namespace(x).zeros(1, int) if self.labels is None else self.labels
         return self.given(labels).forward(x)[0]
 
     def _of_classes(self, z: Array) -> tuple[tuple[Array, Array], Array]:
-        """m_y and l_y of images z, (N, H, W, C) or (N, 1, 1, C) each, and the one-hot y, (N, K)."""
+        """Return m_y and l_y of images z, (N, H, W, C) or (N, 1, 1, C) each, and the one-hot y, (N,
+        K).
+        """
         if self.labels is None:
             raise GlowliteError(
-                f"this model has {self.classes} classes: say which, as in model.given(3) or"
+                f"this model has {self.classes} classes: say which one, as in model.given(3) or"
                 " model.given(labels)"
             )
         if len(self.labels) not in (1, len(z)):
-            raise ShapeError(f"{len(self.labels)} labels are given, and {len(z)} images or latents")
+            raise ShapeError(f"{len(self.labels)} labels are given, but {len(z)} images or latents")
         xp = namespace(z)
         chosen = one_hot(to_device(self.labels, xp), self.classes, z.dtype)
         chosen = xp.broadcast_to(chosen, (len(z), self.classes))
@@ -117,7 +121,7 @@ class ClassPrior(TopPrior):
         return (both[..., : self.channels], both[..., self.channels :]), chosen
 
     def _of_classifier(self, z: Array, dlogdet: Array) -> Array:
-        """dz of label_weight * log q(label | z), the derivative by which is dlogdet (N,)."""
+        """Return dz of label_weight * log q(label | z), whose own derivative is dlogdet (N,)."""
         assert self.labels is not None
         logits, cache = self.classifier.forward(z)
         xp = namespace(z)

@@ -1,10 +1,10 @@
-r"""Coupling layers: one half of the channels changes, by a map that the other half chooses (Table
-1, row 3).
+r"""Coupling layers: one half of the channels is transformed by a map that depends on the other half
+(Table 1, row 3).
 
     net_output = net(x1)          y1 = x1          y2 = f(x2; net_output)
 
-y1 = x1, so the inverse can run the same network on the same input. The additive map stands here,
-y2 = x2 + net_output, with log|det| = 0; the affine one in `affine_coupling.py`.
+Since y1 = x1, the inverse can run the same network on the same input. This file has the additive
+map, y2 = x2 + net_output, with log|det| = 0; `affine_coupling.py` has the affine map.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from glowlite.errors import GlowliteError
 class Coupling(Bijector):
     """x, y: (N, H, W, C) or (N, C), C even.
 
-    `changed` says which half is changed: `first`, `second`. `net` takes C/2 channels: a
-    Conditioner, or any object with `forward(x) -> h, cache` and `backward(dh, cache) -> dx`.
+    `changed`: which half is changed, `first` or `second`. `net` takes C/2 channels: a Conditioner,
+    or any object with `forward(x) -> h, cache` and `backward(dh, cache) -> dx`.
     """
 
     def __init__(self, channels: int, net: Any, changed: str = "second") -> None:
@@ -37,7 +37,7 @@ class Coupling(Bijector):
         self.net = net
 
     def halves(self, x: Array) -> tuple[Array, Array]:
-        """Views: x1, which stays, and x2, which is changed."""
+        """Return views: x1, which stays, and x2, which is changed."""
         check_channels(type(self).__name__, x, self.channels, x.dtype)  # net checks the dtype
         first, second = x[..., : self.channels // 2], x[..., self.channels // 2 :]
         return (second, first) if self.changed == "first" else (first, second)
@@ -48,7 +48,7 @@ class Coupling(Bijector):
 
     @abstractmethod
     def transform(self, x: Array, net_output: Array) -> tuple[Array, Array]:
-        """y and log|det|, (N,)."""
+        """Return y and log|det|, (N,)."""
 
     @abstractmethod
     def transform_inverse(self, y: Array, net_output: Array) -> Array:
@@ -58,9 +58,9 @@ class Coupling(Bijector):
     def transform_backward(
         self, y: Array, net_output: Array, dy: Array, dlogdet: Array, x: Array | None
     ) -> tuple[Array, Array, Array]:
-        """x, rebuilt unless it is given, dx and dnet_output.
+        """Return x (rebuilt unless it is given), dx and dnet_output.
 
-        What comes to the half that stays through the network is not in dx yet.
+        dx does not yet contain the gradient that reaches x1 through the network.
         """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
@@ -68,7 +68,7 @@ class Coupling(Bijector):
         return self.transform(x, self.net.forward(x1)[0])
 
     def forward_with_cache(self, x: Array) -> tuple[Array, Array, Cache]:
-        """`forward` itself, with a network that remembers what it gave."""
+        """Run `forward` with a network that remembers its output and cache."""
         twin = self.shallow_copy()
         twin.net = _Remembering(self.net)
         y, logdet = twin.forward(x)
@@ -97,7 +97,7 @@ class Coupling(Bijector):
 
 
 class _Remembering:
-    """A network in one pass; `given`: its output and its cache."""
+    """A network during one pass; `given`: its output and its cache."""
 
     def __init__(self, net: Any) -> None:
         self._net = net

@@ -1,14 +1,13 @@
-r"""The noise that fills the space between two levels, drawn by a flow that sees the image (Flow++,
-Ho et al. 2019, section 3.1).
+r"""Dequantisation noise from a flow that sees the image (Flow++, Ho et al. 2019, section 3.1).
 
     a0 = u0 - 1/2,   u0 ~ U(0, 1)^D          a = g(a0; image),   u = a + 1/2 in (0, 1)^D
     h0 = logit(u0) -> squeeze -> conditional couplings -> unsqueeze -> h,   u = sigmoid(h)
 
     log q(u | image) = log 1 - log|det du/du0|          the uniform density of u0 is 1
 
-g is a bijector of the unit cube. Its couplings start as the identity, so u = u0: what is learned
-starts as uniform dequantisation. Noise is written around 0, a = u - 1/2, since numbers near 0 have
-more digits than numbers near 1/2; log|det| is the same.
+g is a bijector of the unit cube. Its couplings start as the identity, so u = u0 at first, which is
+uniform dequantisation. The noise is centred at 0, a = u - 1/2, since floating-point numbers are
+finer near 0 than near 1/2; log|det| is the same.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ from glowlite.conditioners.conditioned import Conditioned
 from glowlite.conditioners.coupling_network import CouplingNetwork
 
 COUPLINGS, WIDTH = 4, 32
-# images in [-1/2, 1/2) come to the networks with a deviation near 1, as the noise does
+# scales images in [-1/2, 1/2) to a standard deviation near 1, like that of the noise
 CONDITION_SCALE = 4.0
 
 
 class Dequantizer(Chain):
     """a0, a: (N, H, W, C) in (-1/2, 1/2), H and W even; `given(images)` is a bijector.
 
-    channels: C. width: hidden channels of each of `couplings` networks, which see the half of the
-    pixels that stays, those of one colour of a checkerboard, and the image. When asked to keep
-    what its backward needs, it keeps all of it. Cost: `couplings` CouplingNetworks of C_in = 6 C,
-    C_out = 4 C on a quarter of the pixels.
+    channels: C. width: hidden channels of each of the `couplings` networks, which see the pixels
+    that stay (those of one colour of a checkerboard) and the image. If it keeps anything for
+    backward, it keeps everything. Cost: `couplings` CouplingNetworks of C_in = 6 C, C_out = 4 C on
+    a quarter of the pixels.
     """
 
     domain = codomain = (-0.5, 0.5)  # see `glowlite.testing`
@@ -61,8 +60,8 @@ class Dequantizer(Chain):
         super().__init__(layers, Memory("all"))
 
     def given(self, condition: Array) -> Self:
-        """The bijector for these images, (N, H, W, C) in [-1/2, 1/2), or one, (1, H, W, C), for
-        all samples.
+        """Return the bijector for these images, (N, H, W, C) in [-1/2, 1/2), or for one image, (1,
+        H, W, C), shared by all samples.
         """
         squeezed, _ = self.layers["squeeze"].forward(CONDITION_SCALE * condition)
         twin = self.shallow_copy()

@@ -1,4 +1,4 @@
-"""Flatten: an image becomes a vector, channel after channel.
+"""Flatten: turn an image into a vector, channel after channel.
 
 y[n, (c H + i) W + j] = x[n, i, j, c]          log|det| = 0
 """
@@ -13,8 +13,8 @@ from glowlite.errors import ShapeError
 
 
 class Flatten(Bijector):
-    """x: (N, H, W, C), of the `image_shape` (H, W, C) -> y: (N, D), D = C H W. No parameters; one
-    copy.
+    """x: (N, H, W, C), of the `image_shape` (H, W, C) -> y: (N, D), D = C H W. No parameters. Cost:
+    one copy.
     """
 
     def __init__(self, image_shape: tuple[int, int, int]) -> None:
@@ -36,7 +36,7 @@ class Flatten(Bijector):
                 f"Flatten.inverse: expected (N, {height * width * channels}), got {tuple(y.shape)}"
             )
         planes = y.reshape(len(y), channels, height, width).transpose(0, 2, 3, 1)
-        # in planes, as every image here; see arrays/layout.py
+        # stored as planes, like every image here; see arrays/layout.py
         return to_images(pixel_matrix(planes), planes.shape)
 
     def backward(

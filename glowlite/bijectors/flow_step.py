@@ -1,4 +1,4 @@
-"""One step of flow (figure 2a): ActNorm, a permutation of the channels, a coupling."""
+"""One step of flow (figure 2a): ActNorm, a permutation of the channels, and a coupling."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class FlowStep(Chain):
 
     def __init__(self, actnorm: Any, permutation: Any, coupling: Any) -> None:
         layers = {"actnorm": actnorm, "permutation": permutation, "coupling": coupling}
-        super().__init__(layers, Memory("all"))  # when asked to keep, it keeps all
+        super().__init__(layers, Memory("all"))  # if it keeps anything, it keeps everything

@@ -23,17 +23,17 @@ from glowlite.errors import GlowliteError
 
 
 def random_rotation(channels: int, rng: np.random.Generator) -> np.ndarray:
-    """A (C, C) orthogonal matrix, uniform over all (Haar): Q of a Gaussian matrix, signs fixed so
-    that R has none.
+    """Return a (C, C) orthogonal matrix from the uniform (Haar) distribution: Q in the QR
+    decomposition of a Gaussian matrix, with the signs that make R's diagonal positive.
     """
     q, r = np.linalg.qr(rng.standard_normal((channels, channels)))
     return np.asarray(q * np.sign(np.diag(r)))
 
 
 def inverse(W: Array) -> Array:
-    """W^-1 of one matrix or of each of a stack (..., C, C), taken in float64.
+    """Return W^-1 of one matrix or of each matrix of a stack (..., C, C), computed in float64.
 
-    Raises GlowliteError where there is none.
+    Raises GlowliteError if a matrix has no inverse.
     """
     xp = namespace(W)
     try:
@@ -49,26 +49,26 @@ class ChannelMixing(Bijector):
 
     Cost: O(N H W C^2 + C^3).
 
-    What follows from the parameters alone is written along the last axes, and so works for a stack
-    of layers, too.
+    Methods that use only the parameters work along the last axes, so they also work for a stack of
+    layers.
     """
 
     @abstractmethod
     def matrix(self) -> Array:
-        """W, (..., C, C), in the dtype of the parameters."""
+        """Return W, (..., C, C), in the dtype of the parameters."""
 
     @abstractmethod
     def log_abs_det(self) -> Array:
-        """log|det W|, (...), float64."""
+        """Return log|det W|, (...), float64."""
 
     @abstractmethod
     def add_gradients(self, dW: Array, dlog_abs_det: Array, W_inverse: Array) -> None:
-        """Add what a gradient (..., C, C) of W and one of log|det W|, (...) or 0-d, mean for the
-        parameters.
+        """Convert gradients with respect to W, (..., C, C), and log|det W|, (...) or 0-d, and add
+        them to those of the parameters.
         """
 
     def inverse_matrix(self) -> Array:
-        """W^-1, taken in float64."""
+        """Return W^-1, computed in float64."""
         return inverse(self.matrix())
 
     def forward(self, x: Array) -> tuple[Array, Array]:
@@ -115,16 +115,16 @@ class Invertible1x1Conv(ChannelMixing):
 
 
 class Invertible1x1ConvLU(ChannelMixing):
-    """W = P L (U + diag(s)): `lower` and `upper` (C, C), of which only the strict triangles count,
-    `log_s` (C,).
+    """W = P L (U + diag(s)): `lower` and `upper` (C, C), of which only the strict triangles are
+    used, and `log_s` (C,).
 
-    P and the signs of s are found at the start and then fixed: `rows` (C,) holds (P M)[i] =
-    M[rows[i]].
+    P and the signs of s are set at initialisation and then fixed: `rows` (C,) stores P, as (P M)[i]
+    = M[rows[i]].
     """
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
         self.channels = channels
-        import scipy.linalg  # takes longer to import than all of glowlite, and is needed here alone
+        import scipy.linalg  # takes longer to import than all of glowlite, and is needed only here
 
         permutation, lower, upper = scipy.linalg.lu(random_rotation(channels, rng))
         s = np.diag(upper)
@@ -135,7 +135,7 @@ class Invertible1x1ConvLU(ChannelMixing):
         self.log_s = Parameter(np.log(np.abs(s)))
 
     def factors(self) -> tuple[Array, Array, Array]:
-        """P L, U + diag(s), both (..., C, C), and s, (..., C)."""
+        """Return P L and U + diag(s), both (..., C, C), and s, (..., C)."""
         xp = namespace(self.log_s.value)
         s = self.sign_s.value * xp.exp(self.log_s.value)
         one = xp.eye(self.channels, dtype=s.dtype)
@@ -164,5 +164,5 @@ class Invertible1x1ConvLU(ChannelMixing):
 
 
 def _rows_of(matrix: Array, rows: Array) -> Array:
-    """matrix[rows[i]] as row i: (..., C, C) and (..., C)."""
+    """Return the matrix whose row i is matrix[rows[i]], for (..., C, C) and (..., C)."""
     return namespace(matrix).take_along_axis(matrix, rows[..., None], axis=-2)

@@ -1,13 +1,12 @@
-r"""Logit: images, whose numbers lie between bounds, become numbers without bounds (RealNVP, section
-4.1).
+r"""Logit: map images, whose values are bounded, to unbounded numbers (RealNVP, section 4.1).
 
     p = low + (high - low) (x + 1/2)          y = log p - log(1 - p)          x in [-1/2, 1/2)
     x = (sigmoid(y) - low) / (high - low) - 1/2
     log|det| = sum log(high - low) - log p - log(1 - p)
 
-With `low` above 0 and `high` below 1 the ends of the range stay finite. The released code of
-RealNVP has 0.05 and 0.95, its paper 0.05 and 1. Since a density of x is wanted, the
-log-determinant belongs to it.
+With `low` above 0 and `high` below 1, the ends of the range stay finite. RealNVP's released code
+uses 0.05 and 0.95, its paper 0.05 and 1. The log-determinant is included because we want the
+density of x.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from glowlite.errors import GlowliteError
 class Logit(Bijector):
     """x, y: (N, ...), x in [-0.5, 0.5), as `glowlite.objective.dequantize` makes it.
 
-    No parameters. low, high: what p is at both ends of that range, 0 <= low < high <= 1; raises
-    GlowliteError for others. An x outside is transformed all the same; where p is 0 or 1, y is
-    infinite, and beyond that NaN. Cost: O(N D) for D components.
+    No parameters. low, high: the values of p at both ends of that range, 0 <= low < high <= 1;
+    raises GlowliteError for others. An x outside the range is not refused; y is infinite where p is
+    0 or 1, and NaN beyond. Cost: O(N D) for D components.
     """
 
-    domain = (-0.5, 0.5)  # where x lives: see `glowlite.testing`
+    domain = (-0.5, 0.5)  # the range of x: see `glowlite.testing`
 
     def __init__(self, low: float = 0.05, high: float = 0.95) -> None:
         self.low = real_number("Logit", "low", low, 0, 1)
@@ -44,14 +43,14 @@ class Logit(Bijector):
     def forward(self, x: Array) -> tuple[Array, Array]:
         xp = namespace(x)
         p = self.low + self.width * (x + 0.5)
-        q = 1 - self.high + self.width * (0.5 - x)  # 1 - p, without its rounding
+        q = 1 - self.high + self.width * (0.5 - x)  # 1 - p, without the rounding error of p
         y = xp.log(p) - xp.log(q)
         # -log p - log(1 - p) = softplus(-y) + softplus(y) = |y| + 2 log(1 + e^-|y|)
         size = abs(y)
         return y, sum_per_sample(math.log(self.width) + size + 2 * xp.log1p(xp.exp(-size)))
 
     def inverse(self, y: Array) -> Array:
-        sigmoid = (namespace(y).tanh(y / 2) + 1) / 2  # overflows nowhere
+        sigmoid = (namespace(y).tanh(y / 2) + 1) / 2  # never overflows
         return (sigmoid - self.low) / self.width - 0.5
 
     def backward(

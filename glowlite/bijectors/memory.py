@@ -1,16 +1,17 @@
-"""What is kept from forward to backward: as much as a budget of memory holds. `--memory`.
+"""What is kept from forward to backward: as much as a memory budget allows (`--memory`).
 
     0             nothing: every layer rebuilds its input from its output      4 forward passes
     256MB, ...    inputs and hidden activations of as many layers as fit       between the two
     all           those of every layer                                         3
 
-    +anchored:k    also the input of every k-th layer that is rebuilt: the rebuilt one is measured
-                   against it, then replaced by it
+    +anchored:k    also the input of every k-th layer that is rebuilt: the rebuilt input is compared
+                   with it, then replaced by it
 
-A layer that is kept saves its work, in multiply-adds, once more; those come first that save most
-per byte, and of equal ones the later. A Glow's level has a quarter of the pixels of the one before,
-so that a step of it costs a quarter of the bytes and of the work; what decides is that thin arrays
-weigh a little less beside the hidden maps there, and matrices a little more.
+Keeping a layer saves running it once more. The layers that save most multiply-adds per byte are
+kept first; among equal ones, the later layers. Each level of a Glow has a quarter of the pixels of
+the level before, so one of its steps needs a quarter of the bytes and of the work. The order of the
+levels is decided by small terms: at later levels, narrow arrays weigh a little less compared with
+the hidden activations, and matrices a little more.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DEFAULT_MEMORY = "256MB"
 class Memory:
     """`budget`: bytes, a text such as `256MB`, or `all`; `every`: k of the anchors, 0 for none.
 
-    Whatever it is, results are the same but for the rounding of what is rebuilt.
+    The results do not depend on it, except for the rounding errors of rebuilt values.
     """
 
     budget: float | str = DEFAULT_MEMORY
@@ -49,16 +50,17 @@ class Memory:
             object.__setattr__(self, "budget", float(budget))
             return
         raise GlowliteError(
-            "Memory: the budget is bytes, or a text such as '256MB' or 'all', and every a whole"
-            f" number; got {shortened(repr(self.budget))} and {shortened(repr(every))}"
+            "Memory: the budget must be bytes, or a text such as '256MB' or 'all', and every"
+            f" must be a whole number; got {shortened(repr(self.budget))} and"
+            f" {shortened(repr(every))}"
         )
 
     @classmethod
     def parse(cls, text: str, room: Room = host_room) -> Memory:
-        """From `256MB`, `all`, `auto:0.25` (of the bytes that are free now), `anchored:4`, or a
-        budget and anchors joined by `+`; else a GlowliteError that says so.
+        """Parse `256MB`, `all`, `auto:0.25` (that share of the free memory), `anchored:4`, or a
+        budget and anchors joined by `+`. Raises GlowliteError for other texts.
 
-        `room`: the bytes that are free, and all there are.
+        `room`: returns the free bytes and the total bytes.
         """
         budget, _, anchors = text.partition("+")
         if budget.startswith("anchored:") and not anchors:
@@ -70,11 +72,13 @@ class Memory:
 
     @property
     def bytes(self) -> float:
-        """The budget; infinity for all."""
+        """The budget in bytes; infinity for `all`."""
         return float(self.budget)
 
     def halved(self, there: float) -> Memory:
-        """Half of the budget, or of all bytes `there` are, in whole megabytes."""
+        """Return half of the budget, or of the total memory `there` if that is smaller, in whole
+        megabytes.
+        """
         return dataclasses.replace(self, budget=min(self.bytes, there) // 2**21 * 2**20)
 
     def __str__(self) -> str:
@@ -87,9 +91,10 @@ def _is_number(value: Any, kind: Any = (int, float)) -> bool:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of keeping one layer: `size`, bytes, and the `work` it saves, multiply-adds.
+    """The cost of keeping one layer: its `size` in bytes, and the `work` that it saves in
+    multiply-adds.
 
-    `input`: bytes of its input alone, as an anchor.
+    `input`: bytes of only its input, as an anchor.
     """
 
     size: int
@@ -99,10 +104,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one chain keeps: the layers `kept`, by index; of the others, anchors, one in `every`.
+    """What one chain keeps: the layers `kept`, by index, and anchors for one in `every` of the
+    others.
 
-    `checks_end`: the chain's output is kept, too, where its last layer rebuilds nothing, since what
-    comes from above may have been rebuilt there.
+    `checks_end`: also keep the chain's output if its last layer rebuilds nothing, since the output
+    may have been rebuilt by a later chain.
     """
 
     kept: frozenset[int] = frozenset()
@@ -110,19 +116,22 @@ class Plan:
     checks_end: bool = False
 
     def anchors(self, index: int) -> bool:
-        """Whether the input of layer `index`, which is rebuilt, is kept to be compared."""
+        """Whether the input of layer `index`, which is rebuilt, is kept for comparison."""
         return (self.every > 0 and index % self.every == 0) or index - 1 in self.kept
 
 
 def plans(memory: Memory, costs: Sequence[Sequence[Cost]]) -> list[Plan]:
-    """The plan of each of several chains, one after the other in a model, under one budget.
+    """Return one plan for each of several consecutive chains of a model, under one budget.
 
-    Greedy: of the layers that still fit, the one that saves most per byte; the last, of equals.
+    The choice is greedy: of the layers that still fit, take the one that saves most per byte; among
+    equals, the last.
     """
     places = [(chain, i) for chain, layers in enumerate(costs) for i in range(len(layers))]
 
     def taken(chain: int, i: int) -> int:
-        """Bytes, with the output that is compared where a later chain may rebuild it."""
+        """Return the bytes of keeping it, including the chain's output if a later chain may rebuild
+        that.
+        """
         cost, is_last = costs[chain][i], i == len(costs[chain]) - 1
         return cost.size + (cost.input if is_last and chain < len(costs) - 1 else 0)
 
@@ -143,11 +152,12 @@ def plans(memory: Memory, costs: Sequence[Sequence[Cost]]) -> list[Plan]:
 
 
 def cost_of(layer: Any, few: Array, caches: Sequence[Any], images: int, pieces: int) -> Cost:
-    """The cost of keeping `layer` for a batch of `images`, which comes in so many `pieces`.
+    """Return the cost of keeping `layer` for a batch of `images` images that is split into `pieces`
+    pieces.
 
-    Found from what it keeps of the first and of all of its inputs `few`, one or two. A cache has
-    bytes of every image, and, once a piece, others. A layer uses each weight once per pixel: that
-    is the work of its forward.
+    The cost is computed from what the layer keeps for the first and for all of its inputs `few`,
+    which are one or two. A cache has some bytes per image and others per piece. A layer uses each
+    weight once per pixel, which gives the work of its forward pass.
     """
     weights = [p.value for p in parameters_of(layer).values()]
     first, both = (cache_bytes(cache, weights) for cache in caches)
@@ -161,14 +171,16 @@ def cost_of(layer: Any, few: Array, caches: Sequence[Any], images: int, pieces: 
 
 
 def cache_bytes(cache: Any, but: Sequence[Any] = ()) -> int:
-    """The bytes of all arrays that a cache holds on to, each once, but for those of `but`."""
+    """Return the bytes of all arrays that a cache keeps alive, each counted once, except those in
+    `but`.
+    """
     known = {id(_whole(array)) for array in but}
     found = {id(array): array for array in map(_whole, _arrays(cache))}
     return sum(array.nbytes for key, array in found.items() if key not in known)
 
 
 def _whole(array: Any) -> Any:
-    """The array of which this one is a view, and which it keeps alive."""
+    """Return the array of which this one is a view, and which it keeps alive."""
     while hasattr(base := getattr(array, "base", None), "nbytes"):
         array = base
     return array
@@ -189,8 +201,8 @@ def _arrays(value: Any) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the chains of a model keep of a batch under a budget of `memory`: a plan and the costs
-    of each.
+    """What the chains of a model keep of a batch under the budget `memory`: a plan and the costs of
+    each chain.
     """
 
     memory: Memory
@@ -199,7 +211,7 @@ class Kept:
 
     @property
     def size(self) -> int:
-        """Bytes, anchors and all."""
+        """The bytes kept, including anchors."""
         return sum(
             cost.size if i in plan.kept else cost.input if plan.anchors(i) else 0
             for plan, costs in zip(self.plans, self.costs, strict=True)
@@ -220,7 +232,7 @@ class Kept:
 
 
 class Planner:
-    """The plans of the chains of a model, made once for a size of batch and remembered."""
+    """The plans of the chains of a model, made once per batch size and remembered."""
 
     def __init__(self) -> None:
         self._layers: list[Any] = []
@@ -234,8 +246,9 @@ class Planner:
         chains: Sequence[Any],
         cost_table: Callable[[Array, int], list[list[Cost]]],
     ) -> list[Plan]:
-        """One of each of `chains`, which have `layers`, for a batch of so many `images`, `few` of
-        which are here; `cost_table(few, images)` has the costs of each of their layers.
+        """Return one plan for each of `chains`, which have `layers`, for a batch of `images`
+        images, given `few` of them; `cost_table(few, images)` returns the costs of each of their
+        layers.
         """
         if memory.bytes == 0:
             return [Plan(every=memory.every) for _ in chains]

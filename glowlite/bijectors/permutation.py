@@ -1,5 +1,5 @@
-"""Fixed permutations of the channels: reversed, as in RealNVP, shuffled once (section 3.2), or even
-ones first, as NICE parts them.
+"""Fixed permutations of the channels: reversed, as in RealNVP; shuffled once (section 3.2); or even
+ones first, as NICE divides them.
 
 y[..., i] = x[..., indices[i]]          log|det| = 0
 """
@@ -16,15 +16,15 @@ from glowlite.errors import ShapeError
 
 
 class Permutation(Bijector):
-    """Channels in the order `indices` (C,), saved with the weights. x, y: (N, H, W, C)
-    or (N, C).
+    """Reorder channels by `indices` (C,), which are saved with the weights. x, y: (N, H, W, C) or
+    (N, C).
     """
 
     def __init__(self, indices: np.ndarray) -> None:
         indices = np.asarray(indices, np.int64)
         if sorted(indices.tolist()) != list(range(indices.size)):
             raise ShapeError(
-                f"Permutation: indices must hold each of 0..{indices.size - 1} once, got"
+                f"Permutation: indices must contain each of 0..{indices.size - 1} once, got"
                 f" {indices.tolist()}"
             )
         self.indices = Constant(indices)
@@ -39,7 +39,9 @@ class Permutation(Bijector):
 
     @classmethod
     def even_odd(cls, channels: int) -> Permutation:
-        """0, 2, 4, ..., then 1, 3, 5, ...: a coupling after it parts even from odd ones."""
+        """Return the order 0, 2, 4, ..., then 1, 3, 5, ..., so that the next coupling separates
+        even and odd channels.
+        """
         order = np.arange(channels)
         return cls(np.concatenate([order[::2], order[1::2]]))
 
@@ -54,6 +56,6 @@ class Permutation(Bijector):
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
     ) -> tuple[Array, Array]:
-        # a permutation matrix is orthogonal: its transpose, which carries dy back, is its inverse
+        # a permutation matrix is orthogonal, so its transpose, which maps dy to dx, is its inverse
         x = self.inverse(y) if cache is None else cache
         return x, self.inverse(dy)

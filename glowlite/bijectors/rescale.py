@@ -1,4 +1,4 @@
-"""Rescale: from glowlite's range of images, [-0.5, 0.5), to another.
+"""Rescale: map glowlite's range of images, [-0.5, 0.5), to another range.
 
 y = low + (high - low)(x + 1/2)      x = (y - low) / (high - low) - 1/2
 log|det| = D log(high - low)
@@ -15,7 +15,9 @@ from glowlite.errors import GlowliteError
 
 
 class Rescale(Bijector):
-    """x, y: (N, ...), D numbers a sample. `low`, `high`: where -0.5 and 0.5 go. No parameters."""
+    """x, y: (N, ...), D numbers per sample. `low`, `high`: the images of -0.5 and 0.5. No
+    parameters.
+    """
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = (

@@ -1,4 +1,5 @@
-"""Reversed: a layer that only moves entries, run the other way, such as the undoing of a squeeze.
+"""Reversed: a layer that only moves entries, applied in the inverse direction, such as an
+unsqueeze.
 
 y = layer.inverse(x)          x = layer.forward(y)          log|det| = 0
 """
@@ -14,7 +15,7 @@ from glowlite.bijectors.base import Bijector, Cache, check_part, zero_logdet
 class Reversed(Bijector):
     """`layer`: a permutation of entries, such as Squeeze, Checkerboard or Permutation.
 
-    One with a log-determinant, or with parameters, would have other gradients than those here.
+    A layer with a log-determinant or with parameters would need different gradients.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -31,6 +32,6 @@ class Reversed(Bijector):
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
     ) -> tuple[Array, Array]:
-        # a permutation matrix is orthogonal: its transpose, which carries dy back, is its inverse
+        # a permutation matrix is orthogonal, so its transpose, which maps dy to dx, is its inverse
         x = self.inverse(y) if cache is None else cache
         return x, self.inverse(dy)

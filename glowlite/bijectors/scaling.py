@@ -1,4 +1,4 @@
-r"""The last layer of NICE: every component of a sample has a scale of its own.
+r"""The last layer of NICE: every component of a sample has its own scale.
 
 y_i = e^{s_i} x_i          x_i = e^{-s_i} y_i          log|det| = sum_i s_i
 """
@@ -16,13 +16,13 @@ from glowlite.errors import GlowliteError, ShapeError
 
 
 class Scaling(Bijector):
-    """x, y: (N, ...), where `shape` is that of one sample, such as (D,) or (H, W, C).
+    """x, y: (N, ...), where `shape` is the shape of one sample, such as (D,) or (H, W, C).
 
-    Parameter: `log_scale` p, of that shape, which starts at zero; s = `factor` p. (At a rate of
-    1e-3 Adam moves a parameter by one in a thousand steps, and a NICE of images ends with four to
-    seven nats; a factor of 3 is what the original Glow has for its scales.) With `std`,
-    `initialize` sets p so that every component of the batch it sees has this standard deviation.
-    Raises GlowliteError unless both are above 0. Cost: O(N D) for D components.
+    Parameter: `log_scale` p, of that shape, which starts at zero; s = `factor` p. (At a learning
+    rate of 1e-3, Adam moves a parameter by about one in a thousand steps, and the scales of a NICE
+    of images end at four to seven nats. The original Glow code has a factor of 3 for its scales.)
+    With `std`, `initialize` sets p so that every component of the batch it sees has this standard
+    deviation. Raises GlowliteError unless both are above 0. Cost: O(N D) for D components.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Scaling(Bijector):
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
     ) -> tuple[Array, Array]:
-        # dx_i = e^{s_i} dy_i;  y_i depends on s_i by dy_i/ds_i = y_i, and log|det| by 1:
-        # ds_i = sum_n (dy_i y_i + dlogdet),  and s_i = factor p_i
+        # dx_i = e^{s_i} dy_i;  dy_i/ds_i = y_i, and d log|det| / ds_i = 1: ds_i = sum_n (dy_i y_i +
+        # dlogdet),  and s_i = factor p_i
         x, s = self.inverse(y) if cache is None else cache, self.factor * self.log_scale.value
         ds = (dy * y).sum(axis=0) + dlogdet.sum().astype(y.dtype)
         self.log_scale.grad[...] += self.factor * ds
         return x, dy * namespace(s).exp(s)
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Raises GlowliteError, by number, for a component that never varies."""
+        """Raises GlowliteError, with its index, for a component that never varies."""
         if self.std is not None:
             p, rows = self.log_scale.value, x.reshape(len(x), -1)
             _, std = channel_statistics("Scaling.initialize", rows, total)

@@ -1,4 +1,4 @@
-r"""Sigmoid: numbers without bounds become numbers between -1/2 and 1/2; `Logit(0, 1)` undoes it.
+r"""Sigmoid: map unbounded numbers to numbers between -1/2 and 1/2; `Logit(0, 1)` is its inverse.
 
 y = sigmoid(x) - 1/2 = tanh(x / 2) / 2          x = log(1/2 + y) - log(1/2 - y)
 log|det| = sum log s (1 - s) = -sum softplus(x) + softplus(-x),     s = sigmoid(x)
@@ -14,14 +14,15 @@ from glowlite.bijectors.base import Bijector, Cache
 class Sigmoid(Bijector):
     """x, y: (N, ...), y in (-1/2, 1/2). No parameters.
 
-    Far out y rounds to an end, whose inverse is infinite; log|det| is finite everywhere.
+    For large |x|, y rounds to an end of the interval, whose inverse is infinite; log|det| is finite
+    everywhere.
     """
 
-    codomain = (-0.5, 0.5)  # where y lives: see `glowlite.testing`
+    codomain = (-0.5, 0.5)  # the range of y: see `glowlite.testing`
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         xp = namespace(x)
-        # softplus(x) + softplus(-x) = |x| + 2 log(1 + e^-|x|), where nothing overflows
+        # softplus(x) + softplus(-x) = |x| + 2 log(1 + e^-|x|), which never overflows
         size = abs(x)
         return xp.tanh(x / 2) / 2, -sum_per_sample(size + 2 * xp.log1p(xp.exp(-size)))
 

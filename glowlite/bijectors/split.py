@@ -4,8 +4,8 @@ stays (section 3.6).
     z1, z2 = halves of x         eps = (z2 - mean) * exp(-logs),  (mean, logs) = prior(z1)
     z2 = mean + eps * exp(logs)                                   log|det| = -sum logs
 
-The learned prior N(mean, exp(logs)^2) of z2 is thus an affine coupling, and eps is N(0, I) under
-the model.
+So the learned prior N(mean, exp(logs)^2) of z2 is an affine coupling, and eps is N(0, I) under the
+model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glowlite.conditioners.zero_conv import ZeroConv
 
 
 class Split(Parameterized):
-    """x: (N, H, W, C) -> h: (N, H, W, C/2), which goes on, and eps: (N, H, W, C/2), which is done.
+    """x: (N, H, W, C) -> h: (N, H, W, C/2), which goes on, and eps: (N, H, W, C/2), which leaves.
 
     `prior`: one 3x3 convolution C/2 -> C that starts at zero, mean = net_output[0::2],
     logs = net_output[1::2]; None for the fixed prior N(0, I), where eps = z2.
@@ -52,7 +52,7 @@ class Split(Parameterized):
     def backward(
         self, h: Array, eps: Array, dh: Array, deps: Array, dlogdet: Array
     ) -> tuple[Array, Array]:
-        """x and dx; gradients of the prior are added. The network of the prior runs once."""
+        """Return x and dx; gradients of the prior are added. The prior's network runs once."""
         xp = namespace(h)
         if self.prior is None:
             return xp.concatenate((h, eps), axis=-1), xp.concatenate((dh, deps), axis=-1)

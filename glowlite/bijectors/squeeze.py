@@ -3,8 +3,9 @@
     channels   y[n, i, j, 4c + 2dy + dx] = x[n, 2i + dy, 2j + dx, c]          log|det| = 0
     corners    y[n, i, j, kC + c]        = x[n, 2i + dy, 2j + dx, c]
 
-with the corners (dy, dx) of a block in the order k: (0, 0), (1, 1), (0, 1), (1, 0). So `corners`,
-RealNVP's, has the even pixels of a checkerboard in its first half, the odd ones in its second.
+with the corners (dy, dx) of a block in the order k: (0, 0), (1, 1), (0, 1), (1, 0). So the first
+half of `corners`, RealNVP's order, has the even pixels of a checkerboard, and the second half the
+odd ones.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ CORNERS = (0, 3, 1, 2)  # 2dy + dx of each k
 
 
 class Squeeze(Bijector):
-    """x: (N, H, W, C), H and W even -> y: (N, H/2, W/2, 4C). No parameters; one copy, or two.
+    """x: (N, H, W, C), H and W even -> y: (N, H/2, W/2, 4C). No parameters. Cost: one copy, or two.
 
-    `order` of the channels of y: `channels`, where the corners of a channel stand together, or
-    `corners`, where the channels of a corner do.
+    `order` of the channels of y: `channels`, where the corners of one channel are adjacent, or
+    `corners`, where the channels of one corner are adjacent.
     """
 
     def __init__(self, order: str = "channels") -> None:
@@ -44,8 +45,8 @@ class Squeeze(Bijector):
         n, h, w, c = y.shape
         if c % 4:
             raise ShapeError(
-                f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is no squeezed"
-                " array"
+                f"Squeeze.inverse: C must be divisible by 4, got {y.shape}; this is not a"
+                " squeezed array"
             )
         if self.order == "corners":
             corners, y = y, namespace(y).empty_like(y)

@@ -3,9 +3,9 @@ r"""The learned prior of the last latents, as an affine layer (equation 1 with a
     eps = (z - mean) * exp(-logs)         z = mean + eps * exp(logs)         log|det| = -sum logs
 
 mean and logs, (H, W, C), are the output of a 3x3 convolution applied to zeros, as in the original
-code: its bias, and, with a border channel, a map that varies along the edge. The weights on the
-zeros never learn anything. They are here because they are in the original: they count among its
-parameters, and its weights can be carried over and back.
+code: its bias and, with a border channel, a map that varies along the edge. The weights that
+multiply zeros never learn anything. They are kept because the original has them: parameter counts
+agree, and weights can be converted in both directions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TopPrior(Bijector):
         self.prior = ZeroConv(2 * channels, 2 * channels, with_border, output_scale)
 
     def mean_and_logs(self, z: Array) -> tuple[Array, Array, Cache]:
-        """Each (1, H, W, C), for the height and width of `z`."""
+        """Return mean and logs, each (1, H, W, C), for the height and width of `z`."""
         check_images("TopPrior", z, self.channels, self.prior.conv.bias.value.dtype)
         zeros = namespace(z).zeros((1, *z.shape[1:3], 2 * self.channels), z.dtype)
         net_output, cache = self.prior.forward(zeros)

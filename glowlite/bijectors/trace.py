@@ -1,4 +1,4 @@
-"""The way of a batch through a bijector, layer by layer: to find the layer at which something goes
+"""Follow a batch through a bijector, layer by layer, to find the layer at which something goes
 wrong.
 """
 
@@ -14,8 +14,7 @@ from glowlite.bijectors.chain import Chain
 
 @dataclass(frozen=True)
 class Visit:
-    """One layer on the way: its path, its input, its outputs, log|det| (N,), and its input,
-    rebuilt.
+    """One visited layer: its path, its input, its outputs, log|det| (N,), and its rebuilt input.
 
     `rebuild()` runs the layer's own backward with derivatives of zero, as training would.
     """
@@ -28,12 +27,13 @@ class Visit:
 
 
 def trace(bijector: Any, x: Array, name: str = "") -> Iterator[Visit]:
-    """Every layer on the way of x (N, ...) through `bijector`, in order; chains are looked into.
+    """Visit every layer that x (N, ...) passes through in `bijector`, in order, including the
+    layers of chains.
 
-    `name`: the path of the bijector itself. A container that is no Chain offers `trace(x)` itself.
+    `name`: the path of the bijector itself. A container that is not a Chain has its own `trace(x)`.
     Cost: a forward pass, and a backward pass if every input is rebuilt.
     """
-    bijector = getattr(bijector, "chain", bijector)  # a fast form of a chain has it inside
+    bijector = getattr(bijector, "chain", bijector)  # a fast form of a chain contains the chain
     if hasattr(bijector, "trace"):
         yield from bijector.trace(x)
     elif isinstance(bijector, Chain):
@@ -47,7 +47,7 @@ def trace(bijector: Any, x: Array, name: str = "") -> Iterator[Visit]:
 
 
 def as_list(y: Any) -> list[Array]:
-    """What a bijector gives, one array or several, as a list of arrays."""
+    """Return the output of a bijector, one array or several, as a list of arrays."""
     return list(y) if isinstance(y, (list, tuple)) else [y]
 
 

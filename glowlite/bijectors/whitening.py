@@ -1,11 +1,11 @@
-r"""ZCA whitening: one symmetric matrix takes the mean and all correlations out of the data, and
-changes them as little as that allows.
+r"""ZCA whitening: subtract the mean and multiply by a symmetric matrix that removes all
+correlations and, subject to that, changes the data as little as possible.
 
     covariance + ridge I = U diag(e^{-2 s}) U^T
     y = U diag(e^s) U^T (x - mean)          x = U diag(e^{-s}) U^T y + mean
     log|det| = sum s
 
-NICE was trained on whitened SVHN and CIFAR-10. The log-determinant belongs to the likelihood of x.
+NICE was trained on whitened SVHN and CIFAR-10. The log-determinant is part of the likelihood of x.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from glowlite.bijectors.base import Bijector, Cache, zero_logdet
 from glowlite.errors import GlowliteError, ShapeError
 
 RIDGE = 1e-5
-ROWS = 1024  # samples whose second moments are taken at once, in float64
+ROWS = 1024  # samples per block when second moments are computed in float64
 
 
 class Whitening(Bijector):
-    """x, y: (N, ...) with D = `dimensions` numbers a sample.
+    """x, y: (N, ...) with D = `dimensions` numbers per sample.
 
     Constants, saved and not trained: `mean` (D,), `rotation` (D, D), which is U, and `log_scale`
-    (D,), which is s; the identity, until `from_data`, or `initialize` with the first batch, takes
-    them from data. `ridge`: what is added to every eigenvalue of the covariance, in squared units
-    of x, so that a pixel that never varies, or fewer samples than D, leave the map invertible; y
-    has the variance v / (v + ridge) where x has v. The default is the one of the UFLDL tutorial
-    for data about [-1, 1]; dequantisation alone gives 8-bit images in [-0.5, 0.5) a variance of
-    1.3e-6.
+    (D,), which is s; the map is the identity until `from_data`, or `initialize` with the first
+    batch, computes them from data. `ridge`: added to every eigenvalue of the covariance, in squared
+    units of x, so that the map stays invertible even with a pixel that never varies, or with fewer
+    samples than D. Where x has variance v, y has v / (v + ridge). The default is that of the UFLDL
+    tutorial for data in about [-1, 1]. Dequantisation alone gives 8-bit images in [-0.5, 0.5) a
+    variance of 1.3e-6.
 
-    Cost: 2 N D^2 for N samples, and N D^2 + O(D^3) once, with D^2 numbers to add up over
-    processes. U is orthogonal to rounding, and so is the inverse exact: save in no less than
-    float32.
+    Cost: 2 N D^2 for N samples, and N D^2 + O(D^3) once, with D^2 numbers to add up over processes.
+    U is orthogonal up to rounding, and so the inverse is exact up to rounding: save it with at
+    least float32.
     """
 
     def __init__(self, dimensions: int, ridge: float = RIDGE) -> None:
@@ -53,8 +53,8 @@ class Whitening(Bijector):
     def from_data(
         cls, x: Array, ridge: float = RIDGE, total: SumOverProcesses = this_process
     ) -> Self:
-        """The whitening of data x (N, ...), or of those that processes hold parts of, whose
-        vectors `total` adds up. `initialize` leaves it as it is.
+        """Return the whitening of the data x (N, ...). If several processes each have a part of the
+        data, `total` adds up their vectors. `initialize` does not change it.
         """
         layer = cls(x[0].size, ridge)
         layer.take_from(x, total)
@@ -68,16 +68,17 @@ class Whitening(Bijector):
     def take_from(self, x: Array, total: SumOverProcesses = this_process) -> None:
         """Set the constants from x (N, ...).
 
-        Raises GlowliteError where x is not finite, and where the covariance has no inverse and
-        there is no ridge.
+        Raises GlowliteError if x is not finite, or if the covariance has no inverse and there is no
+        ridge.
         """
         self._check("take_from", x)
         xp = namespace(x)
         mean, covariance = _moments(x, total)
         if not bool(xp.isfinite(covariance).all()):
-            raise GlowliteError("Whitening: the data hold numbers that are not finite")
+            raise GlowliteError("Whitening: the data contain numbers that are not finite")
         eigenvalues, rotation = xp.linalg.eigh(covariance)
-        eigenvalues = xp.maximum(eigenvalues, 0) + self.ridge  # a zero can come out below zero
+        # a zero eigenvalue can come out slightly negative
+        eigenvalues = xp.maximum(eigenvalues, 0) + self.ridge
         if not float(eigenvalues.min()) > 0:
             raise GlowliteError(
                 "Whitening: the covariance of the data has no inverse; give a ridge above 0, such"
@@ -111,7 +112,7 @@ class Whitening(Bijector):
         return x, dx.reshape(y.shape)
 
     def _scaled(self, rows: Array, s: Array) -> Array:
-        """Rows (N, D) times U diag(e^s) U^T."""
+        """Return rows (N, D) times U diag(e^s) U^T."""
         U = self.rotation.value
         return (rows @ U * namespace(s).exp(s)) @ U.T
 
@@ -119,13 +120,13 @@ class Whitening(Bijector):
         D = self.mean.value.size
         if x.ndim < 2 or not len(x) or x[0].size != D:
             raise ShapeError(
-                f"Whitening.{where}: expected an array (N, ...) of {D} numbers a sample, got"
+                f"Whitening.{where}: expected an array (N, ...) of {D} numbers per sample, got"
                 f" {tuple(x.shape)}"
             )
 
 
 def _moments(x: Array, total: SumOverProcesses) -> tuple[Array, Array]:
-    """Mean (D,) and covariance (D, D) of x (N, ...), float64."""
+    """Return mean (D,) and covariance (D, D) of x (N, ...), float64."""
     xp = namespace(x)
     parts = [x[i : i + ROWS].reshape(-1, x[0].size) for i in range(0, len(x), ROWS)]
     count = total(xp.full(1, float(len(x))))

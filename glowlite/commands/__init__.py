@@ -1,1 +1,1 @@
-"""What the commands do that are typed as `python -m glowlite.train` and the like."""
+"""The code behind the commands, which are run as `python -m glowlite.train` and so on."""

@@ -1,9 +1,9 @@
-"""Options by name from a YAML or JSON file: plain values alone, each as it stands there, and none
-taken without a word.
+"""Read options by name from a YAML or JSON file. Only plain values are allowed, and an unknown
+option is an error.
 
-YAML is read event by event, and no values are made but true, false, null and text: so a number is
-read as if it were typed, a date is refused, and reading ends at the first list or alias, however
-much it stands for.
+YAML is read event by event, and only true, false, null and text become values. So a number is read
+as if it had been typed, a date is refused, and reading stops at the first list or alias, however
+large it is.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from glowlite.files.inputs import read_bytes
 from glowlite.files.schema import read_json
 from glowlite.terminal import shortened
 
-MAX_BYTES = 1 << 16  # of the file; one with every option has 1,500
+MAX_BYTES = 1 << 16  # size limit of the file; one with every option has 1,500 bytes
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-AS_IT_STANDS = ("str", "int", "float")  # tags of YAML
+AS_IT_STANDS = ("str", "int", "float")  # YAML tags
 
 
 def read_options_file(word: str) -> dict[str, Any]:
-    """Options by name: true, false, None for a default, text and numbers, those of YAML as text.
+    """Return the options by name: true, false, None (meaning the default), text and numbers.
+    Numbers from YAML stay text.
 
-    `-` is standard input. Raises GlowliteError, in one line, for a file that is missing, damaged,
-    too large, not regular, or no mapping of names to plain values.
+    `-` is standard input. Raises GlowliteError, in one line, if the file is missing, damaged, too
+    large, not a regular file, or not a mapping of names to plain values.
     """
     where = f"--config {word}"
     try:
@@ -48,7 +49,7 @@ def read_options_file(word: str) -> dict[str, Any]:
     for name, value in pairs:
         option = name.replace("-", "_")
         if option in values:
-            raise GlowliteError(f"{where}: {shortened(name)} comes twice; keep one of them")
+            raise GlowliteError(f"{where}: {shortened(name)} appears twice; keep one of them")
         values[option] = value
     return values
 
@@ -56,12 +57,12 @@ def read_options_file(word: str) -> dict[str, Any]:
 def _standard_input(where: str) -> bytes:
     if launched_as() is not None:
         raise GlowliteError(
-            f"{where}: only one of several ranks could read standard input; name a file"
+            f"{where}: standard input cannot be shared by several processes; name a file"
         )
     content = sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin is not None else b""
     if len(content) > MAX_BYTES:
         raise GlowliteError(
-            f"{where}: is larger than the {MAX_BYTES} bytes that a configuration may have"
+            f"{where}: is larger than {MAX_BYTES} bytes, the limit for a configuration"
         )
     return content
 
@@ -92,18 +93,20 @@ def _yaml_pairs(text: str, where: str) -> list[tuple[str, Any]]:
             )
         loader.get_event(), loader.get_event()  # the mapping and the document end
         if not loader.check_event(yaml.StreamEndEvent):
-            raise GlowliteError(f"{where}: holds more than one document; keep one of them")
+            raise GlowliteError(f"{where}: contains more than one document; keep one of them")
     except yaml.YAMLError as error:
         raise GlowliteError(f"{where}: is not valid YAML: {_reason(error)}; fix it there") from None
     return pairs
 
 
 def _no_mapping(where: str) -> GlowliteError:
-    return GlowliteError(f"{where}: expected lines `option: value`, as --print-config writes them")
+    return GlowliteError(
+        f"{where}: expected lines of the form `option: value`, as --print-config writes them"
+    )
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong, and in which line: PyYAML's own words take five lines."""
+    """Say what is wrong and in which line. PyYAML's own message takes five lines."""
     mark, problem = (
         getattr(error, "problem_mark", None),
         getattr(error, "problem", None) or getattr(error, "reason", None),
@@ -125,9 +128,9 @@ def _kind(loader: Any, scalar: Any) -> str:
 
 
 def _plain(loader: Any, event: Any, where: str) -> Any:
-    """The value of a scalar.
+    """Return the value of a scalar.
 
-    Raises GlowliteError for a list, a mapping or an alias, and for a scalar of another kind.
+    Raises GlowliteError for a list, a mapping, an alias, or a scalar of any other kind.
     """
     text = getattr(event, "value", None)
     if text is None:

@@ -1,6 +1,6 @@
-"""python -m glowlite.data SPEC: what a data set holds, before one trains on it.
+"""python -m glowlite.data SPEC: show what a data set contains before you train on it.
 
-Every image is read, and so checked.
+Every image is read, so every image is checked.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from glowlite.errors import GlowliteError
 from glowlite.files.outputs import NPY, PNG, check_output, output
 from glowlite.terminal import bar, say
 
-COUNTED = 10_000  # images whose values are looked at
-AT_ONCE = 1 << 22  # bytes of images a thread reads at once
-# images on the contact sheet, in so many columns, their longer side in pixels
+COUNTED = 10_000  # number of images whose values are counted
+AT_ONCE = 1 << 22  # bytes of images that a thread reads at a time
+# number of images on the contact sheet, number of columns, longer side of an image in pixels
 SHOWN, COLUMNS, LARGEST = 64, 8, 128
 FEW_VALUES = 128  # of 256
-DAMAGED = 20  # damaged images that are listed
-NAMED = 20  # classes
+DAMAGED = 20  # how many damaged images are listed
+NAMED = 20  # how many classes are listed by name
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "data",
-        "What a data set holds: its images, their values and attributes, and what is damaged.",
+        "Show what a data set contains: images, values, attributes, and damaged files.",
     )
     add = parser.add_argument
     add(
@@ -52,50 +52,52 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         type=Path,
         default=Path("contact-sheet.png"),
-        help=f"{SHOWN} training images go there",
+        help=f"write a sheet of {SHOWN} training images to this PNG",
     )
     add(
         "--save",
         metavar="FILE",
         type=Path,
-        help="write the prepared images to an .npy, which trains without decoding",
+        help="write the prepared images to an .npy file, so that training need not decode them"
+        " again",
     )
     add(
         "--n-bits",
         type=at_least(1, int, 8),
         default=8,
-        help="show them as training at so many bits sees them",
+        help="show the images with this many bits per value, as training sees them",
     )
     return parser.parse_args(arguments)
 
 
 def rows_to_save(data: Dataset, random_crop: bool) -> Rows:
-    """All images in their own order.
+    """Return all images in their original order.
 
-    Raises GlowliteError where an .npy could not stand for the data set.
+    Raises GlowliteError if one .npy file cannot represent the data set.
     """
     train, held_out = data.train, data.held_out
     if not (
         isinstance(train, Rows) and isinstance(held_out, Rows) and train.images is held_out.images
     ):
         raise GlowliteError(
-            f"--save: {data.source} has held-out images of its own, which one .npy cannot keep"
+            f"--save: {data.source} has its own held-out images, which one .npy file cannot store"
             " apart"
         )
     if random_crop:
         raise GlowliteError(
-            "--save: random crops are drawn in training; save without --random-crop, and crop then"
+            "--save: random crops are drawn during training; save without --random-crop and crop"
+            " when training"
         )
     return Rows(train.images, np.sort(np.concatenate((train.rows, held_out.rows))))
 
 
 def save_images(path: Path, images: Rows) -> None:
-    """An .npy of the images (N, H, W, C), written a part at a time: it can be larger than memory.
+    """Write the images (N, H, W, C) to an .npy file, in parts, so it can be larger than memory.
 
     Raises OutputError.
     """
     step = max(1, AT_ONCE // prod(images.shape))
-    # not mapped: a disk that is full would end the process without a word
+    # not memory-mapped: a full disk would then kill the process without a message
     with output("--save", path, NPY) as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *images.shape)}
         np.lib.format.write_array_header_1_0(file, header)
@@ -105,9 +107,10 @@ def save_images(path: Path, images: Rows) -> None:
 
 
 def read_all(images: Images, progress: Any) -> tuple[np.ndarray, int]:
-    """Read every image.
+    """Read every image and count values.
 
-    How often each value occurs in COUNTED of them, (256,); and of how many that is.
+    Returns how often each value occurs in up to COUNTED images, (256,), and the number of images
+    counted.
     """
     step = max(1, min(256, AT_ONCE // prod(images.shape)))
     every = -(-len(images) // COUNTED)
@@ -126,7 +129,7 @@ def read_all(images: Images, progress: Any) -> tuple[np.ndarray, int]:
 
 
 def describe(data: Dataset, reader: str) -> Iterator[str]:
-    """Yield what there is to say of a data set, line by line."""
+    """Yield the description of a data set, line by line."""
     height, width, channels = data.image_shape
     total = len(data.train) + len(data.held_out)
     with bar(total=total, unit="image", leave=False) as progress:
@@ -155,7 +158,7 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
         yield "attributes: none"
     if len(data.labels):
         names = ", ".join(data.class_names[:NAMED]) + ", ..." * (len(data.class_names) > NAMED)
-        yield f"labels: {names or 'without names'}; --condition labels trains by them"
+        yield f"labels: {names or 'without names'}; --condition labels uses them"
     yield from data.notes
     yield f"damaged images: {len(data.skipped)}"
     yield from (f"  {line}" for line in data.skipped[:DAMAGED])
@@ -164,8 +167,8 @@ def describe(data: Dataset, reader: str) -> Iterator[str]:
 
 
 def save_sheet(path: Path, images: Images, n_bits: int) -> None:
-    """A PNG of SHOWN images, evenly spaced over all, with n_bits bits per value, and shrunk where
-    they are large.
+    """Write a PNG of SHOWN images, evenly spaced over the data set, with n_bits bits per value.
+    Large images are shrunk.
     """
     rows = np.unique(np.linspace(0, len(images) - 1, SHOWN).astype(int))
     height, width, _ = images.shape
@@ -186,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
     check_output("--sheet", options.sheet, PNG)
     check_meaning(options.spec)
     asked = preparation_of(options)
-    # to see all that are damaged
+    # so that every damaged image is found
     data = load(options.spec, dataclasses.replace(asked, skip_corrupt=True))
     reader = "npz" if embedded_name(options.spec) else find_reader(options.spec)[0]
     to_save = None if options.save is None else rows_to_save(data, options.random_crop)
@@ -196,12 +199,12 @@ def main(arguments: list[str] | None = None) -> None:
     say(f"{min(SHOWN, len(data.train))} training images are shown in {options.sheet}")
     if data.skipped and not asked.skip_corrupt:
         raise GlowliteError(
-            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop at"
-            " the first; fix or remove them, or pass over them with --skip-corrupt"
+            f"{data.source}: {len(data.skipped)} images cannot be read, and training would stop"
+            " at the first; fix or remove them, or skip them with --skip-corrupt"
         )
     if to_save is not None:
         save_images(options.save, to_save)
         say(
-            f"{len(to_save)} images are saved in {options.save}: the same are held out when it is"
-            " trained on"
+            f"{len(to_save)} images are saved in {options.save}; training on it holds out the"
+            " same images"
         )

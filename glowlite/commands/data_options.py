@@ -1,4 +1,4 @@
-"""How pictures become images, on the command lines of train, evaluate and data."""
+"""Options of train, evaluate and data that prepare the images."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from glowlite.models.image_config import MAX_SIDE
 
 
 def add_data_options(parser: Parser) -> None:
-    """--resize, --crop, --random-crop, --grey and --skip-corrupt, in the order in which they are
-    applied.
+    """Add --resize, --crop, --random-crop, --grey and --skip-corrupt, in the order in which they
+    are applied.
     """
     add = parser.add_argument_group("preparation of the images").add_argument
     switch = argparse.BooleanOptionalAction
-    add("--grey", action=switch, default=False, help="turn colours to one channel")
+    add("--grey", action=switch, default=False, help="convert colour images to one grey channel")
     side = at_least(1, int, MAX_SIDE)
     add(
         "--resize",
         type=side,
         metavar="SIDE",
-        help="shrink or enlarge until the shorter side has so many pixels",
+        help="resize so that the shorter side has this many pixels",
     )
-    add("--crop", type=side, metavar="SIDE", help="cut a square of so many pixels from the middle")
-    add("--random-crop", action=switch, default=False, help="in training, cut it from anywhere")
+    add(
+        "--crop",
+        type=side,
+        metavar="SIDE",
+        help="crop a square with this side, in pixels, from the centre",
+    )
+    add(
+        "--random-crop",
+        action=switch,
+        default=False,
+        help="during training, crop at a random place",
+    )
     add(
         "--skip-corrupt",
         action=switch,
         default=False,
-        help="pass over images that cannot be read, and count them",
+        help="skip images that cannot be read, and count them",
     )
 
 

@@ -1,4 +1,4 @@
-"""python -m glowlite.demo [RUN]: a trained model in one HTML page, which runs in any browser."""
+"""python -m glowlite.demo [RUN]: write a trained model as one HTML page, for any browser."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ from glowlite.objective import to_pixels
 from glowlite.terminal import say, warn
 from glowlite.training.scoring import HALF_A_LEVEL, reconstruction_error, scores
 
-SLOW = 1.0  # seconds a pass, from which a page no longer answers while one moves a slider
-MEASURED = 1000  # held-out images, of whose figures the page tells means and deviations
+SLOW = 1.0  # seconds per pass above which the page cannot follow a moving slider
+MEASURED = 1000  # number of held-out images behind the means and standard deviations on the page
 MAX_PICTURES = 200
-RECONSTRUCTED = 16  # pictures that are encoded and decoded by the weights of 16 bits
+RECONSTRUCTED = 16  # number of pictures that are encoded and decoded with the 16-bit weights
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser("demo", "Write one HTML page with a trained model that runs in any browser.")
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
-    add("--out", type=Path, default=Path("demo.html"), help="the page")
-    add("--open", action="store_true", help="show it in the browser")
+    add("--out", type=Path, default=Path("demo.html"), help="the HTML page to write")
+    add("--open", action="store_true", help="open the page in the browser")
     add(
         "--pictures",
         type=at_least(0, int, MAX_PICTURES),
         default=12,
-        help="held-out images that the page shows; they are in it for whoever has it",
+        help="number of held-out images in the page; anyone who has the page can see them",
     )
     add_model_options(parser)
     add_place_of_data(parser)
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     check_output("--out", options.out, DEMO)
     loaded = load_model(options.run, options, plain=True)
-    directions = directions_of(loaded)  # of the weights as they are
+    directions = directions_of(loaded)  # computed with the original weights
     round_parameters(loaded.model)
     seen = images_seen(loaded)
     check_inverse(loaded, seen)
@@ -71,33 +71,35 @@ def main(arguments: list[str] | None = None) -> None:
     pass_takes = seconds(made.facts["layers"], loaded.model.config.image_shape)
     if pass_takes > SLOW:
         warn(
-            f"{loaded.name}: a picture will take about {pass_takes:.1f} s in a browser on a desk,"
-            " too long to follow a slider; the page will work, and be slow"
+            f"{loaded.name}: a picture will take about {pass_takes:.1f} s in a desktop browser,"
+            " too long to follow a slider; the page will work, but slowly"
         )
     text = page(made).encode()
     with output("--out", options.out, DEMO) as file:
         file.write(text)
     say(
-        f"{options.out}: {loaded.name} in {len(text) / 1e6:.1f} MB, complete in itself; a picture"
-        f" takes {milliseconds(pass_takes)} in a browser on a desk"
+        f"{options.out}: {loaded.name} in {len(text) / 1e6:.1f} MB, self-contained; a picture"
+        f" takes {milliseconds(pass_takes)} in a desktop browser"
     )
     if options.open:
         webbrowser.open(options.out.resolve().as_uri())
 
 
 def milliseconds(seconds: float) -> str:
-    """An estimate in words; below ten what it leaves out is most of it."""
+    """Write an estimate in words. Below 10 ms, costs that it leaves out dominate."""
     return f"about {1000 * seconds:.0f} ms" if seconds >= 0.01 else "less than 10 ms"
 
 
 def page_name(loaded: LoadedModel) -> str:
-    """What the page calls the model: no folder of a person is told."""
+    """Return the name that the page gives the model. It reveals no folder names."""
     path = Path(loaded.run)
     return (path.resolve() if path.is_dir() else path).name if path.exists() else loaded.name
 
 
 def directions_of(loaded: LoadedModel) -> Directions | None:
-    """Those of the attributes of its data; None where there are none, or the data are missing."""
+    """Return the directions of the attributes of its data, or None if there are no attributes or no
+    data.
+    """
     try:
         return loaded.directions()
     except GlowliteError as error:
@@ -106,22 +108,22 @@ def directions_of(loaded: LoadedModel) -> Directions | None:
 
 
 def round_parameters(model: ImageModel) -> None:
-    """Give every parameter the value that it has in the 16 bits of a page; constants stay."""
+    """Round every parameter to the 16 bits of the page; constants stay as they are."""
     arrays = named_arrays(model.store)
     parameters = {name: arrays[name] for name in model.store.parameters}
     model.store.assign({**arrays, **rounded(parameters, "float16")})
 
 
 def images_seen(loaded: LoadedModel) -> Seen | None:
-    """Held-out images with their figures, by the weights as they are now; None where the data are
-    missing.
+    """Return held-out images with their figures, computed with the current weights; None if the
+    data are missing.
     """
     try:
         data = with_attributes(loaded.data())
     except GlowliteError as error:
-        if loaded.place is not None:  # it was said where they are
+        if loaded.place is not None:  # --data was given
             raise
-        warn(f"{error}; the page will have no real pictures, and nothing to compare with")
+        warn(f"{error}; the page will have no real pictures to compare with")
         return None
     images = data.held_out[:MEASURED]
     bits = scores(loaded.model, data.held_out, loaded.n_bits, 64, 0, rows=np.arange(len(images)))
@@ -131,8 +133,8 @@ def images_seen(loaded: LoadedModel) -> Seen | None:
 
 
 def check_inverse(loaded: LoadedModel, seen: Seen | None) -> None:
-    """Raise GlowliteError unless pictures that are encoded come back, by the weights as they are
-    now: held-out ones, or samples where the data are missing.
+    """Raise GlowliteError unless encoding and decoding gives the same pictures with the current
+    weights. The pictures are held-out images, or samples if the data are missing.
     """
     model = loaded.of_one_class
     if seen is None:
@@ -143,13 +145,13 @@ def check_inverse(loaded: LoadedModel, seen: Seen | None) -> None:
     off = reconstruction_error(model, images, loaded.n_bits) if len(images) else math.inf
     if not off < HALF_A_LEVEL:
         raise GlowliteError(
-            f"{loaded.name}: with weights in 16 bits, as a page holds them, the inverse is off by"
+            f"{loaded.name}: with 16-bit weights, as the page stores them, the inverse is off by"
             f" {off:.1f} grey levels"
         )
 
 
 def about(loaded: LoadedModel) -> dict[str, str]:
-    """What the page says of the model."""
+    """Return what the page says about the model."""
     model, facts = loaded.model, loaded.model.facts
     found = {
         "Model": f"{type(model).__name__} with {len(model.store):,} parameters",

@@ -32,7 +32,7 @@ LOWER_ALPHA = "lower --alpha"
 
 
 def alpha_range(text: str) -> tuple[float, ...]:
-    """A type for argparse: the ends of A..B, or a number alone."""
+    """An argparse type: both ends of a range A..B, or a single number."""
     first, dots, last = text.partition("..")
     try:
         ends = (float(first), float(last)) if dots else (float(first),)
@@ -48,7 +48,8 @@ def alpha_range(text: str) -> tuple[float, ...]:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
-        "edit", "Change attributes of images along directions in the latent space of a flow."
+        "edit",
+        "Change attributes of images by moving along directions in the latent space of a flow.",
     )
     parser.usage = "%(prog)s [RUN] IMAGE ... --attribute NAME[,NAME] [options]"
     add = parser.add_argument
@@ -56,40 +57,41 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "words",
         nargs="*",
         metavar="[RUN] IMAGE",
-        help="the model, as for sample, and files, or numbers of held-out images",
+        help="the model (as for sample), then images: files, or indices of held-out images",
     )
     add(
         "--attribute",
         action="append",
         default=[],
         metavar="NAME,NAME",
-        help="what to change, all at once; repeatable",
+        help="attributes to change, all together; repeatable",
     )
     add(
         "--alpha", type=alpha_range, default=(-ENOUGH, ENOUGH), metavar="A..B",
-        help="how far: a strip from A to B, or before and after at A; negative takes away; 1 is"
-             " enough by method held;"
-        f" default -{ENOUGH:g}..{ENOUGH:g}",
+        help=
+            "how far: a strip from A to B, or before and after at A; a negative value removes"
+            " the attribute; with --method held, 1 is usually enough; default"
+            f" -{ENOUGH:g}..{ENOUGH:g}",
     )  # fmt: skip
-    add("--steps", type=at_least(2, int, 1000), default=7, help="images in a strip")
+    add("--steps", type=at_least(2, int, 1000), default=7, help="number of images in a strip")
     add(
         "--method",
         choices=METHODS,
         default="held",
         help="held: keep the other attributes; mean: the paper's direction alone",
     )
-    add("--list", action="store_true", help="show the attributes and end")
-    add("--out", type=Path, default=Path("edit.png"), help="a PNG: a row per image")
+    add("--list", action="store_true", help="list the attributes and exit")
+    add("--out", type=Path, default=Path("edit.png"), help="the PNG to write, one row per image")
     add(
         "--save",
         type=Path,
         metavar="FILE",
-        help="take the directions from the data again, and write them there",
+        help="compute the directions from the data again and write them to this file",
     )
     add_model_options(parser)
     add_place_of_data(parser)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # "-1..1" is not an option, though it looks like one to argparse
+    # "-1..1" looks like an option to argparse, but is a value
     for i in range(len(words) - 1, 0, -1):
         if words[i - 1] == "--alpha":
             words[i - 1 : i + 1] = [f"--alpha={words[i]}"]
@@ -107,14 +109,14 @@ def main(arguments: list[str] | None = None) -> None:
     elif not options.list:
         if not (names and words):
             raise GlowliteError(
-                "name one image or more, and --attribute; --list shows the attributes"
+                "give one or more images and --attribute; --list shows the attributes"
             )
         check_output("--out", options.out, PNG)
     if words and (options.save or options.list):
         option = "--save" if options.save else "--list"
         raise GlowliteError(
-            f"{words[0]}: no folder of a run, model file or pretrained model, and {option} takes no"
-            " images; leave it out"
+            f"{words[0]}: not a run folder, a model file or a pretrained model, and {option}"
+            " takes no images; leave it out"
         )
     loaded = load_model(which, options)
     if options.save:

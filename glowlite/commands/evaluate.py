@@ -1,5 +1,5 @@
-"""python -m glowlite.evaluate RUN: bits/dim over a whole held-out set, with its standard error, and
-the log-likelihood in nats.
+"""python -m glowlite.evaluate RUN: mean bits/dim over a whole held-out set with its standard error,
+and the log-likelihood in nats.
 """
 
 from __future__ import annotations
@@ -42,41 +42,48 @@ OTHERS = 1000  # images of --ood, at most
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("evaluate", "bits/dim of a trained flow, and nats, over a whole held-out set.")
+    parser = Parser(
+        "evaluate", "Report bits/dim and nats of a trained flow over a whole held-out set."
+    )
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
-    add("--data", help="as for train; default: what the run was trained on, with its preparation")
+    add("--data", help="as for train; default: the data of the run, prepared as in training")
     add_data_options(parser)
     add(
         "--train-set",
         action="store_true",
-        help="evaluate the training images in place of the held-out ones",
+        help="evaluate the training images instead of the held-out images",
     )
     add(
         "--dequantisation-samples",
         type=at_least(1, int, 10_000),
         default=1,
-        help="draws of the noise; more give a tighter bound",
+        help="number of noise draws per image; more draws give a tighter bound",
     )
-    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="seed of the noise")
     add(
         "--batch",
         type=at_least(1),
         default=64,
-        help="images per pass; changes results by rounding alone",
+        help="images per pass; it changes results only by rounding",
     )
-    add("--csv", metavar="FILE", type=Path, help="write bits/dim of every image there")
+    add(
+        "--csv",
+        metavar="FILE",
+        type=Path,
+        help="write the bits/dim of every image to this CSV file",
+    )
     add(
         "--ood",
         metavar="DATA",
-        help="compare with these data, brought to the model's size and channels",
+        help="compare with these data, converted to the model's size and channels",
     )
     add(
         "--histogram",
         metavar="FILE",
         type=Path,
         default=Path("ood.png"),
-        help="with --ood: a PNG of bits/dim of both",
+        help="with --ood: a PNG with histograms of both",
     )
     add("--mpi-timeout", type=at_least(1, float), default=PATIENCE, help=TIMEOUT_HELP)
     add_model_options(parser)
@@ -84,16 +91,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def data_of(options: argparse.Namespace, loaded: LoadedModel, processes: int) -> Dataset:
-    """The data asked for, or those of the run, as they were prepared for training."""
+    """Return the requested data, or the data of the run, prepared as in training."""
     if options.data is not None:
         if loaded.fingerprint is not None and preparation_of(options) == Preparation():
-            # those of the run, which were moved: prepared as in training
+            # the data of the run may have moved; prepare them as in training
             with contextlib.suppress(GlowliteError):
                 return loaded.data(processes)
         return load(options.data, preparation_of(options), processes)
     if preparation_of(options) != Preparation():
         raise GlowliteError(
-            "without --data the images are prepared as in training; leave such options out"
+            "without --data, the images are prepared as in training; leave out the preparation"
+            " options"
         )
     return loaded.data(processes)
 
@@ -108,7 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
-    """Evaluate as the options say. Every rank does this, and rank 0 prints."""
+    """Evaluate as the options say. Every process runs this, and rank 0 prints."""
     if ranks.is_root and options.csv is not None:
         check_output("--csv", options.csv, CSV)
     if ranks.is_root and options.ood is not None:
@@ -130,7 +138,7 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     images, which = (data.train, "training") if options.train_set else (data.held_out, "held-out")
     if images.shape != model.config.image_shape:
         raise GlowliteError(
-            f"{data.source}: images are {images.shape}, and {loaded.name} is for"
+            f"{data.source}: images are {images.shape}, but {loaded.name} is for"
             f" {model.config.image_shape}; prepare them with --resize, --crop or --grey"
         )
     classified = None
@@ -158,21 +166,21 @@ def evaluate_over(ranks: Communicator, options: argparse.Namespace) -> None:
     )
     if classified is not None:
         say(
-            f"the class is found by Bayes' rule, from p(image | class), for"
-            f" {100 * classified.bayes_accuracy:.1f}% of them, by the classifier for"
-            f" {100 * classified.classifier_accuracy:.1f}%; of any class they have"
+            "Bayes' rule, with p(image | class), finds the class of"
+            f" {100 * classified.bayes_accuracy:.1f}% of them, the classifier that of"
+            f" {100 * classified.classifier_accuracy:.1f}%; as a mixture of all classes they have"
             f" {classified.mixture().mean():.4f} bits/dim"
         )
     if options.csv is not None:
         write_csv(options.csv, results)
-    if others is not None:  # whose classes are not known
+    if others is not None:  # their classes are not known
         own = results if classified is None else classified.mixture()
         compare(options, n_bits, {f"{data.name}, {which}": own, options.ood: others})
 
 
 def labelled(data: Dataset, loaded: LoadedModel) -> Dataset:
-    """For a model of classes, data with the labels that it was trained by, where they have them;
-    where not, a line says so, and bits/dim are those of the mixture of all classes.
+    """For a model with classes, return the data with the labels it was trained on. If the data have
+    no such labels, warn, and report bits/dim of the mixture of all classes.
     """
     model = loaded.model
     if not model.classes or data.condition is not None:
@@ -182,7 +190,7 @@ def labelled(data: Dataset, loaded: LoadedModel) -> Dataset:
         count = len(found.class_names)
         if count > model.classes:
             raise DataError(
-                f"{data.source}: labels of {count} classes, and {loaded.name} has {model.classes}"
+                f"{data.source}: labels have {count} classes, but {loaded.name} has {model.classes}"
             )
         return found
     except DataError as error:
@@ -213,20 +221,20 @@ def mean_and_error(results: np.ndarray) -> str:
 def score_others(
     options: argparse.Namespace, loaded: LoadedModel, ranks: Communicator
 ) -> np.ndarray:
-    """bits/dim (N,) of the images of --ood, at most OTHERS of them.
+    """Return bits/dim (N,) of at most OTHERS images of --ood.
 
-    What was done to make them fit is said on stderr.
+    How the images were converted to fit is reported on stderr.
     """
     model = loaded.model
     images, source, notes = load_fitted(options.ood, model.config.image_shape)
     if notes and ranks.is_root:
-        warn(f"{source}: {', '.join(notes)} (the first image; the others alike)")
+        warn(f"{source}: {', '.join(notes)} (shown for the first image; the others likewise)")
     rows, draws = some_rows(len(images), OTHERS), options.dequantisation_samples
     return scores(model, images, loaded.n_bits, options.batch, options.seed, rows, draws, ranks)
 
 
 def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndarray]) -> None:
-    """Print how the bits/dim of other data stand to those of the model's own, and draw both."""
+    """Compare the bits/dim of other data with those of the model's own data, and plot both."""
     own, others = results.values()
     say(
         f"{options.ood}: {mean_and_error(others)} at {n_bits} bits over {len(others)}"
@@ -234,15 +242,16 @@ def compare(options: argparse.Namespace, n_bits: int, results: dict[str, np.ndar
     )
     found = auc(own, others)
     say(
-        f"an image of {options.ood} takes more bits than one of the model's own in"
+        f"an image of {options.ood} needs more bits than one of the model's own images in"
         f" {100 * found:.1f}% of pairs"
     )
     save_histograms(options.histogram, results, n_bits)
-    say(f"{options.histogram}: both as histograms")
+    say(f"{options.histogram}: histograms of both")
 
 
 def auc(own: np.ndarray, others: np.ndarray) -> float:
-    """The part of all pairs in which the other image takes more bits: the area under the ROC curve.
+    """Return the fraction of pairs in which the other image needs more bits: the area under the ROC
+    curve.
 
     It is 1/2 if the two cannot be distinguished.
     """
@@ -253,7 +262,7 @@ def auc(own: np.ndarray, others: np.ndarray) -> float:
 
 
 def write_csv(path: Path, results: np.ndarray) -> None:
-    """One line per image: its place in the set, and its bits/dim."""
+    """Write one line per image: its index in the set and its bits/dim."""
     rows = [f"{i},{bits:.6f}" for i, bits in enumerate(results)]
     with output("--csv", path, CSV) as file:
         file.write("\r\n".join([CSV_HEAD, *rows, ""]).encode())

@@ -1,5 +1,5 @@
-"""python -m glowlite.export RUN FILE: a trained model alone, in half the bytes, and its bits/dim as
-it is there.
+"""python -m glowlite.export RUN FILE: write only the trained model, in half the bytes, and measure
+its bits/dim from that file.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from glowlite.terminal import say
 from glowlite.training.class_scoring import given_held_out
 from glowlite.training.scoring import HALF_A_LEVEL, reconstruction_error, scores
 
-RECONSTRUCTED = 16  # held-out images that are encoded and decoded
+RECONSTRUCTED = 16  # number of held-out images that are encoded and decoded
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
-        "export", "Write a trained model alone into one small file, with what is known of it."
+        "export", "Write a trained model to one small file, without the optimiser's state."
     )
     add = parser.add_argument
-    add("run", help="folder of a run, or a checkpoint")
-    add("file", type=Path, help="where the model goes; must end in .safetensors")
+    add("run", help="folder of a run, or a checkpoint file")
+    add("file", type=Path, help="the file to write; must end in .safetensors")
     add(
         "--dtype",
         choices=("float16", "float32"),
         default="float16",
-        help="of the weights in the file",
+        help="dtype of the weights in the file",
     )
     add(
         "--batch",
         type=at_least(1),
         default=64,
-        help="images per pass; changes results by rounding alone",
+        help="images per pass; it changes results only by rounding",
     )
     add_model_options(parser)
     add_place_of_data(parser)
@@ -56,9 +56,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict[str, Any]:
-    """Round the weights of the model to `dtype`, and measure held-out bits/dim with them.
+    """Round the model's weights to `dtype` and measure held-out bits/dim with them.
 
-    One draw of the dequantisation noise, of seed 0.
+    It uses one draw of the dequantisation noise, with seed 0.
     """
     round_weights(loaded.model, dtype)
     given = given_held_out(loaded.model, data)
@@ -87,8 +87,8 @@ def measured(loaded: LoadedModel, data: Dataset, dtype: str, batch: int) -> dict
 def export(
     loaded: LoadedModel, data: Dataset, path: Path, dtype: str, held_out: dict[str, Any]
 ) -> None:
-    """Write the file. Header beside the configuration: n_bits, step, held_out, run (options and
-    data), weights, command.
+    """Write the file. Besides the configuration, the header contains n_bits, step, held_out, run
+    (options and data), weights and command.
     """
     model = loaded.model
     run = {"options": loaded.options, "data": data.source, "fingerprint": fingerprint(data)}
@@ -103,7 +103,7 @@ def export(
 
 
 def round_weights(model: ImageModel, dtype: str) -> None:
-    """Give every weight the value that it has after a stay in `dtype`."""
+    """Round every weight to `dtype` and back."""
     model.store.assign(rounded(named_arrays(model.store), dtype))
 
 

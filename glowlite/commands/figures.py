@@ -1,6 +1,4 @@
-"""python -m glowlite.figures [RUN]: the qualitative figures of the paper, made again with a model
-of one's own.
-"""
+"""python -m glowlite.figures [RUN]: make the paper's qualitative figures with your own model."""
 
 from __future__ import annotations
 
@@ -38,16 +36,14 @@ from glowlite.models.glow import Glow
 from glowlite.terminal import say, warn
 from glowlite.training.scoring import sample_images
 
-OFF_THE_WAY = "the way leads past latents of no image"  # where an image of a walk is not finite
-WALKS, STEPS = 5, 9  # strips of the interpolation, and images in each
-EDITS, MAX_ATTRIBUTES = 7, 12  # images in a strip of edits, and strips
+OFF_THE_WAY = "the path leaves the region of latents that decode to images"  # hint
+WALKS, STEPS = 5, 9  # number of interpolation strips, and images per strip
+EDITS, MAX_ATTRIBUTES = 7, 12  # images per strip of edits, and largest number of strips
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a figure is made of: the model, those of other depths beside it, the seed, the
-    temperature.
-    """
+    """The input of a figure: the model, models of other depths, the seed and the temperature."""
 
     loaded: LoadedModel
     others: list[LoadedModel]
@@ -56,7 +52,9 @@ class Task:
 
 
 def samples(task: Task) -> np.ndarray:
-    """Samples at one temperature, as in figures 4 and 7; of a model of classes a row of each."""
+    """Samples at one temperature, as in figures 4 and 7. A model with classes gets one row per
+    class.
+    """
     if task.loaded.model.classes:
         return class_sheet(task.loaded.model, task.loaded.n_bits, ROW, task.temperature, task.seed)
     images = sample_images(task.loaded.model, GRID, task.temperature, task.seed)
@@ -65,7 +63,7 @@ def samples(task: Task) -> np.ndarray:
 
 
 def interpolation(task: Task) -> np.ndarray:
-    """Between pairs of held-out images, a strip each (figure 5)."""
+    """Interpolation between pairs of held-out images, one strip per pair (figure 5)."""
     loaded = task.loaded
     held_out = loaded.held_out
     pairs = [held_out.read(np.array([2 * i, 2 * i + 1]) % len(held_out)) for i in range(WALKS)]
@@ -75,7 +73,7 @@ def interpolation(task: Task) -> np.ndarray:
 
 
 def corners(task: Task) -> np.ndarray:
-    """A sheet between four held-out images (figure 5, both ways)."""
+    """A sheet that interpolates between four held-out images (figure 5 in two directions)."""
     loaded = task.loaded
     held_out = loaded.held_out
     images = decode_walk(loaded.of_one_class, held_out.read(np.arange(4) % len(held_out)), STEPS)
@@ -85,12 +83,12 @@ def corners(task: Task) -> np.ndarray:
 
 
 def temperature(task: Task) -> np.ndarray:
-    """The same noise at rising temperatures (figure 8)."""
+    """Samples from the same noise at rising temperatures (figure 8)."""
     return temperature_sheet(task.loaded.model, task.loaded.n_bits, ROW, SWEEP, task.seed)
 
 
 def depth(task: Task) -> np.ndarray:
-    """Samples of models of different depth, shallow to deep, from the same noise (figure 9)."""
+    """Samples of models of rising depth, from the same noise (figure 9)."""
     rows = {}
     for loaded in sorted([task.loaded, *task.others], key=depth_of):
         images = sample_images(in_turn(loaded.model, ROW), ROW, task.temperature, task.seed)
@@ -103,17 +101,19 @@ def depth(task: Task) -> np.ndarray:
 
 
 def depth_of(loaded: LoadedModel) -> int:
-    """K of a Glow.
+    """Return K of a Glow.
 
     Raises GlowliteError for another model.
     """
     if not isinstance(loaded.model, Glow):
-        raise GlowliteError(f"--depth: {loaded.name} is no Glow, and has no depth K; leave it out")
+        raise GlowliteError(
+            f"--depth: {loaded.name} is not a Glow and has no depth K; leave it out"
+        )
     return loaded.model.config.K
 
 
 def attributes(task: Task) -> np.ndarray:
-    """A strip for every attribute, from taken away to added, each of another held-out image (figure
+    """One strip per attribute, from removed to added, each for a different held-out image (figure
     6).
     """
     loaded = task.loaded
@@ -123,12 +123,12 @@ def attributes(task: Task) -> np.ndarray:
     for j, name in enumerate(directions.names[:MAX_ATTRIBUTES]):
         image = loaded.held_out.read(np.array([j]) % len(loaded.held_out))
         images = decode_edits(loaded.of_one_class, directions, image, [name], alphas, method)[0]
-        warn_nonfinite(images, f"edits of {name}", "its direction is too long")
+        warn_nonfinite(images, f"edits of {name}", "the direction is too long")
         rows[name] = enlarged(tile(to_rgb(images, loaded.n_bits), EDITS))
     return titled(rows)
 
 
-# By name of the file
+# by file name
 FIGURES: dict[str, Callable[[Task], np.ndarray]] = {
     "samples": samples, "interpolation": interpolation, "corners": corners,
     "attributes": attributes, "temperature": temperature, "depth": depth,
@@ -137,7 +137,8 @@ FIGURES: dict[str, Callable[[Task], np.ndarray]] = {
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
-        "figures", "Make the paper's qualitative figures with a trained flow, into one folder."
+        "figures",
+        "Make the paper's qualitative figures with a trained flow and write them to one folder.",
     )
     add = parser.add_argument
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
@@ -146,16 +147,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="RUN",
-        help="models of other depths K, for the figure of depth",
+        help="models with other depths K, for the depth figure",
     )
     add(
         "--out",
         type=Path,
         default=Path("figures"),
-        help="the folder; pictures of the same names in it are replaced",
+        help="the folder to write to; pictures with the same names are replaced",
     )
-    add("--temperature", type=at_least(0, float, 100), default=0.7, help="of the samples")
-    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
+    add(
+        "--temperature",
+        type=at_least(0, float, 100),
+        default=0.7,
+        help="temperature of the samples",
+    )
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="seed of the noise")
     add_model_options(parser)
     add_place_of_data(parser)
     return parser.parse_args(arguments)
@@ -171,25 +177,26 @@ def main(arguments: list[str] | None = None) -> None:
         depth_of(other)
         if other.model.config.image_shape != shape:
             raise GlowliteError(
-                f"--depth {other.name}: of {other.model.config.image_shape}, and {loaded.name} of"
-                f" {shape}"
+                f"--depth {other.name}: is for images {other.model.config.image_shape}, but"
+                f" {loaded.name} for {shape}"
             )
-    if loaded.held_out.shape != shape:  # looked at before anything is written
+    if loaded.held_out.shape != shape:  # checked before anything is written
         raise GlowliteError(
-            f"{loaded.name}: its held-out images are {loaded.held_out.shape}, and it is for {shape}"
+            f"{loaded.name}: its held-out images are {loaded.held_out.shape}, but the model is"
+            f" for {shape}"
         )
     task = Task(loaded, others, options.seed, options.temperature)
     make_folder("--out", out)
     for name, figure in FIGURES.items():
         if figure is depth and not others:
-            warn("no figure of depth: name models of other depths with --depth")
+            warn("no depth figure: name models with other depths with --depth")
             continue
         try:
             sheet = figure(task)
         except GlowliteError as error:
             if figure is not attributes:
                 raise
-            warn(f"no figure of attributes: {error}")  # their data have none
+            warn(f"no attribute figure: {error}")  # the data have no attributes
             continue
         save_png(out / f"{name}.png", sheet)
         say(out / f"{name}.png")

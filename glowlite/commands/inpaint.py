@@ -1,5 +1,5 @@
-"""python -m glowlite.inpaint [RUN] IMAGE ... --mask NAME: fill in hidden pixels, or take noise
-away, by climbing log p(x).
+"""python -m glowlite.inpaint [RUN] IMAGE ... --mask NAME: fill in hidden pixels, or remove noise,
+by gradient ascent on log p(x).
 """
 
 from __future__ import annotations
@@ -30,65 +30,71 @@ from glowlite.models.image_model import ImageModel
 from glowlite.objective import dequantize_midpoint, to_pixels
 from glowlite.terminal import bar, say
 
-GREY_LEVELS = 256  # of 8 bits, over the range of x
-WHITE = 0.5  # x of a hidden pixel, as it is shown
-ON_THE_WAY = 4  # columns between what is known and the result, the start among them
+GREY_LEVELS = 256  # levels of an 8-bit image over the range of x
+WHITE = 0.5  # the value of x that a hidden pixel is shown with
+ON_THE_WAY = 4  # columns between the known pixels and the result, including the start
 LOWER_STEP = "lower --step"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "inpaint",
-        "Fill in hidden pixels, or take noise away: climb log p(x) of a flow from a start.",
+        "Fill in hidden pixels, or remove noise, by gradient ascent on log p(x) of a flow.",
     )
     parser.usage = "%(prog)s [RUN] IMAGE ... [options]"
     add = parser.add_argument
-    model = "the model, as for sample (default: the pretrained faces)"
-    what = f"{model}, and images: files, or numbers of held-out images"
+    model = "the model, as for sample (default: the pretrained faces model)"
+    what = f"{model}, then images: files, or indices of held-out images"
     add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
     add(
         "--mask",
         metavar="NAME",
-        help=f"what is hidden: {', '.join(NAMES)}, {RANDOM}0.5 (a part of the pixels), or a picture"
-        " of the size of the images, white where they are known; bottom unless given",
+        help=f"what is hidden: {', '.join(NAMES)}, {RANDOM}0.5 (that fraction of the pixels), or a"
+        " picture of the image size, white where the pixels are known; default: bottom",
     )
     add(
         "--denoise",
         type=at_least(0.1, float, 1000),
         metavar="SIGMA",
-        help="in place of a mask: add Gaussian noise of so many grey levels, and take it away",
+        help="instead of a mask: add Gaussian noise with this standard deviation, in grey levels,"
+        " and remove it",
     )
     add(
         "--label",
-        help="what the images show, for a model with labels: a name, or its place from 0",
+        help="for a model with labels: the class of the images, by name or by index from 0",
     )
-    add("--noisy", action="store_true", help="with --denoise: the images have that noise already")
+    add(
+        "--noisy", action="store_true", help="with --denoise: the images already contain that noise"
+    )
     add(
         "--start",
         choices=("sample", "mean", "itself"),
-        help="the nearest of some samples of the model, the mean of what is known, or, with"
-        " --denoise, the noisy image; sample unless given, or itself with --denoise",
+        help="where to start. sample: the nearest of several samples of the model; mean: the mean"
+        " of the known pixels; itself (with --denoise): the noisy image. Default: sample, or"
+        " itself with --denoise",
     )
-    add("--steps", type=at_least(1, int, 100_000), default=200, help="each a forward and a backward"
-        " pass of all images")  # fmt: skip
+    add("--steps", type=at_least(1, int, 100_000), default=200, help=
+        "number of steps, each a forward and a backward pass of all images")  # fmt: skip
     add(
         "--step",
         type=at_least(0, float, 100),
         default=0.5,
-        help="length of the first step; 1 is Newton's on average; step i has 100 / (100 + i) of it",
+        help="length of the first step; 1 is Newton's step on average; step i is 100 / (100 + i)"
+        " times as long",
     )
     add(
         "--noise",
         type=at_least(0, float, 100),
-        help="temperature of the noise in the first step, from which it falls to 0; 1 unless"
-        " given, or 0, none, with --denoise",
+        help="temperature of the noise in the first step; it falls to 0. Default: 1, or 0 (no"
+        " noise) with --denoise",
     )
-    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of all that is drawn")
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="seed of all random draws")
     add(
         "--out",
         type=Path,
         default=Path("inpainting.png"),
-        help="a PNG, a row per image: itself, what is known, the start, the way, the result",
+        help="the PNG to write, one row per image: the image, the known pixels, the start,"
+        " intermediate steps, the result",
     )
     add_model_options(parser)
     add_place_of_data(parser)
@@ -96,18 +102,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def mask_of(word: str, height: int, width: int, seed: int) -> np.ndarray:
-    """bool (H, W), true where a pixel is known, of a name or of a picture. Raises GlowliteError."""
+    """Return bool (H, W), true where a pixel is known, from a mask's name or a picture. Raises
+    GlowliteError.
+    """
     if word in NAMES or word.startswith(RANDOM):
         return ~hidden_pixels(word, height, width, seed)
     if not Path(word).is_file():
         raise GlowliteError(
-            f"--mask {word}: no such picture, nor one of {', '.join(NAMES)}, {RANDOM}0.5"
+            f"--mask {word}: no such picture, and not one of {', '.join(NAMES)}, {RANDOM}0.5"
         )
     picture, _ = read_own(Path(word))
     if picture.shape[:2] != (height, width):
         raise GlowliteError(
-            f"--mask {word}: has {picture.shape[1]}x{picture.shape[0]} pixels, and the images of"
-            f" this model {width}x{height}"
+            f"--mask {word}: has {picture.shape[1]}x{picture.shape[0]} pixels, but the images of"
+            f" this model have {width}x{height}"
         )
     known = np.asarray((picture >= GREY_LEVELS // 2).all(axis=2))
     check_hidden(f"--mask {word}", ~known)
@@ -117,16 +125,18 @@ def mask_of(word: str, height: int, width: int, seed: int) -> np.ndarray:
 def check_options(options: argparse.Namespace) -> None:
     if options.denoise is None:
         if options.noisy:
-            raise GlowliteError("--noisy: goes with --denoise SIGMA, the noise of the images")
+            raise GlowliteError("--noisy: needs --denoise SIGMA, the noise level of the images")
         if options.start == "itself":
-            raise GlowliteError("--start itself: goes with --denoise; hidden pixels have no value")
+            raise GlowliteError("--start itself: needs --denoise; hidden pixels have no value")
     elif options.mask is not None:
         raise GlowliteError("--denoise and --mask: give one of the two")
     check_output("--out", options.out, PNG)
 
 
 def known_of(loaded: LoadedModel, x: np.ndarray, options: argparse.Namespace) -> Known | Noisy:
-    """What is known of images x (N, H, W, C), host, as arrays of the model."""
+    """Return what is known about the images x (N, H, W, C), given on the host, as arrays of the
+    model's backend.
+    """
     xp = loaded.model.xp
     if options.denoise is None:
         height, width, _ = loaded.model.config.image_shape
@@ -142,7 +152,7 @@ def known_of(loaded: LoadedModel, x: np.ndarray, options: argparse.Namespace) ->
 def climbed(
     model: ImageModel, known: Known | Noisy, options: argparse.Namespace
 ) -> list[np.ndarray]:
-    """Images on the host: the start, some on the way, and the end."""
+    """Return images on the host: the start, some intermediate steps, and the end."""
     seed, count, noise = options.seed, options.steps, options.noise
     start = options.start or ("sample" if isinstance(known, Known) else "itself")
     starts = {
@@ -165,11 +175,13 @@ def main(arguments: list[str] | None = None) -> None:
     which, words = model_and_images(options.words)
     if not words:
         raise GlowliteError(
-            f"{which} is a model; name images, too: files, or numbers of held-out images"
+            f"{which} is a model; also name images: files, or indices of held-out images"
         )
     loaded = load_model(which, options).of_class(options.label)
     if loaded.model.classes and loaded.model.labels is None:
-        raise GlowliteError(f"{loaded.name}: has classes; say with --label what the images show")
+        raise GlowliteError(
+            f"{loaded.name}: has classes; give the class of the images with --label"
+        )
     model, n_bits = loaded.model, loaded.n_bits
     x = dequantize_midpoint(loaded.images(words), n_bits, model.dtype.name)
     known = known_of(loaded, x, options)
@@ -187,8 +199,8 @@ def main(arguments: list[str] | None = None) -> None:
     sheet = to_rgb(columns.reshape(-1, *x.shape[1:]), n_bits)
     save_png(options.out, enlarged(tile(sheet, columns.shape[1])))
     say(
-        f"{options.out}: images, what is known of them, the start, {len(way) - 2} on the way, and"
-        f" the result of {options.steps} steps, by {loaded.name}"
+        f"{options.out}: images, their known pixels, the start, {len(way) - 2} intermediate"
+        f" steps, and the result of {options.steps} steps, by {loaded.name}"
     )
 
 
@@ -200,8 +212,8 @@ def judged(
     hidden: np.ndarray,
     way: list[np.ndarray],
 ) -> list[str]:
-    """A line for each image whose result is finite: bits/dim, and how far from it, root mean square
-    over what is `hidden`, the start and the result are, which elsewhere are the image.
+    """Yield one line per image with a finite result: bits/dim, and the root mean square error of
+    the start and of the result over the `hidden` pixels. At known pixels both equal the image.
     """
     whole = finite(way[-1])
     x, hidden = x[whole], hidden[whole]

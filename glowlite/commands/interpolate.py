@@ -1,5 +1,5 @@
-"""python -m glowlite.interpolate [RUN] A B [C D]: from image to image through latent space (figure
-5).
+"""python -m glowlite.interpolate [RUN] A B [C D]: walk from one image to another through latent
+space (figure 5).
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ from glowlite.files.outputs import GIF, PNG, check_output
 from glowlite.latent.walks import decode_walk
 from glowlite.terminal import say
 
-SECONDS = 0.12  # a frame of an animation is shown
-OFF_THE_WAY = "the way leads past latents of no image; try --spherical, or other images"
+SECONDS = 0.12  # duration of one frame of an animation
+OFF_THE_WAY = (
+    "the path leaves the region of latents that decode to images; try --spherical, or other images"
+)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "interpolate",
-        "Walk between two images, or on a sheet between four, through the latents of a flow.",
+        "Interpolate between two images, or on a sheet between four, in the latent space of a"
+        " flow.",
     )
     parser.usage = "%(prog)s [RUN] A B [C D] [options]"
     add = parser.add_argument
-    model = "the model, as for sample (default: the pretrained faces)"
-    what = f"{model}, and two or four images: files, or numbers of held-out"
+    model = "the model, as for sample (default: the pretrained faces model)"
+    what = f"{model}, then two or four images: files, or indices of held-out"
     add(
         "words",
         nargs="+",
@@ -46,18 +49,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--steps",
         type=at_least(2, int, 1000),
         default=9,
-        help="images from A to B, both among them; in a sheet along either side",
+        help="number of images from A to B, both included; for a sheet, along each side",
     )
     add(
         "--spherical",
         action="store_true",
-        help="along the arc between two latents, in place of the straight line",
+        help="interpolate along the arc between two latents instead of the straight line",
     )
     add(
         "--out",
         type=Path,
         default=Path("interpolation.png"),
-        help="a PNG, or a GIF: there and back, or round the sheet",
+        help="the file to write: a PNG, or a GIF that goes to B and back, or round the sheet",
     )
     add_model_options(parser)
     add_place_of_data(parser)
@@ -65,8 +68,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def loop(images: np.ndarray) -> np.ndarray:
-    """The frames of an animation that ends where it begins, from images (rows, steps, ...): there
-    and back, or round.
+    """Return the frames of an animation that ends where it begins, from images (rows, steps, ...):
+    to the last image and back, or round the edge of the sheet.
     """
     top = images[0]
     if len(images) == 1:
@@ -82,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     if len(words) not in (2, 4):
         raise GlowliteError(
             f"expected two or four images, got {len(words)}: {' '.join(words)}; numbers are"
-            " held-out images"
+            " indices of held-out images"
         )
     loaded = load_model(which, options)
     check_images_fit("--steps", options.steps ** (len(words) // 2), loaded.model.dimensions)

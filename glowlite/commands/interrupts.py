@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM: the first asks training to finish its step, save and end.
+"""Ctrl-C and SIGTERM: the first signal asks training to finish its step, save and stop.
 
-The second ends it at once. SIGHUP, of a terminal or a connection that is closed, asks for the same.
-It comes more than once, so it never ends at once.
+A second one stops training immediately. SIGHUP, sent when a terminal or connection closes, also
+asks training to save and stop. It can arrive more than once, so it never stops training
+immediately.
 """
 
 from __future__ import annotations
@@ -17,25 +18,26 @@ from glowlite.distributed.launcher import is_first
 
 
 class Interrupts:
-    """Inside `with Interrupts() as interrupts:` these signals only set `interrupts.signal`, which
-    `bool` asks for.
+    """Inside `with Interrupts() as interrupts:` these signals only set `interrupts.signal`.
+    `bool(interrupts)` tells whether one arrived.
     """
 
-    AT_ONCE = (signal.SIGINT, signal.SIGTERM)  # if it comes twice
+    AT_ONCE = (signal.SIGINT, signal.SIGTERM)  # if it arrives twice
     SIGNALS = (*AT_ONCE, signal.SIGHUP) if hasattr(signal, "SIGHUP") else AT_ONCE
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._asked = False  # by one of AT_ONCE
+        self._asked = False  # whether one of AT_ONCE has arrived
         self._before: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
     def __enter__(self) -> Self:
-        """A signal that the program was started to ignore, as by nohup, stays ignored.
+        """Install the handlers. A signal that was ignored at the start, as under nohup, stays
+        ignored.
 
-        Only the main thread has signals.
+        Only the main thread receives signals.
         """
         if threading.current_thread() is threading.main_thread():
             heard = [
@@ -57,26 +59,26 @@ class Interrupts:
 
     @property
     def exit_code(self) -> int:
-        """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM, 129
-        for SIGHUP.
+        """128 plus the signal number, as in shells: 130 for Ctrl-C, 143 for SIGTERM, 129 for
+        SIGHUP.
         """
-        return 128 + (self.signal or signal.SIGTERM)  # another rank may have had it
+        return 128 + (self.signal or signal.SIGTERM)  # another process may have received it
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._asked and number in self.AT_ONCE:
-            _say("stopped at once; the newest checkpoint is whole")
-            os._exit(128 + number)  # threads that are in the middle of a product are not waited for
+            _say("stopped immediately; the newest checkpoint is complete")
+            os._exit(128 + number)  # do not wait for threads in the middle of a matrix product
         self._asked = self._asked or number in self.AT_ONCE
         if self.signal is not None:
             return
         self.signal = number
-        _say("finishing this step, then saving; once more to stop at once")
+        _say("finishing this step, then saving; press again to stop immediately")
 
 
 def _say(text: str) -> None:
-    """Write to stderr, past Python's buffers, which a signal may have interrupted.
+    """Write to stderr directly, since a signal may have interrupted Python's buffers.
 
-    A terminal may be gone. Among several ranks, only the first does.
+    The terminal may be gone. Among several processes, only rank 0 writes.
     """
     if not is_first():
         return

@@ -1,5 +1,6 @@
-"""python -m glowlite.laws MODULE:NAME: hold any flow, in any framework, to the laws of one; a table
-of what held and what is broken, with the smallest x that shows it.
+"""python -m glowlite.laws MODULE:NAME: test any flow, in any framework, against the laws of a flow.
+It prints a table of the laws that hold and those that are broken, with the smallest x that shows
+each failure.
 """
 
 from __future__ import annotations
@@ -29,48 +30,56 @@ from glowlite.testing.laws import DATE, LAWS, LEVELS, VERSION, Law, chosen
 from glowlite.testing.load import CannotLoad, Maker, find
 from glowlite.testing.results import Subject, hold
 
-LONGEST_LIST = 1 << 16  # bytes of a file of expected failures
-LONGEST_SHAPE, LONGEST_SIDE = 60, 1 << 16  # characters; numbers on a side
-LONGEST_SAID = 300  # characters of another program's error
-OWN = Path(report_of.__file__).parents[1]  # the folder of glowlite
+LONGEST_LIST = 1 << 16  # size limit of a file of expected failures, in bytes
+LONGEST_SHAPE, LONGEST_SIDE = 60, 1 << 16  # characters of a shape; largest length of one axis
+LONGEST_SAID = 300  # characters of another program's error message
+OWN = Path(report_of.__file__).parents[1]  # glowlite's folder
 IN_FLOAT32 = "float32_agrees_with_float64"
-USAGE = "NAME is a layer, a model, or a function that makes one (of a seed, if it takes one)"
+USAGE = (
+    "NAME is a layer, a model, or a function that makes one (from a seed, if it takes an argument)"
+)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("laws", f"Hold a flow to its laws. {USAGE}.")
+    parser = Parser("laws", f"Test a flow against its laws. {USAGE}.")
     add = parser.add_argument
-    add("name", metavar="MODULE:NAME", nargs="?", help="or FILE.py:NAME; what is tested")
-    add("--list", action="store_true", help="say what the laws are, and end")
-    add("--framework", choices=FRAMEWORKS, default="auto", help="what the layer is written in")
+    add("name", metavar="MODULE:NAME", nargs="?", help="what to test; also FILE.py:NAME")
+    add("--list", action="store_true", help="list the laws and exit")
+    add(
+        "--framework",
+        choices=FRAMEWORKS,
+        default="auto",
+        help="the framework that the layer is written in",
+    )
     add(
         "--shape",
         type=_shape,
-        help="of one sample of x, such as 3 or 8,8,3; default: what the layer or its module says"
-        " (event_shape, SHAPE)",
+        help="shape of one sample of x, such as 3 or 8,8,3; default: what the layer or its module"
+        " declares (event_shape, SHAPE)",
     )
     add(
         "--condition-shape",
         type=_shape,
-        help="of one sample's condition, for a layer that takes one",
+        help="shape of one sample's condition, for a layer that takes one",
     )
     add(
         "--dtype",
         choices=("float64", "float32"),
         default="float64",
-        help="float32: only the law that compares the two, since the others need float64's digits",
+        help="float32: run only the law that compares float32 with float64; the other laws need"
+        " float64",
     )
-    add("--seeds", type=at_least(1, int, 1000), default=2, help="how many: 0, 1, ...")
-    add("--only", metavar="LAWS", help="these laws or levels, with commas between them")
+    add("--seeds", type=at_least(1, int, 1000), default=2, help="how many seeds to test: 0, 1, ...")
+    add("--only", metavar="LAWS", help="test only these laws or levels, separated by commas")
     add(
         "--expect-fail",
         metavar="FILE",
         type=Path,
-        help='a TOML file of lines law = "reason", or of such lines under [NAME]; one that holds'
-        " after all is an error",
+        help='a TOML file with lines law = "reason", possibly under [NAME]; it is an error if'
+        " such a law holds after all",
     )
-    add("--json", metavar="FILE", type=Path, help="write all results there")
-    add("--junit", metavar="FILE", type=Path, help="write them there as JUnit's XML")
+    add("--json", metavar="FILE", type=Path, help="write all results to this JSON file")
+    add("--junit", metavar="FILE", type=Path, help="write the results to this file as JUnit XML")
     options = parser.parse_args(arguments)
     if not options.name and not options.list:
         parser.error("MODULE:NAME is missing")
@@ -85,8 +94,8 @@ def _shape(text: str) -> tuple[int, ...]:
         shape = ()
     if not shape or min(shape) < 1 or max(shape) > LONGEST_SIDE:
         raise argparse.ArgumentTypeError(
-            f"{shortened(text)!r} is not a shape: whole numbers from 1 to {LONGEST_SIDE:,} with"
-            " commas between, such as 3 or 8,8,3"
+            f"{shortened(text)!r} is not a shape: expected whole numbers from 1 to"
+            f" {LONGEST_SIDE:,} separated by commas, such as 3 or 8,8,3"
         )
     return shape
 
@@ -109,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
                 level = result.law.level
                 say(level)
             say(report_of.row(result))
-        except OSError as error:  # of stdout, not of the layer
+        except OSError as error:  # an error of stdout, not of the layer
             raise GlowliteError(f"standard output: {error.strerror}") from None
 
     seeds = range(options.seeds)
@@ -132,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Raise OutputError, before any work, where the results could not be written."""
+    """Raise OutputError, before any work, if the results cannot be written."""
     if options.json is not None:
         check_output("--json", options.json, LAWS_JSON)
     if options.junit is not None:
@@ -152,28 +161,34 @@ def _list() -> None:
         for law in LAWS:
             if law.level == level:
                 chance = law.error_probability
-                errs = f" (It errs with probability {chance:.0e}.)" if chance else ""
+                errs = f" (Its probability of a false alarm is {chance:.0e}.)" if chance else ""
                 say(f"  {law.name:34}{law.says}{errs}")
 
 
 def _laws(options: argparse.Namespace) -> list[Law]:
     names = [name.strip() for name in (options.only or "").split(",") if name.strip()]
     if options.only is not None and not names:
-        raise GlowliteError("--only: no law is named; --list shows them")
+        raise GlowliteError("--only: no law is named; --list shows the laws")
     try:
         laws = chosen(names) if names else list(LAWS)
     except ValueError as error:
-        raise GlowliteError(f"--only: {str(error).partition(';')[0]}; --list shows them") from None
+        raise GlowliteError(
+            f"--only: {str(error).partition(';')[0]}; --list shows the laws"
+        ) from None
     if options.dtype == "float64":
         return laws
     laws = [law for law in laws if law.name == IN_FLOAT32]
     if not laws:
-        raise GlowliteError(f"--dtype float32: of the laws it has {IN_FLOAT32} alone; name that")
+        raise GlowliteError(
+            f"--dtype float32: the only law in float32 is {IN_FLOAT32}; name that one"
+        )
     return laws
 
 
 def _expected(path: Path | None, laws: list[Law], of: str) -> dict[str, str]:
-    """Reasons by law, from a TOML file: all of it, or, where it has tables, that of the name."""
+    """Return the reasons by law from a TOML file: the whole file, or, if it has tables, the table
+    of this name.
+    """
     if path is None:
         return {}
     try:
@@ -189,7 +204,9 @@ def _expected(path: Path | None, laws: list[Law], of: str) -> dict[str, str]:
 
 
 def _subject(options: argparse.Namespace) -> Subject:
-    """What is to be tested. Raises GlowliteError where it cannot be made, or called once."""
+    """Return what is to be tested. Raises GlowliteError if it cannot be made or cannot be called
+    once.
+    """
     name = options.name
     with _their_errors(name):
         thing = find(name)
@@ -204,7 +221,9 @@ def _subject(options: argparse.Namespace) -> Subject:
         if shape is None:
             shape = _own_shape(maker(0).initialised(None), "event_shape")
             if shape is None:
-                raise GlowliteError(f"{name}: --shape is needed, of one sample of x, such as 3")
+                raise GlowliteError(
+                    f"{name}: --shape is needed: the shape of one sample of x, such as 3"
+                )
             subject = Subject(name, maker, shape, condition_shape)
         case = subject.case(0)
         if case.is_map:
@@ -217,16 +236,16 @@ def _subject(options: argparse.Namespace) -> Subject:
 
 
 def _check_size(name: str, x: np.ndarray, y: np.ndarray) -> None:
-    """Only a map that keeps the number of numbers can be inverted, and has a determinant."""
+    """Only a map whose output has as many numbers as its input has an inverse and a determinant."""
     if y.size != x.size or len(y) != len(x):
         raise GlowliteError(
-            f"{name}: forward makes y of shape {y.shape} of x of shape {x.shape}, as many numbers"
-            " would be needed: give --shape, of one sample of x"
+            f"{name}: forward turns x of shape {x.shape} into y of shape {y.shape}, but both must"
+            " have equally many numbers: give --shape, the shape of one sample of x"
         )
 
 
 def _own_shape(thing: Any, *names: str) -> tuple[int, ...] | None:
-    """The shape that the thing, or its module, gives under one of these names."""
+    """Return the shape that the object or its module declares under one of these names."""
     module = sys.modules.get(getattr(thing, "__module__", "") or "")
     for place in (thing, module):
         for name in names:
@@ -242,9 +261,9 @@ def _is_size(n: Any) -> bool:
 
 @contextmanager
 def _their_errors(name: str) -> Iterator[None]:
-    """Whatever the code under test raises where no law catches it is one line, with its place.
+    """Turn any exception of the code under test that no law catches into one line with its place.
 
-    That it ends the program, or its test, is no end of this one.
+    Even SystemExit, or the exceptions with which pytest ends a test, do not end this program.
     """
     try:
         yield
@@ -267,14 +286,16 @@ def _is_theirs(error: BaseException) -> bool:
 def _said(name: str, error: BaseException) -> str:
     try:
         message = shortened(error, LONGEST_SAID)
-    except Exception:  # of its __str__
-        message = "(no words)"
+    except Exception:  # raised by its __str__
+        message = "(no message)"
     kind = type(error).__name__
     return f"{name}: it cannot be run: {kind}{': ' * bool(message)}{message}{_place(error)}"
 
 
 def _place(error: BaseException) -> str:
-    """Where it was raised, in a file that can be looked at; a SyntaxError says that itself."""
+    """Return where it was raised, in a file that one can open. A SyntaxError already says so
+    itself.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) or not frames:
         return ""

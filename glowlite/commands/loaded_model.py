@@ -1,5 +1,5 @@
-"""A trained model, by folder, file or name, and its data: what the commands that use a flow work
-on.
+"""A trained model, found by folder, file or name, and its data, for the commands that use a
+flow.
 """
 
 from __future__ import annotations
@@ -42,16 +42,17 @@ from glowlite.training.run_files import BEST, CONFIG, read_config
 
 DIRECTIONS_NAME = "directions.safetensors"  # in the folder of a run
 DEFAULT = next(iter(NAMES))
-MODEL_HELP = f"folder of a run, a model file, or a pretrained model by name: {', '.join(NAMES)}"
+MODEL_HELP = f"a run folder, a model file, or the name of a pretrained model: {', '.join(NAMES)}"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model, the bits of its images, what to call it in print, and the options of its training,
-    {} if unknown.
+    """A model, the bits of its images, its name in messages, and the options of its training ({} if
+    unknown).
 
-    `weights`: `averaged` or `raw`. `run`: the word that named it. `fingerprint`: of its data, where
-    it is known. `place`: where its data are now, if that was said.
+    `weights`: `averaged` or `raw`. `run`: the word on the command line that named it.
+    `fingerprint`: that of its data, if known. `place`: the present place of its data, if --data
+    gave one.
     """
 
     model: ImageModel
@@ -64,7 +65,7 @@ class LoadedModel:
     place: str | None = None
 
     def of_class(self, label: str | None) -> LoadedModel:
-        """The same, of the class that --label names, if it does. Raises GlowliteError."""
+        """Return the same model, for the class that --label names, if any. Raises GlowliteError."""
         model = self.model
         if label is None:
             return self
@@ -76,50 +77,50 @@ class LoadedModel:
 
     @property
     def of_one_class(self) -> ImageModel:
-        """The model, which walks, edits and reconstructions take as one of its first class, if it
-        has classes: of one latent the classes know different eps, which are affine functions of
-        each other. So a straight line for one is a straight line, of the same images, for all.
+        """Return the model or, if it has classes, the model of its first class, for walks, edits
+        and reconstructions. For one latent, different classes give different eps, which are affine
+        functions of each other. So a straight line for one class is a straight line, through the
+        same images, for every class.
         """
         return self.model.given(0) if self.model.classes else self.model
 
     @cached_property
     def held_out(self) -> Images:
-        """Its held-out images, read once."""
+        """Its held-out images, read only once."""
         return self.data().held_out
 
     def data(self, processes: int = 1) -> Dataset:
-        """The data it was trained on, prepared as they were for that.
+        """Return the data that it was trained on, prepared as in training.
 
-        Raises GlowliteError where it is not known which, where they are not there any more, and
-        where they are others now.
+        Raises GlowliteError if the data are unknown, are missing, or have changed.
         """
         if not self.options:
             raise GlowliteError(
                 f"{self.name}: does not say what it was trained on; name the folder of a run, or"
-                " say --data"
+                " give --data"
             )
         parser = make_parser()
         options = parser.parse_args(as_words(parser, self.options, f"options of {self.name}"))
         place = self.place or options.data
         if not is_there(place):
             raise GlowliteError(
-                f"{self.name}: its data, {place}, are not there; say where they are now with --data"
+                f"{self.name}: its data, {place}, are missing; say where they are now with --data"
             )
         data = load(place, preparation_of(options), processes)
         if options.condition is not None:
             data = conditioned(data, options.condition)
         if self.fingerprint is not None and fingerprint(data) != self.fingerprint:
             raise GlowliteError(
-                f"{data.source}: not the images that {self.name} was trained on, or in another"
-                " order; say with --data where those are"
+                f"{data.source}: not the images that {self.name} was trained on, or in a"
+                " different order; say with --data where those are"
             )
         return data
 
     def directions(self) -> Directions:
-        """The directions that lie with the model if they are of these weights; else those of its
-        data.
+        """Return the directions stored beside the model if they belong to these weights; else
+        compute them from its data.
 
-        The latter are left in the folder of the run. Raises GlowliteError.
+        Computed directions are saved in the run folder. Raises GlowliteError.
         """
         weights, run = weights_fingerprint(self.model), self.run
         place = Path(run) / DIRECTIONS_NAME if Path(run).is_dir() and run not in NAMES else None
@@ -130,7 +131,7 @@ class LoadedModel:
             try:
                 return load_directions(place, weights)
             except GlowliteError as error:
-                warn(f"{error}; taken again")
+                warn(f"{error}; computing the directions again")
         data = with_attributes(self.data())
         found = Directions.from_images(
             self.of_one_class, data.train[:], data.attributes, data.attribute_names
@@ -141,14 +142,14 @@ class LoadedModel:
                     found, output_path("directions", place, DIRECTIONS), weights, data.source
                 )
             except OutputError as error:
-                warn(f"{error}; directions are taken again each time")
+                warn(f"{error}; the directions will be computed again each time")
         return found
 
     def images(self, words: Sequence[str]) -> np.ndarray:
-        """The images that words name, uint8 (N, H, W, C): files, or numbers of held-out images,
-        from 0.
+        """Return the images that `words` name, uint8 (N, H, W, C): files, or indices of held-out
+        images, from 0.
 
-        What was done to a file to make it fit the model is said on stderr. Raises GlowliteError.
+        How a file was converted to fit the model is reported on stderr. Raises GlowliteError.
         """
         return np.stack(
             [self._held_out_image(w) if w.isdecimal() else self._own_image(Path(w)) for w in words]
@@ -156,7 +157,7 @@ class LoadedModel:
 
     def _held_out_image(self, word: str) -> np.ndarray:
         count = len(self.held_out)
-        # Python does not read numbers of thousands of digits
+        # Python refuses to parse numbers with thousands of digits
         if len(word) > 18 or int(word) >= count:
             raise GlowliteError(
                 f"image {word[:20]}: {self.name} has {count} held-out images, counted from 0"
@@ -171,28 +172,31 @@ class LoadedModel:
 
 
 def add_model_options(parser: Parser) -> None:
-    """--checkpoint, --weights, --device and --threads."""
+    """Add --checkpoint, --weights, --device and --threads."""
     add = parser.add_argument_group("the model").add_argument
-    add("--checkpoint", choices=("last", "best"), default="last", help="which of a run's")
+    add(
+        "--checkpoint",
+        choices=("last", "best"),
+        default="last",
+        help="which checkpoint of a run to use",
+    )
     add(
         "--weights",
         choices=("averaged", "raw"),
         default="averaged",
-        help="averaged ones, where the run has averaged",
+        help="which weights to use; averaged: if the run has averaged its weights",
     )
-    add("--device", default="cpu", help="cpu, gpu or gpu:k")
+    add("--device", default="cpu", help="cpu, gpu, or gpu:k for one of several GPUs")
     add(
         "--threads",
         type=at_least(1, int, MAX_THREADS),
-        help="default: every core this process may use",
+        help="CPU threads; default: every core that this process may use",
     )
 
 
 def add_place_of_data(parser: Parser) -> None:
-    """--data, for a command that reads the data of a run."""
-    parser.add_argument(
-        "--data", help="where the images of its training are now, if they were moved"
-    )
+    """Add --data, for a command that reads the data of a run."""
+    parser.add_argument("--data", help="where the training images are now, if they have moved")
 
 
 def load_model(
@@ -202,10 +206,10 @@ def load_model(
     cores: int | None = None,
     plain: bool = False,
 ) -> LoadedModel:
-    """The model that `run` names, as the options of `add_model_options` ask for it.
+    """Return the model that `run` names, according to the options of `add_model_options`.
 
-    `plain`: without fast forms. Raises GlowliteError. A name of a pretrained model is that; ./NAME
-    is a folder of the same name.
+    `plain`: do not use fast forms. A pretrained model's name takes precedence; ./NAME means a
+    folder of that name. Raises GlowliteError.
     """
     xp = device_namespace(options.device, local_rank)
     with model_file(run, options.checkpoint) as file:
@@ -214,10 +218,11 @@ def load_model(
         )
     if model.n_bits is None:
         raise GlowliteError(
-            f"{run}: holds a model, but not how it was trained (n_bits); name the folder of a run"
+            f"{run}: contains a model, but not how it was trained (n_bits); name the folder of a"
+            " run"
         )
     check_initialized(run, model.initialized)
-    # a matrix that is singular, or weights that are not finite, are said here in one line
+    # a singular matrix or non-finite weights are reported here in one line
     condition(model)
     known = model.facts.get("run", {})
     if (Path(run) / CONFIG).exists() and run not in NAMES:
@@ -240,9 +245,9 @@ def load_model(
 
 @contextmanager
 def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
-    """The file of the model that `run` names.
+    """Yield the file of the model that `run` names.
 
-    Raises GlowliteError for a folder that holds none, or an unknown name.
+    Raises GlowliteError for a folder without a model, or for an unknown name.
     """
     if run in NAMES:
         with pretrained_file(run) as path:
@@ -251,7 +256,7 @@ def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
     path = Path(run)
     if not path.exists() and path.parent == Path() and not path.suffix:
         raise GlowliteError(
-            f"{run}: no such file or folder, nor a pretrained model; of those there are:"
+            f"{run}: no such file, folder or pretrained model; the pretrained models are:"
             f" {', '.join(NAMES)}"
         )
     best = path / BEST
@@ -259,10 +264,10 @@ def model_file(run: str, checkpoint: str = "last") -> Iterator[Path]:
 
 
 def model_and_images(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The words [RUN] IMAGE... of a command line: the model and the images.
+    """Split the words [RUN] IMAGE... of a command line into the model and the images.
 
-    The first word is a model if it is a folder, a .safetensors file, or a pretrained name; else
-    DEFAULT is meant.
+    The first word is the model if it is a folder, a .safetensors file, or a pretrained model's
+    name. Otherwise the model is DEFAULT.
     """
     first = words[0] if words else ""
     named = first in NAMES or first.endswith(".safetensors") or Path(first or "-").is_dir()

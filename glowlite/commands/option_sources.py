@@ -1,9 +1,9 @@
-"""Where the options of training come from: presets, a YAML or JSON file, a run that is resumed, and
-the command line.
+"""Where training options come from: presets, a YAML or JSON file, a run that is resumed, and the
+command line.
 
-All become words of one command line, the later ones winning over the earlier: run, preset, file,
-and what was typed. So every value goes through the same checks, and an error names where it came
-from. What a preset or a file says of a run that is resumed counts as if it were typed.
+All of them become words of one command line, in the order run, preset, file, typed words, and later
+words override earlier ones. So every value goes through the same checks, and an error names its
+source. For a resumed run, options from a preset or a file count as if they were typed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 from glowlite.training.run_files import read_config
 
-# of the others, those that a resumed run may change: the curve then bends, but the checkpoint still
-# fits (--data may name another place, where the same images are: see train.py)
+# options that a resumed run may change: the loss curve then bends, but the checkpoint still fits
+# (--data may name a different place with the same images, see train.py)
 MAY_CHANGE = (
     "steps", "lr", "warmup", "decay", "clip", "log_every", "evaluate_every", "evaluate_images",
     "checkpoint_every", "keep", "picture_every", "on_bad_step", "memory", "device", "threads",
@@ -35,9 +35,9 @@ MAY_CHANGE = (
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Every option, from all of its places.
+    """Return every option, from all sources.
 
-    Raises GlowliteError, or exits with 2, for one that is not allowed.
+    Raises GlowliteError, or exits with code 2, for an option that is not allowed.
     """
     parser = make_parser()
     typed = parser.parse_args(arguments)
@@ -55,19 +55,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         given |= PRESETS[name]
     words += as_words(parser, from_file, typed.config)
     for data in (from_file.get("data"), _typed_data(parser, arguments)):
-        # where the user named it; never a default, nor the option of a run
+        # the source that the user named; never a default or an option of a run
         check_meaning(str(data))
     given |= from_file
     if typed.resume and typed.overwrite:
         raise GlowliteError(
-            "--resume goes on with the run in --out, and --overwrite replaces it; give one of them"
+            "--resume continues the run in --out, and --overwrite replaces it; give only one of"
+            " them"
         )
     if typed.resume and typed.out is None:
-        raise GlowliteError("--resume needs --out, the folder of the run to go on with")
+        raise GlowliteError("--resume needs --out, the folder of the run to continue")
     if typed.out == "":
         raise GlowliteError("--out is empty; name a folder")
     begun = _options_of_run(Path(typed.out)) if typed.resume else {}
-    # None: its default again
+    # None resets it to its default
     kept = {name: value for name, value in begun.items() if given.get(name, value) is not None}
     words = as_words(parser, kept, f"{typed.out}/config.json") + words
     model = parser.parse_args([*words, *_typed_words(arguments)]).model
@@ -75,15 +76,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args([*words, *_typed_words(arguments)])
     by_hand = _typed_values(parser, arguments)
     _check_model(model, {**from_file, **by_hand})
-    for name in ("class_map", "label_weight"):  # a file has them in any case
+    for name in ("class_map", "label_weight"):  # a config file contains them in any case
         if name in by_hand and options.condition is None and not typed.resume:
             raise GlowliteError(
-                f"--{name.replace('_', '-')} is for a model with classes; give --condition, or"
+                f"--{name.replace('_', '-')} needs a model with classes; give --condition, or"
                 " leave it out"
             )
     if begun and not is_there(options.data):
         raise GlowliteError(
-            f"{typed.out}: its data, {options.data}, are not there; say where they are now with"
+            f"{typed.out}: its data, {options.data}, are missing; say where they are now with"
             " --data"
         )
     changed = [
@@ -94,21 +95,21 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if changed:
         name = changed[0]
         raise GlowliteError(
-            f"--{name.replace('_', '-')} was {shortened(repr(begun[name]))} when {typed.out} began,"
-            f" and cannot become {shortened(repr(getattr(options, name)))} in a run that is"
-            " resumed; leave it out, or begin a new run"
+            f"--{name.replace('_', '-')} was {shortened(repr(begun[name]))} when {typed.out}"
+            f" began, and cannot become {shortened(repr(getattr(options, name)))} in a resumed"
+            " run; leave it out, or begin a new run"
         )
     return options
 
 
 def _typed_data(parser: Parser, arguments: list[str] | None) -> str | None:
-    """--data as it was typed; None where it was not."""
+    """Return --data as it was typed, or None."""
     data: str | None = _typed_values(parser, arguments).get("data")
     return data
 
 
 def _typed_values(parser: Parser, arguments: list[str] | None) -> dict[str, Any]:
-    """The options that were typed, by name."""
+    """Return the options that were typed, by name."""
     absent = object()
     names = [action.dest for action in parser._actions]
     blank = argparse.Namespace(**dict.fromkeys(names, absent))
@@ -121,8 +122,8 @@ def _check_model(model: str, given: dict[str, Any]) -> None:
     for name in sorted(options_of_others(model) & set(given)):
         whose = " and ".join(other for other in CONFIGS if name in options_of(other))
         raise GlowliteError(
-            f"--{name.replace('_', '-')} is an option of {whose}, and not of {model}; leave it out,"
-            " or say --model"
+            f"--{name.replace('_', '-')} is an option of {whose}, not of {model}; leave it out,"
+            " or give --model"
         )
 
 
@@ -131,15 +132,17 @@ def _typed_words(arguments: list[str] | None) -> list[str]:
 
 
 def _options_of_run(run: Path) -> dict[str, Any]:
-    """Return the options a run was begun with; none for one that has not begun."""
+    """Return the options that a run was begun with, or {} if it has not begun."""
     if not (run / "config.json").exists():
         return {}
     options: dict[str, Any] = read_config(run)["options"]
-    return {"model": "glow", **options}  # the first versions had no other
+    return {"model": "glow", **options}  # the first versions had no other model
 
 
 def effective(options: argparse.Namespace) -> dict[str, Any]:
-    """Every option that a file or a run may hold, by name; none that only another model has."""
+    """Return every option that a file or a run may contain, by name, without the options of other
+    models.
+    """
     left_out = {*TYPED_ONLY, *options_of_others(options.model)}
     return {name: value for name, value in vars(options).items() if name not in left_out}
 

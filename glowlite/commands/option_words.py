@@ -1,4 +1,4 @@
-"""Options of training by name, turned into the words of a command line: to be checked, or to be
+"""Turn training options, given by name, into the words of a command line, to be checked or
 printed.
 """
 
@@ -19,12 +19,13 @@ from glowlite.data import READERS
 from glowlite.errors import GlowliteError
 from glowlite.terminal import shortened
 
-# never of a file or a run
+# never allowed in a file or a run
 TYPED_ONLY = ("help", "config", "preset", "print_config", "out", "overwrite", "resume")
 
 
 def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str]:
-    """Options by name as words of a command line, each checked; None stands for a default.
+    """Return options, given by name, as words of a command line. Each is checked; None means the
+    default.
 
     Errors name `source`.
     """
@@ -44,8 +45,8 @@ def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str
             raise GlowliteError(f"{source}: {name}: expected {expected}, got {shortened(value)}")
         if isinstance(value, str) and not _could_be_typed(value):
             raise GlowliteError(
-                f"{source}: {name}: {shortened(value)!r} holds characters that no file's name can"
-                " have"
+                f"{source}: {name}: {shortened(value)!r} contains characters that no file name"
+                " can contain have"
             )
         if is_switch:
             words.append(option if value else "--no-" + option[2:])
@@ -57,8 +58,8 @@ def as_words(parser: Parser, values: Mapping[str, Any], source: str) -> list[str
 
 
 def _could_be_typed(text: str) -> bool:
-    """Whether the system could hand over such a word: without zero bytes, and of characters that it
-    can write.
+    """Whether a command line can contain this word: it has no zero bytes, and only characters that
+    the system can encode.
     """
     try:
         return b"\0" not in os.fsencode(text)
@@ -70,12 +71,12 @@ def one_of(name: str, names: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, names, 1)
     if close:
         return f"{close[0]}?"
-    return f"one of {', '.join(names)}" if len(names) < 20 else "one that --help lists"
+    return f"one of {', '.join(names)}" if len(names) < 20 else "one of those that --help lists"
 
 
 def training_command(options: dict[str, Any]) -> str:
-    """The command line of a training with these options, those that stand at their defaults left
-    out.
+    """Return the command line of a training run with these options. Options at their defaults are
+    left out.
     """
     defaults = vars(make_parser().parse_args([]))
     defaults |= MODEL_DEFAULTS.get(options.get("model", "glow"), {})
@@ -92,8 +93,8 @@ def training_command(options: dict[str, Any]) -> str:
 
 
 def without_folders(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options of training with the data's name alone: a model file reveals no folders of a
-    person.
+    """Return training options with only the data's name, so that a model file reveals no folder
+    names.
     """
     if "data" not in options:
         return options

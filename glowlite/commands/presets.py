@@ -1,9 +1,9 @@
 """Published settings by name, as options of the train command.
 
-`--preset cifar10,paper` takes one after the other. K, L, bits and kind of coupling are those of the
-paper; optimiser, rates, warm-up, batch and augmentation those of the original code, which took 64
-images per worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256. How long to train is not
-published as one number; the steps here are a choice.
+`--preset cifar10,paper` applies one preset after the other. K, L, bits and kind of coupling are
+those of the paper. Optimiser, learning rates, warm-up, batch and augmentation are those of the
+original code, which took 64 images per worker at 32x32, 16 at 64x64, 4 at 128x128 and 1 at 256x256.
+The length of training is not published as one number, so the numbers of steps here are our choice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EIGHT_BITS = {"n_bits": 8, "coupling": "affine"}
 FIVE_BITS = {"n_bits": 5, "coupling": "additive"}
 LONG = {"evaluate_every": "1ep", "checkpoint_every": "1ep", "picture_every": "5ep", "log_every": 50}
 
-# what stands for the defaults of the command with another --model
+# these replace the defaults of the command for another --model
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "glow": {},
     "nice": {
@@ -38,18 +38,18 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# RealNVP: Adam with its defaults, batches of 64, a penalty of 5e-5 on the scales of weights
-# (section 4.1 of its paper); gradients are clipped at a norm of 100, as in the released code, which
-# trains for ever
+# RealNVP: Adam with its defaults, batches of 64, a penalty of 5e-5 on the weight scales (section
+# 4.1 of its paper); gradients are clipped at norm 100, as in the released code, which has no fixed
+# end of training
 REALNVP: dict[str, Any] = {
     **AUTHORS_MODEL, "model": "realnvp", "n_bits": 8, "optimizer": "adam", "lr": 1e-3,
     "beta1": 0.9, "beta2": 0.999, "batch": 64, "clip": 100.0, "scale_penalty": 5e-5, "warmup": 0,
     "decay": "constant", "average": 0.0,
 }  # fmt: skip
 
-# NICE: a rate of 1e-3, momentum 0.9, second moments with 0.99, an epsilon of 1e-4 for gradients in
-# nats, 1500 epochs, of which the best on a validation set counts (section 5.1 of its paper); the
-# batch is that of the authors' code
+# NICE: learning rate 1e-3, momentum 0.9, second moments with 0.99, epsilon 1e-4 for gradients in
+# nats, 1500 epochs, from which the best model on a validation set is taken (section 5.1 of its
+# paper); the batch size is that of the authors' code
 EPOCHS: dict[str, Any] = {
     "optimizer": "adam", "lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "batch": 200, "steps": "1500ep",
     "warmup": 0, "decay": "constant", "average": 0.999, "evaluate_every": "1ep",
@@ -58,11 +58,11 @@ EPOCHS: dict[str, Any] = {
 
 
 def in_bits_per_dim(nats: float, dimensions: int) -> float:
-    """A gradient by nats, as one of bits/dim."""
+    """Convert a gradient with respect to nats into one with respect to bits/dim."""
     return nats / (dimensions * math.log(2))
 
 
-BROUGHT = {"data": ""}  # images that are not part of glowlite: --data has to say where they are
+BROUGHT = {"data": ""}  # images that are not part of glowlite, so --data has to say where they are
 
 PRESETS: dict[str, dict[str, Any]] = {
     "faces": {"data": "faces"},  # the defaults of the command
@@ -122,7 +122,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         **BROUGHT, **REALNVP, **LONG, "levels": 5, "width": 32, "blocks": 2, "flip": True,
         "resize": 96, "crop": 64, "random_crop": True, "steps": "10ep",
     },
-    "realnvp-celeba": {  # the middle 148x148 of 178x218 pixels, brought to 64x64
+    "realnvp-celeba": {  # the middle 148x148 of 178x218 pixels, resized to 64x64
         **BROUGHT, **REALNVP, **LONG, "levels": 5, "width": 32, "blocks": 2, "flip": True,
         "resize": 77, "crop": 64, "steps": "100ep",
     },

@@ -1,4 +1,6 @@
-"""What the command lines share: one plain line for a user's mistake, exit code 2, no traceback."""
+"""What all commands share: a user's mistake gives one plain line and exit code 2, without a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,16 @@ from glowlite.distributed.mpi import is_started
 from glowlite.errors import GlowliteError
 from glowlite.terminal import printable, say, shortened, warn
 
-# seconds for ranks to come together that a signal ends; most often it ends all of them anyway
+# seconds that processes ended by a signal wait for each other; most often the signal ends all of
+# them anyway
 JOINING = 3.0
-LONGEST = 400  # characters of an error, which is less unless a name in it is long
+LONGEST = 400  # longest error message, in characters; only long names make one this long
 MAX_SEED = 2**64 - 1
-LONGEST_WORD = 60  # of what was typed, where it is not a name of a file
+LONGEST_WORD = 60  # longest typed word in a message, in characters, unless it is a file name
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, and whose help shows every default."""
+    """An ArgumentParser whose errors are one line and whose help shows every default."""
 
     def __init__(self, program: str, description: str) -> None:
         super().__init__(
@@ -45,11 +48,11 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._source = ""
-        self.color = False  # newer Pythons colour the help
+        self.color = False  # newer Python versions colour the help
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """A word, or the value of an option, that begins with ~ means a home folder, quoted for the
-        shell or not.
+        """Parse the words. A word or an option's value that begins with ~ means a home folder, even
+        if it was quoted in the shell.
         """
         words = sys.argv[1:] if args is None else args
         return super().parse_known_args([self._at_home(word) for word in words], namespace)
@@ -66,7 +69,7 @@ class Parser(argparse.ArgumentParser):
         return f"{found[1]}{found[2]}{path}"
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        if message and is_first():  # all ranks are given the same words
+        if message and is_first():  # all processes are given the same words
             for line in message.splitlines():
                 (warn if file is sys.stderr else say)(line)
 
@@ -76,13 +79,13 @@ class Parser(argparse.ArgumentParser):
             lambda word: shortened(word[0], LONGEST_WORD),
             printable(message),
         )
-        if self._source:  # nothing that was typed: the command that reads it says so
+        if self._source:  # the words were not typed: the command that reads them reports the error
             raise GlowliteError(shortened(f"{self._source}{said}", LONGEST))
         self.exit(2, shortened(f"{self.prog}: error: {said}; {self._advice()}", LONGEST) + "\n")
 
     def _advice(self) -> str:
-        """Say what to do about an error: how the command is called, if words that are not options
-        belong to it.
+        """Say what to do about an error: show the usage if the command takes positional
+        arguments.
         """
         words = [_shown_word(action) for action in self._actions if not action.option_strings]
         if not words:
@@ -92,8 +95,8 @@ class Parser(argparse.ArgumentParser):
 
     @contextmanager
     def blaming(self, source: str) -> Iterator[None]:
-        """Inside, errors are GlowliteErrors that begin with the name of the file or the like that
-        the words come from.
+        """Inside this context, parsing errors are GlowliteErrors that begin with the source of the
+        words, such as a file name.
         """
         self._source = f"{source}: "
         try:
@@ -108,13 +111,13 @@ def _shown_word(action: argparse.Action) -> str:
 
 
 def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[[str], float]:
-    """A type for argparse: a number of `kind`, finite, from `minimum` to `most`."""
+    """Return an argparse type: a finite number of `kind`, from `minimum` to `most`."""
     name = "number" if kind is float else "whole number"
     allowed = f"must be at least {minimum:,} and at most {most:,}"
 
     def parse(text: str) -> float:
         try:
-            # thousands of digits are not even read
+            # numbers with thousands of digits are not even parsed
             value: float = kind(text if len(text) <= LONGEST_WORD else "")
         except ValueError:
             raise argparse.ArgumentTypeError(
@@ -130,15 +133,15 @@ def at_least(minimum: float, kind: type = int, most: float = 10**9) -> Callable[
 def run(main: Callable[[], int | None], program: str = "") -> NoReturn:
     """Exit with what `main` returns; print a mistake as one line and exit with 2.
 
-    `program`: glowlite's module that is run. Ctrl-C and SIGTERM undo what is half done, such as
-    temporary files, say one line, and exit with 130 and 143. One of several ranks that fails says
-    so, and ends all of them: the others would wait for it for ever.
+    `program`: the glowlite module that is run. Ctrl-C and SIGTERM remove what is half done, such as
+    temporary files, print one line, and exit with 130 and 143. If one of several processes fails,
+    it says so and ends all of them, since the others would wait for it for ever.
     """
     try:
         _prepare()
         code, failed = _outcome(main, program)
         end_on_signals()
-    # of --help; or of a rank in the middle of its work, which ends them all
+    # from --help, or from a process in the middle of its work, which ends all processes
     except SystemExit as error:
         end_on_signals()
         end_all_ranks(
@@ -148,18 +151,18 @@ def run(main: Callable[[], int | None], program: str = "") -> NoReturn:
     except KeyboardInterrupt as error:
         code = error.exit_code if isinstance(error, Interrupted) else 130
         if not is_first() and is_started():
-            # most often rank 0 has the signal, too, says so, and ends this one
+            # most often rank 0 has received the signal too, reports it, and ends this process
             time.sleep(JOINING / 3)
             warn(f"rank {rank()}: {error or 'interrupted'}")
         end_all_ranks(code, seconds=JOINING)
-        os._exit(code)  # threads that are in the middle of something are not waited for
+        os._exit(code)  # do not wait for threads that are in the middle of something
     if failed:
         end_all_ranks(code)
     sys.exit(code)
 
 
 def _outcome(main: Callable[[], int | None], program: str) -> tuple[int, bool]:
-    """The exit code, and whether that is of an error, which has been said."""
+    """Return the exit code, and whether it is that of an error, which has then been reported."""
     try:
         return main() or 0, False
     except (GlowliteError, MemoryError, OSError) as error:
@@ -177,9 +180,9 @@ def _outcome(main: Callable[[], int | None], program: str) -> tuple[int, bool]:
 
 
 def _prepare() -> None:
-    """Have whatever is said from now on, by a library or on a signal, be one line."""
+    """Make every message from now on, from a library or after a signal, one line."""
     open_streams()
-    # the commands say what is not finite
+    # the commands report values that are not finite themselves
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     warnings.showwarning = _show_warning
     if threading.current_thread() is threading.main_thread():
@@ -192,7 +195,7 @@ def _show_warning(message: Warning | str, *place: Any, **more: Any) -> None:
 
 
 def _show_ignored(ignored: Any) -> None:
-    """An exception where none can be raised, as in a destructor."""
+    """Handle an exception that cannot be raised, as in a destructor."""
     if isinstance(ignored.exc_value, Interrupted):
         raise_again(ignored.exc_value)
     else:
@@ -200,9 +203,10 @@ def _show_ignored(ignored: Any) -> None:
 
 
 def describe(error: Exception) -> str | None:
-    """A user's mistake in one line; None for any other error."""
-    if isinstance(error, MemoryError):  # NumPy's says how many bytes were wanted, and for what
-        advice = "lower --batch, --tile or --width, or give less --memory"
+    """Describe a user's mistake in one line; return None for any other error."""
+    # NumPy's message says how many bytes were needed and for what
+    if isinstance(error, MemoryError):
+        advice = "lower --batch, --tile or --width, or give a smaller --memory"
         return f"out of memory: {error or 'no details'}; {advice}"
     if isinstance(error, OSError):
         where = "" if error.filename is None else f"{error.filename}: "
@@ -211,7 +215,7 @@ def describe(error: Exception) -> str | None:
 
 
 def raise_in_turn(error: Exception) -> None:
-    """Print the traceback of an error that is a mistake of glowlite's own."""
+    """Print the traceback of an error that is a bug of glowlite."""
     rank = message_prefix()
     if rank is not None:
         lines = "".join(traceback.format_exception(error)).splitlines()

@@ -1,6 +1,7 @@
-"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and how far the result is off.
+"""python -m glowlite.reconstruct [RUN] IMAGE...: encode, decode, and report the reconstruction
+error.
 
-A flow loses nothing.
+A flow loses no information.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ from glowlite.terminal import say
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(
         "reconstruct",
-        "Encode images and decode them again: an invertible model gives every pixel back.",
+        "Encode images and decode them again: an invertible model recovers every pixel.",
     )
     parser.usage = "%(prog)s [RUN] IMAGE [IMAGE ...] [options]"
     add = parser.add_argument
-    model = "the model, as for sample (default: the pretrained faces)"
-    what = f"{model}, and images: files, or numbers of held-out images"
+    model = "the model, as for sample (default: the pretrained faces model)"
+    what = f"{model}, then images: files, or indices of held-out images"
     add("words", nargs="+", metavar="[RUN] IMAGE", help=what)
     add(
         "--out",
         type=Path,
         default=Path("reconstruction.png"),
-        help="originals, reconstructions, and their difference",
+        help="the PNG to write: originals, reconstructions and their differences",
     )
     add_model_options(parser)
     add_place_of_data(parser)
@@ -49,7 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def rebuilt(model: ImageModel, images: np.ndarray, n_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 images -> x and decode(encode(x)), floating point, on the host.
+    """Return x and decode(encode(x)) of uint8 images, in floating point, on the host.
 
     Cost: a forward and an inverse pass.
     """
@@ -63,14 +64,16 @@ def main(arguments: list[str] | None = None) -> None:
     which, words = model_and_images(options.words)
     if not words:
         raise GlowliteError(
-            f"{which} is a model; name images, too: files, or numbers of held-out images"
+            f"{which} is a model; also name images: files, or indices of held-out images"
         )
     loaded = load_model(which, options)
     n_bits = loaded.n_bits
     x, y = rebuilt(loaded.of_one_class, loaded.images(words), n_bits)
     whole = finite(y)
     warn_nonfinite(
-        y, "reconstructions", "the weights are damaged, or the images far from those of training"
+        y,
+        "reconstructions",
+        "the weights are damaged, or the images are far from the training images",
     )
     for word, one, other, sound in zip(words, x, y, whole):
         if sound:

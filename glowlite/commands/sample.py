@@ -1,5 +1,5 @@
-"""python -m glowlite.sample [RUN]: samples at a temperature, or at several (figure 8), as a grid or
-one PNG each.
+"""python -m glowlite.sample [RUN]: draw samples at one temperature or several (figure 8), as a grid
+or as one PNG per sample.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from glowlite.training.scoring import sample_images
 MAX_TEMPERATURES = 64
 
 
-a_temperature = at_least(0, float, 100)  # a type for argparse
+a_temperature = at_least(0, float, 100)  # an argparse type
 
 
 def temperatures(text: str) -> tuple[float, ...]:
-    """A type for argparse: temperatures with commas between."""
+    """An argparse type: temperatures separated by commas."""
     parts = text.split(",")
     if len(parts) > MAX_TEMPERATURES:
         raise argparse.ArgumentTypeError(
@@ -55,34 +55,47 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("run", nargs="?", default=DEFAULT, help=MODEL_HELP)
     either = parser.add_mutually_exclusive_group()
     either.add_argument(
-        "--temperature", type=a_temperature, default=0.7, help="spread of the latents; 0: the mode"
+        "--temperature",
+        type=a_temperature,
+        default=0.7,
+        help="scale of the standard deviation of the latents; 0 gives the mode",
     )
     several = ",".join(f"{temperature:g}" for temperature in SWEEP)
     either.add_argument(
         "--temperature-sweep", type=temperatures, nargs="?", const=SWEEP, metavar="T,T,...",
-        help=f"a row of the same noise at each of these; alone: {several}",
+        help=
+            "draw a row of samples from the same noise at each of these temperatures; without"
+            f" values: {several}",
     )  # fmt: skip
     add(
         "--n",
         type=at_least(1, int, 10**6),
-        help=f"how many; default {GRID}, of each class or temperature {ROW}",
+        help=f"how many samples; default {GRID}, or {ROW} for each class or temperature",
     )
-    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="of the noise")
-    label = "of which class: a name, or its place from 0; default, with labels: a row of each"
+    add("--seed", type=at_least(0, int, MAX_SEED), default=0, help="seed of the noise")
+    label = (
+        "the class of the samples: a name, or its index from 0; default for a model with labels:"
+        " a row of each class"
+    )
     add("--label", help=label)
     add(
         "--grid",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="all on one sheet, or one PNG each in a folder",
+        help="all samples on one sheet, or one PNG per sample in a folder",
     )
-    add("--out", type=Path, help="default: samples.png, or with --no-grid the folder samples")
+    add(
+        "--out",
+        type=Path,
+        help="the file to write (default: samples.png), or with --no-grid the folder (default:"
+        " samples)",
+    )
     add_model_options(parser)
     return parser.parse_args(arguments)
 
 
 def save_each(folder: Path, images: np.ndarray) -> None:
-    """uint8 (N, H, W, 3) as folder/sample-0000.png, ... in their own size."""
+    """Write uint8 images (N, H, W, 3) to folder/sample-0000.png, ... at their own size."""
     make_folder("--out", folder)
     digits = max(4, len(str(len(images) - 1)))
     for i, image in enumerate(images):
@@ -93,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     levels = options.temperature_sweep
     if levels and not options.grid:
-        raise GlowliteError("--temperature-sweep is a sheet; leave out --no-grid")
+        raise GlowliteError("--temperature-sweep makes one sheet; leave out --no-grid")
     out = options.out or Path("samples.png" if options.grid else "samples")
     if options.grid:
         check_output("--out", out, PNG)

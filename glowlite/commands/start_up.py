@@ -1,8 +1,7 @@
-"""What a command does before anything else, even its imports: it opens its streams and answers
-signals.
+"""What a command does before anything else, even its imports: open its streams and handle signals.
 
-A signal that comes while Python itself starts, before the first line of glowlite is read, is
-answered by Python. So this file imports next to nothing before it listens.
+A signal that arrives while Python itself starts, before the first line of glowlite runs, is handled
+by Python. So this file imports almost nothing before it installs its handlers.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from types import FrameType
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):
     SIGNALS[signal.SIGHUP] = "hung up"
-_answered: list[int] = []  # the signal that has been answered, if any
+_answered: list[int] = []  # the signal that has been reported, if any
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or another signal that asks the program to end: raised in the main thread, wherever
-    that is.
+    """Ctrl-C, or another signal that asks the program to end. It is raised in the main thread, at
+    whatever point that has reached.
     """
 
     def __init__(self, number: int) -> None:
@@ -29,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+        """128 plus the signal number, as in shells: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
 
 
@@ -45,16 +44,16 @@ def is_command() -> bool:
 
 
 def open_streams() -> None:
-    """Have the three standard streams open: else the next file opened would take the number of one
-    that is closed.
+    """Make sure that the three standard streams are open. Otherwise the next file opened would take
+    the number of a closed stream.
 
-    Whatever the program, or a library, then says on stderr would be written into that file.
+    Whatever the program or a library then writes to stderr would go into that file.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             errors = "backslashreplace"
@@ -63,21 +62,21 @@ def open_streams() -> None:
 
 
 def end_on_signals() -> None:
-    """From here on a signal ends the program at once, with one line: there is nothing yet that
-    could be lost.
+    """From here on, a signal ends the program immediately, with one line, since nothing can be lost
+    yet.
     """
     _answer_by(_end)
 
 
 def raise_on_signals() -> None:
-    """From here on the first signal raises Interrupted in the main thread, and a second ends the
-    program at once.
+    """From here on, the first signal raises Interrupted in the main thread, and a second one ends
+    the program immediately.
     """
     _answer_by(_raise)
 
 
 def raise_again(error: Interrupted) -> None:
-    """Raise later what was lost where Python passes over exceptions, as in a destructor."""
+    """Raise again, a little later, an interrupt that Python ignored, as it does in a destructor."""
     import threading
 
     signal.signal(error.number, _raise)
@@ -87,7 +86,7 @@ def raise_again(error: Interrupted) -> None:
 
 
 def _answer_by(handler: object) -> None:
-    """A signal that the program was started to ignore, as by nohup, stays ignored."""
+    """Install a handler. A signal that was ignored at the start, as under nohup, stays ignored."""
     for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, handler)  # type: ignore[arg-type]
@@ -109,8 +108,8 @@ def _raise(number: int, frame: FrameType | None) -> None:
 def _say_why(number: int) -> None:
     """Say once why the program ends.
 
-    It goes past Python's buffers, which the signal may have found half-way through a line. Among
-    several ranks, which most often have the signal together, the first one says it.
+    It bypasses Python's buffers, which may contain half a line. Among several processes, which
+    usually receive the signal together, only rank 0 says it.
     """
     import contextlib
 
@@ -118,7 +117,7 @@ def _say_why(number: int) -> None:
 
     if not _answered and is_first():
         _answered.append(number)
-        with contextlib.suppress(OSError):  # a bar may stand where the line should begin
+        with contextlib.suppress(OSError):  # a progress bar may be where the line should begin
             os.write(2, b"\n" * os.isatty(2) + f"{SIGNALS[signal.Signals(number)]}\n".encode())
 
 

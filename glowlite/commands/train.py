@@ -55,7 +55,7 @@ from glowlite.training.tensorboard import TensorBoard, writer_class
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line at every evaluation."""
+    """A progress bar on a terminal; elsewhere a plain line at every evaluation."""
 
     def __init__(self, training: Training) -> None:
         self.settings = training.settings
@@ -66,7 +66,7 @@ class Progress:
     def on_step(self, step: int, result: StepResult | None) -> None:
         if not self.bar.disable:
             rate = self.bar.format_dict["rate"] or 0.0
-            if result is None or result.known:  # a bar does not wait for a GPU
+            if result is None or result.known:  # the bar does not wait for a GPU
                 self.loss = "skipped" if result is None else f"{result.bits_per_dim:.3f} bits/dim"
             self.bar.set_postfix_str(
                 f"{self.loss}, {rate * self.settings.batch:.0f} images/s", False
@@ -84,7 +84,7 @@ class Progress:
         classified = (
             ""
             if right is None
-            else f" classifier right on {100 * right:.1f}%, Bayes on"
+            else f" classifier correct on {100 * right:.1f}%, Bayes' rule on"
             f" {100 * (metrics.held_out_bayes_accuracy or 0):.1f}%,"
         )
         warn(
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train_over(ranks: Communicator, options: argparse.Namespace) -> int:
-    """Train as the options say, and return the exit code. Every rank does this."""
+    """Train as the options say, and return the exit code. Every process runs this."""
     if options.tensorboard:
         writer_class()
     if ranks.is_root:  # before any work
@@ -157,7 +157,7 @@ def train_over(ranks: Communicator, options: argparse.Namespace) -> int:
             if training.state.step < training.settings.steps:
                 if ranks.is_root:
                     warn(
-                        f"stopped after step {training.state.step}, which is saved; go on with"
+                        f"stopped after step {training.state.step}, which is saved; continue with"
                         f" {going_on(path)}"
                     )
                 return interrupts.exit_code
@@ -171,7 +171,7 @@ def train_over(ranks: Communicator, options: argparse.Namespace) -> int:
 
 
 def check_place(options: argparse.Namespace) -> None:
-    """Raise GlowliteError unless the run can be written where these options ask."""
+    """Raise GlowliteError unless the run can be written to the folder that these options name."""
     if options.out is None:
         check_folder("--out", Path(RUNS), PNG, lambda name: False)
     else:
@@ -179,18 +179,18 @@ def check_place(options: argparse.Namespace) -> None:
 
 
 def going_on(path: Path) -> str:
-    """The command that goes on with the run in a folder, as it is typed."""
+    """Return the command that continues the run in a folder, as it is typed."""
     return f"python -m glowlite.train --resume {typed('out', path)}"
 
 
 def outcome(training: Training, path: Path) -> str:
     """Say how the run ended, in one line.
 
-    It may have gone further than --steps, or not so far as to an evaluation.
+    It may have gone further than --steps, or stopped before its first evaluation.
     """
     state, steps = training.state, training.settings.steps
     past = (
-        f"the run is at step {state.step} already, and --steps is {steps}; "
+        f"the run is already at step {state.step}, and --steps is {steps}; "
         if state.step > steps
         else ""
     )
@@ -209,13 +209,13 @@ def outcome(training: Training, path: Path) -> str:
 
 
 def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Training, Dataset]:
-    """The data and the untrained model that the options ask for.
+    """Return the untrained model, ready to train, and the data that the options ask for.
 
-    Raises GlowliteError for what cannot be.
+    Raises GlowliteError for options that cannot be satisfied.
     """
     xp = device_namespace(options.device, ranks.local_rank, options.tf32, options.gpu_memory)
     memory = memory_in(options.memory, ranks, xp)
-    options.memory = str(memory)  # a share of what is free now is a size from now on
+    options.memory = str(memory)  # a share of the free memory is a fixed size from now on
     if not options.data:
         which = f" of --preset {options.preset}" if options.preset else ""
         raise GlowliteError(
@@ -229,7 +229,7 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
     classes = () if data.condition is None else data.class_names
     config = config_of(options, data.image_shape, len(classes))
     for name in ("L", "levels"):
-        setattr(options, name, getattr(config, name, None))  # as config.json has it
+        setattr(options, name, getattr(config, name, None))  # as in config.json
     workers = Workers(options.threads or ranks.cores(), options.tile, options.blas)
     model = MODELS[options.model](
         config,
@@ -251,9 +251,10 @@ def make_training(options: argparse.Namespace, ranks: Communicator) -> tuple[Tra
 
 
 def memory_in(text: str, ranks: Communicator, xp: Namespace) -> Memory:
-    """The budget that an option asks for; of `auto`, the least that any rank could have.
+    """Return the budget that an option asks for; for `auto`, the smallest that any process could
+    have.
 
-    The processes of a machine share what is free there.
+    The processes on one machine share its free memory.
     """
     free, there = memory_of(xp)
     share = ranks.local_size if xp is np else 1
@@ -265,7 +266,7 @@ def memory_in(text: str, ranks: Communicator, xp: Namespace) -> Memory:
 
 
 def facts(training: Training, data: Dataset) -> dict[str, Any]:
-    """Return what every rank must have in common with the others, beside its options."""
+    """Return what all processes must have in common, besides their options."""
     store, libraries = training.model.store, versions()
     return {
         **facts_of_data(data),
@@ -283,7 +284,9 @@ def steps_per_epoch(options: argparse.Namespace, data: Dataset) -> int:
 def take_up(
     training: Training, data: Dataset, options: argparse.Namespace, path: Path
 ) -> dict[str, Any]:
-    """Restore the run in the folder `path`, or begin a new one there; what its config.json says."""
+    """Restore the run in the folder `path`, or begin a new one there. Return the contents of its
+    config.json.
+    """
     ranks, images = training.ranks, [len(data.train), len(data.held_out)]
     source: dict[str, Any] = {
         "options": {**effective(options), "data": located(options.data)},
@@ -292,7 +295,7 @@ def take_up(
         "versions": versions(),
     }
     if ranks.is_root:
-        # another process may have been here meanwhile
+        # another process may have written here in the meantime
         check_run_folder(str(path), options.overwrite, options.resume)
         source["fingerprint"] = fingerprint(data)
         if options.resume and (path / CONFIG).exists():
@@ -303,13 +306,13 @@ def take_up(
             check_nothing_to_restore(path)
         source[SAVED] = resumed is not None
         if resumed is None or training.state.step < training.settings.steps:
-            begin(path, source, fresh=resumed is None)  # last: nothing is replaced by a mistake
+            begin(path, source, fresh=resumed is None)  # last, so that a mistake replaces nothing
         over = (
             ""
             if ranks.size == 1
-            else f" over {ranks.size} ranks with {training.model.workers.threads} threads each;"
+            else f" over {ranks.size} processes with {training.model.workers.threads} threads each;"
         )
-        where = "writing to" if resumed is None else f"going on from {resumed} in"
+        where = "writing to" if resumed is None else f"continuing from {resumed} in"
         warn(
             f"{data.name}: {images[0]} training and {images[1]} held-out images {data.image_shape};"
             f" {len(training.model.store):,} parameters;{over} {where} {path}"
@@ -322,16 +325,14 @@ def take_up(
 
 
 def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -> None:
-    """Raise GlowliteError unless a run has the images that it began with: as many, the same ones,
-    in the same order.
-    """
+    """Raise GlowliteError unless a run has the images that it began with, in the same order."""
     if source["images"] != begun["images"]:
         raise GlowliteError(
             f"{source['data']} has {source['images'][0]} training and {source['images'][1]}"
             f" held-out images, but {path} began with {' and '.join(map(str, begun['images']))};"
-            " bring the same data, or begin a new run"
+            " use the same data, or begin a new run"
         )
-    if "fingerprint" not in begun:  # of the first version: only the place can show it
+    if "fingerprint" not in begun:  # written by the first version: only the place can be compared
         place, before = source["options"]["data"], located(begun["options"]["data"])
         if place != before:
             raise GlowliteError(
@@ -340,8 +341,8 @@ def check_same_data(source: dict[str, Any], begun: dict[str, Any], path: Path) -
             )
     elif source["fingerprint"] != begun["fingerprint"]:
         raise GlowliteError(
-            f"{source['data']} has as many images as {path} began with, but others, or in another"
-            " order; bring the same data, or begin a new run"
+            f"{source['data']} has as many images as {path} began with, but different ones or in"
+            " a different order; use the same data, or begin a new run"
         )
 
 
@@ -352,7 +353,9 @@ def make_observers(
     source: dict[str, Any],
     path: Path,
 ) -> list[Observer]:
-    """Make what watches on this rank: on rank 0 the bar and the files, else a helper."""
+    """Make the observers of this process: on rank 0 the progress bar and the files, elsewhere a
+    helper.
+    """
     picture_every = steps_in(options.picture_every, steps_per_epoch(options, data))
     if not training.ranks.is_root:
         return [WorkerObserver(training, picture_every)]
@@ -366,7 +369,9 @@ def make_observers(
 def _train(
     training: Training, data: Dataset, observers: list[Observer], interrupts: Interrupts, path: Path
 ) -> None:
-    """Train; whatever ends it, the observers are closed, and an error says where to go on from."""
+    """Train. However training ends, the observers are closed, and an error says where to continue
+    from.
+    """
     try:
         train(training, data, observers, stop=lambda: bool(interrupts))
     except (GlowliteError, OSError) as error:
@@ -379,7 +384,7 @@ def _train(
         with contextlib.suppress(GlowliteError):
             good = checkpoints_of(path)
         kept = (
-            f"; the last good checkpoint is {good[-1]}: go on from it with --resume"
+            f"; the last good checkpoint is {good[-1]}: continue from it with --resume"
             f" {typed('out', path)}"
             if good
             else ""

@@ -1,1 +1,1 @@
-"""The networks inside a coupling: functions, not invertible."""
+"""The networks inside couplings. They are functions and need not be invertible."""

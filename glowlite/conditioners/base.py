@@ -1,5 +1,5 @@
-"""What a coupling asks of the network inside it: a function of the channels that stay, not
-invertible.
+"""The interface of the network inside a coupling: a function of the channels that stay, which need
+not be invertible.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ Cache = Any
 class Conditioner(Parameterized, ABC):
     """x: (N, ..., C_in) -> h: (N, ..., C_out).
 
-    Unlike a bijector it hands out a cache, for one `backward`.
+    Unlike a bijector, it always returns a cache, for one call of `backward`.
     """
 
     @abstractmethod
     def forward(self, x: Array) -> tuple[Array, Cache]:
-        """h and what `backward` needs."""
+        """Return h, and what `backward` needs."""
 
     @abstractmethod
     def backward(self, dh: Array, cache: Cache) -> Array:
-        """dx; gradients of the parameters are added into their `grad` views."""
+        """Return dx; gradients of the parameters are added into their `grad` views."""
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Set data-dependent parameters from the batch `x`; returns h."""
+        """Initialise data-dependent parameters from the batch `x`. Returns h."""
         return self.forward(x)[0]

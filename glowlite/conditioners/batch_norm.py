@@ -1,9 +1,10 @@
-r"""Batch normalisation inside a network: every channel by its mean and variance, m and v.
+r"""Batch normalisation inside a network: each channel is normalised with its mean m and variance v.
 
     u = (x - m) / sqrt(v + eps)          y = gain u + bias
 
-m and v are those of the batch in training, and running ones, which are constants, in evaluation:
-see `BatchStatistics`. As a layer of a flow it is another class, `glowlite.bijectors.batch_norm`.
+In training, m and v are the statistics of the batch; in evaluation, they are running statistics,
+which are constants: see `BatchStatistics`. Batch normalisation as a layer of a flow is another
+class, in `glowlite.bijectors.batch_norm`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from glowlite.conditioners.base import Cache, Conditioner
 class NetworkBatchNorm(Conditioner):
     """x, y: (N, H, W, C).
 
-    `gain`: whether there is one. `unbiased`: what the running variance follows, see
-    BatchStatistics. Parameters: `bias` and `gain`, (C,), which start at 0 and 1. Raises
+    `gain`: whether there is a gain. `unbiased`: which batch variance the running variance follows,
+    see BatchStatistics. Parameters: `bias` and `gain`, (C,), which start at 0 and 1. Raises
     GlowliteError for an `eps` below 0.
     """
 
@@ -48,14 +49,14 @@ class NetworkBatchNorm(Conditioner):
         slope = self.slope(variance)
         if not self.statistics.is_training:
             return dy * slope
-        # m and v move with every x_i, of M a channel: dm/dx_i = 1/M,  dv/dx_i = 2 (x_i - m)/M, so
-        # du_j/dx_i = (delta_ij - 1/M - u_i u_j / M) / sqrt(v + eps)
+        # m and v depend on every x_i, of which a channel has M: dm/dx_i = 1/M,  dv/dx_i = 2 (x_i -
+        # m)/M, so du_j/dx_i = (delta_ij - 1/M - u_i u_j / M) / sqrt(v + eps)
         count = dy.size // dy.shape[-1]
         self.statistics.follow(mean, variance, count)
         return (dy - dy_sum / count - u * (dy_u_sum / count)) * slope
 
     def add_gradients(self, dy_sum: Array, dy_u_sum: Array) -> None:
-        """Add the sums of dy and of dy u, (C,)."""
+        """Add the sums of dy and of dy u, (C,), to the gradients."""
         self.bias.grad[...] += dy_sum
         if self.gain is not None:
             self.gain.grad[...] += dy_u_sum
@@ -65,12 +66,12 @@ class NetworkBatchNorm(Conditioner):
         return namespace(variance).sqrt(variance + self.eps)
 
     def slope(self, variance: Array) -> Array:
-        """dy/dx, were m and v constants: gain / sqrt(v + eps), (C,)."""
+        """Return dy/dx if m and v were constants: gain / sqrt(v + eps), (C,)."""
         deviation = self.deviation(variance)
         return 1 / deviation if self.gain is None else self.gain.value / deviation
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Start the running statistics from the batch x; returns y."""
+        """Set the running statistics from the batch x. Returns y."""
         mean, std = channel_statistics("NetworkBatchNorm.initialize", x, total)
         self.statistics.start_from(mean, std**2)
         return self.forward(x)[0]

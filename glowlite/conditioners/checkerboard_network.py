@@ -1,4 +1,4 @@
-"""A network that sees the pixels of one colour of a checkerboard where they stand in the image.
+"""A network that sees the pixels of one colour of a checkerboard at their places in the image.
 
 image = the kept half at its pixels, 0 at the others [, one more channel: 1 at the kept pixels]
 h     = net(image) at the other pixels, which are those that change
@@ -28,7 +28,7 @@ class CheckerboardNetwork(Conditioner):
         self.kept, self.changed = (EVEN, ODD) if kept == "even" else (ODD, EVEN)
 
     def lay_out(self, x: Array) -> Array:
-        """The image that the network sees."""
+        """Return the image that the network sees."""
         image = blank_image(x, x.shape[-1] + self.mask)
         put_pixels(image[..., : x.shape[-1]], x, self.kept)
         if self.mask:

@@ -1,5 +1,5 @@
-r"""A linear classifier of images: of all their numbers, or, as the original code has it on the top
-latents, of their means over pixels.
+r"""A linear classifier of images. Its input is all components or, as for the top latents in the
+original code, the means over pixels.
 
 f_n = x_n, or (1 / HW) sum_hw x_nhw       logits_n = W^T f_n + b       q(k | x_n) = softmax_k
 """
@@ -17,9 +17,9 @@ from glowlite.conditioners.base import Cache, Conditioner
 class Classifier(Conditioner):
     """x: (N, H, W, C) -> logits (N, K), K = `classes`.
 
-    pixels: H W, for a classifier of all numbers; None for one of means. `weight` (F, K), F = H W C
-    or C, and `bias` (K,) start at zero: every class is as probable, and no gradient comes to x
-    before the weights have one themselves.
+    pixels: H W, for a classifier of all components; None for one of means. `weight` (F, K), F = H W
+    C or C, and `bias` (K,) start at zero: all classes are equally probable, and x gets no gradient
+    until the weights have changed.
     """
 
     def __init__(self, channels: int, classes: int, pixels: int | None = None) -> None:
@@ -38,15 +38,16 @@ class Classifier(Conditioner):
         dfeatures = dh @ self.weight.value.T  # (N, F)
         if self.pixels is not None:
             return dfeatures.reshape(shape)
-        # each of the HW pixels has 1 / HW of the mean
+        # each of the HW pixels contributes 1 / HW of the mean
         dfeatures = dfeatures / (shape[1] * shape[2])
         return namespace(dh).broadcast_to(dfeatures[:, None, None], shape)
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """-log q(label | x) of logits (N, K), nats, (N,), and its derivative by the logits, (N, K).
+    """Return -log q(label | x) for logits (N, K), nats, (N,), and its derivative with respect to
+    the logits, (N, K).
 
-    The logits are taken relative to their largest, so that no exponential overflows.
+    The largest logit is subtracted first, so that no exponential overflows.
     """
     xp = namespace(logits)
     shifted = logits - logits.max(axis=1, keepdims=True)

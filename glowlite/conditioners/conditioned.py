@@ -1,4 +1,5 @@
-"""A network that sees a condition beside its input: an image, say, of which the input is the noise.
+"""A network that sees a condition in addition to its input; for example, an image whose noise is
+the input.
 
 h = net(x, condition)
 """
@@ -16,7 +17,7 @@ from glowlite.errors import GlowliteError, ShapeError
 class Conditioned(Conditioner):
     """x: (N, H, W, C) -> h: (N, H, W, C_out), by a `net` of C + C' channels, a Conditioner.
 
-    `given(condition)` is a network; without a condition there is none. The condition has no
+    `given(condition)` is a network; without a condition there is no network. The condition gets no
     gradient.
     """
 
@@ -25,9 +26,11 @@ class Conditioned(Conditioner):
         self.condition: Array | None = None
 
     def given(self, condition: Array) -> Self:
-        """The network that sees `condition`, (N, H, W, C'), or (1, H, W, C') for all samples."""
+        """Return the network that sees `condition`, (N, H, W, C'), or (1, H, W, C') for all
+        samples.
+        """
         twin = self.shallow_copy()
-        # a view that NumPy lets nobody write to
+        # a view that NumPy makes read-only
         twin.condition = namespace(condition).broadcast_to(condition, condition.shape)
         return twin
 
@@ -38,20 +41,20 @@ class Conditioned(Conditioner):
     def backward(self, dh: Array, cache: Cache) -> Array:
         net_cache, channels = cache
         dboth: Array = self.net.backward(dh, net_cache)
-        return dboth[..., :channels]  # the rest is that of the condition
+        return dboth[..., :channels]  # the rest is the condition's gradient
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
         h: Array = self.net.initialize(self._beside(x), total)
         return h
 
     def _beside(self, x: Array) -> Array:
-        """x and the condition, (N, H, W, C + C')."""
+        """Return x and the condition side by side, (N, H, W, C + C')."""
         if self.condition is None:
-            raise GlowliteError("a network that sees a condition was given none: say given(...)")
+            raise GlowliteError("a network that needs a condition was given none: call given(...)")
         if len(self.condition) not in (1, len(x)):
             raise ShapeError(
-                f"{len(self.condition)} conditions are given, and {len(x)} samples; give one for"
-                " each, or one for all"
+                f"{len(self.condition)} conditions are given, but {len(x)} samples; give one"
+                " condition per sample, or one for all"
             )
         xp = namespace(x)
         condition = to_device(self.condition, xp).astype(x.dtype)

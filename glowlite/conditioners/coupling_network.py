@@ -4,10 +4,10 @@ r"""Glow's coupling network: 3x3 convolution, ReLU, 1x1 convolution, ReLU, 3x3 c
     h2 = relu(e2 (W2^T h1 + b2))
     h  = e3 (scatter(W3^T h2) + b3)
 
-It is a multi-layer perceptron that is applied to every pixel: the ends are thin and the middle is
-wide, so all the work lies in three matrix products, and no array is 9 width wide. The last layer
-starts at zero, so a coupling starts as the identity (section 3.3). `docs/paper_and_code.md` lists
-the options, which are those of the original code.
+It is a multi-layer perceptron applied to every pixel, with narrow ends and a wide middle. So all
+the work is in three matrix products, and no array has 9 * width rows. The last layer starts at
+zero, so a coupling starts as the identity (section 3.3). `docs/paper_and_code.md` lists the
+options, which are those of the original code.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ WEIGHT_STD = 0.05
 class CouplingNetwork(Conditioner):
     """x: (N, H, W, C_in) -> h: (N, H, W, C_out).
 
-    `hidden_actnorm`: an ActNorm after each hidden convolution. `border`: `none`, `last`, or `all`
-    of the 3x3 convolutions see an extra channel that is 1 outside the image. `output_scale`:
-    exp(3 logs) on the output. Cost: 2 N H W width (9 C_in + width + 9 C_out) FLOPs.
+    `hidden_actnorm`: whether an ActNorm follows each hidden convolution. `border`: whether `none`,
+    the `last` or `all` of the 3x3 convolutions see an extra channel that is 1 outside the image.
+    `output_scale`: exp(3 logs) on the output. Cost: 2 N H W width (9 C_in + width + 9 C_out) FLOPs.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class CouplingNetwork(Conditioner):
         dh2 = self.conv3.convolve_backward(dh, h2, h) * (h2 > 0)
         dh1 = self.conv2.backward(dh2, h1, h2) * (h1 > 0)
         dcolumns = self.conv1.backward(dh1, columns, h1)
-        return scatter(dcolumns, dh.shape)[..., : self.in_channels]  # the border is no input
+        return scatter(dcolumns, dh.shape)[..., : self.in_channels]  # the border is not an input
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
         self.check(x)

@@ -1,25 +1,27 @@
-"""A 3x3 convolution is a gather and a product, or a product and a scatter; the two are adjoint.
+"""A 3x3 convolution is a gather followed by a matrix product, or a matrix product followed by a
+scatter. Gather and scatter are adjoint.
 
     gather(x)[p, k]  = x[p + k]             the nine neighbours of every pixel, 0 outside the image
     scatter(v)[q]    = sum_k v[q - k, k]    every pixel sends nine values to its neighbours
 
-for the taps k in {-1, 0, 1}^2, in the order dy, dx. What scatter sends out of the image is lost.
-<gather(x), v> = <x, scatter(v)>: each carries the other's gradient. Elsewhere the two are called
-im2col and col2im.
+for the taps k in {-1, 0, 1}^2, in the order dy, dx. Values that scatter sends outside the image are
+lost. <gather(x), v> = <x, scatter(v)>: each computes the gradient of the other. Other codes call
+them im2col and col2im.
 """
 
 from __future__ import annotations
 
 from glowlite.arrays.backend import Array, Namespace, namespace
 
-# of a padded image: 1, 1 is the pixel itself
+# offsets in a padded image; (1, 1) is the pixel itself
 TAPS = [(dy, dx) for dy in range(3) for dx in range(3)]
 
 
 def gather(x: Array, with_border: bool = False) -> Array:
-    """Columns (9 C, P) of images x (N, H, W, C), one per pixel: its neighbours, tap by tap.
+    """Return columns (9 C, P) of images x (N, H, W, C), one column per pixel: its neighbours, tap
+    by tap.
 
-    `with_border`: one more channel, the last of each tap, that is 1 outside the image and 0 inside.
+    `with_border`: add one channel, the last of each tap, that is 1 outside the image and 0 inside.
     """
     xp = namespace(x)
     n, h, w, c = x.shape
@@ -33,7 +35,7 @@ def gather(x: Array, with_border: bool = False) -> Array:
 
 
 def scatter(columns: Array, shape: tuple[int, ...]) -> Array:
-    """Images (N, H, W, C) from columns (9 C, P), P = N H W, for `shape` = (N, H, W, ...)."""
+    """Return images (N, H, W, C) from columns (9 C, P), P = N H W, for `shape` = (N, H, W, ...)."""
     n, h, w = shape[:3]
     taps = columns.reshape(9, -1, n, h, w)
     padded = namespace(columns).zeros((taps.shape[1], n, h + 2, w + 2), columns.dtype)
@@ -43,5 +45,5 @@ def scatter(columns: Array, shape: tuple[int, ...]) -> Array:
 
 
 def outside(height: int, width: int, dtype: object, xp: Namespace) -> Array:
-    """(9, H W): 1 where the neighbour at tap k of a pixel is outside the image, else 0."""
+    """Return (9, H W): 1 where the neighbour of a pixel at tap k is outside the image, else 0."""
     return gather(xp.zeros((1, height, width, 0), dtype), with_border=True)

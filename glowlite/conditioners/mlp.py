@@ -3,8 +3,8 @@ r"""MLP: fully connected layers with ReLUs between them, for flows of vectors.
     h_0 = x          h_i = max(a_i, slope a_i),   a_i = h_{i-1} W_i + b_i
     out = h_n W_last + b_last
 
-A ReLU has the slope 0; a leaky one, with another, has a gradient on both sides. W_last and b_last
-start at zero: a coupling around a new MLP is the identity, or a constant map.
+A ReLU has slope 0; a leaky ReLU, with another slope, has a gradient on both sides. W_last and
+b_last start at zero, so a coupling with a new MLP is the identity, or a constant map.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from glowlite.errors import ShapeError
 
 
 class MLP(Conditioner):
-    """x (N, in_features) -> (N, out_features), over hidden layers of the sizes `hidden`.
+    """x (N, in_features) -> (N, out_features), with hidden layers of the sizes `hidden`.
 
-    seed: of the random weights, N(0, 2 / (inputs (1 + slope^2))), so that the size of h is that of
-    x in each layer. slope: of the activation below 0, from 0 to 1; raises GlowliteError for others.
-    Cost: one product a layer in `forward`, two in `backward`.
+    seed: seed of the random weights, N(0, 2 / (inputs (1 + slope^2))), which preserve the size of h
+    from layer to layer. slope: slope of the activation below 0, from 0 to 1; raises GlowliteError
+    for others. Cost: one matrix product per layer in `forward`, two in `backward`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MLP(Conditioner):
         self.biases = [Parameter(np.zeros(n)) for _, n in shapes]
 
     def forward(self, x: Array) -> tuple[Array, list[Array]]:
-        """out (N, out_features), and the inputs of all layers, which `backward` takes."""
+        """Return out (N, out_features), and the inputs of all layers, which `backward` needs."""
         features = len(self.weights[0].value)
         if x.ndim != 2 or x.shape[1] != features:
             raise ShapeError(f"MLP.forward: expected vectors (N, {features}), got {tuple(x.shape)}")
@@ -62,7 +62,7 @@ class MLP(Conditioner):
         return x, inputs
 
     def backward(self, dh: Array, cache: list[Array]) -> Array:
-        """dx (N, in_features); gradients of weights and biases are added."""
+        """Return dx (N, in_features); gradients of weights and biases are added."""
         for weight, bias, x in reversed(list(zip(self.weights, self.biases, cache, strict=True))):
             weight.grad[...] += x.T @ dh
             bias.grad[...] += dh.sum(axis=0)

@@ -1,11 +1,11 @@
-r"""RealNVP's network: residual blocks, after each of which a skip goes to the output.
+r"""RealNVP's network: residual blocks, with a skip connection to the output after each.
 
     h = conv3x3(relu([u, -u])), u = norm(x)                          s = conv1x1(h)
     a block:  h = h + conv3x3(relu(norm(conv3x3(relu(norm(h))))))    s = s + conv1x1(h)
     out = conv1x1(relu(norm(s)))
 
-Every norm is a batch normalisation, and every convolution has normalised weights. In training the
-output of a sample depends on the whole batch, by its statistics.
+Every norm is a batch normalisation, and every convolution has normalised weights. In training, the
+output of a sample depends on the statistics of the whole batch.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ Norm = NetworkBatchNorm | None
 class ResidualNetwork(Conditioner):
     """x: (N, H, W, C_in) -> out: (N, H, W, C_out).
 
-    `width`: the channels of h and s. `blocks`: how many. `mask`: the last channel of x is one,
-    which is neither normalised nor negated. `doubled`: u is 2 norm(x). `batch_norm`: False leaves
-    out every norm; `gain`, `eps`, `unbiased` are of NetworkBatchNorm. `trains_g`: of `all`
-    convolutions, or of `some`, where no norm comes right behind; else g is fixed at 1. `start`:
-    of the weights, `authors` or `torch`, see WeightNormConv, or `zero`: as `authors`, but the
-    output starts at 0. Cost: 2 N H W width (18 C_in + (19 blocks + 1) width + C_out) FLOPs.
+    `width`: the channels of h and s. `blocks`: number of residual blocks. `mask`: whether the last
+    channel of x is a mask, which is neither normalised nor negated. `doubled`: u is 2 norm(x).
+    `batch_norm`: False leaves out every norm; `gain`, `eps`, `unbiased` are passed to
+    NetworkBatchNorm. `trains_g`: train g in `all` convolutions, or only in `some`, those that no
+    norm follows directly; other g are fixed at 1. `start`: initialisation of the weights, `authors`
+    or `torch`, see WeightNormConv, or `zero`: like `authors`, but the output starts at 0. Cost: 2 N
+    H W width (18 C_in + (19 blocks + 1) width + C_out) FLOPs.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class ResidualNetwork(Conditioner):
         a_in, cache_in, hs, block_caches, a_out, cache_out = cache
         da_out = self.conv_out.backward(dh, a_out)
         ds = activate_backward(self.norm_out, da_out, a_out, cache_out)
-        dh = 0  # of the last h, but for what comes through its skip
+        dh = 0  # gradient of the last h, without what comes through its skip
         for block, h, block_cache in reversed(
             list(zip(self.blocks, hs[1:], block_caches, strict=True))
         ):
@@ -108,7 +109,7 @@ class ResidualNetwork(Conditioner):
         return self.enter_backward(self.conv_in.backward(dh, a_in), a_in, cache_in)
 
     def enter(self, x: Array) -> tuple[Array, Cache]:
-        """relu([u, -u, mask]), and the cache of the norm."""
+        """Return relu([u, -u, mask]), and the cache of the norm."""
         xp = namespace(x)
         u, mask = x[..., : self.inputs], x[..., self.inputs :]
         u, cache = (u, None) if self.norm_in is None else self.norm_in.forward(u)
@@ -116,15 +117,15 @@ class ResidualNetwork(Conditioner):
         return xp.maximum(xp.concatenate((u, -u, mask), axis=-1), 0), cache
 
     def enter_backward(self, da: Array, a: Array, cache: Cache) -> Array:
-        """dx: of relu, of a sum of two, of the norm."""
+        """Return dx: back through the ReLU, the pair u and -u, and the norm."""
         dv, c = da * (a > 0), self.inputs
-        du = dv[..., :c] - dv[..., c : 2 * c]  # u is there as u and as -u
+        du = dv[..., :c] - dv[..., c : 2 * c]  # u occurs as u and as -u
         du = 2 * du if self.doubled else du
         du = du if self.norm_in is None else self.norm_in.backward(du, cache)
         return namespace(da).concatenate((du, dv[..., 2 * c :]), axis=-1)
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Start every running statistic from the batch x; returns out."""
+        """Set all running statistics from the batch x. Returns out."""
 
         def starting(part: Any) -> Any:
             if isinstance(part, NetworkBatchNorm):
@@ -138,13 +139,14 @@ class ResidualNetwork(Conditioner):
 
 
 class ResidualBlock(Parameterized):
-    """h -> h + conv2(relu(norm2(conv1(relu(norm1(h)))))); and `skip`, which is run beside it."""
+    """h -> h + conv2(relu(norm2(conv1(relu(norm1(h)))))), and a `skip` that runs beside it."""
 
     def __init__(
         self, width: int, norm: Callable[[int], Norm], conv: Callable[..., WeightNormConv]
     ) -> None:
         self.norm1 = norm(width)
-        self.conv1 = conv(3, width, width, False, has_bias=self.norm1 is None)  # norm2 takes it off
+        # norm2 would remove a bias
+        self.conv1 = conv(3, width, width, False, has_bias=self.norm1 is None)
         self.norm2 = norm(width)
         self.conv2 = conv(3, width, width)
         self.skip = conv(1, width, width)
@@ -164,19 +166,19 @@ class ResidualBlock(Parameterized):
 
 
 def activate(norm: Norm, x: Array) -> tuple[Array, Cache]:
-    """relu(norm(x)), and the cache of the norm."""
+    """Return relu(norm(x)), and the cache of the norm."""
     y, cache = (x, None) if norm is None else norm.forward(x)
     return namespace(y).maximum(y, 0), cache
 
 
 def activate_backward(norm: Norm, da: Array, a: Array, cache: Cache) -> Array:
-    """dx; gradients of the norm are added."""
+    """Return dx; gradients of the norm are added."""
     dy = da * (a > 0)
     return dy if norm is None else norm.backward(dy, cache)
 
 
 class _Starting:
-    """A norm whose forward starts its running statistics, as `initialize` does."""
+    """A norm whose forward sets its running statistics, as `initialize` does."""
 
     def __init__(self, norm: NetworkBatchNorm, total: SumOverProcesses) -> None:
         self.norm, self.total = norm, total

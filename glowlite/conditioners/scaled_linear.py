@@ -1,10 +1,10 @@
-"""The linear maps of a network: products with a matrix, with a bias and a scale per output.
+"""The linear maps of a network: a matrix product, with a bias and a scale per output.
 
     y = (W^T x + b) * e,  e = exp(3 logs)     without a scale, e = 1
 
     dx = W (e dy)       dW = x (e dy)^T       db = sum e dy       dlogs = 3 sum y dy
 
-This is a convolution, of columns that were gathered, and the original code's ActNorm behind it.
+Applied to gathered columns, this is a convolution followed by the original code's ActNorm.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class ScaledLinear(Parameterized):
         return y
 
     def backward(self, dy: Array, x: Array, y: Array) -> Array:
-        """dx, from what `forward` took and gave; y may be behind a ReLU, if dy is 0 where y is."""
+        """Return dx, given the input and output of `forward`. y may be the output of a ReLU, if dy
+        is 0 where y is 0.
+        """
         self.add_scale_gradient((dy * y).sum(axis=1))
         dy = dy * self.scale()[:, None]
         self.bias.grad[...] += dy.sum(axis=1)
@@ -58,12 +60,15 @@ class ScaledLinear(Parameterized):
         return self.weight.value @ dy
 
     def add_scale_gradient(self, dlog_e: Array) -> None:
-        """Add what a gradient of log e, (C,), means for `logs`; nothing without a scale."""
+        """Convert a gradient with respect to log e, (C,), and add it to that of `logs`; do nothing
+        without a scale.
+        """
         if self.scaled:
             self.logs.grad[...] += LOGS_FACTOR * dlog_e
 
     def initialize(self, where: str, x: Array, total: SumOverProcesses = this_process) -> Array:
-        """Mean 0 and variance 1 for every output of the batch x (rows, P), if `scaled`.
+        """If `scaled`, set bias and scale so that every output has mean 0 and variance 1 for the
+        batch x (rows, P).
 
         Returns y.
         """
@@ -75,14 +80,14 @@ class ScaledLinear(Parameterized):
 
 
 class ScatterConv(ScaledLinear):
-    """A 3x3 convolution as a product and a scatter; it starts at zero.
+    """A 3x3 convolution as a matrix product followed by a scatter; it starts at zero.
 
         y = (scatter(W^T h) + B^T outside + b) * e
 
     A pixel q sends W[k] h[q] to the pixel q + k, for each of the nine taps k. So W[k] here is the
-    tap -k of the usual convolution, the kernel turned by 180 degrees. The border channel of the
-    original code is 1 outside the image and 0 inside; it sends B[k] from every pixel outside: a
-    pixel gets B[k] if the one that would send it, at -k, is outside.
+    tap -k of the usual convolution, whose kernel is rotated by 180 degrees. The border channel of
+    the original code is 1 outside the image and 0 inside. It sends B[k] from every pixel outside: a
+    pixel receives B[k] if the sender, at offset -k, is outside.
 
     h: (C_in, P), P = N H W -> y: (N, H, W, C_out).
 
@@ -102,7 +107,7 @@ class ScatterConv(ScaledLinear):
         return self.weight.value[: self.in_channels].reshape(self.in_channels, -1)
 
     def convolve(self, h: Array, shape: tuple[int, ...]) -> Array:
-        """y of columns h (C_in, P), for images of `shape` (N, H, W, ...)."""
+        """Return y for columns h (C_in, P) and images of `shape` (N, H, W, ...)."""
         _, height, width = shape[:3]
         y = scatter(self.taps().T @ h, shape) + self.bias.value  # (N, H, W, C_out)
         if self.with_border:
@@ -110,7 +115,7 @@ class ScatterConv(ScaledLinear):
         return y * self.scale()
 
     def convolve_backward(self, dy: Array, h: Array, y: Array) -> Array:
-        """dh (C_in, P), from what `convolve` took and gave."""
+        """Return dh (C_in, P), given the input and output of `convolve`."""
         self.add_scale_gradient((dy * y).sum(axis=(0, 1, 2)))
         dy = dy * self.scale()
         self.bias.grad[...] += dy.sum(axis=(0, 1, 2))
@@ -121,6 +126,8 @@ class ScatterConv(ScaledLinear):
         return self.taps() @ dcolumns
 
     def _senders(self, y: Array) -> Array:
-        """(9, H W): 1 where the pixel at -k, which sends by tap k, is outside the image."""
+        """Return (9, H W): 1 where the pixel at offset -k, which sends through tap k, is outside
+        the image.
+        """
         _, height, width, _ = y.shape
         return outside(height, width, y.dtype, namespace(y))[::-1]

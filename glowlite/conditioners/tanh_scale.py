@@ -1,8 +1,9 @@
-r"""RealNVP's log-scale: what a network says of it goes through a tanh, times a learned factor.
+r"""RealNVP's log-scale: the network's output passes through a tanh and is multiplied by a learned
+factor.
 
     t, r = the even and the odd channels of net(x)          h = a tanh(r) [+ b]
 
-So a coupling with s = exp(h) has |log s| <= |a| + |b|, whatever the network says.
+So a coupling with s = exp(h) has |log s| <= |a| + |b|, whatever the network's output.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from glowlite.conditioners.base import Cache, Conditioner
 
 
 class TanhScale(Conditioner):
-    """x -> t and h, (N, ..., 2C), in alternation, from those of the network `raw`.
+    """x -> t and h, (N, ..., 2C), interleaved, from the output of the network `raw`.
 
-    `channels`: C, for a factor a per channel, (C,); None for one number, (1,). `a`: where it
-    starts. `offset`: whether there is a b, (1,), which starts at 0.
+    `channels`: C, for one factor a per channel, (C,); None for a single number, (1,). `a`: its
+    initial value. `offset`: whether there is a b, (1,), which starts at 0.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class TanhScale(Conditioner):
         return h, (tanh, raw_cache)
 
     def scaled(self, out: Array) -> tuple[Array, Array]:
-        """t and h in alternation, and tanh(r)."""
+        """Return t and h, interleaved, and tanh(r)."""
         tanh = namespace(out).tanh(out[..., 1::2])
         h = self.a.value * tanh if self.b is None else self.a.value * tanh + self.b.value
         return interleaved(out[..., 0::2], h), tanh

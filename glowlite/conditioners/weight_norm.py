@@ -2,7 +2,7 @@ r"""Convolutions whose weights have a direction v and a length g, per output cha
 
     w_c = g_c v_c / ||v_c||          y = w^T columns(x) + b
 
-`columns` are the nine neighbours of each pixel, 0 outside the image, or the pixel alone: see
+`columns` are the nine neighbours of each pixel (0 outside the image), or only the pixel itself: see
 `gather_scatter`. There is no epsilon: v = 0 has no direction.
 """
 
@@ -23,8 +23,8 @@ STARTS = ("authors", "torch", "zero")
 class WeightNormConv(Parameterized):
     """x: (N, H, W, C_in) -> y: (N, H, W, C_out), of side 1 or 3, padded with zeros.
 
-    `v`: (side^2, C_in, C_out), taps in the order dy, dx. `g` (C_out,) is trained, and fixed at 1
-    where it is None; so is `bias`, (C_out,), at 0.
+    `v`: (side^2, C_in, C_out), taps in the order dy, dx. `g` (C_out,) is trained; None fixes it at
+    1. `bias`, (C_out,), is trained; None fixes it at 0.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class WeightNormConv(Parameterized):
         return len(self.v.value) == 9
 
     def direction(self) -> tuple[Array, Array]:
-        """v / ||v||, as v, and ||v||, (C_out,)."""
+        """Return v / ||v||, with the shape of v, and ||v||, (C_out,)."""
         xp, v = namespace(self.v.value), self.v.value
         norm = xp.sqrt(xp.square(v).sum(axis=(0, 1)))
         return v / norm, norm
 
     def weight(self) -> Array:
-        """w, as v."""
+        """Return w, with the shape of v."""
         direction, _ = self.direction()
         return direction if self.g is None else direction * self.g.value
 
@@ -61,7 +61,7 @@ class WeightNormConv(Parameterized):
         return to_images(y, x.shape)
 
     def backward(self, dy: Array, x: Array) -> Array:
-        """dx, from what `forward` took; gradients of the parameters are added."""
+        """Return dx, given the input of `forward`; gradients of the parameters are added."""
         w, dy_matrix = self.weight(), pixel_matrix(dy)
         # y = w^T columns + b:  dw = columns dy^T,  dcolumns = w dy,  db = sum dy
         self.add_gradients((self.columns(x) @ dy_matrix.T).reshape(w.shape))
@@ -71,10 +71,10 @@ class WeightNormConv(Parameterized):
         return scatter(dcolumns, x.shape) if self.is_3x3 else to_images(dcolumns, x.shape)
 
     def add_gradients(self, dw: Array) -> None:
-        """Add what a gradient of w means for v and g."""
+        """Convert a gradient with respect to w, and add it to those of v and g."""
         direction, norm = self.direction()
-        # w = g n, n = v/||v||, dn/dv = (1 - n n^T)/||v||: what is along v does not turn it
-        # dg = n . dw,  dv = g/||v|| (dw - n (n . dw))
+        # w = g n, n = v/||v||, dn/dv = (1 - n n^T)/||v||: the part along v does not turn v dg = n .
+        # dw,  dv = g/||v|| (dw - n (n . dw))
         along = (direction * dw).sum(axis=(0, 1))
         slope = 1 / norm if self.g is None else self.g.value / norm
         self.v.grad[...] += slope * (dw - direction * along)
@@ -92,13 +92,14 @@ class WeightNormConv(Parameterized):
         has_bias: bool = True,
         start: str = "authors",
     ) -> WeightNormConv:
-        """One whose v is drawn from U(-r, r); `start` says how, for n = C_in and k = side^2 taps:
+        """Return a convolution whose v is drawn from U(-r, r); `start` determines r, for n = C_in
+        and k = side^2 taps:
 
         authors   r = sqrt(2 / n),    g = r sqrt(n k / 12), which is half of ||v||,  b = 0
         torch     r = 1 / sqrt(n k),  g = ||v||,                                     b ~ U(-r, r)
         zero      as authors, but g = 0: its output starts at 0
 
-        Raises GlowliteError for another.
+        Raises GlowliteError for any other word.
         """
         if start not in STARTS:
             raise GlowliteError(

@@ -1,4 +1,4 @@
-"""A 3x3 convolution that starts at zero, as a network: a learned prior."""
+"""A 3x3 convolution that starts at zero, as a network for learned priors."""
 
 from __future__ import annotations
 

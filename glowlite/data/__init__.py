@@ -23,7 +23,7 @@ __all__ = ["READERS", "Dataset", "Preparation", "Reader", "find_reader", "load"]
 
 @dataclass(frozen=True)
 class Reader:
-    """`recognises` looks at names and never reads far; `read` raises DataError.
+    """`recognises` looks at names and reads little; `read` raises DataError.
 
     `expects`: what a path should be.
     """
@@ -33,7 +33,8 @@ class Reader:
     read: Callable[[Path], Reading]
 
 
-# By name, in the order in which a bare path is tried: a folder of any images comes last
+# readers by name, in the order in which they are tried for a plain path: a folder of any images
+# comes last
 READERS = {
     "cifar100": Reader(
         "CIFAR-100's binary edition, a folder or .tar.gz",
@@ -44,12 +45,14 @@ READERS = {
         "CIFAR-10's binary edition, a folder or .tar.gz", cifar.recognises_cifar10, cifar.read_cifar
     ),
     "mnist": Reader(
-        "a folder of MNIST's idx files, or one of images", idx.recognises, idx.read_idx
+        "a folder of MNIST's idx files, or an idx file of images", idx.recognises, idx.read_idx
     ),
     "celeba": Reader(
         "CelebA's folder with list_attr_celeba.txt", celeba.recognises, celeba.read_celeba
     ),
-    "lsun": Reader("an LMDB of LSUN, or the folder of its two", lsun.recognises, lsun.read_lsun),
+    "lsun": Reader(
+        "an LSUN LMDB, or the folder with both LMDBs of a set", lsun.recognises, lsun.read_lsun
+    ),
     "hdf5": Reader("an .h5 or .hdf5 with `images`", hdf5.recognises, hdf5.read_hdf5),
     "npz": Reader("an .npz with `images`", arrays.recognises_npz, arrays.read_npz),
     "npy": Reader("an .npy", arrays.recognises_npy, arrays.read_npy),
@@ -60,13 +63,13 @@ READERS = {
 def load(
     spec: str | os.PathLike[str], preparation: Preparation | None = None, processes: int = 1
 ) -> Dataset:
-    """The data set of an embedded name (`faces`, `embedded:faces`), of a path whose kind is
+    """Load the data set of an embedded name (`faces`, `embedded:faces`), of a path whose kind is
     recognised, or of `reader:path`.
 
-    Raises DataError, in one line, for what is missing, damaged or of the wrong kind. `processes`:
-    how many of this machine load it; decoded pictures take the memory that is one's share. Cost:
-    arrays of an .npz are held in memory; an .npy and an .h5 are read, and pictures decoded, when
-    they are needed.
+    Raises DataError, in one line, for data that are missing, damaged or of the wrong kind.
+    `processes`: how many processes on this machine load it; each uses only its share of the memory
+    for decoded pictures. Cost: arrays of an .npz are kept in memory; an .npy or .h5 is read, and
+    pictures are decoded, when needed.
     """
     spec = _as_text(spec)
     if preparation is not None and not isinstance(preparation, Preparation):
@@ -77,14 +80,14 @@ def load(
         if spec in NAMES and Path(spec).exists():
             reading = replace(
                 reading,
-                notes=(f"the embedded images are meant; the {spec} that is here is ./{spec}",),
+                notes=(f"using the embedded images; for the {spec} in this folder, give ./{spec}",),
             )
         return make_dataset(embedded, reading, f"embedded {embedded}", preparation, processes)
     try:
         name, path = find_reader(spec)
         reading = READERS[name].read(path)
         return make_dataset(_name(path), reading, str(path), preparation, processes)
-    except OSError as error:  # no permission to look, or too long for a name
+    except OSError as error:  # no permission, or too long for a name
         where = error.filename or spec
         raise DataError(
             f"{where}: cannot be looked up: {error.strerror}; check the path and its permissions"
@@ -92,7 +95,8 @@ def load(
 
 
 def _as_text(spec: Any) -> str:
-    """Return what names data as text; a Path stays a path, even where an embedded set has its name.
+    """Return a data specification as text. A Path stays a path, even if an embedded set has its
+    name.
 
     Raises DataError.
     """
@@ -100,14 +104,14 @@ def _as_text(spec: Any) -> str:
         raise DataError(f"load: expected a name or a path, got {shown(spec)}")
     text = os.fsdecode(spec)
     if "\0" in text:
-        raise DataError(f"data {shown(text)}: a path has no zero bytes")
+        raise DataError(f"data {shown(text)}: a path cannot contain zero bytes")
     return os.path.join(".", text) if text in NAMES and not isinstance(spec, str) else text
 
 
 def located(spec: str) -> str:
     """`spec` with its path made absolute, so that it means the same in any working folder.
 
-    Nothing is looked up.
+    Nothing is checked on the disk.
     """
     name, _, rest = spec.partition(":")
     if embedded_name(spec) is not None:
@@ -116,7 +120,7 @@ def located(spec: str) -> str:
 
 
 def is_there(spec: str) -> bool:
-    """Whether the path in `spec` leads to something, or none is needed."""
+    """Whether the path in `spec` exists, or no path is needed."""
     name, _, rest = spec.partition(":")
     return embedded_name(spec) is not None or os.path.exists(
         rest if name in READERS and rest else spec
@@ -124,7 +128,7 @@ def is_there(spec: str) -> bool:
 
 
 def find_reader(spec: str) -> tuple[str, Path]:
-    """Return which of READERS reads `spec`, a path or `reader:path`, and the path.
+    """Return the name in READERS that reads `spec`, a path or `reader:path`, and the path.
 
     Raises DataError if none does.
     """
@@ -139,17 +143,17 @@ def find_reader(spec: str) -> tuple[str, Path]:
 
 
 def _recognise(spec: str, path: Path) -> str:
-    exists = spec != "" and path.exists()  # Path("") is the current folder, which was not asked for
+    exists = spec != "" and path.exists()  # Path("") is the current folder, which nobody asked for
     by_suffix = (
         spec != "" and not exists and path.suffix.lower() in (".npz", ".npy", ".h5", ".hdf5")
     )
-    if exists or by_suffix:  # a reader says best what it misses
+    if exists or by_suffix:  # a reader gives the best message about what is missing
         for name, reader in READERS.items():
             if reader.recognises(path):
                 return name
     if spec == "":
         raise DataError(
-            f"data '': no such name; give --data, as {' or '.join(NAMES)} or the path of a file or"
+            f"data '': no such name; give --data {' or '.join(NAMES)}, or the path of a file or"
             " folder"
         )
     if spec in READERS:
@@ -172,14 +176,12 @@ def _recognise(spec: str, path: Path) -> str:
 
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
-        raise DataError(
-            f"{path}: is a link that leads nowhere, or to itself; check the path given as data"
-        )
+        raise DataError(f"{path}: is a link to nothing, or to itself; check the path given as data")
 
 
 def _name(path: Path) -> str:
-    """Return the name of a run on these data: that of the file without its suffixes, or of the
-    folder.
+    """Return the name of a run on these data: the file name without its suffixes, or the folder
+    name.
     """
     return (
         path.resolve().name.partition(".")[0] or "data" if path.is_file() else path.resolve().name

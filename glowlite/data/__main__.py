@@ -1,6 +1,6 @@
-"""python -m glowlite.data SPEC: what a data set holds, before one trains on it.
+"""python -m glowlite.data SPEC: show what a data set contains before you train on it.
 
-Every image is read, and so checked.
+Every image is read, so every image is checked.
 """
 
 from glowlite.commands.data import main

@@ -1,4 +1,6 @@
-"""Data in memory, as Python has them: images of pixels, or numbers of any shape, as they are."""
+"""Data in memory, as arrays: images of pixels, or floating-point numbers of any shape, used as they
+are.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from glowlite.errors import DataError
 
 
 class ArrayRows(Images):
-    """The rows of a floating array (N, ...), such as vectors (N, D): data without pixels."""
+    """The rows of a floating-point array (N, ...), such as vectors (N, D): data without pixels."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
-        self.shape = array.shape[1:]  # (D,), or whatever a row is
+        self.shape = array.shape[1:]  # (D,), or the shape of any other row
 
     def __len__(self) -> int:
         return len(self.array)
@@ -32,11 +34,12 @@ def array_dataset(
     labels: np.ndarray = NO_LABELS,
     held_out_labels: np.ndarray = NO_LABELS,
 ) -> Dataset:
-    """x (N, ...) to train on, and what is held out of it: a tenth of x, at most 1000, unless given.
-    `labels` and `held_out_labels`: of the classes of x and of what is given beside it.
+    """Make a data set of x (N, ...) and held-out rows: by default a tenth of x, at most 1000.
+    `labels` and `held_out_labels`: the classes of x and of `held_out`.
 
-    uint8 images (N, H, W, C) or (N, H, W) are images; floating numbers of any other shape are taken
-    as they are. Raises DataError for other types, too few, and numbers that are not finite.
+    uint8 images (N, H, W, C) or (N, H, W) are images; floating-point numbers of any shape are used
+    as they are. Raises DataError for other types, for too few rows, and for numbers that are not
+    finite.
     """
     if getattr(x, "dtype", None) == "uint8":
         images = None if held_out is None else array_images(held_out, f"{name}, held out")
@@ -69,12 +72,12 @@ def _checked(x: np.ndarray, name: str) -> np.ndarray:
         or 0 in x.shape
     ):
         raise DataError(
-            f"{name}: expected floating numbers (N, ...) of at least 2 rows, such as vectors (N,"
-            f" D), or uint8 images (N, H, W, C), got {shown(x)}"
+            f"{name}: expected floating-point numbers (N, ...) with at least 2 rows, such as"
+            f" vectors (N, D), or uint8 images (N, H, W, C), got {shown(x)}"
         )
     if not np.isfinite(x).all():
         raise DataError(
-            f"{name}: row {int(np.argwhere(~np.isfinite(x))[0, 0])} holds numbers that are not"
+            f"{name}: row {int(np.argwhere(~np.isfinite(x))[0, 0])} contains numbers that are not"
             " finite"
         )
     return x

@@ -1,8 +1,8 @@
-"""The batches of a run: which images, how they are changed, and their noise, each a function of the
-seed and the step.
+"""The batches of a run: the choice of images, their augmentation and their noise are functions of
+the seed and the step.
 
-So a run that is taken up at step s sees what it would have seen, and nothing of the order of images
-has to be saved.
+So a run that is resumed at step s sees the same batches as without a break, and the order of images
+need not be saved.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from glowlite.objective import dequantization_noise
 
 T = TypeVar("T")
 
-AHEAD = 4  # batches that wait, decoded, for training
+AHEAD = 4  # decoded batches that wait for training
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of training images. flip: left and right, every other image. shift: up to this
-    part of H and of W.
+    """Random changes of training images. flip: mirror left to right, with probability 1/2. shift:
+    by up to this fraction of H and of W.
 
-    Where an image is shifted away, its edge is repeated. The random crops of a Preparation are
-    drawn here, too.
+    Pixels that a shift leaves empty repeat the edge of the image. The random crops of a Preparation
+    are also drawn here.
     """
 
     flip: bool = False
@@ -40,7 +40,8 @@ class Augmentation:
     def __post_init__(self) -> None:
         if not 0 <= self.shift < 1:
             raise GlowliteError(
-                f"shift must be at least 0 and less than 1, the part of a side, got {self.shift}"
+                "shift is a fraction of a side and must be at least 0 and less than 1, got"
+                f" {self.shift}"
             )
 
     def apply(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -56,9 +57,9 @@ class Augmentation:
 
 
 def _sources(side: int, shift: float, draws: np.ndarray) -> np.ndarray:
-    """For each image and each place along a side, the place it is taken from: (N, side)."""
+    """Return, for each image and each position along a side, the source position: (N, side)."""
     most = int(shift * side)
-    moved = np.floor(draws * (2 * most + 1)).astype(int) - most  # -most .. most, each as likely
+    moved = np.floor(draws * (2 * most + 1)).astype(int) - most  # -most .. most, all equally likely
     return np.clip(np.arange(side) - moved[:, None], 0, side - 1)
 
 
@@ -67,8 +68,8 @@ class Batch:
     """Batch number `step`: uint8 images (N, H, W, C), and noise U[0, 1) of their shape for
     dequantisation.
 
-    Of floating data (N, ...), which are taken as they are, `noise` is None. `labels` (N,): the
-    class of each image, for a model of classes.
+    For floating-point data (N, ...), which are used as they are, `noise` is None. `labels` (N,):
+    the class of each image, for a model with classes.
     """
 
     step: int
@@ -88,10 +89,11 @@ def batches(
     share: slice | None = None,
     labels: np.ndarray | None = None,
 ) -> Iterator[Batch]:
-    """The batches of steps first .. last - 1, in the shuffled order of their epochs.
+    """Yield the batches of steps first .. last - 1, in the shuffled order of their epochs.
 
-    The rest of an epoch is left out. `share`: which images of each batch to read, for a batch that
-    is cut over processes; by default all of them. `labels` (N,): of all images.
+    Images at the end of an epoch that do not fill a batch are left out. `share`: which images of
+    each batch to read, for a batch that is split over processes; by default all of them. `labels`
+    (N,): the labels of all images.
     """
     augmentation = augmentation or Augmentation()
     share = share or slice(0, batch)
@@ -119,9 +121,9 @@ def batches(
 
 
 def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:
-    """The same items, made in a thread of its own up to `depth` before they are asked for.
+    """Yield the same items, but compute up to `depth` of them ahead, in a separate thread.
 
-    Its exceptions come out here. Close the generator (or let it go) to end the thread.
+    Exceptions of that thread are raised here. Close or delete the generator to end the thread.
     """
     waiting: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(depth)
     closed = threading.Event()
@@ -141,7 +143,7 @@ def ahead(items: Iterator[T], depth: int = AHEAD) -> Generator[T, None, None]:
                 if not put("item", item):
                     return
             put("end", None)
-        # whatever it is, it belongs to the one who asks for the next item
+        # any exception is raised for the caller of the next item
         except BaseException as error:
             put("error", error)
 

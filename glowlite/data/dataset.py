@@ -1,4 +1,4 @@
-"""A data set: training and held-out images, and how the two were parted."""
+"""A data set: training and held-out images, and how they were split."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from glowlite.data.preparation import ROOM, Preparation, Prepared
 from glowlite.errors import DataError
 
 MAX_HELD_OUT = 1000
-BYTES_A_ROW = 32  # of numbers, to part and shuffle images, however small they are
-LEFT_OUT = "labels left out: "  # how a note begins that says why
+BYTES_A_ROW = 32  # of numbers, to split and shuffle images, however small they are
+LEFT_OUT = "labels left out: "  # the beginning of a note that says why labels were left out
 NO_ATTRIBUTES = np.zeros((0, 0), bool)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader found: `train`, and `held_out` if the data have a split of their own.
+    """What a reader found: `train`, and `held_out` if the data have their own split.
 
-    `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and what holds of each image,
-    bool (N, A). `class_names` (K,), `labels`, `held_out_labels` (N,): the class of each image, as
-    it was found: see `conditioned`. `notes`: what was decided in reading, and what was passed over,
-    a line each.
+    `attribute_names`, `attributes`, `held_out_attributes`: names (A,) and which attributes each
+    image has, bool (N, A). `class_names` (K,), `labels`, `held_out_labels` (N,): the class of each
+    image, as it was read: see `conditioned`. `notes`: decisions made while reading, and files that
+    were skipped, one line each.
     """
 
     train: Images | Pictures
@@ -47,11 +47,11 @@ class Reading:
 class Dataset:
     """`train`, `held_out`: images of one shape, disjoint.
 
-    `name` names runs; `source` says where the images came from. `attribute_names` (A,),
-    `attributes` and `held_out_attributes`, bool (N, A): what holds of each image, where the data
-    say so. `class_names` (K,), `labels` and `held_out_labels` (N,): its class, as it was read;
-    where `condition` says by which labels a model is conditioned, int64 from 0 to K - 1. `decided`:
-    what the reader decided, a line each.
+    `name` is used in names of runs; `source` says where the images came from. `attribute_names`
+    (A,), `attributes` and `held_out_attributes`, bool (N, A): which attributes each image has, if
+    the data say so. `class_names` (K,), `labels` and `held_out_labels` (N,): its class, as it was
+    read, or, if `condition` names the labels that a model is conditioned on, int64 from 0 to K - 1.
+    `decided`: the reader's decisions, one line each.
     """
 
     name: str
@@ -73,13 +73,13 @@ class Dataset:
 
     @property
     def skipped(self) -> list[str]:
-        """A line for every image that was found damaged so far and passed over."""
+        """One line per image that was found damaged so far and skipped."""
         return list(dict.fromkeys(self.train.skipped + self.held_out.skipped))
 
     @property
     def notes(self) -> list[str]:
-        """What was decided about the data, passed over in them, and done to their pictures so far,
-        a line each.
+        """Decisions about the data, skipped files, and changes to their pictures so far, one line
+        each.
         """
         parts = [
             part.images if isinstance(part, Rows) else part for part in (self.train, self.held_out)
@@ -101,7 +101,7 @@ def number_of(count: int, what: str) -> str:
 def held_out_indices(count: int) -> np.ndarray:
     """Choose which of `count` images are held out: a tenth, at least 1 and at most 1000, sorted.
 
-    It depends on the number of images alone, so that training, evaluation and resumed runs agree.
+    It depends only on the number of images, so that training, evaluation and resumed runs agree.
     """
     size = min(max(1, count // 10), MAX_HELD_OUT)
     return np.sort(generator(0, "held out", count).permutation(count)[:size])
@@ -114,7 +114,7 @@ def make_dataset(
     preparation: Preparation | None = None,
     processes: int = 1,
 ) -> Dataset:
-    """Prepare what was read, and part it unless it comes in two parts.
+    """Prepare what was read, and split it unless it already has two parts.
 
     Raises DataError. `processes`: see `load`.
     """
@@ -158,15 +158,15 @@ def make_dataset(
 
 
 def _followed(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The labels of the images of `rows`; none where there are none."""
+    """Return the labels of the images of `rows`; empty if there are no labels."""
     return labels[rows] if len(labels) else labels
 
 
 def _prepare(
     read: Images | Pictures, preparation: Preparation, source: str, processes: int, labelled: bool
 ) -> tuple[Images, np.ndarray]:
-    """Return images of one shape, and the rows of the sound ones: of all of them where labels have
-    to follow.
+    """Return images of one shape, and the rows of the intact ones. If labels have to match, all
+    images are checked.
     """
     if isinstance(read, Images):
         if not preparation.changes_pixels:
@@ -179,9 +179,9 @@ def _prepare(
 
 
 def array_images(array: Any, source: str) -> ArrayImages:
-    """Images from an array, uint8 (N, H, W, C) or, for grey ones, (N, H, W).
+    """Return images from an array, uint8 (N, H, W, C) or, for grey images, (N, H, W).
 
-    Raises DataError for any other.
+    Raises DataError for any other array.
     """
     advice = [] if array.ndim in (3, 4) and 0 in array.shape else [shape_advice(array.shape or ())]
     if array.dtype != np.uint8:
@@ -198,7 +198,7 @@ def array_images(array: Any, source: str) -> ArrayImages:
         )
     if len(array) * BYTES_A_ROW > available_bytes() / 4:
         raise DataError(
-            f"{source}: says it has {len(array)} images, more than can be counted out in memory; is"
-            " it damaged?"
+            f"{source}: says that it has {len(array)} images, more than memory can index; is it"
+            " damaged?"
         )
     return ArrayImages(array)

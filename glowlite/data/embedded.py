@@ -12,13 +12,13 @@ from glowlite.data.readers.arrays import read_npz
 from glowlite.errors import DataError
 
 NAMES = ("faces", "fashion")
-PREFIX = "embedded:"  # `embedded:faces` is never a folder of that name
+PREFIX = "embedded:"  # `embedded:faces` never means a folder of that name
 
 
 def embedded_name(spec: str) -> str | None:
-    """The name of an embedded data set that is meant by `faces` or `embedded:faces`.
+    """Return the name of the embedded data set that `faces` or `embedded:faces` means.
 
-    It is None for any other words. Raises DataError for a name after `embedded:` that there is not.
+    Return None for any other text. Raises DataError for an unknown name after `embedded:`.
     """
     name = spec.removeprefix(PREFIX)
     if spec.startswith(PREFIX) and name not in NAMES:
@@ -27,15 +27,15 @@ def embedded_name(spec: str) -> str | None:
 
 
 def check_meaning(spec: str) -> None:
-    """Raise DataError where `faces` could mean the embedded set or a folder of that name here."""
+    """Raise DataError if `faces` could mean the embedded set or a folder of that name here."""
     if spec in NAMES and Path(spec).exists():
         raise DataError(
-            f"{spec}: is an embedded data set, and there is a {spec} here; say {PREFIX}{spec} or"
-            f" ./{spec}"
+            f"{spec}: is an embedded data set, but there is also a {spec} here; give"
+            f" {PREFIX}{spec} or ./{spec}"
         )
 
 
 def read_embedded(name: str) -> Reading:
-    """The images of `name`, uint8 (N, H, W, C), and the attributes of faces."""
+    """Read the images of `name`, uint8 (N, H, W, C), and, for faces, the attributes."""
     with resources.as_file(resources.files("glowlite.data") / "files" / f"{name}.npz") as path:
         return read_npz(path)

@@ -1,10 +1,10 @@
-"""A fingerprint of a data set: the same for the same images in the same order, wherever they lie,
-whatever their names.
+"""A fingerprint of a data set. It is the same for the same images in the same order, whatever their
+place and names.
 
-Pictures are known by the bytes of their files and arrays by their pixels, so that no version of a
-decoder matters. Of a large set the content of some images is read, evenly spaced, and the sizes of
-all files: another order is noticed, and so are other images, but not a single one among many in an
-array.
+Pictures are identified by the bytes of their files and arrays by their pixels, so that the
+decoder's version does not matter. For a large set, the contents of some evenly spaced images are
+read, and the sizes of all files. This detects a different order or different images, but not one
+changed image among many in an array.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from glowlite.data.dataset import Dataset
 from glowlite.data.images import Images
 
-MAX_BYTES = 1 << 26  # read of either part
-FEWEST = 64  # images, however large they are
+MAX_BYTES = 1 << 26  # read from each part
+FEWEST = 64  # images that are read, however large they are
 AT_ONCE = 1 << 22  # bytes
 
 
 def fingerprint(data: Dataset) -> str:
-    """The SHA-256, in hexadecimal, of the images of `data`, the training ones first, and of the
-    labels that a model is conditioned by.
+    """Return the SHA-256, in hexadecimal, of the images of `data`, training images first, and of
+    the labels that a model is conditioned on.
 
     Cost: reading about MAX_BYTES of each part, less than a second.
     """
@@ -46,6 +46,8 @@ def fingerprint(data: Dataset) -> str:
 
 
 def _some_of(images: Images, each: float) -> np.ndarray:
-    """All rows, or as many, evenly spaced, as MAX_BYTES hold of `each` bytes."""
+    """Return all rows or, if they exceed MAX_BYTES at `each` bytes per row, as many evenly spaced
+    rows as fit.
+    """
     count = min(len(images), max(FEWEST, int(MAX_BYTES / each)))
     return np.unique(np.linspace(0, len(images) - 1, count).astype(int))

@@ -1,7 +1,7 @@
-"""Images by row: in memory, read from a file, or decoded when they are read.
+"""Images by row: in memory, read from a file, or decoded on reading.
 
-`Images` are of one shape and read many at a time; `Pictures` are as they lie on the disk, of any
-size, read one by one.
+`Images` all have one shape and are read many at a time. `Pictures` are files of any size, read one
+by one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glowlite.errors import DataError
 class Images(ABC):
     """uint8 images of one `shape`, (H, W, C).
 
-    `images[10:20]` reads some of them, `images[:]` all.
+    `images[10:20]` reads some of them, `images[:]` reads all.
     """
 
     shape: tuple[int, int, int]
@@ -29,10 +29,10 @@ class Images(ABC):
 
     @abstractmethod
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """The images of `rows` (n,), uint8 (n, H, W, C), in memory of their own.
+        """Return the images of `rows` (n,), uint8 (n, H, W, C), as a new array.
 
-        Raises DataError for a damaged one. `places`, (n, 2) in [0, 1]: where random crops lie, from
-        top left to bottom right; by default in the middle.
+        Raises DataError for a damaged image. `places`, (n, 2) in [0, 1]: positions of random crops,
+        from top left to bottom right; by default the centre.
         """
 
     def content(self, rows: np.ndarray) -> bytes:
@@ -40,7 +40,7 @@ class Images(ABC):
         return self.read(rows).tobytes()
 
     def file_sizes(self) -> list[int]:
-        """The bytes of the file of each image, where each has one; else none."""
+        """Return the file size of each image if each image has a file, otherwise an empty list."""
         return []
 
     def __getitem__(self, rows: slice) -> np.ndarray:
@@ -48,17 +48,19 @@ class Images(ABC):
 
     @property
     def skipped(self) -> list[str]:
-        """What was found damaged so far and passed over, a line each."""
+        """The damaged images that were skipped so far, one line each."""
         return []
 
     @property
     def done(self) -> Counter[str]:
-        """What was done to images so far, such as to lay them on white, and to how many."""
+        """What was done to images so far, such as compositing them on white, and to how many."""
         return Counter()
 
 
 class ArrayImages(Images):
-    """The images of an array (N, H, W, C), or (N, H, W) of grey ones, in memory or a FileArray."""
+    """The images of an array (N, H, W, C), or (N, H, W) for grey images, in memory or in a
+    FileArray.
+    """
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -102,7 +104,8 @@ class Rows(Images):
 class Pictures(ABC):
     """Pictures of any size.
 
-    `channels`: 1 if all are grey, else 3, whatever a single one has; or C of an array.
+    `channels`: 1 if all pictures are grey, otherwise 3, whatever a single picture has; for an
+    array, C.
     """
 
     channels: int
@@ -112,19 +115,19 @@ class Pictures(ABC):
 
     @abstractmethod
     def picture(self, row: int, keep_alpha: bool = False) -> tuple[np.ndarray, list[str]]:
-        """One picture, uint8 (h, w, c) with c = 1 or `channels`, and what was done to it, a few
-        words each.
+        """Return one picture, uint8 (h, w, c) with c = 1 or `channels`, and a list of short texts
+        that say what was done to it.
 
-        `keep_alpha`: transparency, where the picture has any, is its last channel. Raises
-        DataError, naming it, if it is damaged.
+        `keep_alpha`: if the picture has transparency, that is its last channel. Raises DataError
+        that names the picture if it is damaged.
         """
 
     @abstractmethod
     def name(self, row: int) -> str:
-        """Return what to call it in a message: a path, a key."""
+        """Return its name in messages: a path or a key."""
 
     def content(self, rows: np.ndarray) -> bytes:
-        """Yield the same as Images does; a picture that cannot be read has none."""
+        """Yield the same as Images.content; a picture that cannot be read has no content."""
         found = []
         for row in rows:
             with contextlib.suppress(DataError):
@@ -132,7 +135,7 @@ class Pictures(ABC):
         return b"".join(found)
 
     def file_sizes(self) -> list[int]:
-        """The same as that of Images."""
+        """Return the same as Images.file_sizes."""
         return []
 
 

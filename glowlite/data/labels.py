@@ -1,4 +1,6 @@
-"""By which labels a model is conditioned: the classes of a data set, or its attributes by name."""
+"""The labels that a model is conditioned on: the classes of a data set, or its attributes
+by name.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,15 @@ from glowlite.data.dataset import LEFT_OUT, Dataset
 from glowlite.errors import DataError
 
 LABELS = "labels"  # the data set's own
-MOST_CLASSES = 40  # that are taken for attributes
+MOST_CLASSES = 40  # so many classes at most are also used as attributes
 
 
 def conditioned(data: Dataset, condition: str) -> Dataset:
-    """`data` with the labels, each looked at, that `condition` names.
+    """Return `data` with the labels that `condition` names, after checking each of them.
 
-    `labels`: the data set's own classes. `A`, the name of an attribute: 0 where it does not hold,
-    else 1; of several, `A,B`, a class for every combination. Raises DataError, in one line, where
-    there are none, or they are no classes.
+    `labels`: the data set's own classes. `A`, the name of an attribute: class 1 for images that
+    have it, 0 for the others. `A,B`: one class per combination of attributes. Raises DataError, in
+    one line, if there are no labels or they are not classes.
     """
     own = condition == LABELS
     found = _own_labels(data) if own else _of_attributes(data, condition.split(","))
@@ -33,11 +35,11 @@ def conditioned(data: Dataset, condition: str) -> Dataset:
 
 
 def with_attributes(data: Dataset) -> Dataset:
-    """`data`, or, where it has classes and no attributes, with each class as an attribute: that an
-    image is of it.
+    """Return `data`. If it has classes and no attributes, each class becomes an attribute of the
+    images in it.
 
-    As it is where a model is conditioned by the classes, where there are more than MOST_CLASSES of
-    them, and where labels are no classes.
+    `data` is unchanged if a model is conditioned on the classes, if there are more than
+    MOST_CLASSES of them, or if the labels are not classes.
     """
     if data.attribute_names or data.condition is not None or not len(data.labels):
         return data
@@ -64,9 +66,7 @@ def _own_labels(data: Dataset) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]
     most = max(_largest(labels) for labels in parts) + 1
     count = len(names) or most
     if not 2 <= count <= MAX_CLASSES:
-        raise DataError(
-            f"{data.source}: labels are of {count} classes, expected 2 to {MAX_CLASSES}"
-        )
+        raise DataError(f"{data.source}: labels have {count} classes, expected 2 to {MAX_CLASSES}")
     train, held_out = (
         check_labels(f"{data.source}, {which}", labels, count, len(images))
         for which, labels, images in (
@@ -88,7 +88,7 @@ def _why_none(data: Dataset) -> str:
 
 
 def _largest(labels: np.ndarray) -> int:
-    """The largest label; 1 of what `check_labels` has more to say of."""
+    """Return the largest label; 1 for labels that `check_labels` will refuse later."""
     is_whole = labels.dtype.kind in "iu" and labels.size > 0
     return int(labels.max()) if is_whole else 1
 
@@ -96,7 +96,9 @@ def _largest(labels: np.ndarray) -> int:
 def _of_attributes(
     data: Dataset, names: Sequence[str]
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """The bits of a label say which of the attributes hold, the first the lowest."""
+    """Return labels whose bits say which attributes an image has; the first attribute is the lowest
+    bit.
+    """
     missing = [name for name in names if name not in data.attribute_names]
     if missing or len(set(names)) < len(names):
         there = ", ".join(data.attribute_names[:40])
@@ -131,4 +133,6 @@ def _combinations(names: Sequence[str]) -> tuple[str, ...]:
 def _check_names(source: str, names: tuple[str, ...]) -> None:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise DataError(f"{source}: two classes have the name {shown(twice[0])}; name them apart")
+        raise DataError(
+            f"{source}: two classes have the name {shown(twice[0])}; give them different names"
+        )

@@ -1,6 +1,6 @@
-"""From pictures of any size to images of one: resize, crop, turn grey.
+"""Turn pictures of any size into images of one size: resize, crop, convert to grey.
 
-Pillow is imported when one is resized.
+Pillow is imported when a picture is resized.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from glowlite.data.images import Images, Pictures
 from glowlite.errors import DataError
 from glowlite.terminal import bar
 
-MAX_PIXELS = 1 << 26  # of a picture that was resized: a long thin one becomes many times as large
-ROOM = 0.25  # of this machine's memory, for decoded pictures
+MAX_PIXELS = 1 << 26  # limit for a resized picture: a long thin one can become many times as large
+ROOM = 0.25  # share of this machine's memory for decoded pictures
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is done to every picture, in this order; nothing by default.
+    """What is done to every picture, in this order; by default nothing.
 
     grey: to one channel (Rec. 601 luma). resize: the shorter side becomes this many pixels
-    (bicubic). crop: the side of a square cut from the middle, or, with random_crop, from anywhere
-    in training and from the middle in evaluation. skip_corrupt: pass over pictures that cannot be
-    read, and count them.
+    (bicubic). crop: the side of a square crop from the centre or, with random_crop, from a random
+    place in training and the centre in evaluation. skip_corrupt: skip pictures that cannot be read,
+    and count them.
     """
 
     resize: int | None = None
@@ -47,24 +47,23 @@ class Preparation:
         return self.grey or self.resize is not None or self.crop is not None
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w) of a picture after resizing."""
+        """Return (h, w) of a picture after resizing."""
         if self.resize is None:
             return height, width
         scale = self.resize / min(height, width)
         return max(self.resize, round(height * scale)), max(self.resize, round(width * scale))
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """(H, W) of the image that a picture of this size becomes."""
+        """Return (H, W) of the image made from a picture of this size."""
         return (self.crop, self.crop) if self.crop is not None else self.resized(height, width)
 
 
 class Prepared(Images):
-    """`pictures` after `preparation`, decoded when they are first read and then kept while there is
-    room for them.
+    """`pictures` after `preparation`, decoded on first reading and then kept while there is room.
 
-    `room`: bytes, by default ROOM of this machine's memory. Raises DataError for a picture that is
-    damaged (with skip_corrupt, the next sound picture stands in for it), or that has another size
-    than the first and is not cropped.
+    `room`: bytes, by default the share ROOM of this machine's memory. Raises DataError for a
+    damaged picture (with skip_corrupt, the next intact picture replaces it), and for a picture that
+    is not cropped and differs in size from the first.
     """
 
     def __init__(
@@ -109,12 +108,12 @@ class Prepared(Images):
         return Counter({what: len(rows) for what, rows in self._done.items()})
 
     def preload(self, to_the_end: bool = False) -> np.ndarray:
-        """Decode all, over threads, if there is room for them.
+        """Decode all pictures in several threads, if there is room for them.
 
-        The rows that are sound, or all rows if there is not. So that training does not share its
-        cores with decoding, and damaged pictures are known before it begins. `to_the_end`: with
-        skip_corrupt, decode all in any case. A picture that stands in for a damaged one has not its
-        labels, so pictures with labels need that.
+        Returns the rows of intact pictures, or all rows if there is no room. Then training does not
+        share its cores with decoding, and damaged pictures are known before it begins.
+        `to_the_end`: with skip_corrupt, decode all pictures in any case. Pictures with labels need
+        this, since a replacement for a damaged picture has different labels.
         """
         rows = np.arange(len(self))
         fits = len(self) * int(np.prod(self.picture_shape())) <= self._room
@@ -126,7 +125,7 @@ class Prepared(Images):
             return rows[np.array(list(progress))]
 
     def picture_shape(self) -> tuple[int, int, int]:
-        """(h, w, C) of the first picture before it is cropped."""
+        """Return (h, w, C) of the first picture before cropping."""
         first, _ = self._first()
         return first.shape[0], first.shape[1], self.channels
 
@@ -139,18 +138,18 @@ class Prepared(Images):
         return images
 
     def _standing_in(self, row: int) -> np.ndarray:
-        """The picture of this row, or the next sound one.
+        """Return the picture of this row, or the next intact one.
 
-        There is one: the first was found when this was made.
+        There always is one: the first was found at construction.
         """
         while (picture := self._sound(row)) is None:
             row = (row + 1) % len(self)
         return picture
 
     def _sound(self, row: int) -> np.ndarray | None:
-        """The picture before it is cropped, (h, w, C).
+        """Return the picture before cropping, (h, w, C).
 
-        It is None for a damaged one that is to be passed over.
+        Return None for a damaged picture that is to be skipped.
         """
         kept = self._kept.get(row)
         if kept is not None or row in self._damaged:
@@ -164,7 +163,7 @@ class Prepared(Images):
             with self._lock:
                 self._damaged[row] = str(error)
             return None
-        self._check_size(row, picture)  # of another size is not corrupt: not to be passed over
+        self._check_size(row, picture)  # a wrong size is not damage, so the picture is not skipped
         with self._lock:
             for what in done:
                 self._done.setdefault(what, set()).add(row)
@@ -181,7 +180,7 @@ class Prepared(Images):
             if height * width > MAX_PIXELS:
                 raise DataError(
                     f"{self.pictures.name(row)} would be {width}x{height}, more than {MAX_PIXELS}"
-                    " pixels; --resize it less"
+                    " pixels; use a smaller --resize"
                 )
             picture = resize(picture, height, width)
         return np.broadcast_to(picture, (height, width, self.channels))
@@ -212,14 +211,16 @@ class Prepared(Images):
 
 
 def to_grey(picture: np.ndarray) -> np.ndarray:
-    """uint8 (h, w, 3) -> (h, w, 1), luma of Rec. 601: 0.299 R + 0.587 G + 0.114 B, rounded."""
+    """Convert uint8 (h, w, 3) to (h, w, 1), luma of Rec. 601: 0.299 R + 0.587 G + 0.114 B,
+    rounded.
+    """
     if picture.shape[2] != 3:
         raise DataError(f"--grey needs images of 3 channels, got {picture.shape[2]}; leave it out")
     return np.rint(picture @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
 
 
 def resize(picture: np.ndarray, height: int, width: int, method: str = "BICUBIC") -> np.ndarray:
-    """uint8 (h, w, c) -> (height, width, c), by Pillow's `method` with its antialiasing."""
+    """Resize uint8 (h, w, c) to (height, width, c) with Pillow's `method` and its antialiasing."""
     from PIL import Image
 
     size, filter_ = (width, height), Image.Resampling[method]

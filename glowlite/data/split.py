@@ -1,4 +1,4 @@
-"""Which folders of a folder train, and which are held out, by their names: train*, and val*, dev*,
+"""Decide by name which subfolders are for training and which are held out: train*, and val*, dev*,
 eval* or test*.
 """
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from glowlite.data.dataset import number_of
 from glowlite.errors import DataError
 
-# how their names begin, in any case
+# how their names begin, ignoring case
 TRAIN, HELD_OUT, TEST = ("train",), ("val", "dev", "eval"), ("test",)
 
 
 @dataclass(frozen=True)
 class Split:
-    """`train`, and `held_out` unless there is none of its own.
+    """`train`, and `held_out` if the folder has its own split.
 
-    `note` says what was decided, empty for nothing.
+    `note` says what was decided; it is empty if there was nothing to decide.
     """
 
     train: list[Path]
@@ -29,12 +29,12 @@ class Split:
 
 
 def split(root: Path, pictures: Sequence[Path]) -> Split:
-    """Part the pictures below `root`.
+    """Split the pictures below `root`.
 
-    One folder alone, such as that of an archive, stands for the one that it is in. One train*
-    trains; one val*, dev* or eval* is held out, and test* then left alone; without it, one test* is
-    held out. Whatever else stands beside them is left out, and said. Raises DataError where names
-    could mean several things.
+    A single subfolder, such as that of an archive, is treated as the folder itself. One train* is
+    for training; one val*, dev* or eval* is held out, and test* is then not used; without it, one
+    test* is held out. Anything else beside them is left out and reported. Raises DataError if the
+    names are ambiguous.
     """
     folders, beside = _parts(root, pictures)
     while len(folders) == 1 and not beside and not _named(folders, TRAIN):
@@ -48,13 +48,13 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
         return Split(
             list(pictures),
             None,
-            f"no folder train*: {names} and all others are one set" if names else "",
+            f"no folder train*: {names} and all others are used as one set" if names else "",
         )
     parts = held_out or test
     if len(train) > 1 or len(parts) > 1:
         several = ", ".join(train if len(train) > 1 else parts)
         raise DataError(
-            f"{root}: has {several}, and only one of them can be taken; name the one to train on,"
+            f"{root}: has {several}, but only one of them can be used; name the one to train on,"
             f" as in {root / train[0]}, or move the others away"
         )
     if not parts and (len(folders) > 1 or beside):
@@ -64,8 +64,8 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
             ]
         )
         raise DataError(
-            f"{root}: has {train[0]} beside {others}, and no folder val* or test*; name"
-            f" {root / train[0]} to train on it alone, or rename it if it is one of several kinds"
+            f"{root}: has {train[0]} beside {others}, but no folder val* or test*; name"
+            f" {root / train[0]} to train only on it, or rename it if it is one of several kinds"
             " of pictures"
         )
     _check_below(root / train[0], folders[train[0]])
@@ -75,16 +75,16 @@ def split(root: Path, pictures: Sequence[Path]) -> Split:
         if name not in (*train, *parts)
     ]
     alone += [f"{number_of(len(beside), 'picture')} beside them"] if beside else []
-    note = f"{train[0]} trains, {parts[0] if parts else 'a tenth of it'} is held out"
+    note = f"{train[0]} is for training, {parts[0] if parts else 'a tenth of it'} is held out"
     return Split(
         folders[train[0]],
         folders[parts[0]] if parts else None,
-        note + (f"; left alone: {', '.join(alone)}" if alone else ""),
+        note + (f"; not used: {', '.join(alone)}" if alone else ""),
     )
 
 
 def _parts(root: Path, pictures: Sequence[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
-    """The pictures by the folder of `root` that they are below, and those that are in none."""
+    """Return the pictures by subfolder of `root`, and those that are in no subfolder."""
     folders: dict[str, list[Path]] = defaultdict(list)
     beside = []
     for picture in pictures:
@@ -101,8 +101,8 @@ def _named(names: Iterable[str], starts: tuple[str, ...]) -> list[str]:
 
 
 def _check_below(root: Path, pictures: Sequence[Path]) -> None:
-    """Raise DataError where a split lies deeper, as in cats/train and cats/test: it would be poured
-    together.
+    """Raise DataError if there is a split deeper down, as in cats/train and cats/test, whose parts
+    would be mixed.
     """
     children: dict[Path, set[str]] = defaultdict(set)
     for folder in {picture.parent for picture in pictures}:
@@ -114,6 +114,6 @@ def _check_below(root: Path, pictures: Sequence[Path]) -> None:
         train, others = _named(sorted(names), TRAIN), _named(sorted(names), HELD_OUT + TEST)
         if train and others:
             raise DataError(
-                f"{folder}: {train[0]} and {others[0]} would be poured together, with all that is"
-                f" in {root}; name {folder}"
+                f"{folder}: {train[0]} and {others[0]} would be mixed with everything in {root};"
+                f" name {folder}"
             )

@@ -1,5 +1,5 @@
-"""The pictures below a folder: links are followed, a folder counts once, and what is passed over is
-counted by its kind.
+"""Find the pictures below a folder. Links are followed, each folder counts once, and skipped files
+are counted by kind.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from pathlib import Path
 from glowlite.data.readers.pictures import extensions
 from glowlite.errors import DataError
 
-# what systems and programs leave beside pictures, beside names that begin with a dot
+# files that systems and programs leave beside pictures, in addition to names that begin with a dot
 OF_SYSTEMS = frozenset(
     (
         "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot",
         "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini",
     )
 )  # fmt: skip
-LONGEST = 12  # characters of what is still a suffix
-SHOWN = 8  # kinds of files that a note names
+LONGEST = 12  # longest text that counts as a suffix, in characters
+SHOWN = 8  # how many kinds of files a note names
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is of the system, or hidden, and so not a picture that
-    a user has put there.
+    """Whether a file or folder with this name is hidden or belongs to the system, and so is not a
+    picture of the user.
     """
     return name.startswith(".") or name.lower() in OF_SYSTEMS
 
@@ -33,9 +33,9 @@ def is_hidden(name: str) -> bool:
 class Walk:
     """`pictures`: every file below `root` that Pillow has a suffix for, sorted.
 
-    `passed`: how many others, by kind. Only regular files, and links to them, are pictures. Folders
-    are entered level by level, each once, however many links lead to it, real ones first. Raises
-    DataError for a folder that cannot be read. Cost: a look at every file.
+    `passed`: numbers of other files, by kind. Only regular files, and links to them, are pictures.
+    Folders are entered level by level, each once, however many links lead to it, real folders
+    first. Raises DataError for a folder that cannot be read. Cost: one system call per file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -51,11 +51,11 @@ class Walk:
                 if self._is_new(folder):
                     waiting.append(folder)
                 else:
-                    self.passed["folders that were read before"] += 1
+                    self.passed["folders already read"] += 1
         self.pictures = sorted(found)
 
     def note(self) -> str:
-        """What was passed over, in a few words; empty for nothing."""
+        """Return a short text on what was skipped; empty if nothing was."""
         kinds = sorted(self.passed.items(), key=lambda kind: (-kind[1], kind[0]))
         if not kinds:
             return ""
@@ -63,25 +63,25 @@ class Walk:
         words = [f"{kind} ({count})" for kind, count in kinds[:SHOWN]] + (
             [f"other kinds ({more})"] if more else []
         )
-        return f"passed over: {', '.join(words)}"
+        return f"skipped: {', '.join(words)}"
 
     def _is_new(self, folder: Path) -> bool:
-        """Whether this folder is entered for the first time, under whatever name."""
+        """Whether this folder is entered for the first time, under any name."""
         status = os.stat(folder)
         before = len(self._entered)
         self._entered.add((status.st_dev, status.st_ino))
         return len(self._entered) > before
 
     def _look(self, folder: Path) -> tuple[list[Path], list[Path]]:
-        """The folders and the pictures in a folder."""
+        """Return the folders and the pictures in a folder."""
         folders, pictures = [], []
         for entry in sorted(_entries(folder), key=lambda entry: (entry.is_symlink(), entry.name)):
             mode, path = _mode(entry), Path(entry.path)
             suffix = path.suffix.lower()
             if is_hidden(entry.name):
-                self.passed["hidden or of the system"] += _files(entry)
+                self.passed["hidden or system files"] += _files(entry)
             elif mode is None:
-                self.passed["links that lead nowhere"] += 1
+                self.passed["links to nothing"] += 1
             elif stat.S_ISDIR(mode):
                 folders.append(path)
             elif not stat.S_ISREG(mode):
@@ -104,12 +104,12 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _mode(entry: os.DirEntry[str]) -> int | None:
-    """Return its kind, or that of what a link leads to.
+    """Return its kind, or that of a link's target.
 
-    It is None for a link that leads nowhere, or to itself.
+    Return None for a link to nothing, or to itself.
     """
     if entry.is_file(follow_symlinks=False):
-        return stat.S_IFREG  # known without a look at the file
+        return stat.S_IFREG  # known without a system call
     try:
         return entry.stat().st_mode
     except OSError:
@@ -119,7 +119,7 @@ def _mode(entry: os.DirEntry[str]) -> int | None:
 def _files(entry: os.DirEntry[str]) -> int:
     """Count the files there: 1 for a file.
 
-    In a folder, those that can be seen, silently none where it is closed.
+    In a folder, count those that can be listed; a folder that cannot be read counts as empty.
     """
     if not entry.is_dir(follow_symlinks=False):
         return 1

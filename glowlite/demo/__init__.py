@@ -1,5 +1,5 @@
-"""One page of HTML that holds a trained model, and the JavaScript that runs it: see docs/play.md.
+"""One HTML page that contains a trained model and the JavaScript that runs it: see docs/play.md.
 
-`flow/` has the layers, one file each, under the names that they have in Python; `page/` what is
-seen.
+`flow/` has the layers, one per file, with the same names as in Python; `page/` has the user
+interface.
 """

@@ -1,5 +1,5 @@
-"""python -m glowlite.demo [RUN]: a trained model in one HTML page, which runs in any browser,
-without a server and without a network.
+"""python -m glowlite.demo [RUN]: write a trained model as one HTML page that runs in any browser,
+offline and without a server.
 """
 
 from glowlite.commands.demo import main

@@ -1,27 +1,31 @@
-"""What a pass of a model takes in a browser: its multiply-adds, from the description of its layers.
+"""The cost of a pass of a model in a browser: its multiply-adds, from the description of its
+layers.
 
-Only products count. A browser makes them one after the other, with no help from an instruction for
-several.
+Only matrix products are counted. A browser computes their terms one after the other, without vector
+instructions.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# per second, of one core of a desk computer; a telephone takes two to four times as long
+# multiply-adds per second on one core of a desktop computer; a phone takes two to four times as
+# long
 MULTIPLY_ADDS = 1.0e9
 Shape = tuple[int, int]
 
 
 def seconds(layers: dict[str, Any], image_shape: tuple[int, ...]) -> float:
-    """Estimate of one pass of one picture."""
+    """Estimate the seconds of one pass of one picture."""
     return multiply_adds(layers, image_shape[:2])[0] / MULTIPLY_ADDS
 
 
 def multiply_adds(node: Any, shape: Any) -> tuple[int, Shape]:
-    """Multiply-adds of a layer for an image of `shape`, (H, W), and the shape of what it gives."""
+    """Return the multiply-adds of a layer for an image of `shape`, (H, W), and the shape of its
+    output.
+    """
     height, width = shape
-    if isinstance(node, list):  # one after the other
+    if isinstance(node, list):  # layers in sequence
         total = 0
         for part in node:
             work, shape = multiply_adds(part, shape)
@@ -52,7 +56,7 @@ def multiply_adds(node: Any, shape: Any) -> tuple[int, Shape]:
 
 
 def _matrices(node: Any) -> int:
-    """How many numbers the matrices of a layer have: each is used once per pixel."""
+    """Return the number of entries of a layer's matrices: each is used once per pixel."""
     if isinstance(node, list):
         return sum(map(_matrices, node))
     if not isinstance(node, dict):

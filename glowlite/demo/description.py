@@ -1,7 +1,9 @@
-"""From a model to a description of its layers that a page holds: JSON values, the weights beside.
+"""Convert a model to a description of its layers for the page: JSON values, with the weights stored
+separately.
 
-A layer is {"layer": the name of its class, ...}: its options, its parts, described, and its arrays,
-each by its place among the weights. glowlite/demo/flow has a function of that name for each.
+A layer is {"layer": the name of its class, ...} with its options, the descriptions of its parts,
+and the places of its arrays among the weights. glowlite/demo/flow has a function of that name for
+each layer.
 """
 
 from __future__ import annotations
@@ -53,10 +55,10 @@ Node = dict[str, Any]
 
 
 def describe(part: Any, weights: Weights) -> Any:
-    """The description of a layer, plain and not a fast form; its arrays are added to `weights`.
+    """Return the description of a layer, not of its fast form; its arrays are added to `weights`.
 
-    None for None, and of a list each of its parts. Raises GlowliteError for a layer that has no
-    JavaScript, such as one of the reader's own, a subclass included.
+    None gives None, and a list gives the list of its descriptions. Raises GlowliteError for a layer
+    without JavaScript, such as a user-defined layer or subclass.
     """
     if part is None:
         return None
@@ -65,8 +67,8 @@ def describe(part: Any, weights: Weights) -> Any:
     kind = type(part)
     if kind not in LAYERS:
         raise GlowliteError(
-            f"{kind.__name__}: a layer that no page can run; there is JavaScript for the layers of"
-            " Glow, NICE and RealNVP, as they are, and for no others"
+            f"{kind.__name__}: a page cannot run this layer; there is JavaScript only for the"
+            " unmodified layers of Glow, NICE and RealNVP"
         )
     name = NAMES.get(kind) or kind.__name__
     return {"layer": name, **LAYERS[kind](part, weights)}
@@ -81,7 +83,7 @@ def _parts(*names: str) -> Callable[[Any, Weights], Node]:
 
 
 def _arrays(*names: str, dtype: str = "float16") -> Callable[[Any, Weights], Node]:
-    """Parameters and constants; None for one that the part has not, or that is None."""
+    """Describe parameters and constants; None for one that is missing or None."""
 
     def found(part: Any, weights: Weights) -> Node:
         held = {name: getattr(part, name, None) for name in names}
@@ -146,7 +148,9 @@ def _mlp(part: MLP, weights: Weights) -> Node:
 
 
 def _dequantizer(part: Dequantizer, weights: Weights) -> Node:
-    """Its couplings, whose networks see the image beside their input: of those the inner ones."""
+    """Describe its couplings. Their networks see the image beside their input; the inner networks
+    are described.
+    """
     couplings = [layer for layer in part.layers.values() if isinstance(layer, AffineCoupling)]
     options = _options("changed", "scale", "shift", "bound")
     return {
@@ -202,16 +206,17 @@ LAYERS: dict[type, Callable[[Any, Weights], Node]] = {
     TopPrior: _all_of(_options("channels"), _parts("prior")),
     UniformChain: _chain,
     WeightNormConv: _weight_norm,
-    # U is orthogonal to rounding: 16 bits would not leave it so
+    # U is orthogonal up to rounding, which 16 bits would destroy
     Whitening: _arrays("mean", "rotation", "log_scale", dtype="float32"),
     ZeroConv: _parts("conv"),
 }
-NAMES: dict[type, str] = {FlowStep: "Chain", UniformChain: "Chain"}  # where another function serves
+# classes that use another class's function
+NAMES: dict[type, str] = {FlowStep: "Chain", UniformChain: "Chain"}
 
 
 def plane_order(vectors: np.ndarray, shapes: list[tuple[int, ...]]) -> np.ndarray:
-    """Vectors (..., D) of latents (h, w, c) one after the other, as a page has them: in each,
-    channel after channel.
+    """Reorder vectors (..., D) of concatenated latents (h, w, c) as the page stores them: in each
+    latent, channel after channel.
     """
     found, start = [], 0
     for shape in shapes:

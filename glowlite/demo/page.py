@@ -1,7 +1,7 @@
 """The page: the template filled with a model, its pictures, and the scripts.
 
-The policy of the page lets its own script and style run, and forbids every request. What a run
-says is text: it is escaped, or read from JSON by the script, which never makes markup of it.
+The page's policy allows only its own script and style, and forbids every request. Text from a run
+is escaped, or read from JSON by the script, which never turns it into markup.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from glowlite.demo.page_model import PageModel
 from glowlite.files.pages import digest, filled
 
 PAGE, FLOW = "page", "flow"
-# those that the script of the page has, too
+# also used by the page's script
 SHARED = ("image.js", "pixels.js")
 LAST = "worker.js"
-# what every part has, the panels, and what is otherwise in a smaller window
+# common style, the panels, and the style for smaller windows
 STYLES = ("page.css", "panels.css", "windows.css")
 
 
 def page(model: PageModel) -> str:
-    """The whole of it, about 1.4 times as long as the weights."""
+    """Return the whole page, about 1.4 times as long as the weights."""
     from markupsafe import Markup
 
     style, script = "\n".join(_read(PAGE, name) for name in STYLES), page_script()
@@ -46,7 +46,7 @@ def page(model: PageModel) -> str:
 
 
 def worker_source() -> str:
-    """All of `flow/`, one file after the other; the worker itself comes last."""
+    """Return all of `flow/`, concatenated; the worker itself comes last."""
     names = sorted(path.name for path in _folder(FLOW).iterdir() if path.name.endswith(".js"))
     names = [*(name for name in names if name != LAST), LAST]
     return _joined([_read(FLOW, name) for name in names])
@@ -59,7 +59,7 @@ def page_script() -> str:
 
 
 def as_json(value: Any) -> str:
-    """JSON that may stand within <script>: no "<" ends it."""
+    """Return JSON that is safe within <script>: it contains no "<" that could end it."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""All that a page knows of a model: its layers, attributes, pictures, and what is said of it."""
+"""Everything that a page contains about a model: its layers, attributes, pictures, and facts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from glowlite.models.image_model import ImageModel
 
 TEMPERATURE = 0.7
 ENCODED_AT_ONCE = 250
-# where the eyes of an aligned face are, as parts of its width and height: of the embedded faces
+# the positions of the eyes of an aligned face, as fractions of its width and height: for the
+# embedded faces
 EYES = [[0.344, 0.406], [0.656, 0.406]]
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Held-out images, uint8 (N, H, W, C), their bits/dim, (N,), and what holds of each, bool
-    (N, A), if that is known.
+    """Held-out images, uint8 (N, H, W, C), their bits/dim, (N,), and their attributes, bool (N, A),
+    if known.
     """
 
     images: Array
@@ -37,8 +38,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class PageModel:
-    """`facts`: JSON values, as the script of the page reads them. `weights`: what they point
-    into.
+    """`facts`: JSON values that the page's script reads. `weights`: the weights that they
+    refer to.
     """
 
     facts: dict[str, Any]
@@ -53,10 +54,11 @@ def page_model(
     seen: Seen | None = None,
     pictures: int = 12,
 ) -> PageModel:
-    """What a page knows of a plain model of `n_bits`, whose weights are those that 16 bits hold.
+    """Collect what a page contains about a plain model of `n_bits`, whose weights were rounded to
+    16 bits.
 
-    `about`: what to say of it, by label. `pictures`: how many of the images seen are in the page.
-    Cost: two forward passes of each image seen.
+    `about`: texts about it, by label. `pictures`: how many of the images in `seen` to put into the
+    page. Cost: two forward passes of each image in `seen`.
     """
     weights = Weights()
     flow, dequantizer = model.bijector, None
@@ -97,8 +99,8 @@ def page_model(
 
 
 def noun_of(directions: Directions | None) -> str:
-    """What the page calls a picture. What smiles is a face, here and in CelebA; clothes and digits,
-    whose classes are their attributes, are not.
+    """Return what the page calls a picture. If there is an attribute for smiling, as here and in
+    CelebA, it is a face; clothes and digits, whose attributes are their classes, are not.
     """
     names = () if directions is None else directions.names
     return "face" if any(name.lower() == "smiling" for name in names) else "picture"
@@ -109,7 +111,9 @@ def class_names(model: ImageModel) -> tuple[str, ...]:
 
 
 def encoded(model: Flow, images: Array) -> Array:
-    """Latents of uint8 images in the middle of their levels, as vectors: float32 (N, D)."""
+    """Return the latents of uint8 images in the middle of their levels, as vectors: float32
+    (N, D).
+    """
     parts = []
     for start in range(0, len(images), ENCODED_AT_ONCE):
         latents = model.encode(images[start : start + ENCODED_AT_ONCE])
@@ -118,7 +122,7 @@ def encoded(model: Flow, images: Array) -> Array:
 
 
 def lengths(model: Flow, images: Array) -> Array:
-    """|z| of uint8 images, dequantised with noise, as in training: (N,)."""
+    """Return |z| of uint8 images, dequantised with noise as in training: (N,)."""
     return np.sqrt(np.square(encoded_with_noise(model, images)).sum(axis=1))
 
 
@@ -129,7 +133,7 @@ def _attributes(
     latents: Array | None,
     seen: Seen | None,
 ) -> dict[str, Any]:
-    """Names, directions, and where the images seen stand along them."""
+    """Return names, directions, and the positions of the seen images along them."""
     held = directions.given.shape[2] > 0
     given = weights.add("given", plane_order(directions.given, shapes)) if held else None
     positions = None
@@ -154,8 +158,8 @@ def _attributes(
 
 
 def _positions(latents: Array, direction: Array, holds: Array) -> dict[str, Any] | None:
-    """Mean and standard deviation of (z . d) / |d|^2 of the images without an attribute and of
-    those with it; None where there are not two of each.
+    """Return mean and standard deviation of (z . d) / |d|^2 for the images without an attribute and
+    for those with it; None unless there are two of each.
     """
     along = latents @ (direction / (direction @ direction))
     if min(holds.sum(), (~holds).sum()) < 2:

@@ -1,4 +1,4 @@
-"""The weights of a page: arrays one after the other, as text."""
+"""The weights of a page: concatenated arrays, as text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Weights:
         self.size = 0  # bytes
 
     def add(self, name: str, array: np.ndarray, dtype: str = "float16") -> dict[str, Any]:
-        """Take an array of any shape, flat, and return where it is: `at` which byte, and of what
+        """Add an array of any shape, flattened, and return its place: `at` (the byte offset), its
         type and `count`.
 
-        Raises GlowliteError, with `name`, where a number is too large for the type.
+        Raises GlowliteError, with `name`, if a number is too large for the type.
         """
         content = rounded({name: array}, dtype)[name].astype(np.dtype(dtype).newbyteorder("<"))
         place = {"at": self.size, "count": array.size, "type": dtype}
@@ -30,5 +30,5 @@ class Weights:
         return place
 
     def text(self) -> str:
-        """All of it, in base64."""
+        """Return all bytes in base64."""
         return base64.b64encode(b"".join(self._parts)).decode()

@@ -1,1 +1,1 @@
-"""Many processes that train as one."""
+"""Several processes that train one model together."""

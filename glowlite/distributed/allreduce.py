@@ -1,8 +1,8 @@
 """The sum of gradients over processes: over MPI from host memory, from device memory, or by NCCL.
 
-host   arrays on the host go to MPI as they lie; those on a GPU through a pinned buffer, in chunks
-mpi    device arrays go to MPI as they lie, when the stream has ended: for a CUDA-aware MPI
-nccl   device arrays go from GPU to GPU, in the order of the stream
+host arrays on the host go directly to MPI; GPU arrays go through a pinned buffer, in chunks mpi
+device arrays go directly to MPI after the stream has finished; needs a CUDA-aware MPI nccl device
+arrays go from GPU to GPU, in stream order
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ KINDS = ("auto", "nccl", "mpi", "host")
 
 
 class Allreduce:
-    """Sums over `ranks`, by default this process alone. This one is for arrays on the host.
+    """Sums over `ranks`, by default only this process. This class is for arrays on the host.
 
-    `seconds`: what sums of gradients have taken so far.
+    `seconds`: time spent on sums of gradients so far.
     """
 
     def __init__(self, ranks: Communicator | None = None) -> None:
@@ -29,11 +29,13 @@ class Allreduce:
         self.seconds = 0.0
 
     def sum_in_place(self, vector: Array, pairwise: bool = False) -> None:
-        """Replace a flat vector by its sum over the ranks; `pairwise`: as `PairwiseSum` would."""
+        """Replace a flat vector by its sum over the ranks; `pairwise`: in the order of
+        `PairwiseSum`.
+        """
         self.ranks.allreduce(vector, pairwise)
 
     def sum_of(self, vector: Array) -> Array:
-        """Return the sum of a small vector over the ranks, as a new one."""
+        """Return the sum of a small vector over the ranks, as a new vector."""
         if self.ranks.size == 1:
             return vector
         host = to_host(vector).copy()
@@ -42,7 +44,7 @@ class Allreduce:
 
 
 class StagedAllreduce(Allreduce):
-    """Device vectors through a pinned buffer on the host.
+    """Send device vectors through a pinned buffer on the host.
 
     Cost: two copies; CHUNK_BYTES of memory.
     """
@@ -65,8 +67,8 @@ class StagedAllreduce(Allreduce):
 
 
 class CudaAwareAllreduce(Allreduce):
-    """Device vectors straight to a CUDA-aware MPI, which knows no streams: so the stream ends
-    first.
+    """Pass device vectors directly to a CUDA-aware MPI. MPI does not know streams, so the stream
+    must finish first.
     """
 
     def __init__(self, ranks: Communicator, xp: Namespace) -> None:
@@ -80,10 +82,10 @@ class CudaAwareAllreduce(Allreduce):
 
 
 class NcclAllreduce(Allreduce):
-    """Device vectors by NCCL, a GPU per rank, in the order of the stream.
+    """Send device vectors with NCCL, one GPU per rank, in stream order.
 
-    The host, too, waits for the sum, since NCCL waits for ever for a rank that does not come. It
-    loses no time by that: a step over ranks looks at the norm of the gradient next.
+    The host also waits for the sum, since NCCL waits for ever for a rank that does not respond.
+    This costs no time, because the next thing a step needs is the norm of the gradient.
     """
 
     def __init__(self, ranks: Communicator, xp: Namespace) -> None:
@@ -98,7 +100,7 @@ class NcclAllreduce(Allreduce):
     def sum_in_place(self, vector: Array, pairwise: bool = False) -> None:
         if pairwise:
             raise GlowliteError(
-                "NCCL adds up in an order of its own: with --shards, use --gpu-exchange host"
+                "NCCL adds in its own order: with --shards, use --gpu-exchange host"
             )
         pointer, stream = vector.data.ptr, self.xp.cuda.get_current_stream()
         kind = self.types[str(vector.dtype)]
@@ -110,8 +112,8 @@ class NcclAllreduce(Allreduce):
 def make_allreduce(kind: str, ranks: Communicator, xp: Namespace) -> Allreduce:
     """Return the allreduce of a `kind` for arrays of `xp`.
 
-    `auto` is NCCL if it is there, else host. The module's docstring says what the kinds are. Raises
-    GlowliteError for an unknown kind, and for nccl where CuPy has none.
+    `auto` is NCCL if it is available, otherwise host. The module's docstring explains the kinds.
+    Raises GlowliteError for an unknown kind, and for nccl if CuPy has no NCCL.
     """
     if kind not in KINDS:
         raise GlowliteError(f"--gpu-exchange must be one of {', '.join(KINDS)}, got {kind!r}")

@@ -1,7 +1,7 @@
-"""Who this process is among those that train one model, and what they do together.
+"""This process among those that train one model, and what they do together.
 
-Every rank calls the same methods in the same order. `OneProcess` is rank 0 of 1; `MpiProcesses`, in
-a file of its own, are many under mpirun.
+Every rank calls the same methods in the same order. `OneProcess` is rank 0 of 1. `MpiProcesses`, in
+another file, is for several processes under mpirun.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from glowlite.arrays.machine import available_cores
 from glowlite.arrays.slices import cut
 
-CHUNK_BYTES = 1 << 20  # summed at once: a larger message is slower and takes memory of its size
-NAP = 5e-5  # seconds between two looks at whether something has come
+CHUNK_BYTES = 1 << 20  # size of a chunk: larger messages are slower and need memory of their size
+NAP = 5e-5  # seconds between two checks for a message
 
 
 class Communicator(ABC):
@@ -38,7 +38,9 @@ class Communicator(ABC):
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """The slice of `count` items that is this rank's: as equal as can be, in rank order."""
+        """Return this rank's slice of `count` items: the shares are as equal as possible, in rank
+        order.
+        """
         return cut(count, self.size)[self.rank]
 
     @abstractmethod
@@ -47,16 +49,16 @@ class Communicator(ABC):
 
     @abstractmethod
     def allreduce(self, array: Any, pairwise: bool = False) -> None:
-        """Replace a contiguous array by its sum over the ranks, the same to the last bit on all.
+        """Replace a contiguous array by its sum over the ranks, bitwise equal on all of them.
 
-        `pairwise`: as ((0 + 1) + (2 + 3)) + ..., for a number of ranks that is a power of two.
+        `pairwise`: add as ((0 + 1) + (2 + 3)) + ...; the number of ranks must be a power of two.
         """
 
     @abstractmethod
     def broadcast(self, value: Any, root: int = 0) -> Any:
-        """Return the value of rank `root`, one that JSON holds.
+        """Return the value of rank `root`, which must be a JSON value.
 
-        The other ranks' is not looked at.
+        The values of the other ranks are ignored.
         """
 
     @abstractmethod
@@ -65,34 +67,34 @@ class Communicator(ABC):
 
     @abstractmethod
     def allgather(self, value: Any) -> list[Any]:
-        """Return the value of every rank, one that JSON holds, in rank order."""
+        """Return the values of all ranks, which must be JSON values, in rank order."""
 
     @abstractmethod
     def allgather_rows(self, array: np.ndarray) -> np.ndarray:
-        """Return the rows (n, ...) of all ranks in rank order; n may differ from rank to rank."""
+        """Return the rows (n, ...) of all ranks in rank order; n may differ between ranks."""
 
     @abstractmethod
     def allgather_numbers(self, numbers: np.ndarray, place: str) -> np.ndarray:
         """Return the numbers, float64 (k,), of every rank, (size, k).
 
-        `place`: where all ranks are now, which messages name until the next call.
+        `place`: where all ranks are now; messages use it until the next call.
         """
 
     @abstractmethod
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
-        """Return when `done()`, which depends on other ranks. `what`: to name in a message."""
+        """Return when `done()` is true, which depends on other ranks. `what`: used in messages."""
 
     @abstractmethod
     def guarded(self, what: str) -> AbstractContextManager[None]:
-        """Limit the time of a call that waits for other ranks and cannot be asked meanwhile."""
+        """Limit the time of a call that waits for other ranks and cannot be polled."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Leave the others, when all have come to their end: the last thing to do."""
+        """Leave the other processes when all have finished; call this last."""
 
 
 class OneProcess(Communicator):
-    """Rank 0 of 1. Its methods return what they are given."""
+    """Rank 0 of 1. Its methods return their arguments."""
 
     rank, size, local_rank, local_size = 0, 1, 0, 1
 

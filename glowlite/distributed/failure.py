@@ -1,4 +1,4 @@
-"""How one of several processes says what went wrong, and how it ends the others."""
+"""How one of several processes reports an error, and how it ends the others."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from glowlite.distributed.timeouts import PATIENCE
 
 
 def message_prefix() -> str | None:
-    """Return how a message of this rank should begin, or None if it should keep silent.
+    """Return the prefix of this rank's messages, or None if it should not print.
 
-    Where all ranks make one mistake, rank 0 says it and ends the others while they still wait for
-    their turn; where that cannot be, since they are not joined by MPI, only rank 0 speaks.
+    If all ranks fail in the same way, rank 0 reports it and ends the others while they still wait
+    for their turn. If they are not joined by MPI, only rank 0 prints.
     """
     launched = launched_as()
     if launched is None:
@@ -33,9 +33,9 @@ def message_prefix() -> str | None:
 def end_all_ranks(code: int, started_only: bool = False, seconds: float = PATIENCE) -> None:
     """End every rank with an exit code, now.
 
-    It returns if this process is alone, or has not joined the others yet. A process that has not
-    joined does so first, to be able to end them, unless `started_only`; if they do not come in
-    `seconds`, it ends alone.
+    It returns if this process is alone or, with `started_only`, has not joined the others yet.
+    Otherwise a process that has not joined does so first, to be able to end them; if they do not
+    respond within `seconds`, it ends alone.
     """
     if launched_as() is not None and (mpi.is_started() or not started_only):
         with suppress(ImportError, RuntimeError):

@@ -1,6 +1,6 @@
 """Whether a launcher, such as mpirun, started this process as one of several.
 
-Known before any MPI is imported.
+This is known before any MPI is imported.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ import os
 import time
 from pathlib import Path
 
-LAUNCHED = {  # how launchers tell a process that it is one of several: (number, rank)
+# how launchers tell a process that it is one of several: (number, rank)
+LAUNCHED = {
     "MPICH, Intel MPI or srun": ("PMI_SIZE", "PMI_RANK"),
     "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
 }
-STOPPED = ("T", "t")  # states of a process that a signal, or a debugger, holds
+STOPPED = ("T", "t")  # states of a process that a signal or a debugger has stopped
 
 
 def launched_as() -> tuple[str, int, int] | None:
-    """The launcher that started this process as one of several, how many, and which.
+    """Return the launcher that started this process as one of several, their number, and this
+    process's number.
 
-    It is None if it is on its own.
+    Return None if this process is alone.
     """
     for launcher, (size, rank) in LAUNCHED.items():
         if os.environ.get(size, "1").isdecimal() and int(os.environ.get(size, "1")) > 1:
@@ -28,7 +30,7 @@ def launched_as() -> tuple[str, int, int] | None:
 
 
 def rank() -> int:
-    """The number of this process among those that the launcher started; 0 of one on its own."""
+    """Return the number of this process among those that the launcher started; 0 if it is alone."""
     launched = launched_as()
     return 0 if launched is None else launched[2]
 
@@ -39,8 +41,8 @@ def is_first() -> bool:
 
 
 def stopped_ranks() -> list[int]:
-    """The ranks on this machine that are stopped (SIGSTOP, a debugger), as far as the system says:
-    Linux does.
+    """Return the ranks on this machine that are stopped (by SIGSTOP or a debugger), if the system
+    tells; Linux does.
     """
     return sorted(
         rank for rank, process in _beside().items() if _state_and_parent(process)[0] in STOPPED
@@ -48,8 +50,8 @@ def stopped_ranks() -> list[int]:
 
 
 def ranks_without(library: str) -> list[int]:
-    """The ranks on this machine that have not loaded a file with `library` in its path, as far as
-    the system says.
+    """Return the ranks on this machine that have not loaded a file with `library` in its path, if
+    the system tells.
     """
     return sorted(
         rank for rank, process in _beside().items() if library not in _read(process / "maps")
@@ -57,9 +59,9 @@ def ranks_without(library: str) -> list[int]:
 
 
 class Watch:
-    """Looks now and then at the ranks on this machine.
+    """Checks the ranks on this machine from time to time.
 
-    Cost: a millisecond or some, every SECONDS_BETWEEN.
+    Cost: about a millisecond every SECONDS_BETWEEN seconds.
     """
 
     SECONDS_BETWEEN = 1.0
@@ -69,7 +71,7 @@ class Watch:
         self._looked = -float("inf")
 
     def gone(self) -> list[int]:
-        """Those that were there before and have ended, as far as the system says."""
+        """Return the ranks that existed before and have ended, if the system tells."""
         if time.monotonic() < self._looked + self.SECONDS_BETWEEN:
             return []
         self._looked = time.monotonic()
@@ -79,7 +81,7 @@ class Watch:
 
 
 def _beside() -> dict[int, Path]:
-    """The folder in /proc of every process that the launcher started beside this one, by rank."""
+    """Return the folder in /proc of every other process that the launcher started, by rank."""
     launched, found = launched_as(), {}
     if launched is not None:
         size, number = LAUNCHED[launched[0]]
@@ -97,16 +99,16 @@ def _beside() -> dict[int, Path]:
 
 
 def _state_and_parent(process: Path) -> tuple[str, str]:
-    """A letter, as ps shows it, and a number.
+    """Return the state as a letter, as ps shows it, and the parent's number.
 
-    The command, in brackets before them, may hold anything.
+    The command, in brackets before them, may contain any characters.
     """
     words = _read(process / "stat").rpartition(")")[2].split()
     return (words[0], words[1]) if len(words) > 1 else ("", "")
 
 
 def _read(path: Path) -> str:
-    """The text of a file of /proc, or none where it is gone or not for us."""
+    """Return the text of a file in /proc; empty if it is gone or not readable."""
     try:
         return path.read_bytes().decode(errors="replace")
     except OSError:

@@ -1,8 +1,8 @@
-"""MPI itself: how it is started, ended and aborted, each in bounded time.
+"""MPI itself: starting, ending and aborting it, each in bounded time.
 
-The only file that imports mpi4py. To start and to end is to wait for all ranks. mpi4py does both
-while it holds Python's lock, so that no guard could see the time go by, and no signal is answered:
-here ctypes calls the two functions of the library, in a thread of their own.
+This is the only file that imports mpi4py. Starting and ending MPI means waiting for all ranks.
+mpi4py does both while it holds Python's global lock, so no guard could watch the time, and no
+signal is handled. Here ctypes calls the two library functions in a separate thread.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from glowlite.distributed.timeouts import LOOK, PATIENCE, Patience
 from glowlite.terminal import warn
 
 MODULE = "mpi4py.MPI"
-MULTIPLE = 3  # MPI_THREAD_MULTIPLE, of MPICH as of Open MPI: a guard may send messages, too
-TURN = 2.0  # seconds between a rank that speaks, and ends all, and the next one that would
-# seconds for the launcher to pass on what was printed: if busy, it may hear of the end first
+MULTIPLE = 3  # MPI_THREAD_MULTIPLE, the same in MPICH and Open MPI: a guard may also send messages
+TURN = 2.0  # seconds after which the next rank may report if the one before has not ended all ranks
+# seconds for the launcher to forward what was printed; if busy, it may notice the end first
 FORWARDING = 0.15
-ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for what hangs
+ABORTING = 10.0  # seconds for MPI_Abort, which may itself wait for the rank that hangs
 
 
-# the thread that starts MPI, if it was begun: a signal may come in between
+# the thread that starts MPI, if it was begun; a signal may arrive in between
 _joining: list[threading.Thread] = []
 
 
@@ -42,11 +42,11 @@ def is_started() -> bool:
 
 
 def start(seconds: float = PATIENCE, otherwise: int | None = None) -> Any:
-    """mpi4py.MPI, after every rank has come to this place.
+    """Return mpi4py.MPI after every rank has reached this place.
 
-    If one does not come in `seconds`, that is said, and all end. `otherwise`: the exit code of this
-    process then, where there is nothing left to say. Raises ImportError where mpi4py is missing,
-    RuntimeError where it finds no MPI.
+    If a rank does not respond within `seconds`, that is reported and all processes end.
+    `otherwise`: the exit code of this process in that case, if there is nothing left to report.
+    Raises ImportError if mpi4py is missing, RuntimeError if it finds no MPI.
     """
     library = None if is_started() else _library()
     if library is not None:
@@ -64,9 +64,9 @@ def start(seconds: float = PATIENCE, otherwise: int | None = None) -> Any:
 
 
 def finish(seconds: float = PATIENCE) -> None:
-    """End MPI, which waits for every rank to do so.
+    """End MPI; this waits for every rank to do the same.
 
-    It does nothing if it was not started here, or has ended.
+    It does nothing if MPI was not started here or has already ended.
     """
     if not is_started() or sys.modules[MODULE].Is_finalized():
         return
@@ -74,7 +74,7 @@ def finish(seconds: float = PATIENCE) -> None:
     if library is not None:
         try:
             ending = _begin(library.MPI_Finalize)
-        except RuntimeError:  # no new thread while Python itself ends: without a limit
+        except RuntimeError:  # Python cannot start threads at exit, so wait without a limit
             library.MPI_Finalize()
         else:
             _wait(ending, seconds, "the end")
@@ -83,8 +83,8 @@ def finish(seconds: float = PATIENCE) -> None:
 def abort(code: int, seconds: float = PATIENCE) -> None:
     """End every rank with an exit code, now.
 
-    A process that has not joined the others does so first, to be able to. If they do not come in
-    `seconds`, this one ends alone.
+    A process that has not joined the others does so first, to be able to end them. If they do not
+    respond within `seconds`, this process ends alone.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody listens
@@ -93,9 +93,9 @@ def abort(code: int, seconds: float = PATIENCE) -> None:
     world = start(seconds, code).COMM_WORLD
     with open(os.devnull, "wb") as nowhere:
         faulthandler.dump_traceback_later(ABORTING, exit=True, file=nowhere)
-        os.dup2(nowhere.fileno(), 2)  # MPI has lines of its own to say about this
+        os.dup2(nowhere.fileno(), 2)  # silence MPI's own messages about this
         world.Abort(code)
-        os._exit(code)  # it may return before the launcher has ended this rank
+        os._exit(code)  # MPI_Abort may return before the launcher has ended this rank
 
 
 def _begin(call: Callable[[], object]) -> threading.Thread:
@@ -107,9 +107,9 @@ def _begin(call: Callable[[], object]) -> threading.Thread:
 def _wait(
     thread: threading.Thread, seconds: float, where: str, otherwise: int | None = None
 ) -> None:
-    """Wait in this thread, which signals can reach, until another is done.
+    """Wait in this thread, which can receive signals, until another thread is done.
 
-    End the process after `seconds`. That ends the others, by the launcher: MPI itself takes no
+    End the process after `seconds`. The launcher then ends the others, since MPI itself accepts no
     messages while it starts or ends.
     """
     patience, watch = Patience(seconds), Watch()
@@ -128,7 +128,7 @@ def _wait(
             why = (
                 f"{who} has ended"
                 if gone
-                else f"waited {seconds:g} s for {who}, which did not come"
+                else f"waited {seconds:g} s for {who}, but got no response"
             )
             warn(f"rank {rank}: {where}: {why}; ending all ranks")
             time.sleep(FORWARDING)
@@ -136,9 +136,9 @@ def _wait(
 
 
 def _library() -> Any:
-    """MPI's functions, of the library that mpi4py is built for.
+    """Return MPI's functions from the library that mpi4py was built for.
 
-    It is None where they cannot be reached without mpi4py.
+    Return None if they cannot be reached without mpi4py.
     """
     found = importlib.util.find_spec(MODULE) if sys.modules.get(MODULE, True) is not None else None
     if found is None or found.origin is None:
@@ -151,15 +151,16 @@ def _library() -> Any:
 
 
 def speaking_time(rank: int, size: int, missing: list[int]) -> float:
-    """Return after how many seconds a rank says who is missing.
+    """Return the number of seconds after which a rank reports who is missing.
 
-    The first of the others says so at once, which ends those that would say the same.
+    The first of the waiting ranks reports immediately, which ends the others before they report the
+    same.
     """
     return TURN * sum(other not in missing for other in range(min(rank, size)))
 
 
 def waited_for(ranks: list[int]) -> str:
-    """Name ranks as `rank 2` or `ranks 1, 2`, and say whether one is stopped."""
+    """Return ranks as `rank 2` or `ranks 1, 2`, and say whether one is stopped."""
     stopped = set(stopped_ranks())
     names = [f"{rank} (stopped)" if rank in stopped else str(rank) for rank in ranks]
     return f"rank {names[0]}" if len(names) == 1 else f"ranks {', '.join(names)}"

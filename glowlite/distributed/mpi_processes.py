@@ -1,8 +1,8 @@
-"""Many processes that train one model, joined by MPI: how they add up, agree and wait for each
+"""Several processes that train one model, joined by MPI: how they add up, agree and wait for each
 other.
 
-Nothing is pickled: arrays travel as they lie in memory, other values as JSON. No wait is without
-end: see `wait_until`.
+Nothing is pickled: arrays are sent as raw memory, other values as JSON. Every wait is limited: see
+`wait_until`.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from glowlite.errors import GlowliteError
 from glowlite.terminal import warn
 
 LONG_NAP = 1e-3  # after MANY_LOOKS
-# that come before the first nap: where every rank has a core of its own, and where not
+# checks before the first nap: if every rank has its own core, and if not
 LOOKS, FEW_LOOKS = 1000, 50
 MANY_LOOKS = 5000
-ANSWERING = 2.0  # seconds for a rank that waits, too, to say so: it looks after every nap
-# seconds for a rank that failed to say so, before another reports what came of it
+ANSWERING = 2.0  # seconds for another waiting rank to answer; it checks after every nap
+# seconds for a failed rank to report its error before another rank reports the consequences
 CAUSE_FIRST = 20.0
-NUMBERS_TAG, ROLL_CALL_TAG = 1, 2  # of messages
+NUMBERS_TAG, ROLL_CALL_TAG = 1, 2  # tags of messages
 
 
 class MpiProcesses(Communicator):
-    """The processes that mpirun started, by MPI.
+    """The processes that mpirun started, connected by MPI.
 
-    `patience`: seconds to wait for a rank before all are ended. Whatever waits is a request that is
-    looked at again and again, or has a guard beside it. Numbers and roll calls have tags of their
-    own, so that neither is taken for the other.
+    `patience`: seconds to wait for a rank before all processes are ended. Every wait polls a
+    request or runs under a guard. Numbers and roll calls have different tags, so that neither is
+    mistaken for the other.
     """
 
     def __init__(self, library: Any, patience: float = PATIENCE) -> None:
@@ -56,7 +56,7 @@ class MpiProcesses(Communicator):
             rank for rank, (machine, _) in enumerate(machines) if machine == machines[self.rank][0]
         ]
         self.local_rank, self.local_size = local.index(self.rank), len(local)
-        # a launcher may have given each rank of a machine a few cores of its own
+        # a launcher may have bound each rank of a machine to a few cores
         self._cores = len(set().union(*(machines[rank][1] for rank in local)))
         if self.local_size <= self._cores:
             self._looks = LOOKS
@@ -72,14 +72,14 @@ class MpiProcesses(Communicator):
             elif isinstance(part, np.ndarray):
                 with self._one_line(what):
                     self._wait([self.world.Iallreduce(self.mpi.IN_PLACE, part)], what)
-            else:  # an MPI that is CUDA-aware need not be so in calls that return at once
+            else:  # a CUDA-aware MPI need not support it in non-blocking calls
                 with self._one_line(what), self.guarded(what):
                     self.world.Allreduce(self.mpi.IN_PLACE, part)
 
     def _allreduce_pairwise(self, part: Any, what: str) -> None:
         """log2(size) exchanges with the rank whose number differs in one bit.
 
-        Sums commute, so both get the same.
+        Sums commute, so both get the same result.
         """
         theirs = np.empty_like(part)
         distance = 1
@@ -99,7 +99,7 @@ class MpiProcesses(Communicator):
                 self._wait([self.world.Ibcast(part)], what)
 
     def broadcast(self, value: Any, root: int = 0) -> Any:
-        what = f"{self.place}, what rank {root} says"
+        what = f"{self.place}, the value of rank {root}"
         text = _as_json(value) if self.rank == root else np.empty(0, np.uint8)
         length = int(self._allgather_numbers(np.array([float(text.size)]), what)[root, 0])
         text = text if self.rank == root else np.empty(length, np.uint8)
@@ -128,8 +128,8 @@ class MpiProcesses(Communicator):
         return table
 
     def _send_to_all(self, table: np.ndarray, tag: int) -> list[Any]:
-        """A message from each rank to each other: the rows of a table, of which this rank has its
-        own.
+        """Send a message from each rank to every other: the rows of a table; each rank starts with
+        its own row.
         """
         sent = [self.world.Isend(table[self.rank], rank, tag) for rank in self.others]
         return [*sent, *(self.world.Irecv(table[rank], rank, tag) for rank in self.others)]
@@ -151,8 +151,8 @@ class MpiProcesses(Communicator):
     # --- waiting ---
 
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
-        """Return when `done()`; if this rank loses its patience, or another has, end all ranks and
-        name who is missing.
+        """Return when `done()` is true. If this rank or another has waited too long, end all ranks
+        and name those missing.
         """
         look, looks = self._impatient(what), 0
         while not done():
@@ -162,7 +162,7 @@ class MpiProcesses(Communicator):
                 look()
 
     def _wait(self, requests: list[Any], what: str) -> None:
-        """Wait until all of these requests of MPI are done."""
+        """Wait until all of these MPI requests are done."""
         done = (
             requests[0].Test if len(requests) == 1 else lambda: self.mpi.Request.Testall(requests)
         )
@@ -171,17 +171,17 @@ class MpiProcesses(Communicator):
     def guarded(self, what: str) -> AbstractContextManager[None]:
         if self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE:
             return guard(self._impatient(what))
-        # the guard may not call MPI: it knows only what it sees on this machine
+        # the guard must not call MPI, so it knows only what it sees on this machine
         patience = Patience(self.patience)
         return guard(lambda: self._end(what, stopped_ranks()) if patience.is_over() else None)
 
     def _impatient(self, what: str) -> Callable[[], None]:
-        """Return a function to be called often while this rank waits, which ends all if one is
+        """Return a function to be called often while this rank waits. It ends all ranks if one is
         missing.
 
-        It looks at the time, and whether another rank calls the roll.
+        It checks the time, and whether another rank calls the roll.
 
-        A rank that comes when the roll is called is late, and not missing: the wait goes on, once.
+        A rank that answers the roll call is late, not missing, and the wait is extended once.
         """
         patience, all_came = Patience(self.patience), False
 
@@ -197,30 +197,31 @@ class MpiProcesses(Communicator):
 
     @contextmanager
     def _one_line(self, what: str) -> Iterator[None]:
-        """Turn errors of MPI, which are a page long, into one line."""
+        """Turn MPI errors, which are a page long, into one line."""
         try:
             yield
         except self.mpi.Exception as error:
             kind = error.Get_error_class()
-            # of one message, and of one among several
+            # the error of one message, and of one among several
             if kind in (self.mpi.ERR_TRUNCATE, self.mpi.ERR_IN_STATUS):
-                time.sleep(CAUSE_FIRST)  # if a rank failed half-way, it says so, and ends this one
+                # if a rank failed half-way, it reports that and ends this one
+                time.sleep(CAUSE_FIRST)
                 raise GlowliteError(
-                    f"{what}: a message of another kind came; do all ranks run the same command, in"
-                    " the same version?"
+                    f"{what}: received a message of another kind; do all processes run the same"
+                    " command, in the same version?"
                 ) from None
             why = self.mpi.Get_error_string(kind)
             raise GlowliteError(
-                f"{what}: MPI failed: {why}; is a rank gone, or out of memory?"
+                f"{what}: MPI failed: {why}; has a process ended, or run out of memory?"
             ) from None
 
     def _roll_is_called(self) -> bool:
         return bool(self.world.Iprobe(self.mpi.ANY_SOURCE, ROLL_CALL_TAG))
 
     def _call_the_roll(self) -> list[int]:
-        """Every rank that waits, in whatever, says so to every other.
+        """Every rank that waits, for whatever reason, tells every other rank.
 
-        Those that do not are missing.
+        Return the ranks that do not, which are missing.
         """
         table, patience = np.zeros((self.size, 1)), Patience(ANSWERING)
         table[self.rank] = 1
@@ -230,12 +231,12 @@ class MpiProcesses(Communicator):
         return np.flatnonzero(table[:, 0] == 0).tolist()
 
     def _end(self, what: str, missing: list[int]) -> None:
-        """The first of those that wait says whom for.
+        """The first of the waiting ranks reports whom it waits for.
 
-        The others, who say the same, let it end them.
+        The others, which would report the same, let it end them.
         """
         time.sleep(mpi.speaking_time(self.rank, self.size, missing))
-        who = f"{mpi.waited_for(missing)}, which did not come" if missing else "the other ranks"
+        who = f"{mpi.waited_for(missing)}, but got no response" if missing else "the other ranks"
         warn(
             f"rank {self.rank}: {what}: waited {self.patience:g} s for {who}; ending all ranks"
             " (--mpi-timeout sets how long to wait)"
@@ -245,7 +246,7 @@ class MpiProcesses(Communicator):
 
 def _chunks(array: Any) -> Iterator[Any]:
     """Yield a contiguous array in pieces of CHUNK_BYTES."""
-    assert array.flags.c_contiguous, "only contiguous arrays travel"
+    assert array.flags.c_contiguous, "only contiguous arrays can be sent"
     flat = array.reshape(-1)
     step = CHUNK_BYTES // flat.itemsize
     for start in range(0, flat.size, step):
@@ -258,8 +259,8 @@ def _as_json(value: Any) -> np.ndarray:
 
 
 def _machine() -> list[str]:
-    """Return what distinguishes this machine: its name, and, where containers may share one, its
-    start.
+    """Return what identifies this machine: its name and, since containers may share a name, its
+    boot time.
     """
     started = Path("/proc/sys/kernel/random/boot_id")
     with suppress(OSError):
@@ -279,9 +280,9 @@ def _allowed_cores() -> list[int]:
 def make_communicator(patience: float = PATIENCE) -> Communicator:
     """MpiProcesses, if a launcher started this process as one of several, else OneProcess.
 
-    Only then is mpi4py imported. Raises GlowliteError where mpi4py or an MPI is missing, and where
-    the launcher and the library are of two MPIs: each process would then take itself for the only
-    one, and all would write the same run.
+    mpi4py is imported only in the first case. Raises GlowliteError if mpi4py or an MPI is missing,
+    or if the launcher and the library belong to different MPIs. Then each process would believe
+    that it is the only one, and all would write the same run.
     """
     launched = launched_as()
     if launched is None:
@@ -305,8 +306,8 @@ def make_communicator(patience: float = PATIENCE) -> Communicator:
             library.COMM_WORLD.size,
         )
         raise GlowliteError(
-            f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and sees"
-            f" {seen}; use the mpirun that belongs to it (with pip install '.[mpi]' it lies beside"
-            " python), or pip install '.[mpi-system]'"
+            f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and"
+            f" sees {seen}; use the mpirun that belongs to it (with pip install '.[mpi]', it is"
+            " in the same folder as python), or pip install '.[mpi-system]'"
         )
     return MpiProcesses(library, patience)

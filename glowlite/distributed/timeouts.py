@@ -1,5 +1,5 @@
-"""How long a process waits for another: a clock that can be asked, and a guard over what gives no
-chance to ask.
+"""How long a process waits for another: a clock that can be polled, and a guard for calls that
+cannot be polled.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-PATIENCE = 600.0  # seconds that ranks wait for one that does not come
-TIMEOUT_HELP = "seconds that ranks wait for one that does not come, before all of them end"
-LOOK = 0.1  # seconds between two looks of a guard
-GAP = 1.0  # seconds between two looks, at most, that count as waiting
+PATIENCE = 600.0  # seconds that ranks wait for one that does not respond
+TIMEOUT_HELP = (
+    "seconds that the processes wait for one that does not respond, before all of them stop"
+)
+LOOK = 0.1  # seconds between two checks of a guard
+GAP = 1.0  # longest time between two checks that counts as waiting, in seconds
 
 
 class Patience:
-    """`seconds` of waiting, counted while this process itself runs.
+    """A limit of `seconds` of waiting, counted only while this process itself runs.
 
-    A job that is suspended as a whole, and goes on an hour later, has waited for nobody in that
-    hour.
+    The time during which a whole job is suspended does not count as waiting.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -28,7 +29,7 @@ class Patience:
     def is_over(self) -> bool:
         """Whether the seconds have passed.
 
-        Ask often: of the time since the last question at most GAP is counted.
+        Call it often: at most GAP seconds are counted since the last call.
         """
         now = time.monotonic()
         self.left -= min(now - self._looked, GAP)
@@ -38,10 +39,10 @@ class Patience:
 
 @contextlib.contextmanager
 def guard(look: Callable[[], object]) -> Iterator[None]:
-    """Call `look` now and then, from another thread, while the body runs, which must let go of
-    Python's lock.
+    """Call `look` from time to time, from another thread, while the body runs. The body must
+    release Python's global lock.
 
-    For a call of a library that does not return while another process does not come. Cost: a
+    Use it for a library call that does not return while another process does not respond. Cost: a
     thread, 0.1 ms.
     """
     left = threading.Event()
@@ -50,7 +51,7 @@ def guard(look: Callable[[], object]) -> Iterator[None]:
         while not left.wait(LOOK):
             look()
 
-    # no thread to be had, as while Python ends: then unguarded
+    # no thread can be started, as at Python's exit: then run unguarded
     with contextlib.suppress(RuntimeError):
         threading.Thread(target=watch, name="glowlite-guard", daemon=True).start()
     try:

@@ -1,1 +1,1 @@
-"""Pictures and pages, from arrays."""
+"""Pictures and pages made from arrays."""

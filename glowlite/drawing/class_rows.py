@@ -1,4 +1,4 @@
-"""Samples of a model of classes, in rows: which class each is of, and what the rows are called."""
+"""Samples of a model with classes, in rows: the class of each sample, and the names of the rows."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ MOST_ROWS = 64
 
 
 def row_labels(classes: int, columns: int) -> np.ndarray:
-    """The classes of images in rows of so many columns, a row for each class, (rows * columns,).
+    """Return the classes of images in rows of `columns` images, one row per class, (rows *
+    columns,).
 
-    Of more than MOST_ROWS classes the first ones.
+    If there are more than MOST_ROWS classes, use the first ones.
     """
     return np.repeat(np.arange(min(classes, MOST_ROWS)), columns)
 
 
 def row_names(model: Flow) -> list[str]:
-    """The names of the rows of `row_labels`; none for a model without classes."""
+    """Return the names of the rows of `row_labels`; empty for a model without classes."""
     rows = min(model.classes, MOST_ROWS)
     return list(names_of_classes(model))[:rows]
 
 
 def names_of_classes(model: Flow) -> tuple[str, ...]:
-    """A name for every class: its number, where nobody has named it."""
+    """Return a name for every class: its number if it has no name."""
     return model.class_names or tuple(map(str, range(model.classes)))
 
 
 def in_turn(model: Flow, n: int) -> Flow:
-    """The model of n samples whose classes take turns; one without classes, or that was given
-    some, as it is.
+    """Return the model for n samples whose classes alternate. A model without classes, or already
+    given labels, is returned unchanged.
     """
     is_open = model.classes and model.labels is None
     return model.given(np.arange(n) % model.classes) if is_open else model

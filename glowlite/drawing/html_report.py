@@ -1,4 +1,4 @@
-"""A run as one HTML page, with its pictures inside, that needs no network."""
+"""A run as one HTML page, with its pictures inside, that works offline."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ COLUMNS = {
     "step": "step", "epoch": "epoch", "train_bits_per_dim": "training",
     "held_out_bits_per_dim": "held out", "held_out_raw_bits_per_dim": "held out, raw weights",
     "learning_rate": "learning rate", "grad_norm": "gradient norm", "drift": "drift",
-    "condition": "condition of W", "reconstruction_error": "reconstruction error",
+    "condition": "condition number of W", "reconstruction_error": "reconstruction error",
     "held_out_accuracy": "classifier right", "held_out_bayes_accuracy": "Bayes right",
     "skipped": "skipped",
 }  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_PICTURE = 1 << 26  # bytes
-ROWS = 200  # of the table: evaluations beyond are thinned out
+ROWS = 200  # rows of the table: more evaluations are thinned out
 
 
 def page(run_folder: Path) -> str:
-    """The whole page. Raises GlowliteError for a folder that holds no run, or one that has logged
-    nothing yet.
+    """Return the whole page. Raises GlowliteError for a folder without a run, or a run that has
+    logged nothing yet.
     """
     config = read_config(run_folder)
     metrics, timing = (
@@ -42,7 +42,7 @@ def page(run_folder: Path) -> str:
     evaluated = [line for line in metrics if line["held_out_bits_per_dim"] is not None]
     if not metrics:
         raise GlowliteError(
-            f"{run_folder}: the run has not written a line of metrics yet; come back later"
+            f"{run_folder}: the run has not written a line of metrics yet; try again later"
         )
     options = config["options"]
     columns, rows = _evaluations(evaluated)
@@ -65,7 +65,7 @@ def page(run_folder: Path) -> str:
 
 
 def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
-    """The pictures of a run that are there, with their titles."""
+    """Yield the existing pictures of a run, with their titles."""
     samples = max(
         run_folder.glob("samples-" + "[0-9]" * 6 + "*.png"),
         default=run_folder / "samples.png",
@@ -77,16 +77,16 @@ def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
             run_folder / "learning-curve.png",
             "Mean bits/dim of training batches, and of held-out images.",
         ),
-        ("Samples", samples, "Drawn at three temperatures, from the same noise at every step."),
+        ("Samples", samples, "Samples at three temperatures, from the same noise at every step."),
         (
             "Latents",
             run_folder / "latents.png",
-            "Of held-out images, one plot per level, and the density that the model has for them.",
+            "Latents of held-out images, one plot per level, with the model's density for them.",
         ),
         (
             "Reconstruction",
             run_folder / "reconstruction.png",
-            "A flow is invertible: what is left is rounding.",
+            "A flow is invertible, so the differences are rounding errors.",
         ),
     ):
         if os.path.lexists(path):
@@ -102,9 +102,9 @@ def _pictures(run_folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _png(path: Path) -> bytes | None:
-    """The bytes of a regular file that begins as a PNG does, and None of anything else.
+    """Return the bytes of a regular file that begins like a PNG, and None for anything else.
 
-    A run can come from someone else: a link in it could name any file of the report's maker.
+    A run can come from someone else, and a link in it could point to any file of the user.
     """
     if path.is_symlink():
         return None
@@ -139,7 +139,7 @@ def _key_figures(
 
 
 def _evaluations(lines: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns that hold something, and the numbers below them, row by row."""
+    """Return the names of the columns that are not empty, and their numbers, row by row."""
     lines = lines[:: -(-len(lines) // ROWS)] if lines else []
     columns = [name for name in COLUMNS if any(line.get(name) is not None for line in lines)]
     return [COLUMNS[name] for name in columns], [

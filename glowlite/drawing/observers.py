@@ -1,7 +1,7 @@
-"""What watches a run and draws: the pictures in its folder, and, on the other ranks, their share of
-the samples.
+"""Observers that draw: the pictures in the folder of a run, and the share of the samples on the
+other ranks.
 
-Pictures are drawn after the checkpoint of their step is written: one that cannot be drawn costs no
+Pictures are drawn after the checkpoint of their step is written, so a picture that fails loses no
 work.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class WorkerObserver:
-    """What the other ranks do while rank 0 writes the folder: their share of the samples.
+    """Makes this rank's share of the samples while rank 0 writes the folder.
 
     An Observer of the trainer.
     """
@@ -61,8 +61,8 @@ def _pictures_are_due(training: Training, every: int) -> bool:
 
 
 class RunPictures(WorkerObserver):
-    """Draws the learning curve after an evaluation, and every `picture_every` steps samples,
-    latents, reconstructions.
+    """Draws the learning curve after an evaluation, and samples, latents and reconstructions every
+    `picture_every` steps.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class RunPictures(WorkerObserver):
         self.failed = False
 
     def after_step(self, training: Training) -> None:
-        """Draw what is due. A picture that cannot be drawn is said once, and the run goes on."""
+        """Draw what is due. A picture that cannot be drawn is reported once, and the run
+        continues.
+        """
         step, n_bits = training.state.step, training.settings.n_bits
         last = self.folder.history[-1] if self.folder.history else None
         if last is not None and last["step"] == step and last["held_out_bits_per_dim"] is not None:
@@ -102,5 +104,5 @@ class RunPictures(WorkerObserver):
             yield
         except PictureError as error:
             if not self.failed:
-                warn(f"{error}; the run goes on")
+                warn(f"{error}; the run continues")
             self.failed = True

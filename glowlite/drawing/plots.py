@@ -1,7 +1,6 @@
-"""Figures by matplotlib that depend on nothing but what is drawn: not on the user's matplotlibrc,
-nor on a backend.
+"""Matplotlib figures that depend only on what is drawn, not on the user's matplotlibrc or backend.
 
-Every text is taken as it stands. Names from outside (of a folder, an attribute, a run) may hold a
+Every text is drawn literally. Names from outside (of a folder, an attribute, a run) may contain a
 `$`, which matplotlib would read as mathematics, or characters that its font lacks. Matplotlib is
 imported when the first figure is drawn.
 """
@@ -23,7 +22,7 @@ from glowlite.files.storage import atomic_path
 from glowlite.terminal import printable
 
 DPI = 150
-# characters of a name from outside: a longer one would push the picture off its own sheet
+# longest name from outside, in characters: a longer one would push the picture off the sheet
 LONGEST_NAME = 40
 
 
@@ -36,18 +35,18 @@ def figure_at(
     option: str | None = None,
     **saving: Any,
 ) -> Iterator[Any]:
-    """An empty matplotlib Figure of width x height inches.
+    """Yield an empty matplotlib Figure of width x height inches.
 
-    It is written to `path` as a PNG when the block has drawn it. `option`: the one that named
-    `path`, if a user did. `saving`: further arguments of `Figure.savefig`. Raises OutputError for a
-    place where that option must not write, and PictureError, in one line, for whatever else goes
-    wrong: a picture is no reason to lose what it shows.
+    After the block has drawn it, it is written to `path` as a PNG. `option`: the option that named
+    `path`, if any. `saving`: further arguments of `Figure.savefig`. Raises OutputError for a place
+    where that option must not write. Any other failure raises PictureError, in one line, since a
+    failed picture is no reason to lose the data.
     """
     try:
         matplotlib = _matplotlib()
         with warnings.catch_warnings(), matplotlib.rc_context():
             matplotlib.rcdefaults()
-            # of letters that the font lacks, for instance, with lines of our source
+            # for example, warnings about missing letters, which show lines of our source
             warnings.simplefilter("ignore")
             figure = matplotlib.figure.Figure(figsize=(width, height), layout=layout)
             yield figure
@@ -57,14 +56,14 @@ def figure_at(
                 figure.savefig(place, format="png", **{"dpi": DPI, **saving})
     except OutputError:
         raise
-    except Exception as error:  # a library that draws fails in as many ways as it has settings
+    except Exception as error:  # a plotting library can fail in many ways
         reason = printable(" ".join(str(error).split()) or type(error).__name__)
         raise PictureError(f"{path}: this picture cannot be drawn: {reason[:200]}") from error
 
 
 def shortened(name: object, longest: int = LONGEST_NAME) -> str:
-    """A name from outside as it is written into a picture: on one line, and with its middle left
-    out where it is long.
+    """Return a name from outside as drawn in a picture: on one line, and without its middle if it
+    is long.
     """
     text = printable(name)
     return (
@@ -75,7 +74,7 @@ def shortened(name: object, longest: int = LONGEST_NAME) -> str:
 
 
 def add_legend(axes: Any, names: list[str], **options: Any) -> None:
-    """A legend whose entries are `names`, in the order in which they were drawn.
+    """Add a legend whose entries are `names`, in the order in which they were drawn.
 
     Matplotlib leaves out a label that begins with an underscore, so the entries are named after
     they are made.
@@ -87,10 +86,10 @@ def add_legend(axes: Any, names: list[str], **options: Any) -> None:
 
 
 def _matplotlib() -> Any:
-    """Matplotlib, whatever backend MPLBACKEND names: it cannot be imported under a name it does not
-    know.
+    """Import matplotlib whatever MPLBACKEND names, since it cannot be imported with an unknown
+    backend.
 
-    A backend that it does know is the one that others find, who draw on a screen or in a notebook.
+    A known backend is kept for other users, who draw on a screen or in a notebook.
     """
     if "matplotlib" not in sys.modules:
         named = os.environ.pop("MPLBACKEND", None)

@@ -1,6 +1,6 @@
 """Pictures of a run: samples, learning curves, latents, reconstructions.
 
-Matplotlib is imported when one is drawn.
+Matplotlib is imported when a picture is drawn.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from glowlite.flow import Flow
 
 TEMPERATURES = (0.5, 0.7, 0.9)
-SAMPLES = 64  # at each temperature
-# width of a grid of samples, and how many times as tall as wide it can be
+SAMPLES = 64  # samples at each temperature
+# width of a grid of samples, and its largest ratio of height to width
 GRID_INCHES, TALLEST = 4.2, 3.0
-# latents are drawn up to where their density is nothing, but no further than the widest
+# latents are drawn up to where their density vanishes, but no further than the widest
 NOTHING, WIDEST = 1e-5, 20
 
 
 def samples_at_temperatures(model: Flow, ranks: Communicator) -> dict[float, np.ndarray]:
-    """SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks; of a model of
-    classes as many as fit, class by class.
+    """Return SAMPLES images (n, H, W, C) at each of TEMPERATURES, drawn by all ranks. For a model
+    with classes, as many as fit, class by class.
     """
     count, given = SAMPLES, model
     if model.classes:
@@ -62,10 +62,10 @@ def save_pictures(
     step: int,
     labels: np.ndarray | None = None,
 ) -> None:
-    """samples-STEP.png, of `samples`, by temperature, latents.png and reconstruction.png in the
-    folder `path`.
+    """Write samples-STEP.png (of `samples`, by temperature), latents.png and reconstruction.png to
+    the folder `path`.
 
-    `labels`: of the held-out images, for a model of classes.
+    `labels`: those of the held-out images, for a model with classes.
     """
     grids = {}
     for temperature, images in samples.items():
@@ -91,11 +91,11 @@ def save_pictures(
 def save_sample_grids(
     path: Path, grids: Mapping[str, np.ndarray], rows: Sequence[str] = ()
 ) -> None:
-    """A PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles, pixels
-    kept square.
+    """Write a PNG of the uint8 images (N, H, W, C) of each entry, side by side under their titles,
+    with square pixels.
 
-    Each grid has as many rows as there are names of `rows`, or else the number of columns that
-    makes it nearest to a square, and is at most TALLEST times as tall as wide.
+    Each grid has one row per name in `rows` or, without them, the number of columns that makes it
+    nearest to a square. It is at most TALLEST times as tall as wide.
     """
     sheets = {
         title: tile(images, len(images) // len(rows) if rows else columns_of(*images.shape[:3]))
@@ -116,8 +116,8 @@ def save_sample_grids(
 
 
 def save_latents(path: Path, latents: Sequence[np.ndarray], base: Base) -> None:
-    """A PNG of the latents of held-out images, one histogram per level, against the density that
-    the model has for each number of them.
+    """Write a PNG of the latents of held-out images, one histogram per level, with the model's
+    density for each component.
     """
     values = np.arange(1.0, WIDEST)
     beyond = values[base.log_prob([values[:, None]]) < np.log(NOTHING)]
@@ -137,8 +137,8 @@ def save_latents(path: Path, latents: Sequence[np.ndarray], base: Base) -> None:
 
 
 def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: int) -> None:
-    """A PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, stretched to its
-    largest.
+    """Write a PNG of images x (N, H, W, C), of decode(encode(x)), and of the difference, scaled to
+    its largest value.
     """
     error = np.abs(rebuilt - x)
     largest = float(error.max())
@@ -156,9 +156,9 @@ def save_reconstruction(path: Path, x: np.ndarray, rebuilt: np.ndarray, n_bits: 
 
 
 def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) -> None:
-    """A PNG of the bits/dim (N,) of the images of several data sets, as densities.
+    """Write a PNG of the bits/dim (N,) of the images of several data sets, as densities.
 
-    What is not finite is left out. It is the output of --histogram. Raises OutputError.
+    Non-finite values are left out. This is the output of --histogram. Raises OutputError.
     """
     shown = {name: bits[np.isfinite(bits)] for name, bits in results.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(shown.values())), 100).tolist()
@@ -176,7 +176,9 @@ def save_histograms(path: Path, results: Mapping[str, np.ndarray], n_bits: int) 
 def save_learning_curve(
     path: Path, metrics: Sequence[Mapping[str, Any]], n_bits: int | None
 ) -> None:
-    """A PNG of training and held-out bits/dim over steps, from the objects of `metrics.jsonl`."""
+    """Write a PNG of training and held-out bits/dim over steps, from the objects of
+    `metrics.jsonl`.
+    """
     labels = {
         "train_bits_per_dim": ("-", "training"),
         "held_out_raw_bits_per_dim": (".-", "held out, raw weights"),

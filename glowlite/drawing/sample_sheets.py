@@ -1,4 +1,4 @@
-"""Sheets of samples: a row at each of several temperatures, as in figure 8 of the paper."""
+"""Sheets of samples: one row per temperature, as in figure 8 of the paper."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from glowlite.flow import Flow
 
 SWEEP = (0.0, 0.25, 0.6, 0.7, 0.8, 0.9, 1.0)  # the temperatures of figure 8
-GRID, ROW = 64, 8  # samples by default: of a grid, and of each temperature of a sweep
-LOWER_TEMPERATURE = "lower --temperature"  # advice where samples are not finite
+GRID, ROW = 64, 8  # default numbers of samples: in a grid, and per temperature of a sweep
+LOWER_TEMPERATURE = "lower --temperature"  # advice if samples are not finite
 
 
 def temperature_sheet(
@@ -24,8 +24,8 @@ def temperature_sheet(
 ) -> np.ndarray:
     """Draw a row of n samples at each temperature, from the same noise: a sheet, uint8 (h, w, 3).
 
-    Of a model of classes these take turns. Samples that are not finite are crossed out, and said on
-    stderr. Cost: n inverse passes per row.
+    For a model with classes, the classes alternate. Non-finite samples are crossed out and reported
+    on stderr. Cost: n inverse passes per row.
     """
     rows, model = {}, in_turn(model, n)
     for temperature in temperatures:
@@ -36,7 +36,7 @@ def temperature_sheet(
 
 
 def class_sheet(model: Flow, n_bits: int, n: int, temperature: float, seed: int) -> np.ndarray:
-    """Draw a row of n samples of each class, beside its name: a sheet, uint8 (h, w, 3).
+    """Draw a row of n samples per class, beside its name: a sheet, uint8 (h, w, 3).
 
     Cost: n inverse passes per row.
     """

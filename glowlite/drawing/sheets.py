@@ -1,7 +1,7 @@
-"""Images on sheets, pixel for pixel: grids, strips and animations as PNG and GIF, and a cross where
-one is not finite.
+"""Images on sheets, pixel by pixel: grids, strips and animations as PNG and GIF. An image that is
+not finite is shown as a cross.
 
-Pillow is imported when one is written.
+Pillow is imported when a sheet is written.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from glowlite.latent.walks import finite
 from glowlite.objective import to_pixels
 from glowlite.terminal import warn
 
-MAGENTA = (255, 0, 255)  # of the cross, on black: like no image
-SIDE = 1024  # pixels that the longer side of a sheet is enlarged to, at most
+MAGENTA = (255, 0, 255)  # colour of the cross, on black, unlike any image
+SIDE = 1024  # largest length of the longer side of an enlarged sheet, in pixels
 LARGEST_SCALE = 8
-NAMED = 10  # images that are not finite, in one line
+NAMED = 10  # how many non-finite images one line names
 
 
 def to_rgb(images: np.ndarray, n_bits: int) -> np.ndarray:
-    """Floating images on the host (N, H, W, C) -> uint8 (N, H, W, 3): three channels as colours,
-    else the first in grey.
+    """Convert floating-point images on the host (N, H, W, C) to uint8 (N, H, W, 3): three channels
+    as colours, otherwise the first channel in grey.
 
     An image that is not finite becomes a magenta cross.
     """
@@ -37,7 +37,7 @@ def to_rgb(images: np.ndarray, n_bits: int) -> np.ndarray:
 
 
 def _cross(height: int, width: int) -> np.ndarray:
-    """uint8 (height, width, 3): both diagonals, in magenta on black."""
+    """Return uint8 (height, width, 3): both diagonals, in magenta on black."""
     y, x = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     away = np.minimum(abs(y[:, None] - x), abs(y[:, None] + x - 1))
     return np.where((away < 0.75 / min(height, width))[..., None], np.array(MAGENTA), 0).astype(
@@ -46,9 +46,9 @@ def _cross(height: int, width: int) -> np.ndarray:
 
 
 def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
-    """One line that counts and numbers, from 0, the images that are not finite.
+    """Return one line with the number and the indices, from 0, of the images that are not finite.
 
-    It is None if there is none.
+    Return None if all are finite.
     """
     numbers = np.flatnonzero(~finite(images))
     if not len(numbers):
@@ -62,22 +62,22 @@ def nonfinite_message(images: np.ndarray, what: str, advice: str) -> str | None:
 
 
 def warn_nonfinite(images: np.ndarray, what: str, advice: str) -> None:
-    """Say on stderr which images are not finite, if any, with `nonfinite_message`."""
+    """Report on stderr which images are not finite, if any, with `nonfinite_message`."""
     line = nonfinite_message(images, what, advice)
     if line is not None:
         warn(line)
 
 
 def columns_of(count: int, height: int, width: int) -> int:
-    """Return how many columns bring a sheet of `count` images nearest to a square."""
+    """Return the number of columns that makes a sheet of `count` images nearest to a square."""
     return min(count, max(1, math.ceil(math.sqrt(count * height / width))))
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """uint8 images (N, H, W, C) -> one image (rows (H + gap) + gap, columns (W + gap) + gap, 3),
-    white between.
+    """Arrange uint8 images (N, H, W, C) as one image (rows (H + gap) + gap, columns (W + gap) +
+    gap, 3), with white gaps.
 
-    Three channels are colours; of any other number, the first is shown in grey.
+    Three channels are colours; otherwise the first channel is shown in grey.
     """
     n, h, w, c = images.shape
     rows = -(-n // columns)
@@ -89,7 +89,7 @@ def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def enlarged(sheet: np.ndarray) -> np.ndarray:
-    """A sheet (..., h, w, 3) with every pixel a square of as many as fit into SIDE, so that small
+    """Enlarge a sheet (..., h, w, 3) by the largest whole factor that fits into SIDE, so that small
     images can be seen.
     """
     scale = max(1, min(LARGEST_SCALE, SIDE // max(sheet.shape[-3:-1])))
@@ -97,8 +97,8 @@ def enlarged(sheet: np.ndarray) -> np.ndarray:
 
 
 def titled(rows: dict[str, np.ndarray], size: int = 14) -> np.ndarray:
-    """Sheets of one width under each other, (h, w, 3), each with its title to the left, in letters
-    of `size` pixels.
+    """Stack sheets of the same width, (h, w, 3), each with its title to the left, in letters of
+    `size` pixels.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -116,9 +116,9 @@ def titled(rows: dict[str, np.ndarray], size: int = 14) -> np.ndarray:
 
 
 def save_png(path: Path, sheet: np.ndarray, option: str = "--out") -> None:
-    """uint8 (h, w, 3) as a PNG, whole or not at all.
+    """Write uint8 (h, w, 3) as a PNG, atomically.
 
-    Raises OutputError, which names the `option` that gave the path.
+    Raises OutputError that names the `option` that gave the path.
     """
     from PIL import Image
 
@@ -127,9 +127,9 @@ def save_png(path: Path, sheet: np.ndarray, option: str = "--out") -> None:
 
 
 def save_gif(path: Path, frames: np.ndarray, seconds: float, option: str = "--out") -> None:
-    """uint8 (frames, h, w, 3) as a GIF that goes on for ever, a frame every `seconds`.
+    """Write uint8 (frames, h, w, 3) as an endless GIF with one frame every `seconds`.
 
-    Raises OutputError, as `save_png`.
+    Raises OutputError like `save_png`.
     """
     from PIL import Image
 

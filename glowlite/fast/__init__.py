@@ -1,1 +1,1 @@
-"""The same run, faster: nothing here changes a result but by rounding."""
+"""Faster forms of the layers: they change results only by rounding."""

@@ -1,11 +1,11 @@
-"""Which layers have a faster form, and the one pass that puts them in place.
+"""Which layers have a faster form, and the pass that substitutes it.
 
-A fast form is a class over the same parameters under the same names, and gives the same results to
-rounding: that is a law of the tests. It is put in place of a layer of exactly the type that the
-table names; a subclass, which may do something else, always runs as it was written. `plain=True`,
-or `--plain`, leaves this pass out.
+A fast form is a class with the same parameters under the same names, and gives the same results up
+to rounding, which the tests check. It replaces a layer of exactly the type in the table. A
+subclass, which may do something else, always runs as it was written. `plain=True` or `--plain`
+skips this pass.
 
-A form is in the table because it gains at least 5% of a step of a reference job on a CPU, or saves
+A form is in the table because it saves at least 5% of a step of a reference job on a CPU, or kernel
 launches on a GPU; `docs/performance.md` has the measurements.
 """
 
@@ -41,9 +41,7 @@ from glowlite.fast.tiles import Tiles
 
 @dataclass(frozen=True)
 class Means:
-    """What fast forms run on: threads of a CPU, and the flat vectors that the parameters are views
-    of.
-    """
+    """What fast forms use: CPU threads, and the flat vectors that the parameters are views of."""
 
     workers: Workers
     store: ParameterStore
@@ -53,7 +51,9 @@ Form = Callable[[Any, Means], Any]
 
 
 def _tiled(chain: UniformChain, means: Means) -> Any:
-    """Tiles, but of a chain that normalises by its batch: each tile would do so by its own."""
+    """Return Tiles, but not for a chain with batch normalisation, since each tile would use its own
+    statistics.
+    """
     by_batch = any(isinstance(part, BatchStatistics) for part in parts_of(chain))
     return chain if by_batch else Tiles(chain, means.workers, widest(chain))
 
@@ -80,10 +80,11 @@ DEVICE: dict[type, Form] = {
 def accelerate(
     part: Any, workers: Workers, store: ParameterStore, leave_out: Collection[type] = ()
 ) -> Any:
-    """`part` with the fast form of every layer in it that has one; itself, where there is none.
+    """Return `part` with every layer replaced by its fast form, if it has one; `part` itself if
+    there is none.
 
-    Fast forms are over the same Parameters. `leave_out`: types of layers that stay plain, for
-    measurements. Cost: nothing but the walk; nothing is copied.
+    Fast forms use the same Parameters. `leave_out`: types of layers that stay plain, for
+    measurements. Cost: only the walk; nothing is copied.
     """
     forms = HOST if namespace(store.theta) is np else DEVICE
     table = {kind: form for kind, form in forms.items() if kind not in leave_out}
@@ -108,8 +109,8 @@ def _accelerated(part: Any, table: dict[type, Form], means: Means) -> Any:
 
 
 def retyped(layer: Any, form: type, **more: Any) -> Any:
-    """An object of class `form`, a subclass of the layer's, with the layer's attributes
-    and `more`.
+    """Return an object of class `form`, a subclass of the layer's class, with the layer's
+    attributes and `more`.
     """
     twin: Any = object.__new__(form)
     twin.__dict__.update(layer.__dict__, **more)

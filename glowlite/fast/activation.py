@@ -1,10 +1,10 @@
-"""A batch normalisation and its ReLU on blocks of columns side by side.
+"""A batch normalisation and its ReLU on blocks of columns that run in parallel.
 
     z = relu(gain u + bias),  u = (h - m) / sqrt(v + eps)          h, z: (C, P), block by block
 
-m and v are of all columns, so that between one block and the next product all blocks meet: each
-brings its own mean and sum of squares, and these are put together, in the order of the blocks. On
-the way back each brings two sums in the same way.
+m and v are those of all columns, so all blocks must synchronise before the next product: each
+contributes its own mean and sum of squares, which are combined in the order of the blocks. In the
+backward pass, each contributes two sums in the same way.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from glowlite.arrays.backend import Array
 from glowlite.arrays.slices import in_order
 from glowlite.conditioners.batch_norm import NetworkBatchNorm
 
-Moments = tuple[int, Array, Array]  # of some columns: how many, their mean, sum of (h - mean)^2
+Moments = tuple[int, Array, Array]  # of some columns: their number, mean, and sum of (h - mean)^2
 Sums = tuple[Array, Array]  # of some columns: of dy, and of dy u, (C,)
 
 
 def moments(h: Array) -> Moments:
-    """Of columns h (C, p)."""
+    """Return the moments of columns h (C, p)."""
     mean = h.mean(axis=1)
     centred = h - mean[:, None]
     return h.shape[1], mean, np.vecdot(centred, centred)
 
 
 def together(parts: Sequence[Moments]) -> tuple[Array, Array]:
-    """Mean and variance of all columns."""
+    """Return mean and variance of all columns."""
     count = sum(n for n, _, _ in parts)
     mean = in_order(tuple(m * (n / count) for n, m, _ in parts))
     # sum (h - mean)^2 = sum (h - m_i)^2 + n_i (m_i - mean)^2, over the columns of part i
@@ -40,7 +40,7 @@ def together(parts: Sequence[Moments]) -> tuple[Array, Array]:
 class Activation:
     """relu(norm(h)), where `parts` has the moments of h, in training; or relu(h), without a norm.
 
-    `count`: the columns of all blocks.
+    `count`: number of columns of all blocks.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Activation:
             self.per_deviation = 1 / norm.deviation(self.variance)[:, None]
 
     def normal(self, h: Array) -> Array:
-        """u of a block; h itself, without a norm."""
+        """Return u of a block; without a norm, h itself."""
         if self.norm is None:
             return h
         u = h - self.mean[:, None]
@@ -63,7 +63,7 @@ class Activation:
         return u
 
     def behind(self, u: Array) -> Array:
-        """z of a block."""
+        """Return z of a block."""
         if self.norm is None:
             return np.maximum(u, 0)
         bias, gain = self.norm.bias.value[:, None], self.norm.gain
@@ -73,11 +73,11 @@ class Activation:
         return np.maximum(y, 0, out=y)
 
     def sums(self, dy: Array, u: Array) -> Sums | None:
-        """What a block brings on the way back, dy being before the ReLU."""
+        """Return what a block contributes in the backward pass, with dy before the ReLU."""
         return None if self.norm is None else (dy.sum(axis=1), np.vecdot(dy, u))
 
     def meet(self, parts: Sequence[Sums | None]) -> None:
-        """Add the gradients of the norm, and let its running statistics follow."""
+        """Add the gradients of the norm, and update its running statistics."""
         if self.norm is None:
             return
         known = [part for part in parts if part is not None]
@@ -86,7 +86,9 @@ class Activation:
         self.norm.statistics.follow(self.mean, self.variance, self.count)
 
     def backward(self, dy: Array, h: Array) -> Array:
-        """dh of a block, in the memory of dy, once all have met; see NetworkBatchNorm."""
+        """Return dh of a block, in the memory of dy, after all blocks have contributed; see
+        NetworkBatchNorm.
+        """
         if self.norm is None:
             return dy
         if self.norm.statistics.is_training:

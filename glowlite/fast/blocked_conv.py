@@ -1,8 +1,8 @@
-r"""A convolution of normalised weights on blocks of images, which go through it one by one.
+r"""A weight-normalised convolution on blocks of images, one block at a time.
 
-    y[p] = sum_k w_k^T z[p + k]          over the taps k: nine, or the pixel itself
+    y[p] = sum_k w_k^T z[p + k] over the taps k: nine, or only the pixel itself
 
-On the way back it gathers once for both products. Where y has as many channels as z, or fewer, with
+The backward pass gathers once for both products. Where y has as many channels as z, or fewer, with
 G = gather(dy), G_k[q] = dy[q + k]:
 
     dz[q] = sum_k w_{-k} G_k[q]          dw_{-k} = sum_q z[q] G_k[q]^T
@@ -24,7 +24,7 @@ from glowlite.fast.columns import gather, scatter
 
 @dataclass(frozen=True)
 class Block:
-    """Images of a batch: the `index` of the block, its `columns`, its `shape` (n, H, W, any)."""
+    """A block of images of a batch: its `index`, its `columns`, its `shape` (n, H, W, any)."""
 
     index: int
     columns: slice
@@ -32,9 +32,9 @@ class Block:
 
 
 class BlockedConv:
-    """`conv` in one pass, with its weights as they are now.
+    """`conv` during one pass, with its current weights.
 
-    `matmul`: whose products. `blocks`: how many blocks there are.
+    `matmul`: the function for matrix products. `blocks`: number of blocks.
     """
 
     def __init__(self, conv: WeightNormConv, matmul: Any, blocks: int) -> None:
@@ -46,7 +46,7 @@ class BlockedConv:
         self.gradients: list[Any] = [None] * blocks  # of w and b
 
     def forward(self, block: Block, z: Array, out: Array) -> Array:
-        """y (C_out, p) in `out`, of z (C_in, p)."""
+        """Return y (C_out, p) in `out`, from z (C_in, p)."""
         columns = gather(to_images(z, block.shape)) if self.is_3x3 else z
         self.matmul(self.weight.reshape(-1, self.outputs).T, columns, out=out)
         if self.conv.bias is not None:
@@ -54,7 +54,7 @@ class BlockedConv:
         return out
 
     def backward(self, block: Block, dy: Array, z: Array) -> Array:
-        """dz (C_in, p); what the block adds to the gradients is kept."""
+        """Return dz (C_in, p); the block's contribution to the gradients is stored."""
         if self.is_3x3 and self.gathers_z:
             columns = gather(to_images(z, block.shape))
             dw = self.matmul(columns, dy.T).reshape(self.weight.shape)
@@ -69,7 +69,9 @@ class BlockedConv:
         return dz
 
     def add_gradients(self) -> None:
-        """Add those of all blocks to those of the parameters, in the order of the blocks."""
+        """Add the contributions of all blocks to the parameters' gradients, in the order of the
+        blocks.
+        """
         dw, dbias = (in_order(parts) for parts in zip(*self.gradients, strict=True))
         self.conv.add_gradients(dw)
         if self.conv.bias is not None:

@@ -1,11 +1,11 @@
-"""RealNVP's network as it runs: blocks of images side by side, which meet wherever a batch is
-normalised.
+"""The fast form of RealNVP's network: blocks of images run in parallel and synchronise at every
+batch normalisation.
 
-What lies between two normalisations is one task of each block: the normalisation of the first, a
-ReLU, a gather, a product, and the moments that the second needs. So the hidden maps of a block stay
-near the cache, and of a pass nothing is kept but what is normalised: h, r, what a residual block
-has inside, and s. How a batch is cut depends on its shape alone, and sums over blocks are taken in
-their order: results are the same to the last bit for any number of threads.
+Between two normalisations, each block has one task: the first normalisation, a ReLU, a gather, a
+product, and the moments that the second normalisation needs. So the hidden activations of a block
+stay in the cache, and a pass keeps only what is normalised: h, r (inside a residual block), and s.
+How a batch is split depends only on its shape, and sums over blocks are taken in order. So results
+are bitwise equal for any number of threads.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from glowlite.fast.activation import Activation, Moments, Sums, moments
 from glowlite.fast.blocked_conv import Block, BlockedConv
 from glowlite.fast.threads import Workers
 
-Parts = list[Moments | None]  # of what is normalised next, block by block
+Parts = list[Moments | None]  # moments of what is normalised next, per block
 Task = Callable[[Block], Any]
 
 
 class BlockedResidualNetwork(ResidualNetwork):
-    """A ResidualNetwork of the same parameters; see there. `workers`: run the blocks."""
+    """A ResidualNetwork with the same parameters; see there. `workers`: the threads that run the
+    blocks.
+    """
 
     workers: Workers
 
@@ -90,15 +92,15 @@ class BlockedResidualNetwork(ResidualNetwork):
 
 
 class Pass:
-    """A batch like x (N, H, W, C) cut into blocks, and the convolutions that it goes through.
+    """A batch like x (N, H, W, C) split into blocks, and the convolutions that it passes through.
 
-    `count`: its columns.
+    `count`: its number of columns.
     """
 
     def __init__(self, net: BlockedResidualNetwork, x: Array) -> None:
         n, height, width, _ = x.shape
         pixels = height * width
-        # the largest array of a block is what it gathers
+        # the largest array of a block is the gathered one
         tiles = net.workers.tiles(n, pixels, 9 * net.width)
         self.blocks = [
             Block(i, slice(t.start * pixels, t.stop * pixels), (t.stop - t.start, height, width, 0))
@@ -125,8 +127,8 @@ class Pass:
 def block_forward(
     run: Pass, block: ResidualBlock, inputs: tuple[Array, Array, Parts], norm: Any, is_last: bool
 ) -> tuple[Array, Parts, Cache]:
-    """h behind a residual block, the moments of what `norm` normalises, and what is kept; s, to
-    which the block's skip goes, is changed.
+    """Return h after a residual block, the moments of what `norm` normalises, and the cache; s, to
+    which the block's skip is added, is changed.
     """
     h, s, parts = inputs
     conv1, conv2, skip = (run.conv(conv) for conv in (block.conv1, block.conv2, block.skip))
@@ -157,8 +159,8 @@ def block_backward(
     dh: Array,
     arrive: Callable[[Block], None],
 ) -> Callable[[Block], None]:
-    """From dh behind a residual block, which is whole once `arrive` has been run, to that before
-    it: what is then to be run on each block of images is given back.
+    """Go from dh after a residual block, which is complete once `arrive` has run, to dh before it.
+    Returns the function to run next on each block of images.
     """
     act1, h, act2, r = cache
     conv1, conv2, skip = (run.conv(conv) for conv in (block.conv1, block.conv2, block.skip))
@@ -186,7 +188,9 @@ def block_backward(
 def behind_relu(
     b: Block, conv: BlockedConv, act: Activation, dout: Array, h: Array, dy: Array
 ) -> Sums | None:
-    """From dout of conv(act(h)) to dy before the ReLU, and what the norm asks of it."""
+    """Go from dout of conv(act(h)) to dy before the ReLU, and return the sums that the norm
+    needs.
+    """
     u, dy_b = act.normal(h[:, b.columns]), dy[:, b.columns]
     z = act.behind(u)
     dz = conv.backward(b, dout[:, b.columns], z)
@@ -195,5 +199,5 @@ def behind_relu(
 
 
 def moments_for(norm: NetworkBatchNorm | None, h: Array) -> Moments | None:
-    """Those of h, if a norm is going to need them."""
+    """Return the moments of h if a norm needs them."""
     return moments(h) if norm is not None and norm.statistics.is_training else None

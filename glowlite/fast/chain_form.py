@@ -1,4 +1,4 @@
-"""What the fast forms of a chain share: parameters, names and layers are the chain's."""
+"""The base of the fast forms of a chain, which have the chain's parameters, names and layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ChainForm(Bijector):
-    """Another way to run `chain`; `width`: the channels of its widest array."""
+    """Another way to run `chain`; `width`: number of channels of its widest array."""
 
     def __init__(self, chain: Chain, width: int) -> None:
         self.chain, self.width = chain, width
@@ -37,15 +37,15 @@ class ChainForm(Bijector):
         yield from self.chain.children()
 
     def plans(self, few: Array, images: int) -> list[Plan]:
-        """What is kept of a batch of `images`, if this chain has the budget for itself."""
+        """Return what is kept of a batch of `images` if this chain has the whole budget."""
         return self.chain.planner.plans(self.memory, few, images, [self], self.cost_table)
 
     def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
-        """Of each chain, which is this one, and each of its layers."""
+        """Return the costs per chain (only this one) and per layer."""
         return [self.costs(few, images)[0]]
 
     def costs(self, few: Array, images: int) -> tuple[list[Cost], Array]:
-        """The costs of keeping each layer, and y of `few`."""
+        """Return the cost of keeping each layer, and y of `few`."""
         return self.chain.costs(few, images)
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> Array:
@@ -53,7 +53,7 @@ class ChainForm(Bijector):
 
 
 def widest(part: Any) -> int:
-    """The largest `width` of the networks in a part, in channels; 1 where nothing has one."""
+    """Return the largest `width` of the networks in a part, in channels; 1 if none has a width."""
     own = getattr(part, "width", 1)
     named = part.children() if hasattr(part, "children") else children(part)
     inner = [widest(child) for _, child in named if not isinstance(child, Parameter)]

@@ -1,8 +1,9 @@
-"""Gather, scatter and ReLU on a CPU, by few long moves of memory in place of many short ones.
+"""Gather, scatter and ReLU on a CPU, with few long memory moves instead of many short ones.
 
-With all images in one row, a neighbour is a shift of the whole row: by dx for those beside a pixel,
-by dy W for those above and below, so a tap is one shift after the other. What a shift brings across
-an edge, from the next row or the next image, is then set to zero: only edges are touched.
+With all images in one row, a neighbour is a shift of the whole row: by dx for neighbours to the
+side, by dy W for those above and below. So a tap is one shift after the other. Values that a shift
+moves across an edge, from the next row or the next image, are then set to zero, which touches only
+the edges.
 
 The columns here have the nine taps of all channels first, then, with a border, its nine rows, and
 then, if wanted, a row of ones, so that a product adds a bias.
@@ -20,7 +21,7 @@ from glowlite.conditioners.gather_scatter import outside
 
 
 def gather(x: Array, with_border: bool = False, ones: bool = False) -> Array:
-    """Images (N, H, W, C) -> columns (9 C [+ 9] [+ 1], P), P = N H W."""
+    """Gather images (N, H, W, C) into columns (9 C [+ 9] [+ 1], P), P = N H W."""
     n, h, w, c = x.shape
     pixels = n * h * w
     columns = np.empty((9 * (c + with_border) + ones, pixels), x.dtype)
@@ -42,29 +43,30 @@ def gather(x: Array, with_border: bool = False, ones: bool = False) -> Array:
 
 
 def column_sums(x: Array, columns: Array) -> Array:
-    """The sum over all pixels of each row of `columns`, gathered from images x (N, H, W, C): (9
-    C,).
+    """Return the sum over all pixels of each row of `columns`, gathered from images x (N, H, W, C):
+    (9 C,).
     """
-    # gather is linear: images are added up first, of which x has fewer
+    # gather is linear, so the images, which are smaller, are added up first
     return gather(x.sum(axis=0, keepdims=True)).sum(axis=1)
 
 
 def scatter(columns: Array, image_shape: tuple[int, ...], constant: Array | None = None) -> Array:
-    """Images (N, H, W, C) from columns (9 C, P), to each of which `constant` (9 C,) is added.
+    """Scatter columns (9 C, P), to each of which `constant` (9 C,) is added, into images (N, H, W,
+    C).
 
     `image_shape`: (N, H, W, ...). The contents of `columns` are lost.
     """
     n, h, w = image_shape[:3]
     if (
         constant is not None
-    ):  # scatter is linear, and what a constant sends is the same in every image
+    ):  # scatter is linear, and a constant contributes the same to every image
         everywhere = scatter(np.repeat(constant[:, None], h * w, axis=1), (1, h, w))
         total = scatter(columns, image_shape)
         total += everywhere
         return total
     taps = columns.reshape(3, 3, -1, n, h, w)
     flat = columns.reshape(3, 3, -1, n * h * w)
-    # the steps of `gather` backwards: what was zero sends nothing, what was copied is added
+    # the steps of `gather` in reverse: zeros send nothing, copies are added
     taps[:, 0, ..., 0] = 0
     taps[:, 2, ..., -1] = 0
     rows = flat[:, 1]
@@ -75,31 +77,31 @@ def scatter(columns: Array, image_shape: tuple[int, ...], constant: Array | None
     total = rows[1]
     total[:, :-w] += rows[0, :, w:]
     total[:, w:] += rows[2, :, :-w]
-    return to_images(total.copy(), (n, h, w, 0))  # a view would hold on to the whole of `columns`
+    return to_images(total.copy(), (n, h, w, 0))  # a view would keep all of `columns` alive
 
 
 def relu(h: Array, bias: Array | None = None) -> Array:
-    """max(h + bias, 0), in the memory of h (rows, P); one bias per row."""
+    """Return max(h + bias, 0), in the memory of h (rows, P); one bias per row."""
     if bias is not None:
         h += bias[:, None]
     return np.maximum(h, 0, out=h)
 
 
 def relu_backward(dh: Array, h: Array) -> Array:
-    """dh behind a ReLU whose output was h, in the memory of dh."""
+    """Backpropagate dh through a ReLU whose output was h, in the memory of dh."""
     dh *= h > 0
     return dh
 
 
 @cache
 def _outside(height: int, width: int, dtype: np.dtype) -> Array:
-    """(9, H W). Not to be written to."""
+    """Return (9, H W), read-only."""
     return outside(height, width, dtype, np)
 
 
 @lru_cache(maxsize=32)
 def _constant_rows(images: int, height: int, width: int, dtype: np.dtype) -> Array:
-    """(10, P): `_outside` for every image, and a row of ones. Not to be written to."""
+    """Return (10, P), read-only: `_outside` for every image, and a row of ones."""
     rows = np.ones((10, images * height * width), dtype)
     rows[:9] = np.tile(_outside(height, width, dtype), images)
     return rows

@@ -1,12 +1,13 @@
-r"""The coupling network as it runs: small factors folded into its matrices, and blocks of pixels
-side by side.
+r"""The fast form of the coupling network: small factors are folded into its matrices, and blocks of
+pixels run in parallel.
 
     columns = gather(x), and a row of ones       (9 C_in + 1, P)     P = N H W pixels, one a column
     h1 = relu(first^T columns)                   (width, P)
     h2 = relu(W2^T h1 + b2)                      (width, P)
     h  = scatter(last^T h2 + constant)           (C_out, P)
 
-`folding.py` has the matrices. A scale, a bias and a copy of a wide array less, each way.
+`folding.py` has the matrices. This saves a scale, a bias and a copy of a wide array in each
+direction.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from glowlite.fast.threads import Workers
 
 
 class FoldedNetwork(CouplingNetwork):
-    """A CouplingNetwork of the same parameters; see there.
+    """A CouplingNetwork with the same parameters; see there.
 
-    `workers`: run blocks of pixels side by side.
+    `workers`: the threads that run blocks of pixels in parallel.
     """
 
     columns: ClassVar[ModuleType] = host_columns
@@ -54,7 +55,9 @@ class FoldedNetwork(CouplingNetwork):
         return self.columns.scatter(self.backward_columns(dh, cache), dh.shape)
 
     def backward_columns(self, dh: Array, cache: Cache) -> Array:
-        """dx as columns (9 C_in, P), yet to be scattered; gradients of the parameters are added."""
+        """Return dx as columns (9 C_in, P), not yet scattered; gradients of the parameters are
+        added.
+        """
         xp, matmul = namespace(dh), self._matmul(dh)
         folded, columns, hidden = cache
         first, last, W2 = folded.first, folded.last, self.conv2.weight.value
@@ -87,7 +90,7 @@ class FoldedNetwork(CouplingNetwork):
         return namespace(like).matmul if self.workers is None else self.workers.matmul
 
     def _run(self, task: Callable[[int, slice], Any], image_shape: tuple[int, ...]) -> list[Any]:
-        """[task(i, block)] for blocks of pixels: slices of columns."""
+        """Return [task(i, block)] for blocks of pixels, which are slices of columns."""
         n, h, w = image_shape[:3]
         if self.workers is None:
             return [task(0, slice(0, n * h * w))]

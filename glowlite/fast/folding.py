@@ -1,19 +1,19 @@
-r"""The matrices of a coupling network with every small factor folded in, and their gradients taken
-apart again.
+r"""The matrices of a coupling network with every small factor folded in, and the conversion of
+their gradients.
 
-A scale e = exp(3 logs) never touches W2, the one large matrix, nor a wide array: relu(e u) =
-e relu(u) as e > 0, so e1 is folded into W1 and b1, e2 and e3 into W3, and what e3 multiplies
-besides. The bias of conv1 is the weight of a row of ones. For M = e A, dA = e dM and
+A scale e = exp(3 logs) is never multiplied with W2, the only large matrix, or with a wide array:
+since e > 0, relu(e u) = e relu(u). So e1 is folded into W1 and b1, and e2 and e3 into W3 and the
+other factors of e3. The bias of conv1 is the weight of a row of ones. For M = e A, dA = e dM and
 dlog e = sum dM M.
 
-The border channel of the last convolution comes from every pixel outside: what would come from
-everywhere, less what comes from inside. So every pixel of the image may as well send a constant,
+The border channel of the last convolution comes from every pixel outside: the contribution of all
+pixels minus that of the pixels inside. So instead, every pixel of the image can send a constant,
 
     constant[k] = -e B[k],     and to itself     constant[0] = e (b + sum_{k != 0} B[k])
 
     db = e dconstant[0]        dB[k] = e (dconstant[0] - dconstant[k])
 
-All of it is written along the last axes, and so works for the stacked layers of a level, too.
+All code works along the last axes, and so also for the stacked layers of a level.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Folded(NamedTuple):
 
 @dataclass
 class Prepared:
-    """The folded matrices of one network of a level, and, after its backward, their gradients and
+    """The folded matrices of one network of a level and, after its backward, their gradients and
     that of conv2's bias.
 
-    A whole level folds its networks in one call, and takes the gradients apart in another.
+    A whole level folds its networks in one call, and converts the gradients in another.
     """
 
     folded: Folded
@@ -53,8 +53,8 @@ class Prepared:
 
 
 def fold(net: CouplingNetwork) -> Folded:
-    """W1 e1 in the order of `gather`, b1 e1 as its last row; and the last convolution, see
-    `fold_scatter`.
+    """Return W1 e1 in the order of `gather`, with b1 e1 as its last row; and the last convolution,
+    see `fold_scatter`.
     """
     weight, bias = net.conv1.weight.value, net.conv1.bias.value
     rows = [*_parts(net, weight), bias[..., None, :]]
@@ -64,7 +64,8 @@ def fold(net: CouplingNetwork) -> Folded:
 
 
 def collect(net: CouplingNetwork, folded: Folded, gradients: Folded, dbias2: Array) -> None:
-    """Add what the gradients of the folded matrices and of conv2's bias mean for the parameters.
+    """Convert the gradients of the folded matrices and of conv2's bias, and add them to those of
+    the parameters.
 
     The contents of `gradients` are lost.
     """
@@ -85,7 +86,7 @@ def collect(net: CouplingNetwork, folded: Folded, gradients: Folded, dbias2: Arr
 
 
 def _parts(net: CouplingNetwork, weight: Array) -> list[Array]:
-    """conv1's weight as rows of `gather`: taps on x (..., 9 C_in, width), and on the border
+    """Return conv1's weight as rows of `gather`: taps on x (..., 9 C_in, width), and on the border
     (..., 9, width).
 
     In the weight, each tap's border comes after its channels.
@@ -97,10 +98,10 @@ def _parts(net: CouplingNetwork, weight: Array) -> list[Array]:
 
 
 def fold_scatter(conv: ScatterConv, gain: Array | None = None) -> tuple[Array, Array]:
-    """The matrix from a pixel to what it sends, (..., C_in, 9 C_out), and the constant it sends,
-    (..., 9 C_out).
+    """Return the matrix from a pixel to the values that it sends, (..., C_in, 9 C_out), and the
+    constant that it sends, (..., 9 C_out).
 
-    Both are scaled; the matrix has a `gain` (..., C_in) on its input, too.
+    Both are scaled; the matrix also has a `gain` (..., C_in) on its input.
     """
     weight, b, e = conv.weight.value, conv.bias.value, conv.scale()
     *stack, _, _, c_out = weight.shape
@@ -126,9 +127,9 @@ def collect_scatter(
     dconstant: Array,
     gain: Array | None = None,
 ) -> Array:
-    """Add what the gradients of `fold_scatter`'s results mean for the parameters.
+    """Convert the gradients of `fold_scatter`'s results, and add them to those of the parameters.
 
-    That of log gain, (..., C_in). The contents of dtaps are lost.
+    Returns the gradient of log gain, (..., C_in). The contents of dtaps are lost.
     """
     *stack, c_in, _ = taps.shape
     c_out, e = conv.bias.value.shape[-1], conv.scale()
@@ -147,5 +148,5 @@ def collect_scatter(
 
 
 def _nine_times(e: Array) -> Array:
-    """(..., C) -> (..., 1, 9 C): a long row, since NumPy is slow with many short ones."""
+    """Reshape (..., C) to (..., 1, 9 C): a long row, since NumPy is slow with many short ones."""
     return namespace(e).concatenate([e] * 9, axis=-1)[..., None, :]

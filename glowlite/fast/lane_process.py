@@ -1,7 +1,7 @@
-"""A process, forked from this one, that takes half of every batch.
+"""A process, forked from this one, that computes half of every batch.
 
-Parameters, their gradients and images lie in memory that both see; over a socket go lines of JSON.
-It ends when this one ends, in whatever way: its end of the socket is then closed.
+Parameters, their gradients and images are in shared memory; lines of JSON are sent over a socket.
+The process ends when this one ends, for whatever reason, since the socket is then closed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ NO_MEMORY = "no memory"
 
 
 class LaneProcess:
-    """Runs `work(x, labels, n_bits, batch, memory, label_weight)`, which gives a loss and a drift,
-    in a process of its own.
+    """Runs `work(x, labels, n_bits, batch, memory, label_weight)`, which returns a loss and a
+    drift, in a separate process.
 
-    shape: of the largest x. Raises OSError if the system starts no more processes.
+    shape: that of the largest x. Raises OSError if the system cannot start more processes.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class LaneProcess:
         self._labels = shared_zeros(shape[:1], np.dtype(np.int64))
         ours, theirs = socket.socketpair()
         with warnings.catch_warnings():
-            # of Python 3.12, where there are threads: the child uses none of them
+            # Python 3.12 warns if there are threads, but the child uses none of them
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
@@ -56,20 +56,20 @@ class LaneProcess:
         memory: Memory | None,
         label_weight: float,
     ) -> None:
-        """Let it start with x (n, ...), and the labels (n,) of a model of classes."""
+        """Start it on x (n, ...), with labels (n,) for a model with classes."""
         self._x[: len(x)] = x
         if labels is not None:
             self._labels[: len(x)] = labels
         budget = None if memory is None else [memory.bytes, memory.every]
         words = [len(x), labels is not None, n_bits, batch, budget, label_weight]
         request = json.dumps(words) + "\n"
-        with suppress(ConnectionError):  # `end` says that it is gone
+        with suppress(ConnectionError):  # `end` reports that it is gone
             self._socket.sendall(request.encode())
 
     def end(self) -> tuple[Array, Array] | None:
-        """Wait for it: the loss and the drift, 0-d, float64; None if it has failed.
+        """Wait for it; return the loss and the drift, 0-d, float64, or None if it has failed.
 
-        Raises MemoryError if that was for want of memory, GlowliteError if the process is gone.
+        Raises MemoryError if it ran out of memory, GlowliteError if the process is gone.
         """
         line = ""
         with suppress(ConnectionError):
@@ -77,8 +77,8 @@ class LaneProcess:
         if not line:
             self.close()
             raise GlowliteError(
-                f"process {self.pid}, which computes half of each batch, was ended by another; was"
-                " memory short? --threads 1 does without it"
+                f"process {self.pid}, which computes half of each batch, was killed; was there"
+                " too little memory? --threads 1 does not need it"
             )
         answer = json.loads(line)
         if answer == NO_MEMORY:
@@ -86,10 +86,10 @@ class LaneProcess:
         return None if answer is None else (np.float64(answer[0]), np.float64(answer[1]))
 
     def close(self) -> None:
-        """End it, whatever it is doing: nothing of it is needed."""
+        """End it, whatever it is doing; its result is not needed."""
         self._lines.close()
         self._socket.close()
-        with suppress(OSError):  # it is gone already
+        with suppress(OSError):  # it has already ended
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
@@ -97,11 +97,11 @@ class LaneProcess:
 def _serve(
     descriptor: int, x: np.ndarray, labels: np.ndarray, work: Callable[..., tuple[Array, Array]]
 ) -> None:
-    """What the new process does, until the socket is closed. It does not return."""
+    """Run in the new process until the socket is closed. It does not return."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the first process decides when to end
-        # files, and locks of files, are the first process's alone
+            signal.signal(number, signal.SIG_IGN)  # the first process decides when to stop
+        # open files and file locks belong to the first process
         os.closerange(3, descriptor)
         os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
         with open(descriptor, "rb", closefd=False) as requests:
@@ -114,7 +114,7 @@ def _serve(
 def _answer(
     line: bytes, x: np.ndarray, labels: np.ndarray, work: Callable[..., tuple[Array, Array]]
 ) -> list[float] | str | None:
-    """Loss and drift; NO_MEMORY; None for any other error."""
+    """Return loss and drift; NO_MEMORY; or None for any other error."""
     count, labelled, n_bits, batch, budget, label_weight = json.loads(line)
     given = labels[:count] if labelled else None
     memory = None if budget is None else Memory(*budget)
@@ -122,6 +122,6 @@ def _answer(
         loss, drift = work(x[:count], given, n_bits, batch, memory, label_weight)
     except MemoryError:
         return NO_MEMORY
-    except Exception:  # the first process runs into it as well, and shows it
+    except Exception:  # the first process runs into the same error, and reports it
         return None
     return [float(loss), float(drift)]

@@ -1,12 +1,12 @@
-"""The two halves of a batch side by side, each on its way through the whole model and back.
+"""Run the two halves of a batch in parallel, each through the whole model and back.
 
-Threads of one process share Python's lock, and where arrays are short they wait for it: on the
-default job for a third of a step (`docs/performance.md`). So each half, a lane, has a process of
-its own where that can be: on Linux, with two threads or more, for a model that is no copy of
-another. Elsewhere the lanes are threads, or come one after the other, and give the same bits. How a
-batch is cut depends on its shape, and never on the machine:
+Threads of one process share Python's global lock, and with short arrays they wait for it: for a
+third of a step in the default job (`docs/performance.md`). So each half, a lane, has its own
+process if possible: on Linux, with at least two threads, for a model that is not a copy of another.
+Elsewhere the lanes are threads, or run one after the other, with bitwise equal results. How a batch
+is split depends on its shape, and never on the machine:
 
-    two lanes   if the model is small, since each lane has gradients of its own, and a half of the
+    two lanes   if the model is small, since each lane has its own gradients, and a half of the
                 batch is no more than one tile
     one         else: the levels of the model cut the batch, see `tiles.py`
 """
@@ -28,15 +28,16 @@ from glowlite.bijectors.memory import Memory
 from glowlite.fast.chain_form import widest
 from glowlite.fast.lane_process import LaneProcess
 
-Half = tuple[Array, Array | None]  # of a batch: x, and the labels, if there are any
+Half = tuple[Array, Array | None]  # half of a batch: x, and the labels, if there are any
 SMALL = 1 << 22  # parameters: 16 MB of gradients in float32
 
 
 class Lanes:
-    """`gradients` of `model` for batches of at most `images`, in lanes, as this module says.
+    """`gradients` of `model` for batches of at most `images`, in lanes, as described in this
+    module.
 
-    Between `with Lanes(model, images) as lanes:` and its end only the parameters of the model and
-    its `memory` may change. `processes`: False keeps all lanes in this process.
+    Inside `with Lanes(model, images) as lanes:`, only the parameters of the model and its `memory`
+    may change. `processes`: False keeps all lanes in this process.
     """
 
     def __init__(self, model: Any, images: int, processes: bool = True) -> None:
@@ -48,12 +49,13 @@ class Lanes:
         if not self.are_two(self.images):
             return self
         model = self.model
-        self._grad = shared_zeros(model.store.grad.shape, model.dtype)  # of the second lane
+        # gradients of the second lane
+        self._grad = shared_zeros(model.store.grad.shape, model.dtype)
         second, _ = replica(model.bijector, self._grad)
         self._flows = [_with_budget(model, part) for part in (model.bijector, second)]
         if self._wants_process:
             shape = self.images - self.images // 2, *model.input_shape
-            with suppress(OSError):  # the system starts no more: then without it
+            with suppress(OSError):  # the system cannot start more processes: go on without it
                 self._process = LaneProcess(self._run_second, shape, model.dtype)
         return self
 
@@ -63,11 +65,13 @@ class Lanes:
             self._process = None
 
     def are_two(self, images: int) -> bool:
-        """Whether a batch of so many images has two lanes: the same on every machine."""
+        """Whether a batch of so many images has two lanes; the answer is the same on every
+        machine.
+        """
         model = self.model
         if model.plain or model.xp is not np or not hasattr(model.bijector, "with_memory"):
             return False
-        if model.store.statistics:  # a batch is normalised as a whole
+        if model.store.statistics:  # batch normalisation needs the whole batch
             return False
         positions = int(np.prod(model.latent_shapes()[0][:-1]))
         tiles = model.workers.tiles(images, positions, widest(model.bijector))
@@ -81,7 +85,9 @@ class Lanes:
         labels: Array | None = None,
         label_weight: float = 0.0,
     ) -> tuple[Array, Array]:
-        """As the model's own; those of the second half are added after those of the first."""
+        """Like the model's own method; the gradients of the second half are added after those of
+        the first.
+        """
         if len(x) > self.images or not self.are_two(len(x)):
             return _given(self.model, labels, label_weight).gradients(x, n_bits, batch)
         parts = cut(len(x), 2)
@@ -107,7 +113,7 @@ class Lanes:
             result = _run(self._flows[0], *first, *options)
         finally:
             other = process.end()
-        # where it has failed, this process fails in the same way, and says why
+        # if it has failed, this process will fail in the same way, and report why
         return [result, other or self._run_second(*second, *options)]
 
     def _run_second(self, x: Array, labels: Array | None, *options: Any) -> tuple[Array, Array]:
@@ -115,7 +121,7 @@ class Lanes:
         return _run(self._flows[1], x, labels, *options)
 
     def _add_gradients(self) -> None:
-        """Those of the second lane to the others, by all threads."""
+        """Add the gradients of the second lane to the others, with all threads."""
         total, more = self.model.store.grad, self._grad
 
         def add(part: slice) -> None:
@@ -124,8 +130,8 @@ class Lanes:
         self.model.workers.map(add, chunks(total))
 
     def _can_fork(self) -> bool:
-        """Whether a lane can be a process: on another system than Linux, libraries that were used
-        do not survive a fork, nor does MKL on any.
+        """Whether a lane can be a process. On systems other than Linux, libraries in use do not
+        survive a fork, and MKL does not on any system.
         """
         workers, theta = self.model.workers, self.model.store.theta
         ready = workers.threads > 1 and workers.blas == "numpy" and sys.platform == "linux"
@@ -141,7 +147,7 @@ def _run(
     memory: Memory | None,
     label_weight: float,
 ) -> tuple[Array, Array]:
-    """Loss and drift of a lane; its gradients are added to those of `flow`."""
+    """Return loss and drift of a lane; its gradients are added to those of `flow`."""
     if memory is not None and flow.memory != memory:
         flow.memory = memory
     with flow.workers, flow.workers.whole():
@@ -149,12 +155,12 @@ def _run(
 
 
 def _given(flow: Any, labels: Array | None, label_weight: float) -> Any:
-    """The flow of images of these classes, if it is one of classes."""
+    """Return the flow of images of these classes, if it has classes."""
     return flow if labels is None else flow.given(labels, label_weight)
 
 
 def _with_budget(model: Any, bijector: Any) -> Any:
-    """The model of one lane, of this `bijector`: with a budget, and plans, of its own."""
+    """Return the model of one lane, with this `bijector` and its own budget and plans."""
     flow = model.shallow_copy()
     flow.bijector = bijector.with_memory(bijector.memory)
     return flow

@@ -1,9 +1,9 @@
-"""Tiles of a batch over a pool of threads, one BLAS thread each.
+"""Run tiles of a batch on a pool of threads, with one BLAS thread each.
 
-NumPy lets go of the interpreter inside its loops and products, so threads run whole layers side by
-side: element-wise work runs in parallel, too, and the hidden maps of a tile stay near the cache.
-How a batch is cut depends on its shape and never on the number of threads, and sums over tiles are
-taken in a fixed order: results are the same to the last bit for any number of threads.
+NumPy releases the interpreter's lock inside its loops and products, so threads run whole layers in
+parallel. Element-wise work is then also parallel, and the hidden activations of a tile stay in the
+cache. How a batch is split depends on its shape and never on the number of threads, and sums over
+tiles are taken in a fixed order. So results are bitwise equal for any number of threads.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_THREADS = 1024
-# of a hidden map of a tile in float32; larger products are faster, larger maps leave the cache
+# size of a hidden activation of a tile in float32; larger products are faster, larger activations
+# leave the cache
 TILE_MB = 4.0
-SMALLEST_BLOCK = 1 << 14  # numbers of a hidden map; an image of fewer is not worth two threads
+SMALLEST_BLOCK = 1 << 14  # entries of a hidden activation; a smaller image is not worth two threads
 
 
 class Workers:
-    """A pool of `threads` threads (default: the cores this process may use), and how work is cut
-    for them.
+    """A pool of `threads` threads (default: the cores that this process may use), and the rules by
+    which work is split.
 
-    `tile_mb`: megabytes of a hidden map of one tile in float32. It changes results by rounding;
-    `threads` does not. `blas`: whose large matrix products, `numpy` or `mkl`; `matmul(a, b,
-    out=None)` is that function.
+    `tile_mb`: megabytes of a hidden activation of one tile in float32. It changes results by
+    rounding; `threads` does not. `blas`: the library for large matrix products, `numpy` or `mkl`;
+    `matmul(a, b, out=None)` is that function.
     """
 
     def __init__(
@@ -62,17 +63,19 @@ class Workers:
         self._begin(blas)
 
     def _begin(self, blas: str) -> None:
-        """What belongs to this process, and is made anew in another, or in a copy."""
+        """Make what belongs to this process; other processes and copies make their own."""
         self.blas, self.matmul = blas, matmul_of(blas)
         self._pool: ThreadPoolExecutor | None = None
-        self._process = os.getpid()  # whose threads those of the pool are
+        self._process = os.getpid()  # the process that owns the pool's threads
         self._blas: ThreadpoolController | None = None
         self._limits = ExitStack()
         self._depth = 0
         self._local = threading.local()
 
     def __getstate__(self) -> dict[str, Any]:
-        """For `copy.deepcopy` and `pickle`: a copy has a pool of its own, of as many threads."""
+        """For `copy.deepcopy` and `pickle`: a copy has its own pool with the same number of
+        threads.
+        """
         return {"threads": self.threads, "tile_numbers": self.tile_numbers, "blas": self.blas}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -80,12 +83,12 @@ class Workers:
         self._begin(state["blas"])
 
     def __enter__(self) -> Self:
-        """Inside `with workers:` every BLAS call runs in one thread, whatever `threads` is.
+        """Inside `with workers:`, every BLAS call uses one thread, whatever `threads` is.
 
         So results stay the same for any `threads`, and no idle thread of BLAS spins on a core that
         a worker needs.
         """
-        if self._is_busy():  # the task of a `map`, which has done so
+        if self._is_busy():  # a task of `map`, which has already done so
             return self
         if self._depth == 0:
             if self._blas is None:
@@ -102,7 +105,7 @@ class Workers:
             self._limits.close()
 
     def map(self, task: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """[task(item) for item in items], begun in order, side by side.
+        """Return [task(item) for item in items], started in order and run in parallel.
 
         The first exception of a task is raised here. A `map` inside a task runs in the thread of
         that task, one item after the other.
@@ -120,7 +123,7 @@ class Workers:
                 for item in items:
                     begun.append(self._submit(self._pool, task, item))
                 return [each.result() for each in begun]
-            finally:  # an error is dealt with when no task is running any more
+            finally:  # handle an error only when no task is running any more
                 for each in begun:
                     each.cancel()
                 wait(begun)
@@ -128,14 +131,15 @@ class Workers:
     def _submit(self, pool: ThreadPoolExecutor, task: Callable[[T], R], item: T) -> Future[R]:
         try:
             return pool.submit(self._task(task), item)
-        except RuntimeError as error:  # of the system, which starts no more
+        except RuntimeError as error:  # the system cannot start more threads
             raise GlowliteError(f"threads {self.threads}: {error}; lower --threads") from None
 
     @contextmanager
     def whole(self) -> Iterator[None]:
-        """Inside, this thread cuts nothing: a batch is one tile, and a `map` runs item after item.
+        """In this context, this thread does not split work: a batch is one tile, and `map` runs
+        item after item.
 
-        For what is itself a part of a batch, such as one of two lanes.
+        It is for work on a part of a batch, such as one of two lanes.
         """
         before = self._is_busy(), self._is_whole()
         self._local.busy = self._local.whole = True
@@ -149,7 +153,7 @@ class Workers:
         return getattr(self._local, "busy", False)
 
     def _is_whole(self) -> bool:
-        """Whether what this thread is given is not to be cut."""
+        """Whether this thread must not split its work."""
         return getattr(self._local, "whole", False)
 
     def _task(self, task: Callable[[T], R]) -> Callable[[T], R]:
@@ -163,27 +167,27 @@ class Workers:
         return run
 
     def clear(self, vector: Array) -> None:
-        """vector = 0, a flat one, by all threads."""
+        """Set a flat vector to zero, with all threads."""
         self.map(lambda part: vector[part].fill(0), chunks(vector))
 
     def scratch(self, size: int, dtype: np.dtype, xp: Namespace = np) -> Array:
-        """A flat array (size,) that belongs to the calling thread until its next call.
+        """Return a flat array (size,) that belongs to the calling thread until its next call.
 
-        It holds whatever was left there.
+        Its contents are undefined.
         """
         if xp is not np:
-            return xp.empty(size, dtype)  # the device's own pool of memory is fast enough
+            return xp.empty(size, dtype)  # the device's own memory pool is fast enough
         held: np.ndarray | None = getattr(self._local, "scratch", None)
         if held is None or held.size < size or held.dtype != dtype:
             held = self._local.scratch = np.empty(size, dtype)
         return held[:size]
 
     def tiles(self, images: int, pixels: int, width: int) -> list[slice]:
-        """How a batch is cut: slices of whole images, whose maps of `width` channels fill a tile,
-        if an image is no larger.
+        """Return how a batch is split: slices of whole images whose activations with `width`
+        channels fill a tile, if an image is not larger.
 
-        As equal as can be, and a power of two of them, at least two, if there are as many images;
-        but one where `whole` says so.
+        The slices are as equal as possible. Their number is a power of two, at least two if there
+        are enough images; inside `whole` there is only one.
         """
         if self._is_whole():
             return [slice(0, images)]
@@ -191,10 +195,10 @@ class Workers:
         return cut(images, min(images, 1 << math.ceil(math.log2(wanted))))
 
     def blocks(self, images: int, pixels: int, width: int) -> list[slice]:
-        """How the pixels of a tile are cut where one image is larger than a tile should be: slices
-        of columns.
+        """Return how the pixels of a tile are split if one image exceeds the tile size: slices of
+        columns.
 
-        A single image makes two blocks, if it is not tiny: it can be a whole batch.
+        A single image makes two blocks unless it is tiny, since it can be a whole batch.
         """
         numbers = images * pixels * width
         fewest = 2 if images == 1 and numbers >= 2 * SMALLEST_BLOCK else 1

@@ -1,8 +1,8 @@
-"""Tiles of a batch side by side: the layers of a chain know nothing of it.
+"""Run tiles of a batch in parallel; the layers of a chain do not notice.
 
-Every tile goes through all the layers on its own, and tiles meet only where gradients are added:
-tile i adds those of a layer after tile i - 1 has. So sums are taken in one order whatever the
-threads do, and nobody waits for the slowest.
+Every tile passes through all layers independently. Tiles synchronise only when gradients are added:
+tile i adds those of a layer after tile i - 1. So sums have a fixed order whatever the threads do,
+and no tile waits for the slowest.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Tiles(ChainForm):
-    """`chain`, whose layers keep the shape of x, on tiles of whole samples.
+    """`chain`, whose layers preserve the shape of x, on tiles of whole samples.
 
-    Parameters and names are the chain's. `width`: the channels of its widest array, from which
-    follows the size of a tile.
+    Parameters and names are the chain's. `width`: number of channels of its widest array, which
+    determines the size of a tile.
     """
 
     def __init__(self, chain: Chain, workers: Workers, width: int) -> None:
@@ -102,9 +102,9 @@ class Tiles(ChainForm):
 
 
 class _Turns:
-    """Whose turn it is to add gradients: for each layer, tile after tile.
+    """Decides whose turn it is to add gradients: for each layer, tile after tile.
 
-    Tiles must be begun in order.
+    Tiles must be started in order.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -122,9 +122,9 @@ class _Turns:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """A tile has ended early: no other waits for it.
+        """Record that a tile has failed, so that no other tile waits for it.
 
-        Its exception is on its way to the caller.
+        Its exception is passed to the caller.
         """
         with self._changed:
             self._failed = True
@@ -132,8 +132,8 @@ class _Turns:
 
 
 class _LayerOfTile:
-    """The backward of a layer on one tile: gradients go to memory of this thread, and in turn to
-    the layer.
+    """The backward pass of a layer on one tile: gradients go to this thread's memory, and then in
+    turn to the layer.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class _LayerOfTile:
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
     ) -> tuple[Array, Array]:
-        if self.tile == 0:  # always the first to add: no other memory is needed
+        if self.tile == 0:  # always the first to add, so it needs no separate memory
             x, dx = backward(self.layer, y, dy, dlogdet, cache)
             self.turns.end(self.name)
             return x, dx
@@ -165,6 +165,6 @@ def _size(layer: Any) -> int:
 
 
 def _results(x: Array) -> tuple[Array, Array]:
-    """Arrays for tiles to write into: one like x, and (N,) numbers in float64."""
+    """Return arrays for tiles to write into: one like x, and (N,) numbers in float64."""
     xp = namespace(x)
     return xp.empty_like(x), xp.empty(len(x), xp.float64)

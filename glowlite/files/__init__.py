@@ -1,1 +1,1 @@
-"""What is read and written: only regular files, whole or not at all."""
+"""Reading and writing files: only regular files, written atomically."""

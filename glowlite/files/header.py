@@ -1,10 +1,10 @@
-"""What the header of a model file may say: the form of every field, checked as a whole before a
-model is made from it.
+"""The allowed header of a model file: the form of every field, checked completely before a model is
+made from it.
 
-A file of a Glow, a NICE or a RealNVP has `config` (and, but for a Glow, `model`), that of a flow of
-one's own `flow`, and each `seed`, `initialized` and `n_bits`; a checkpoint has, beside them, all
-that a run goes on from. Other fields may hold any JSON. Arrays: those of the model by their paths,
-and those of STATE, see files/saved_weights.py.
+A file of a Glow, a NICE or a RealNVP has `config` (and, except for a Glow, `model`); a file of a
+user-defined flow has `flow`. Each has `seed`, `initialized` and `n_bits`. A checkpoint also has
+everything that a run needs to continue. Other fields may contain any JSON. The arrays are those of
+the model by their paths, and those of STATE, see files/saved_weights.py.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from glowlite.files.schema import (  # fmt: skip
     whole,
 )
 
-MAX_AXES = 32  # of an array
+MAX_AXES = 32  # most axes of an array
 COUNT = whole(0, STEPS)
 # of training, by name
 OPTIONS = record(optional={"data": text(), "n_bits": whole(1, 8)}, others=scalar)
-# what a run was begun with
+# the configuration that a run was begun with
 SOURCE = record(optional={"options": OPTIONS, "data": text()}, others=plain)
 TRAINING_STATE = record(
     {
@@ -55,7 +55,7 @@ FLOW = record(
     others=plain,
 )
 MODEL = {"seed": whole(0, MAX_SEED), "initialized": flag}
-# what becomes of the model itself
+# the state of the model itself
 OWN = ("model", "config", "flow", "flow_step", "seed", "initialized", "n_bits", "class_names")
 KNOWN = {
     "n_bits": maybe(whole(1, 8)),
@@ -77,9 +77,9 @@ OF_A_CHECKPOINT = ("n_bits", "state", "optimizer", "average", "parameters")
 
 
 def check_header(header: Any, path: Path, kind: str, checkpoint: bool = False) -> None:
-    """Raise GlowliteError, naming the file and the field, unless all of a header is of its form.
+    """Raise GlowliteError, naming the file and the field, unless a header has the right form.
 
-    kind: `config` for a Glow, `flow` for a flow of one's own: the field that says what model it is.
+    kind: the field that says what model it is: `config` for a Glow, `flow` for a user-defined flow.
     """
     own = {kind: {"config": plain, "flow": FLOW}[kind], **MODEL}
     needed = {name: KNOWN[name] for name in OF_A_CHECKPOINT} if checkpoint else {}

@@ -1,6 +1,6 @@
-"""Files that are read: only regular ones, of a size that was foreseen.
+"""Reading files: only regular files of limited size.
 
-Nobody waits without end for a FIFO or a device.
+A FIFO or a device, which could block for ever, is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glowlite.errors import GlowliteError
 def check_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> None:
     """Raise `error` unless `path` is a regular file, or a link to one.
 
-    OSError where it cannot be looked at.
+    Raises OSError if it cannot be examined.
     """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
@@ -31,9 +31,9 @@ def check_regular(path: Path, error: type[GlowliteError] = GlowliteError) -> Non
 def open_regular(
     path: Path, error: type[GlowliteError] = GlowliteError
 ) -> Iterator[BufferedReader]:
-    """A regular file, open to be read.
+    """Open a regular file for reading.
 
-    What is none raises `error`, and is never waited for; else OSError as by `open`.
+    Anything else raises `error` without waiting; otherwise OSError like `open`.
     """
     descriptor = os.open(
         path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -48,25 +48,25 @@ def open_regular(
 
 
 def read_bytes(path: Path, most: int, error: type[GlowliteError] = GlowliteError) -> bytes:
-    """The whole of a regular file of at most `most` bytes.
+    """Return the contents of a regular file of at most `most` bytes.
 
-    Raises `error` for a larger one or none; OSError as by `open`.
+    Raises `error` for a larger file or anything else; OSError like `open`.
     """
     with open_regular(path, error) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(most + 1) if size <= most else b""
         if size > most or len(content) > most:
             raise error(
-                f"{path}: is larger than the {most} bytes that such a file may have; is it the"
-                " right one?"
+                f"{path}: is larger than {most} bytes, the limit for such a file; is it the right"
+                " file?"
             )
         return content
 
 
 class RandomAccess:
-    """A regular file that stays open, and is read in places, from any thread; never mapped, for
-    that ends with SIGBUS where the file is cut short. What is put in its place meanwhile is not
-    mistaken for it. Raises as `open_regular`.
+    """A regular file that stays open and can be read at any position, from any thread. It is never
+    memory-mapped, since a truncated file would then cause SIGBUS. A new file put in its place is
+    not mistaken for it. Raises like `open_regular`.
     """
 
     def __init__(self, path: Path, error: type[GlowliteError] = GlowliteError) -> None:
@@ -79,7 +79,7 @@ class RandomAccess:
         return os.fstat(self._descriptor).st_size
 
     def read_into(self, buffer: memoryview, at: int) -> bool:
-        """Fill a buffer of bytes from byte `at` on; False where the file ends before."""
+        """Fill a buffer with bytes from position `at`; return False if the file ends before."""
         done = 0
         while done < len(buffer):
             read = os.preadv(self._descriptor, [buffer[done:]], at + done)
@@ -94,4 +94,4 @@ def _kind(mode: int) -> str:
         stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a named pipe", stat.S_ISCHR: "a device",
         stat.S_ISBLK: "a device", stat.S_ISSOCK: "a socket",
     }  # fmt: skip
-    return next((name for is_kind, name in names.items() if is_kind(mode)), "no regular file")
+    return next((name for is_kind, name in names.items() if is_kind(mode)), "not a regular file")

@@ -1,11 +1,11 @@
-"""The one door for files that a command is asked to write: looked at before any work, written whole
-or not at all.
+"""The only way in which a command writes an output file: checked before any work, and written
+atomically.
 
-A file is replaced only by one of its kind: a picture by a picture of the same format, a table of
-bits/dim by another. An empty file may be replaced by any. Whatever else is there is left alone, and
-so is a file that may not be written. A symbolic link is followed: its target is looked at and
-replaced, and the link stays. A named pipe or a character device, such as /dev/stdout and /dev/null,
-is written into; any other device, and a socket, is refused.
+A file is replaced only by one of the same kind: a picture by a picture of the same format, a table
+of bits/dim by another. An empty file may be replaced by any kind. Any other file is left alone, and
+so is a read-only file. A symbolic link is followed: its target is checked and replaced, and the
+link stays. A named pipe or a character device, such as /dev/stdout and /dev/null, is written into;
+other devices and sockets are refused.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from glowlite.files.storage import atomic_path, read_header
 HTML_MARK = '<meta name="generator" content="glowlite">'
 DEMO_MARK = '<meta name="generator" content="glowlite demo">'
 CSV_HEAD = "image,bits_per_dim"
-LONGEST_HEAD = 8192  # bytes at the beginning of a page that HTML_MARK stands in
+LONGEST_HEAD = 8192  # bytes at the beginning of a page that contain HTML_MARK
 LONGEST_JSON = 1 << 24
-MAX_LINKS = 40  # that are followed, one after the other, as Linux does
+MAX_LINKS = 40  # number of links followed in a row, as in Linux
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of output.
 
-    `suffixes`: its names end in one of them, if there are any. `is_ours`: whether a file is one.
-    `goes_into_streams`: whether it may be written into a named pipe or a device.
+    `suffixes`: file names end in one of them, if there are any. `is_ours`: whether a file is of
+    this kind. `goes_into_streams`: whether it may be written into a named pipe or a device.
     """
 
     name: str
@@ -59,7 +59,7 @@ def _begins(*beginnings: bytes) -> Callable[[Path], bool]:
 
 
 def _is_page(path: Path) -> bool:
-    """A report of this version, or of the first, which had no mark."""
+    """Whether it is a report of this version, or of the first version, which had no mark."""
     with open_regular(path) as file:
         head = file.read(LONGEST_HEAD)
     return head.startswith(b"<!doctype html>") and (
@@ -91,14 +91,14 @@ def _is_laws(path: Path) -> bool:
 
 
 def _is_junit(path: Path) -> bool:
-    """XML, of this program or of another, that reports tests: no other XML."""
+    """Whether it is an XML test report, of this program or another."""
     with open_regular(path) as file:
         head = file.read(LONGEST_HEAD)
     return re.match(rb"<\?xml[^>]*\?>\s*<testsuites?[\s>]", head) is not None
 
 
 def _has_header(*names: str) -> Callable[[Path], bool]:
-    """A model file with these entries in its header, and no training in it."""
+    """Whether it is a model file with these entries in its header, and without training state."""
 
     def is_ours(path: Path) -> bool:
         try:
@@ -138,20 +138,21 @@ DIRECTIONS = Kind(
 
 
 def check_output(option: str, path: Path, *kinds: Kind) -> Kind:
-    """The one of `kinds` that is to be written at `path`, by its suffix.
+    """Return which of `kinds` is to be written at `path`, depending on its suffix.
 
-    Raises OutputError where it cannot or must not be. Messages begin with `option`, the name of the
-    option that gave the path, and name no other file than `path`. Cost: a file is made in the
-    folder and removed again, since only that shows that it can be written.
+    Raises OutputError if it cannot or must not be written. Messages begin with `option`, the name
+    of the option that gave the path, and name no file but `path`. Cost: a file is made in the
+    folder and removed again, since only that shows that the folder is writable.
     """
     return _look(option, path, kinds)[0]
 
 
 def check_folder(option: str, folder: Path, kind: Kind, is_written: Callable[[str], bool]) -> None:
-    """Raise OutputError unless files of `kind` can be written into `folder`, which is made if it is
-    not there yet.
+    """Raise OutputError unless files of `kind` can be written into `folder`, which is made if it
+    does not exist.
 
-    `is_written`: which names will be; those of them that are there already must be replaceable.
+    `is_written`: says which names will be written; existing files with these names must be
+    replaceable.
     """
     with _saying(option, folder):
         if os.path.lexists(folder) and not folder.is_dir():
@@ -167,17 +168,17 @@ def check_folder(option: str, folder: Path, kind: Kind, is_written: Callable[[st
 
 
 def make_folder(option: str, folder: Path) -> None:
-    """Make `folder` and those above it, where they are not there yet. Raises OutputError."""
+    """Make `folder` and its parents if they do not exist. Raises OutputError."""
     with _saying(option, folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
 def output(option: str, path: Path, *kinds: Kind) -> Iterator[BinaryIO]:
-    """Yield a file to be written, which becomes `path` if the block succeeds; else nothing is
+    """Yield a file to write, which becomes `path` if the block succeeds; otherwise nothing is
     changed.
 
-    Raises OutputError as `check_output` does, and for a disk that is full and the like.
+    Raises OutputError like `check_output`, and for a full disk and similar errors.
     """
     _, place = _look(option, path, kinds)
     with _saying(option, path, place):
@@ -191,18 +192,18 @@ def output(option: str, path: Path, *kinds: Kind) -> Iterator[BinaryIO]:
 
 
 def output_path(option: str, path: Path, *kinds: Kind) -> Path:
-    """Where `storage.write_arrays` is to write: `path`, or the target of the link that it is.
+    """Return where `storage.write_arrays` is to write: `path`, or its target if it is a link.
 
-    Raises as `check_output`.
+    Raises like `check_output`.
     """
     place = _look(option, path, kinds)[1]
-    assert isinstance(place, Path)  # only kinds that go into streams are given descriptors
+    assert isinstance(place, Path)  # only kinds that go into streams get descriptors
     return place
 
 
 def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path | int]:
-    """The kind of an output, and its place: a path that is not a link, or a descriptor that is open
-    already.
+    """Return the kind of an output, and its place: a path that is not a link, or an open
+    descriptor.
     """
     suffix = path.suffix.lower()
     suffixes = [suffix for kind in kinds for suffix in kind.suffixes]
@@ -235,7 +236,7 @@ def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path 
             raise OutputError(f"{where}: {what} is left alone; name another file")
         if not os.access(place, os.W_OK):
             raise OutputError(
-                f"{where}: may not be written; change its permissions, or name another file"
+                f"{where}: is not writable; change its permissions, or name another file"
             )
         if stat.S_ISREG(mode):
             _try_folder(place.parent)
@@ -243,8 +244,8 @@ def _look(option: str, path: Path, kinds: tuple[Kind, ...]) -> tuple[Kind, Path 
 
 
 def _target(path: Path) -> Path | int:
-    """What a path leads to, links followed: a path, or the number of a descriptor of this process,
-    as of /dev/stdout.
+    """Follow links from a path: return a path, or the number of a descriptor of this process, as
+    for /dev/stdout.
     """
     for _ in range(MAX_LINKS):
         place = Path(os.path.realpath(path.parent)) / path.name
@@ -273,17 +274,17 @@ def _try_folder(folder: Path) -> None:
 
 
 class _Tried(Exception):
-    """Ends a block of `atomic_path` in which all went well, before anything takes its place."""
+    """Ends a successful block of `atomic_path` before anything is replaced."""
 
 
 def _write_into(place: Path | int, content: bytes) -> None:
     """Write into a stream: an open descriptor, a device, or a named pipe that has a reader."""
     if isinstance(place, int):
-        for stream in (sys.stdout, sys.stderr):  # what was printed comes first
+        for stream in (sys.stdout, sys.stderr):  # flush what was printed before
             if stream is not None and not stream.closed:
                 stream.flush()
         descriptor = os.dup(place)
-    else:  # a pipe without a reader is an error, and not waited for
+    else:  # a pipe without a reader is an error; do not wait
         descriptor = os.open(
             place, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         )
@@ -294,9 +295,9 @@ def _write_into(place: Path | int, content: bytes) -> None:
 
 @contextmanager
 def _saying(option: str, path: Path, place: Path | int | None = None) -> Iterator[None]:
-    """What the system refuses, as a line that names `path`.
+    """Turn errors of the system into one line that names `path`.
 
-    With a `place`, an OSError that names another file passes.
+    With a `place`, an OSError about another file is passed on.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Pages of HTML: templates that are filled with text, which stays text.
+"""HTML pages: templates filled with text, which is escaped.
 
-A page needs no network. Its policy lets nothing run and nothing be fetched that is not a part of
-it, whose digest the policy names.
+A page works offline. Its policy allows only parts of the page itself, identified by their digests,
+and forbids all requests.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .figures td { font-size: 1.1rem; } summary { cursor: pointer; }
 pre { background: #f4f4f2; padding: 0.8rem; overflow-x: auto; font-size: 0.8rem; }
 """
-PLAIN = "plain.html"  # what templates of plain pages extend
+PLAIN = "plain.html"  # the template that plain pages extend
 
 
 def digest(text: str) -> str:
-    """What a policy calls a script or a style by."""
+    """Return the digest by which a policy identifies a script or a style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def filled(package: str, template: str, /, **values: Any) -> str:
-    """A template of a package, with these values.
+    """Fill a template of a package with these values.
 
-    Each of them is escaped as it is put in, unless it is Markup.
+    Each value is escaped, unless it is Markup.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -47,7 +47,8 @@ def filled(package: str, template: str, /, **values: Any) -> str:
 
 
 def plain_page(package: str, template: str, /, **values: Any) -> str:
-    """The same of a template that extends PLAIN: a page with a style and pictures, and no script.
+    """Do the same for a template that extends PLAIN: a page with a style and pictures, but no
+    script.
 
     `title` is one of the values.
     """

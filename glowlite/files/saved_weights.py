@@ -1,4 +1,4 @@
-"""The weights in a file by their names, and the averaged ones beside them."""
+"""The weights in a file, by name, and the averaged weights beside them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from glowlite.arrays.parameters import ParameterStore
 from glowlite.errors import GlowliteError
 
 STATE = "training/"  # arrays of the training run, which are not part of the model
-AVERAGE = STATE + "average_sum"  # as AveragedWeights holds it, with the bias of its start
+AVERAGE = STATE + "average_sum"  # as in AveragedWeights, before bias correction
 
 
 def named_arrays(store: ParameterStore) -> dict[str, np.ndarray]:
-    """Every parameter and constant on the host."""
+    """Return every parameter and constant as host arrays."""
     return {name: to_host(value) for name, value in store.named_values().items()}
 
 
 def weights_in(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays of the model among `arrays`, and the dtype of the model: their floating type,
-    float32 for float16.
+    """Return the arrays of the model among `arrays`, and the model's dtype: their floating-point
+    type, with float32 for float16.
     """
     model = {name: array for name, array in arrays.items() if not name.startswith(STATE)}
     floats = {array.dtype.name for array in model.values() if array.dtype.kind == "f"}
@@ -35,17 +35,18 @@ def weights_in(arrays: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.
 def averaged(
     store: ParameterStore, arrays: dict[str, np.ndarray], header: dict[str, Any], path: Path
 ) -> np.ndarray | None:
-    """The averaged weights and statistics in a file, (P + S,) on the host, of `store`.
+    """Return the averaged weights and statistics in a file, (P + S,) on the host, in the order of
+    `store`.
 
-    It is None where it holds no average. Raises GlowliteError where what the file says of its
-    average does not fit the model.
+    Return None if the file has no average. Raises GlowliteError if the file's average does not fit
+    the model.
     """
     average = header.get("average")
-    if average is None or average["updates"] == 0:  # there is none before the first update
+    if average is None or average["updates"] == 0:  # there is no average before the first update
         return None
     if header.get("parameters") != list(store.parameters):
         raise GlowliteError(
-            f"{path}: header: parameters are not those of the model, in their order"
+            f"{path}: header: the parameters differ from those of the model, or in their order"
         )
     check_vector(store.state(), arrays, AVERAGE, path)
     state: np.ndarray = arrays[AVERAGE] / (1 - average["decay"] ** average["updates"])
@@ -65,13 +66,13 @@ def check_vector(expected: Array, arrays: Mapping[str, np.ndarray], name: str, p
             f" {array.shape}"
         )
     if not np.isfinite(array).all():
-        raise GlowliteError(f"{path}: {name} holds numbers that are not finite")
+        raise GlowliteError(f"{path}: {name} contains numbers that are not finite")
 
 
 def rounded(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
-    """The floating arrays in another floating type.
+    """Convert the floating-point arrays to another floating-point type.
 
-    Raises GlowliteError, naming one, where that has no room for a value.
+    Raises GlowliteError that names an array with a value too large for that type.
     """
     if dtype not in ("float16", "float32", "float64"):
         raise GlowliteError(
@@ -79,7 +80,7 @@ def rounded(arrays: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarra
         )
     found = {}
     for name, array in arrays.items():
-        with np.errstate(over="ignore"):  # what is lost is said below
+        with np.errstate(over="ignore"):  # overflow is reported below
             found[name] = array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
         if found[name] is not array and np.isinf(found[name]).any() and np.isfinite(array).all():
             raise GlowliteError(
@@ -100,12 +101,12 @@ def check_arrays(store: ParameterStore, arrays: dict[str, np.ndarray], path: Pat
     wrong = {name for name in {*expected, *there} if expected.get(name) != there.get(name)}
     if wrong:
         raise GlowliteError(
-            f"{path}: {len(wrong)} arrays are missing, surplus, misshapen or of another type, such"
-            f" as {min(wrong)}"
+            f"{path}: {len(wrong)} arrays are missing, unexpected, or of the wrong shape or type,"
+            f" such as {min(wrong)}"
         )
     for name in store.constants:
         if not np.isfinite(arrays[name]).all():
-            raise GlowliteError(f"{path}: {name} holds numbers that are not finite")
+            raise GlowliteError(f"{path}: {name} contains numbers that are not finite")
 
 
 def check_permutations(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: Path) -> None:
@@ -123,11 +124,11 @@ def check_signs(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: P
     for name in store.constants:
         array = arrays[name]
         if array.dtype.kind == "f" and not (abs(array) == 1).all():
-            raise GlowliteError(f"{path}: {name} must hold signs, 1 and -1")
+            raise GlowliteError(f"{path}: {name} must contain signs, 1 and -1")
 
 
 def check_statistics(store: ParameterStore, arrays: Mapping[str, np.ndarray], path: Path) -> None:
     """Raise GlowliteError unless every running variance is at least 0."""
     for name in store.constants:
         if name.endswith("/variance") and (arrays[name] < 0).any():
-            raise GlowliteError(f"{path}: {name} holds a variance below 0")
+            raise GlowliteError(f"{path}: {name} contains a variance below 0")

@@ -1,11 +1,11 @@
-"""What a JSON text may hold: the type and the bounds of every field, checked as a whole before
+"""What a JSON text may contain: the type and the bounds of every field, checked completely before
 anything is made from it.
 
     POINT = record({"x": number(0, 1), "y": number(0, 1)}, optional={"name": text()})
     point = checked(POINT, read_json(content, where), where)
 
-A form is a function of a value and the name of its field, which raises Mismatch where the value is
-not of that form.
+A form is a function of a value and the name of its field, which raises Mismatch if the value does
+not have that form.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from glowlite.errors import GlowliteError
 
 Form = Callable[[Any, str], None]
 
-DIGITS = 40  # of a number: float64 has 17 that count, and a seed has 20
-DEPTH = 16  # of lists and objects in each other
-TEXT = 1 << 16  # characters of a text
-MANY = 1 << 20  # entries of a list or an object
-STEPS = 10**12  # of any count of steps
-# those between stand for bytes of a name that is not UTF-8
+DIGITS = 40  # most digits of a number: float64 has 17 significant digits, and a seed has 20
+DEPTH = 16  # deepest nesting of lists and objects
+TEXT = 1 << 16  # longest text, in characters
+MANY = 1 << 20  # most entries of a list or an object
+STEPS = 10**12  # largest number of steps
+# the codes in between represent bytes of a name that is not UTF-8
 SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 class Mismatch(Exception):
-    """A value that is not of its form: which field, what was expected, and what is there."""
+    """A value that does not have its form: which field, what was expected, and what was found."""
 
 
 def checked(form: Form, value: Any, where: str, error: type[GlowliteError] = GlowliteError) -> Any:
-    """The value, if it is of this form. Raises `error`, in one line that begins with `where`."""
+    """Return the value if it has this form; otherwise raise `error`, in one line that begins with
+    `where`.
+    """
     try:
         form(value, "")
     except Mismatch as mismatch:
@@ -46,10 +48,10 @@ def checked(form: Form, value: Any, where: str, error: type[GlowliteError] = Glo
 
 
 def read_json(content: bytes | str, where: str, error: type[GlowliteError] = GlowliteError) -> Any:
-    """The value of a JSON text in UTF-8.
+    """Parse a JSON text in UTF-8.
 
-    Raises `error` for any other, in one line that begins with `where`. NaN, Infinity, names that
-    come twice, numbers of more than DIGITS digits and halves of characters are refused as well.
+    Raises `error` for any other text, in one line that begins with `where`. NaN, Infinity,
+    duplicate names, numbers with more than DIGITS digits and surrogate characters are also refused.
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content
@@ -65,17 +67,17 @@ def read_json(content: bytes | str, where: str, error: type[GlowliteError] = Glo
     except (json.JSONDecodeError, Mismatch) as found:
         reason = str(found)
     except RecursionError:
-        reason = "lists and objects lie too deep in each other"
+        reason = "lists and objects are nested too deeply"
     raise error(f"{where}: is not valid JSON: {reason}")
 
 
 def _refuse(name: str) -> float:
-    raise Mismatch(f"it holds {name}, which is not a number")
+    raise Mismatch(f"it contains {name}, which is not a number")
 
 
 def _integer(digits: str) -> int:
     if len(digits) > DIGITS:
-        raise Mismatch(f"it holds a number of {len(digits)} digits")
+        raise Mismatch(f"it contains a number with {len(digits)} digits")
     return int(digits)
 
 
@@ -83,7 +85,8 @@ def _finite(digits: str) -> float:
     value = float(digits)
     if len(digits) > DIGITS or not math.isfinite(value):
         raise Mismatch(
-            f"it holds the number {reprlib.repr(digits)}, which has too many digits or is too large"
+            f"it contains the number {reprlib.repr(digits)}, which has too many digits or is too"
+            " large"
         )
     return value
 
@@ -91,7 +94,7 @@ def _finite(digits: str) -> float:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise Mismatch("a name comes twice in one object")
+        raise Mismatch("a name appears twice in one object")
     return found
 
 
@@ -106,14 +109,14 @@ def _leaf(expected: str, holds: Callable[[Any], bool]) -> Form:
 
 
 def whole(least: int, most: int) -> Form:
-    """A whole number between the two, both allowed. True and 1.0 are none."""
+    """A whole number between the two bounds, inclusive. True and 1.0 are refused."""
     return _leaf(
         f"a whole number from {least} to {most}", lambda v: type(v) is int and least <= v <= most
     )
 
 
 def number(least: float = -math.inf, most: float = math.inf) -> Form:
-    """A finite number between the two, both allowed."""
+    """A finite number between the two bounds, inclusive."""
     bounds = "" if math.isinf(least) and math.isinf(most) else f" from {least:g} to {most:g}"
     return _leaf(f"a finite number{bounds}", lambda v: _is_finite(v) and least <= v <= most)
 
@@ -123,7 +126,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def text(most: int = TEXT) -> Form:
-    """A text that can be part of a file's name: without zero bytes and halves of characters."""
+    """A text that can be part of a file name: without zero bytes and surrogate characters."""
     return _leaf(
         f"a text of at most {most} characters",
         lambda v: isinstance(v, str) and len(v) <= most and _sound(v),
@@ -183,7 +186,7 @@ def record(
 ) -> Form:
     """An object with these fields.
 
-    Fields of other names must be of the form `others`; without it there are none.
+    Other fields must have the form `others`; without it, they are refused.
     """
     required = required or {}
     known = {**required, **(optional or {})}
@@ -198,14 +201,14 @@ def record(
         for name, entry in value.items():
             form = known.get(name, others)
             if form is None or not _sound(name):
-                raise Mismatch(f"{prefix}{reprlib.repr(name)} is a field that is not known")
+                raise Mismatch(f"{prefix}{reprlib.repr(name)} is an unknown field")
             form(entry, f"{prefix}{name[:40]}")
 
     return check
 
 
 def names_to(form: Form) -> Form:
-    """An object of any names, its values all of one form."""
+    """An object with any names, whose values all have one form."""
     return record(others=form)
 
 
@@ -221,9 +224,9 @@ scalar = _leaf(
 
 
 def plain(value: Any, field: str, depth: int = DEPTH) -> None:
-    """A form: anything that JSON holds, without NaN, and not deeper than DEPTH."""
+    """A form: any JSON value without NaN, nested at most DEPTH deep."""
     if depth == 0:
-        raise Mismatch(f"{field}: lists and objects lie too deep in each other")
+        raise Mismatch(f"{field}: lists and objects are nested too deeply")
 
     def below(entry: Any, name: str) -> None:
         plain(entry, name, depth - 1)

@@ -1,9 +1,9 @@
-"""Named arrays on disk: safetensors for the numbers, JSON in its header for the rest, a checksum
-over both. No pickle.
+"""Named arrays on disk: safetensors for the numbers, JSON in its header for everything else, and a
+checksum over both. Pickle is not used.
 
-A file is written beside its place under a temporary name, flushed to the disk, and renamed: a
-reader finds the old file or the new one, never half of one. The temporary name cannot be guessed
-and is created exclusively, so nothing is followed or replaced that someone else put there.
+A file is written under a temporary name in the same folder, flushed to the disk, and renamed. So a
+reader finds the old file or the new one, never a part. The temporary name cannot be guessed and is
+created exclusively, so no file or link that someone else put there is used or replaced.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from glowlite.files.schema import checked, names_to, plain, read_json
 from glowlite.files.tensor_file import TensorFile, open_tensors
 
 FORMAT = "glowlite-1"
-CHECKPOINTS = "checkpoints"  # the folder of them in the folder of a run
-# of this version, and of the first, in the folder of a run
+CHECKPOINTS = "checkpoints"  # the folder of checkpoints in the folder of a run
+# in the folder of a run, of this version and of the first version
 TEMPORARY = re.compile(r"\.glowlite-[0-9a-f]{32}\.tmp|\..+\.(json|jsonl|png|safetensors)\.\d+\.tmp")
 CHECKPOINT = re.compile(r"step-(\d{8,18})\.safetensors")
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -37,10 +37,10 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path`.
+    """Yield a new empty file beside `path`.
 
-    What was written into it takes the place of `path` if the block succeeds. Only a regular file is
-    ever replaced. Raises OSError, which names `path` and never the temporary file.
+    If the block succeeds, it replaces `path`. Only a regular file is ever replaced. Raises OSError,
+    which names `path` and never the temporary file.
     """
     with _temporary_for(path) as temporary:
         _check_replaceable(path)
@@ -70,7 +70,7 @@ def replace_by_link(source: Path, path: Path) -> None:
 
 def _check_replaceable(path: Path) -> None:
     if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-        what = "a symbolic link" if path.is_symlink() else "no regular file"
+        what = "a symbolic link" if path.is_symlink() else "not a regular file"
         raise OSError(
             None, f"is {what}, which is not replaced; remove it, or name another place", str(path)
         )
@@ -78,9 +78,9 @@ def _check_replaceable(path: Path) -> None:
 
 @contextmanager
 def _temporary_for(path: Path) -> Iterator[Path]:
-    """A name beside `path`, of no file yet; a file of that name is removed at the end.
+    """Yield an unused name beside `path`; a file with that name is removed at the end.
 
-    OSErrors name `path` in its place.
+    OSErrors name `path` instead of it.
     """
     temporary = path.parent / f".glowlite-{os.urandom(16).hex()}.tmp"
     try:
@@ -95,7 +95,7 @@ def _temporary_for(path: Path) -> Iterator[Path]:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk, too, where the system can: a rename is one."""
+    """Flush the names in a folder to the disk, if the system can, so that a rename is durable."""
     with contextlib.suppress(OSError):
         _flush(folder, os.O_RDONLY)
 
@@ -109,14 +109,14 @@ def _flush(path: Path, flags: int) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote into `folder` have left there."""
+    """Remove temporary files that killed processes left in `folder`."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file `path` by `text`, whole or not at all."""
+    """Replace the file `path` by `text`, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -124,12 +124,12 @@ def write_text(path: Path, text: str) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
     """Write host arrays and a header of JSON values.
 
-    Raises GlowliteError if the disk refuses: the old file then stands.
+    Raises GlowliteError if writing fails; the old file is then unchanged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    # safetensors stores the memory of an array as it lies, so it has to be contiguous
+    # safetensors stores an array's raw memory, so it has to be contiguous
     tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(header)
     try:
@@ -147,20 +147,20 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], header: Mapping[s
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `write_arrays` wrote.
+    """Read what `write_arrays` wrote.
 
-    Raises DamagedError where its checksum does not hold, GlowliteError for other files.
+    Raises DamagedError if its checksum is wrong, GlowliteError for other files.
     """
     with open_tensors(path) as file:
         metadata = _metadata(file)
         tensors = file.read()
     if metadata.get("sha256") != checksum(tensors, metadata["header"]):
-        raise DamagedError(f"{path} is damaged: its checksum does not hold; use another checkpoint")
+        raise DamagedError(f"{path} is damaged: its checksum is wrong; use another checkpoint")
     return tensors, _header(metadata, path)
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header alone; its checksum is not looked at. Cost: that of reading it."""
+    """Read only the header; the checksum is not checked. Cost: that of reading the header."""
     with open_tensors(path) as file:
         return _header(_metadata(file), path)
 
@@ -183,7 +183,7 @@ def _metadata(file: TensorFile) -> dict[str, str]:
 
 
 def checksum(arrays: Mapping[str, np.ndarray], header: str) -> str:
-    """SHA-256 over the header and every array with its name, type and shape."""
+    """Return the SHA-256 of the header and every array with its name, type and shape."""
     digest = hashlib.sha256(header.encode("utf-8", "surrogatepass"))
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -196,9 +196,9 @@ def checkpoint_name(step: int) -> str:
 
 
 def checkpoints_of(run: Path) -> list[Path]:
-    """The checkpoints of the folder of a run, oldest first.
+    """Return the checkpoints in the folder of a run, oldest first.
 
-    Raises GlowliteError where the system refuses to look.
+    Raises GlowliteError if the folder cannot be read.
     """
     folder = run / CHECKPOINTS
     try:
@@ -213,10 +213,12 @@ def checkpoints_of(run: Path) -> list[Path]:
 
 
 def resolve(path: str | Path) -> Path:
-    """The file that a path means: itself, or, of the folder of a run, the newest checkpoint."""
+    """Return the file that a path means: the file itself or, for the folder of a run, the newest
+    checkpoint.
+    """
     if not isinstance(path, (str, os.PathLike)) or "\0" in os.fsdecode(path):
         raise GlowliteError(
-            f"expected the path of a model, which has no zero bytes, got {reprlib.repr(path)}"
+            f"expected the path of a model, without zero bytes, got {reprlib.repr(path)}"
         )
     path = Path(path)
     if not path.is_dir():

@@ -1,12 +1,12 @@
-"""Safetensors files as they are read: nothing in them is believed before it was checked against the
-size of the file.
+"""Reading safetensors files: everything in them is checked against the size of the file before it
+is used.
 
     8 bytes: n, little-endian
     n bytes: JSON, name -> dtype, shape, offsets; __metadata__ -> texts
     the numbers
 
-The numbers of the arrays lie side by side and fill the rest of the file. A file is read and not
-mapped: one that is cut short meanwhile is an error, and ends no process.
+The numbers of the arrays are contiguous and fill the rest of the file. A file is read, not
+memory-mapped, so a file that is truncated meanwhile gives an error and does not kill the process.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ DTYPES = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 METADATA = "__metadata__"
-MAX_HEADER_BYTES = 100_000_000  # bytes, as the library of the format has it
+MAX_HEADER_BYTES = 100_000_000  # in bytes, as in the format's own library
 AXES = 32
-SIZES = 1 << 59  # numbers of an array, or bytes of a file: NumPy counts the bytes in 63 bits
+SIZES = 1 << 59  # limit for numbers of an array or bytes of a file: NumPy counts bytes with 63 bits
 HEADER = record(
     optional={METADATA: names_to(text(MAX_HEADER_BYTES))},
     others=record(
@@ -49,7 +49,7 @@ HEADER = record(
 
 @dataclass(frozen=True)
 class Entry:
-    """An array in the file: from byte `start` of the numbers up to `stop`."""
+    """An array in the file: bytes `start` to `stop` of the numbers."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -58,7 +58,7 @@ class Entry:
 
 
 class TensorFile:
-    """An open file: `metadata`, texts by name.
+    """An open file. `metadata`: texts by name.
 
     `entries` by name, in the order of their numbers; `read()`: the arrays.
     """
@@ -68,9 +68,7 @@ class TensorFile:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-            raise DamagedError(
-                f"cannot read {path}: it is not a whole safetensors file; is it complete?"
-            )
+            raise DamagedError(f"cannot read {path}: it is not a complete safetensors file")
         where = f"cannot read {path}"
         header = checked(
             HEADER, read_json(file.read(length), where, DamagedError), where, DamagedError
@@ -82,20 +80,24 @@ class TensorFile:
         end = 0
         for name, entry in self.entries.items():
             if entry.start != end:
-                raise DamagedError(f"{where}: the numbers of {name} do not begin where others end")
+                raise DamagedError(
+                    f"{where}: the numbers of {name} do not begin where the previous ones end"
+                )
             end = entry.stop
         if end != size - self._start:
             raise DamagedError(
-                f"{where}: its arrays take {end} bytes, and it has {size - self._start}; is it"
+                f"{where}: its arrays take {end} bytes, but it has {size - self._start}; is it"
                 " complete?"
             )
         if size > available_bytes():
             raise GlowliteError(
-                f"{path}: {size / 2**30:.1f} GiB do not fit in this machine's memory"
+                f"{path}: {size / 2**30:.1f} GiB do not fit into this machine's memory"
             )
 
     def read(self) -> dict[str, np.ndarray]:
-        """All arrays, by name. Cost: their size. Raises DamagedError if the file became shorter."""
+        """Read all arrays, by name. Cost: their size. Raises DamagedError if the file became
+        shorter.
+        """
         return {name: self._array(name, entry) for name, entry in self.entries.items()}
 
     def _array(self, name: str, entry: Entry) -> np.ndarray:
@@ -110,9 +112,9 @@ class TensorFile:
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
-    """A safetensors file, open to be read.
+    """Open a safetensors file for reading.
 
-    Raises GlowliteError for none, DamagedError where it is not whole.
+    Raises GlowliteError for other files, DamagedError if it is not complete.
     """
     try:
         with open_regular(path) as file:

@@ -1,5 +1,5 @@
-"""Carry the weights of other codes into a Glow, RealNVP or NICE, and its gradients and running
-statistics back under their names.
+"""Import the weights of other codes into a Glow, RealNVP or NICE, and export its gradients and
+running statistics under their names.
 
     tensors = {name: tensor.numpy() for name, tensor in torch_model.state_dict().items()}
     model = from_weights(tensors, kind="rosinality", image_size=(64, 64))
@@ -15,9 +15,9 @@ The kinds, by their names:
     nice-fmu2, fmu2/NICE                  NICE, PyTorch
     nice-daksh, DakshIdnani/pytorch-nice  NICE, PyTorch
 
-`y0ast`, `rosinality`, `openai`, `realnvp` and `nice`, the modules here, say what each code calls
-and how it stores every parameter. `python -m glowlite.interop check FILE...` holds imported models
-against results that those codes gave.
+`y0ast`, `rosinality`, `openai`, `realnvp` and `nice`, the modules here, describe how each code
+names and stores every parameter. `python -m glowlite.interop check FILE...` compares imported
+models with results computed by those codes.
 """
 
 from glowlite.interop.weights import from_weights, their_gradients, their_statistics

@@ -1,4 +1,4 @@
-"""python -m glowlite.interop check FILE...: hold imported models against golden files."""
+"""python -m glowlite.interop check FILE...: compare imported models with golden files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser(
         "interop", "Compare models imported from other codes with what those codes computed."
     )
-    parser.add_argument("action", choices=("check",), help="what to do")
+    parser.add_argument("action", choices=("check",), help="the action")
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="golden files, safetensors"
+        "files", nargs="+", type=Path, metavar="FILE", help="golden files, in safetensors format"
     )
     parser.add_argument(
         "--permutation",
         metavar="NAME",
-        help=f"of Glows: {', '.join(PERMUTATIONS)}, or one for each level, with commas"
-        " (default: as each file says)",
+        help=f"permutation of Glows: {', '.join(PERMUTATIONS)}, or one per level, separated by"
+        " commas (default: as each file says)",
     )
     options, above = parser.parse_args(arguments), 0
     for path in options.files:

@@ -1,4 +1,4 @@
-"""What is computed here, held against the arrays of a golden file."""
+"""Compare what is computed here with the arrays of a golden file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from glowlite.interop.rules import Kind, Tensors
 
 @dataclass
 class Report:
-    """`errors`: quantity -> tensor -> relative error.
+    """`errors`: relative errors by quantity and tensor.
 
-    `limits`: the largest allowed, by quantity.
+    `limits`: largest allowed error, by quantity.
     """
 
     kind: Kind
@@ -26,10 +26,10 @@ class Report:
 def relative_error(
     name: str, ours: np.ndarray, theirs: np.ndarray, least_scale: float = 0.0
 ) -> float:
-    """max|ours - theirs| / max|theirs|, or on the scale 1 where that is no more than `least_scale`;
-    infinite with NaN; 0 for two arrays of zeros.
+    """Return max|ours - theirs| / max|theirs|, or the absolute error if the scale is at most
+    `least_scale`. It is infinite with NaN, and 0 for two arrays of zeros.
 
-    Raises for another shape.
+    Raises GlowliteError for different shapes.
     """
     if ours.shape != theirs.shape:
         raise GlowliteError(f"{name} must have shape {ours.shape}, got {theirs.shape}")
@@ -41,12 +41,12 @@ def relative_error(
 
 
 def in_float64(contents: Tensors) -> dict[str, np.ndarray]:
-    """The same numbers, those of floating type as float64."""
+    """Return the same numbers, with floating-point arrays as float64."""
     return {
         name: t.astype(np.float64) if t.dtype.kind == "f" else t for name, t in contents.items()
     }
 
 
 def under(prefix: str, contents: Tensors) -> dict[str, np.ndarray]:
-    """What has this prefix, by the rest of its name."""
+    """Return the entries with this prefix, by the rest of the name."""
     return {name.removeprefix(prefix): t for name, t in contents.items() if name.startswith(prefix)}

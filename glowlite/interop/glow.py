@@ -1,4 +1,4 @@
-"""Kinds of Glow: their rules, by the parts of a step."""
+"""Kinds of Glow codes: their rules, by the parts of a step."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from glowlite.models.config import GlowConfig
 class GlowKind(Kind):
     """Another Glow code. Names of parts are patterns of {level}, {step} and {layer}.
 
-    `options`: fields of GlowConfig, the same for every model of this kind. `layer` counts as in one
-    flat list of squeeze, steps and split, level after level. `step`, by the kind of coupling, and
-    `split` depend on nothing else. `permutations`: those that leave tensors. `idle`: tensors of a
-    step that the others determine, as functions of the channels, or None for one that need not be
-    looked at. `top_input`: the zeros that the top prior sees, (1, 2C, h, w). `float32_log_det`:
-    whether log|det W| of a plain 1x1 convolution is rounded there.
+    `options`: fields of GlowConfig, the same for every model of this kind. `layer` counts through
+    one flat list of squeeze, steps and split, level after level. `step` depends only on the kind of
+    coupling, and `split` on nothing. `permutations`: those that are stored as tensors. `idle`:
+    tensors of a step that the others determine, as functions of the channels, or None for one that
+    need not be checked. `top_input`: the zeros that the top prior sees, (1, 2C, h, w).
+    `float32_log_det`: whether that code rounds log|det W| of a plain 1x1 convolution to float32.
     """
 
     options: dict[str, Any]
@@ -46,7 +46,9 @@ class GlowKind(Kind):
         return config_from(self, tensors, image_size, overrides)
 
     def options_in(self, metadata: Mapping[str, str]) -> dict[str, Any]:
-        """A reversal; other permutations are known by their tensors."""
+        """Return a reversal if the metadata name it; other permutations are recognised by their
+        tensors.
+        """
         said = metadata.get("permutation", "").strip().lower()
         is_reversal = (
             said in ("reverse", "0") or metadata.get("flow_permutation", "").strip() == "0"
@@ -66,7 +68,7 @@ class GlowKind(Kind):
         return self.split_at.format(level=level, layer=level * (K + 2) + 1 + K)
 
     def rules(self, config: GlowConfig) -> list[Rule]:
-        """Every parameter and every constant of a Glow of `config`, once."""
+        """Return rules for every parameter and every constant of a Glow of `config`, once each."""
         rules = []
         for level in range(config.L):
             step_rules = self.step(config.coupling) + self.permutations.get(

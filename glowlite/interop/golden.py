@@ -1,24 +1,24 @@
-"""Golden files: weights of another code with what that code computed from them, to hold an import
-against.
+"""Golden files: weights of another code with results that it computed from them, for checking an
+import.
 
 A safetensors file with `param/NAME` (and `buffer/NAME`) in the names and layouts of that code, data
 `x`, its `log_prob` in nats, its latents, and `grad/NAME`, `grad_x`: the gradients of the mean of
 -log_prob / (D ln 2), D numbers in a sample. Everything is computed in float64; the error of a
 tensor is max|a - b| / max|b|.
 
-Of a Glow, x are images as they go into the model. Latents: `eps/i` of level i; `z/i`, before the
-prior has whitened them; `z` or `z_top`, the same of the last level. Files of kind C also hold
-`init/NAME`, weights before ActNorm has seen data; `x_init`; and `ddi/NAME`, ActNorm thereafter. A
-reversal of the channels leaves no tensor: a file says of it in its metadata, `permutation`:
-`reverse`, or `flow_permutation`: `0`, as the options of those codes are called.
+For a Glow, x are images as the model takes them. Latents: `eps/i` of level i; `z/i`, before the
+prior whitens them; `z` or `z_top`, the same for the last level. Files of kind C also contain
+`init/NAME`, weights before ActNorm has seen data; `x_init`; and `ddi/NAME`, ActNorm afterwards. A
+reversal of the channels is not stored as a tensor. A file declares it in its metadata,
+`permutation`: `reverse`, or `flow_permutation`: `0`, like the options of those codes.
 
-Of a RealNVP or NICE, x is what the preprocessing leaves: images behind the logit, or vectors. There
-are `logdet`, the latents as one array `z`, and `loss`; there may be `sample/x`, the inverse of
-`sample/z`; and `x_raw`, which dequantised with `noise` is `x_pre`, which preprocessed is `x`, with
-`pre_logdet`. The metadata say `mode`: `train` for statistics of the batch, in which case `after/`
-holds the running ones thereafter; and `coupling_bn`, `prior` or `mask_config`, where those codes
-have such an option. What has a run in float64 beside it, `float64/NAME`, is compared with that.
-Gradients that are zero in exact arithmetic are compared on the scale 1.
+For a RealNVP or NICE, x is the output of the preprocessing: images after the logit, or vectors.
+There are `logdet`, the latents as one array `z`, and `loss`. There may be `sample/x`, the inverse
+of `sample/z`; and `x_raw`, which becomes `x_pre` when dequantised with `noise`, and `x` when
+preprocessed, with `pre_logdet`. The metadata contain `mode`: `train` for statistics of the batch,
+in which case `after/` has the running statistics afterwards; and `coupling_bn`, `prior` or
+`mask_config`, if the code has such an option. If there is also a run in float64, `float64/NAME`,
+results are compared with that. Gradients that are zero in exact arithmetic are compared absolutely.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from glowlite.interop.kinds import kind_of
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a golden file and its metadata.
+    """Return the tensors of a golden file and its metadata.
 
-    GlowliteError for any other file.
+    Raises GlowliteError for any other file.
     """
     with open_tensors(path) as file:
         contents, metadata = file.read(), file.metadata
@@ -47,15 +47,15 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         if not any(
             name.startswith(needed) if needed.endswith("/") else name == needed for name in contents
         ):
-            raise GlowliteError(f"{path} is not a golden file: it holds no {needed}")
+            raise GlowliteError(f"{path} is not a golden file: it contains no {needed}")
     return contents, metadata
 
 
 def check(path: Path, permutation: str | None = None) -> Report:
-    """The error of every tensor that a golden file allows to compare.
+    """Return the error of every tensor that can be compared with a golden file.
 
-    `permutation`: of a Glow, if not as the file says. Raises GlowliteError for a file that is
-    none, or whose tensors make no model.
+    `permutation`: that of a Glow, if not as the file says. Raises GlowliteError for a file that is
+    not a golden file, or whose tensors do not form a model.
     """
     contents, metadata = read(path)
     try:

@@ -1,5 +1,5 @@
-"""A RealNVP or NICE of another code: log-likelihood, latents, gradients, samples, running
-statistics after a batch, and what comes before the flow.
+"""Check a RealNVP or NICE of another code: log-likelihood, latents, gradients, samples, running
+statistics after a batch, and preprocessing.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ IN_FLOAT32 = {
     "samples": 1e-5,
     "preprocessing": 1e-5,
 }
-# In training the bias of a convolution shifts what the next batch normalisation centres again, and
-# the length of a kernel scales what it divides by: the loss depends on neither, but for eps.
+# In training, the next batch normalisation removes the effect of a convolution's bias, and that of
+# a kernel's length. So the loss depends on neither, except through eps.
 BEFORE_A_NORM = re.compile(
     r".*/(conv_in|skip_in|blocks/\d+/(conv2|skip))/bias|.*/blocks/\d+/conv1/g"
 )
 
 
 class Against:
-    """The arrays of a golden file; `note` holds one of ours against them."""
+    """The arrays of a golden file; `note` compares one of ours with them."""
 
     def __init__(self, kind: FamilyKind, contents: Tensors) -> None:
         self.kind, self.contents = kind, contents
@@ -60,11 +60,11 @@ class Against:
         self.limits: dict[str, float] = {}
 
     def numbers(self, name: str) -> np.ndarray:
-        """This array, from their run in float64 where there is one, in float64."""
+        """Return this array in float64, from their float64 run if there is one."""
         return self._stored(name).astype(np.float64)
 
     def data(self, name: str) -> np.ndarray:
-        """The same of samples: images (N, H, W, C), or vectors (N, D)."""
+        """Return the same for samples: images (N, H, W, C), or vectors (N, D)."""
         return self.kind.images(name, self.numbers(name))
 
     def note(self, quantity: str, name: str, ours: np.ndarray, theirs: np.ndarray) -> None:
@@ -88,9 +88,7 @@ def compare(
     tensors: Tensors,
     overrides: dict[str, Any],
 ) -> Report:
-    """The flow behind the preprocessing is what those codes computed with, so that is held to
-    them.
-    """
+    """Those codes computed with the flow after the preprocessing, so that is what is compared."""
     there = Against(kind, contents)
     x = there.data("x")
     size = (x.shape[1], x.shape[2]) if x.ndim == 4 else (1, x.shape[1])
@@ -106,12 +104,16 @@ def compare(
         _statistics(there, model, tensors)
     if "x_pre" in contents:
         _preprocessing(there, model, x, log_prob)
-    note = "; what ran in float64, too, is compared with that" if "float64/z" in contents else ""
+    note = (
+        "; results that also ran in float64 are compared with those"
+        if "float64/z" in contents
+        else ""
+    )
     return Report(kind, there.errors, there.limits, note)
 
 
 def _passes(there: Against, model: ImageModel, x: np.ndarray, is_training: bool) -> np.ndarray:
-    """log p(x) (N,) by a forward pass; then a backward pass, which adds gradients."""
+    """Return log p(x) (N,) from a forward pass, then run a backward pass, which adds gradients."""
     flow = model.bijector.flow
     with in_training(flow) if is_training else nullcontext():
         y, logdet, cache = forward_with_cache(flow, x)
@@ -131,7 +133,7 @@ def _passes(there: Against, model: ImageModel, x: np.ndarray, is_training: bool)
 def _gradients(there: Against, model: ImageModel, tensors: Tensors, is_training: bool) -> None:
     gradients = their_gradients(model, tensors, there.kind.name)
     if unmatched := sorted(set(gradients) ^ set(under("grad/", there.contents))):
-        raise GlowliteError(f"grad/{unmatched[0]} is missing or surplus")
+        raise GlowliteError(f"grad/{unmatched[0]} is missing or unexpected")
     zero = set(zero_gradients(model, there.kind, is_training))
     for name, gradient in gradients.items():
         quantity = "zero gradients" if name in zero else "gradients"
@@ -139,7 +141,7 @@ def _gradients(there: Against, model: ImageModel, tensors: Tensors, is_training:
 
 
 def zero_gradients(model: ImageModel, kind: FamilyKind, is_training: bool) -> Iterator[str]:
-    """The tensors there whose gradient is zero in exact arithmetic, or acts by eps alone."""
+    """Yield their tensors whose gradient is zero in exact arithmetic, or acts only through eps."""
     normalises = is_training and getattr(model.config, "batch_norm", False)
     for rule in rules_of(model, kind):
         if isinstance(rule, SignedLength):
@@ -149,20 +151,22 @@ def zero_gradients(model: ImageModel, kind: FamilyKind, is_training: bool) -> It
 
 
 def _statistics(there: Against, model: ImageModel, tensors: Tensors) -> None:
-    """The running statistics once they have moved, as with an update of the weights."""
+    """Compare the running statistics after one update, as with an update of the weights."""
     model.store.running += model.store.change
     ours = their_statistics(model, tensors, there.kind.name, batches=1)
     idle = there.kind.idle_tensors(model.config)
     after = under("after/", there.contents)
     if unmatched := sorted(name for name in set(ours) ^ set(after) if name not in idle):
-        raise GlowliteError(f"after/{unmatched[0]} is missing or surplus")
+        raise GlowliteError(f"after/{unmatched[0]} is missing or unexpected")
     for name in ours:
         if name in after:
             there.note("statistics", f"after/{name}", ours[name], there.numbers(f"after/{name}"))
 
 
 def _preprocessing(there: Against, model: ImageModel, x: np.ndarray, log_prob: np.ndarray) -> None:
-    """From `x_raw` to `x_pre`, and from that to `x`, of which the log-determinant is known."""
+    """Check the steps from `x_raw` to `x_pre`, and from that to `x`, whose log-determinant is
+    known.
+    """
     kind, contents, D = there.kind, there.contents, x[0].size
     x_pre, pre_logdet = there.data("x_pre"), there.numbers("pre_logdet")
     if x_pre.shape != x.shape or pre_logdet.shape != (len(x),):
@@ -174,7 +178,7 @@ def _preprocessing(there: Against, model: ImageModel, x: np.ndarray, log_prob: n
     images = x_pre.reshape(-1, *model.config.image_shape) - 0.5
     ours, logdet = model.bijector.before.forward(images)
     if isinstance(kind, NICEKind):
-        # these files stretch the data: x = factor (x_pre - centre), and pre_logdet = D log factor
+        # these files rescale the data: x = factor (x_pre - centre), and pre_logdet = D log factor
         centre = 0.0 if model.config.input == "whitened" else 0.5
         ours = np.exp(pre_logdet / D)[:, None] * (ours - centre)
     else:

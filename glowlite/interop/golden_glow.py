@@ -1,4 +1,6 @@
-"""A Glow of another code: log-likelihood, latents, gradients, and how ActNorm starts."""
+"""Check a Glow of another code: log-likelihood, latents, gradients, and the initialisation of
+ActNorm.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,10 @@ IN_FLOAT32 = {
 }
 LIMITS = {"A": IN_FLOAT64, "B": IN_FLOAT64, "C": IN_FLOAT32}
 
-# The second ActNorm of a level gets what the first one and a coupling that is the identity leave:
-# its exact bias is 0, and without scales its log-scale, too. A float32 code holds there the
-# rounding of statistics of numbers of order 1: no relative error can be taken against that, so such
-# a tensor is compared on the scale 1.
+# The input of the second ActNorm of a level comes from the first one and a coupling that is the
+# identity. So its exact bias is 0, and without scales its log-scale too. A float32 code has
+# rounding errors there, of statistics of numbers of order 1. A relative error is meaningless then,
+# so such a tensor is compared absolutely.
 NOTHING_BUT_ROUNDING = 16 * float(np.finfo(np.float32).eps)
 
 
@@ -52,7 +54,7 @@ def compare(
     ours["z"] = ours["z_top"] = ours[f"z/{len(latents) - 1}"]
     gradients, expected = their_gradients(model, tensors, kind.name), under("grad/", contents)
     if unmatched := sorted(set(gradients) ^ set(expected)):
-        raise GlowliteError(f"grad/{unmatched[0]} is missing or surplus")
+        raise GlowliteError(f"grad/{unmatched[0]} is missing or unexpected")
     errors = {
         "log_prob": {"log_prob": relative_error("log_prob", log_prob, contents["log_prob"])},
         "latents": {
@@ -68,16 +70,16 @@ def compare(
         },
     }
     if not errors["latents"]:
-        raise GlowliteError("there are no latents, neither eps/0 nor z/0 nor z")
+        raise GlowliteError("there are no latents: neither eps/0 nor z/0 nor z")
     if "x_init" in contents:
         errors["initialisation"] = _initialisation(model, kind, contents)
         if not errors["initialisation"]:
-            raise GlowliteError("there is x_init, and no ActNorm in ddi/ to compare with")
+            raise GlowliteError("there is x_init, but no ActNorm in ddi/ to compare with")
     return Report(kind, errors, LIMITS[kind.name], note)
 
 
 def before_priors(model: Glow, x: np.ndarray, latents: list[np.ndarray]) -> list[np.ndarray]:
-    """The latents of `x` as they were before their priors: mean + eps exp(logs), one per level."""
+    """Return the latents of `x` before their priors: mean + eps exp(logs), one per level."""
     z = []
     for level, eps in zip(model.levels, latents, strict=True):
         x, _ = level.steps.forward(level.squeeze.forward(x)[0])
@@ -88,11 +90,11 @@ def before_priors(model: Glow, x: np.ndarray, latents: list[np.ndarray]) -> list
 
 
 def round_log_dets(model: Glow, dlogdet: float) -> float:
-    """What rounding every log|det W| to float32 adds to log p(x).
+    """Return what rounding every log|det W| to float32 adds to log p(x).
 
-    What it adds to the gradients is added to them. Where a code rounds there in its forward pass,
-    automatic differentiation rounds the gradient that comes back, too: 4e-10 of log p(x) and 2e-8
-    of a gradient. A Glow here does not; put in, it lets all the rest be held to float64.
+    Its effect on the gradients is added to them. If a code rounds in its forward pass, automatic
+    differentiation also rounds the gradient: 4e-10 of log p(x) and 2e-8 of a gradient. Our Glow
+    does not round; with this correction, everything else can be compared in float64.
     """
 
     def rounding(value: float) -> float:
@@ -126,7 +128,7 @@ def _initialisation(model: Glow, kind: GlowKind, contents: Tensors) -> dict[str,
         {name: before[name] for rule in others for name in rule.theirs if name in before},
         others,
     )
-    # whatever their range: those codes take x as it is
+    # whatever their range, since those codes take x as it is
     twin.initialize_layers(kind.images("x_init", contents["x_init"]))
     values = twin.store.parameters
     return {

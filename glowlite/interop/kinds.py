@@ -1,4 +1,4 @@
-"""Every other code that is known here, by its names."""
+"""Every other code that is supported, by its names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS: tuple[Kind, ...] = (Y0AST, ROSINALITY, OPENAI, AUTHORS, CHUTE, FMU2, FMU2
 
 
 def kind_called(name: str) -> Kind:
-    """The kind with this name or alias, whatever its case."""
+    """Return the kind with this name or alias, ignoring case."""
     for kind in KINDS:
         if str(name).lower() in {alias.lower() for alias in (kind.name, *kind.aliases)}:
             return kind
@@ -25,9 +25,9 @@ def kind_called(name: str) -> Kind:
 
 
 def kind_of(names: Iterable[str]) -> Kind:
-    """The kind whose names of tensors these are."""
+    """Return the kind with these tensor names."""
     names = list(names)
     found = [kind for kind in KINDS if kind.is_of(names)]
     if len(found) != 1:
-        raise GlowliteError("these tensors are of no kind known here: " + ", ".join(names[:3]))
+        raise GlowliteError("these tensors belong to no known kind: " + ", ".join(names[:3]))
     return found[0]

@@ -1,10 +1,9 @@
-"""Linear maps from a tensor as another code stores it to the parameter as it is stored here, each
-with its adjoint.
+"""Linear maps from a tensor as another code stores it to our parameter, each with its adjoint.
 
-`load` carries values over; `back`, its adjoint, carries gradients the other way. Reorderings are
-orthogonal, so there `back` is the inverse as well. What `back` makes of an array of our shape also
-has the shape that theirs must have. Layouts are joined by `>>`, the first one applied to their
-tensor first.
+`load` converts values; `back`, its adjoint, converts gradients in the other direction. Reorderings
+are orthogonal, so their `back` is also the inverse. The result of `back` for an array of our shape
+has the shape that their tensor must have. Layouts are composed with `>>`; the first one is applied
+to their tensor first.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def vector(*shape: int) -> Layout:
 
 
 def times(factor: float) -> Layout:
-    """A parameter that is used here as `factor` times theirs; so is the gradient."""
+    """Our parameter is `factor` times theirs; the gradient is converted accordingly."""
     return Layout(lambda t: t * factor, lambda g: g * factor)
 
 
@@ -60,12 +59,12 @@ def _interleaved(shift_first: bool) -> Layout:
 SAME = Layout(lambda t: t, lambda g: g)
 TRANSPOSED = Layout(lambda t: t.T, lambda g: g.T)
 
-# Convolution kernels. First into (dy, dx, in, out), the order of TensorFlow; then into ours.
-# PyTorch's (out, in, dy, dx)
+# Convolution kernels: first to (dy, dx, in, out), the order of TensorFlow; then to ours. PyTorch's
+# (out, in, dy, dx)
 OIHW = Layout(lambda t: t.transpose(2, 3, 1, 0), lambda g: g.transpose(3, 2, 0, 1))
 GATHERED = _rows(3)  # conv1: (9 C_in, width)
 POINTWISE = _rows(1)  # conv2: (width, width)
-# a zero convolution: (C_in, 9, C_out), turned by 180 degrees, see conditioners/zero_conv.py
+# a zero convolution: (C_in, 9, C_out), rotated by 180 degrees, see conditioners/zero_conv.py
 SCATTERED = Layout(
     lambda t: t[::-1, ::-1].transpose(2, 0, 1, 3).reshape(t.shape[2], 9, -1),
     lambda g: g.reshape(len(g), 3, 3, -1).transpose(1, 2, 0, 3)[::-1, ::-1],
@@ -73,16 +72,16 @@ SCATTERED = Layout(
 # a matrix stored as a 1x1 kernel
 PIXEL_MATRIX = Layout(lambda t: t[:, :, 0, 0], lambda g: g[:, :, None, None])
 
-# Ones around the hidden map: each input channel sends its weight from outside the image, as one
-# border channel with the sum of the weights does; a weight thus acts twice, and its gradient is the
-# sum of two.
+# Padding of the hidden activation with ones: each input channel sends its weight from outside the
+# image, like one border channel with the sum of the weights. So a weight acts twice, and its
+# gradient is a sum of two.
 ONES_PADDED = Layout(
     lambda t: np.concatenate((t, t.sum(axis=0, keepdims=True))), lambda g: g[:-1] + g[-1:]
 )
 
 
-# A top prior that looks at C channels of zeros, where ours looks at 2C: the others' weights are
-# zero, and learn nothing.
+# A top prior that sees C channels of zeros, where ours sees 2C: the weights of the others are zero,
+# and learn nothing.
 def _half_of_the_zeros(g: np.ndarray) -> np.ndarray:
     return np.concatenate((g[: len(g) // 2], g[-1:]))
 
@@ -91,13 +90,12 @@ HALF_OF_THE_ZEROS = Layout(
     lambda t: np.concatenate((t[:-1], np.zeros_like(t[:-1]), t[-1:])), _half_of_the_zeros
 )
 
-# The output of a network as two blocks of channels; ours alternates: shift (or mean), log-scale,
-# shift, log-scale ...
+# The output of a network as two blocks of channels; ours is interleaved: shift (or mean),
+# log-scale, shift, log-scale ...
 SHIFT_THEN_SCALE = _interleaved(shift_first=True)
 SCALE_THEN_SHIFT = _interleaved(shift_first=False)
 
-# Constants; they have no gradient, and `back` is the inverse of `load` for every tensor that is
-# one.
+# Constants: they have no gradient, and `back` is the inverse of `load` for every constant tensor.
 PERMUTATION_MATRIX = Layout(
     lambda t: t.argmax(axis=1), lambda rows: np.eye(len(rows))[rows.astype(int)]
 )
@@ -113,7 +111,7 @@ TAPS = Layout(
 
 
 def every_other(start: int) -> Layout:
-    """Rows start, start + 2, ...; the others are not used, and have no gradient."""
+    """Select rows start, start + 2, ...; the others are not used, and have no gradient."""
 
     def back(g: np.ndarray) -> np.ndarray:
         whole = np.zeros((2 * len(g), *g.shape[1:]), g.dtype)

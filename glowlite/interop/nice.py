@@ -1,15 +1,15 @@
-"""Two other NICEs: what their tensors are here.
+"""Two other NICE codes: how their tensors correspond to ours.
 
     nice-fmu2    github.com/fmu2/NICE (MIT)
     nice-daksh   github.com/DakshIdnani/pytorch-nice (MIT)
 
-A network of nice-daksh sees all D components, those that change set to zero, and gives D, of which
-those that stay are discarded: that is a network of half of them, for half of them. The weights that
-it leaves out act on nothing, and have no gradient.
+A network of nice-daksh sees all D components, with those that change set to zero, and returns D, of
+which those that stay are discarded. This is a network from one half to the other. The unused
+weights have no effect and no gradient.
 
 No tensor of nice-fmu2 says whether the latents are logistic or Gaussian: give `base`. It is trained
-on images less their mean, which is not part of its state dict: add it to the tensors as `mean`,
-(D,), of pixels in [0, 1], in the order of the vectors. Its matrix of ZCA has no place here.
+on images minus their mean, which is not part of its state dict: add it to the tensors as `mean`,
+(D,), of pixels in [0, 1], in the order of the vectors. Its ZCA matrix is not imported.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class NICEKind(Kind):
     """Another NICE code.
 
     `options`: fields of NICEConfig, the same for every model of this kind; `chosen`: fields that no
-    tensor tells of. `coupling_at`: the prefix of a coupling, a pattern of {k}. `linear_at`: that of
-    a linear layer in it, from its number and how many there are. `sees_all`: whether a network has
-    D inputs and outputs, or half of them. `log_scale`: the tensor with the scales. `white`: the
-    value of a white pixel in its data; None where noise is not as wide as a level.
+    tensor determines. `coupling_at`: the prefix of a coupling, a pattern of {k}. `linear_at`: the
+    prefix of a linear layer in it, from its number and the number of layers. `sees_all`: whether a
+    network has D inputs and outputs, or half of them. `log_scale`: the tensor with the scales.
+    `white`: the value of a white pixel in its data; None if the noise is not as wide as a level.
     """
 
     options: dict[str, Any]
@@ -85,7 +85,7 @@ class NICEKind(Kind):
         return {name: value for name, value in said.items() if value and name in self.chosen}
 
     def images(self, name: str, t: np.ndarray) -> np.ndarray:
-        """Vectors (N, D)."""
+        """Return vectors (N, D)."""
         if t.ndim != 2 or 0 in t.shape:
             raise GlowliteError(f"{name} must have two axes, none of them empty, got {t.shape}")
         return t
@@ -96,7 +96,7 @@ class NICEKind(Kind):
         self.check_overrides(overrides, self.chosen)
         if "base" in self.chosen and "base" not in overrides:
             raise GlowliteError(
-                f"{self.where}: no tensor says the distribution of the latents; give"
+                f"{self.where}: no tensor determines the distribution of the latents; give"
                 " base='logistic' or base='normal'"
             )
         coupling = re.escape(self.coupling_at).replace(r"\{k\}", r"(\d+)")
@@ -119,22 +119,22 @@ class NICEKind(Kind):
         return NICEConfig(shape, **{**self.options, **read, **overrides})
 
     def _size(self, tensors: Tensors, *names: str) -> int:
-        """How many numbers most of these tensors hold."""
+        """Return the size that most of these tensors have."""
         sizes = [tensors[name].size for name in names if name in tensors]
         if not sizes:
             raise GlowliteError(f"{self.where}: the tensor {names[0]} is missing")
         return mode(sizes)
 
     def _image_shape(self, D: int, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
-        """(H, W, C) of images that are vectors of D numbers."""
+        """Return (H, W, C) of images that are vectors of D numbers."""
         height, width = (
             whole_number(self.where, name, side, 1)
             for name, side in zip(("H", "W"), self.sides(image_size), strict=True)
         )
         if D % (height * width):
             raise GlowliteError(
-                f"{self.where}: image_size is {(height, width)}, and vectors of {D} numbers are no"
-                " images of that size"
+                f"{self.where}: image_size is {(height, width)}, but vectors of {D} numbers are"
+                " not images of that size"
             )
         return height, width, D // (height * width)
 

@@ -1,9 +1,8 @@
 """C: the variables of the original code, github.com/openai/glow (MIT), TensorFlow, under their own
 names.
 
-The preset `GlowConfig.openai` to the letter, so that nearly everything is only laid out
-differently; its 1x1 convolution is y = x W, and the border channel is the last input of its 3x3
-kernels.
+It is exactly the preset `GlowConfig.openai`, so almost everything differs only in layout. Its 1x1
+convolution is y = x W, and the border channel is the last input of its 3x3 kernels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Glow a set of tensors is, read off their names and shapes."""
+"""Derive the configuration of a Glow from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from glowlite.models.config import MAX_SIZES, GlowConfig
 if TYPE_CHECKING:
     from glowlite.interop.glow import GlowKind
 
-NAMED_IN_THE_TENSORS = {"output_scale": True, "split_prior": "learned"}  # of every kind
+NAMED_IN_THE_TENSORS = {"output_scale": True, "split_prior": "learned"}  # the same for every kind
 
 
 def parts_named(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> set[str]:
-    """The parts of the model, named as in `part_at`, of which at least one tensor is there."""
+    """Return the parts of the model, named as in `part_at`, of which at least one tensor exists."""
     part = re.sub(r"\\{\w+\\}", r"\\d+", re.escape(part_at))
     tensors = "|".join(re.escape(name) for rule in rules for name in rule.theirs)
     matches = (re.fullmatch(f"({part})({tensors})", name) for name in names)
@@ -29,9 +29,9 @@ def parts_named(names: Iterable[str], part_at: str, rules: tuple[Rule, ...]) -> 
 def config_from(
     kind: GlowKind, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
 ) -> GlowConfig:
-    """The configuration of a Glow with these tensors.
+    """Return the configuration of a Glow with these tensors.
 
-    `overrides`: fields of GlowConfig, taken as they are. Raises GlowliteError, in one line.
+    `overrides`: fields of GlowConfig, used as given. Raises GlowliteError, in one line.
     """
     where = kind.where
     given = {**NAMED_IN_THE_TENSORS, **kind.options}
@@ -57,9 +57,9 @@ def config_from(
     K = overrides.get("K", -(-len(steps) // L))
 
     def sizes(ours: str) -> list[tuple[int, tuple[int, ...]]]:
-        """Level and shape of this tensor in every step.
+        """Return level and shape of this tensor in every step.
 
-        What most steps say is believed, the others are errors.
+        The value in most steps counts; the others are reported as errors.
         """
         name = next(rule.theirs[0] for rule in kind.step("affine") if rule.ours == ours)
         names = [
@@ -101,10 +101,10 @@ def config_from(
 
 
 def _permutations(kind: GlowKind, tensors: Tensors, K: int, L: int) -> str:
-    """For every level the permutation whose tensors are there.
+    """Return, for every level, the permutation whose tensors exist.
 
-    A fixed one leaves none, or none that is trained, so it is easily lost in saving: it is asked
-    for, and never guessed.
+    A fixed permutation has no tensors, or no trained ones, so it is easily lost when saving. It
+    must be given, and is never guessed.
     """
     names = []
     for level in range(L):
@@ -122,9 +122,9 @@ def _permutations(kind: GlowKind, tensors: Tensors, K: int, L: int) -> str:
         if not found:
             missing = [steps[0] + rules[0].theirs[0] for rules in kind.permutations.values()]
             raise GlowliteError(
-                f"{kind.where}: no tensor says the permutation of level {level};"
-                f" expected one of {', '.join(missing)}, or permutation='reverse', which `interop"
-                " check` calls --permutation reverse"
+                f"{kind.where}: no tensor determines the permutation of level {level}; expected"
+                f" one of {', '.join(missing)}, or permutation='reverse', which `interop check`"
+                " calls --permutation reverse"
             )
         names.append(found[0])
     return names[0] if len(set(names)) == 1 else ",".join(names)

@@ -1,11 +1,11 @@
-"""Three other RealNVPs: what their tensors are here, statistics included.
+"""Three other RealNVP codes: how their tensors, including statistics, correspond to ours.
 
     realnvp-authors   tensorflow/models, research/real_nvp (Apache-2.0)
     realnvp-chute     github.com/chrischute/real-nvp (MIT)
     realnvp-fmu2      github.com/fmu2/realNVP (MIT)
 
-No tensor says whether fmu2 normalises behind its couplings, since it holds the statistics of that
-in either case: it does, unless `coupling_norm="none"` is given.
+No tensor determines whether fmu2 normalises after its couplings, since it stores those statistics
+in either case. We assume that it does, unless `coupling_norm="none"` is given.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ CHUTE = RealNVPKind(
     ),
     norm_at=None,
     counter="num_batches_tracked",
-    # 0.9 of the range of pixels comes before the logit
+    # 0.9 of the pixel range comes before the logit
     idle={"data_constraint": np.array(0.9)},
 )
 FMU2 = RealNVPKind(

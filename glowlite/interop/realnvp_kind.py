@@ -1,7 +1,8 @@
-"""Kinds of RealNVP: their rules, by the parts of a coupling, and what their tensors say of a model.
+"""Kinds of RealNVP codes: their rules, by the parts of a coupling, and the configuration that their
+tensors imply.
 
-A network there says first all shifts and then all log-scales, or the reverse; here they alternate.
-The latents there are one array, of the shape of x: `joined` makes it of the list of ours.
+A network there outputs first all shifts and then all log-scales, or the reverse; here they are
+interleaved. The latents there are one array with the shape of x; `joined` makes it from our list.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MEAN, VARIANCE = "statistics/mean", "statistics/variance"
 
 @dataclass(frozen=True)
 class SignedLength(Rule):
-    """g v / |v| of two tensors g and v, each of one entry a channel: v gives the sign alone."""
+    """g v / |v| of two tensors g and v, each with one entry per channel: v gives only the sign."""
 
     def load(self, tensors: Tensors) -> np.ndarray:
         g, v = (self.layout.load(tensors[name]) for name in self.theirs)
@@ -44,13 +45,14 @@ class SignedLength(Rule):
 class RealNVPKind(Kind):
     """Another RealNVP code.
 
-    `options`: makes a RealNVPConfig with its habits. `chosen`: fields that no tensor tells of.
-    `coupling_at`: the prefix of a coupling, from its kind, `pixels` or `channels`, level and
-    number. `parts`: the prefixes of the parts of its network, by ours. `conv`, `norm`: what such
-    parts hold. `output`: the order of the last convolution's channels. `factors`: a and b of the
-    scale, by the kind of coupling. `norm_at`: the prefix of the batch normalisation behind a
-    coupling. `counter`: of batches, beside each pair of running statistics. `idle`: tensors of the
-    whole model with the value they must have. `white`: the value of a white pixel in its data.
+    `options`: makes a RealNVPConfig with its conventions. `chosen`: fields that no tensor
+    determines. `coupling_at`: the prefix of a coupling, from its kind, `pixels` or `channels`,
+    level and number. `parts`: the prefixes of the parts of its network, by ours. `conv`, `norm`:
+    the tensors of such parts. `output`: the order of the last convolution's channels. `factors`: a
+    and b of the scale, by the kind of coupling. `norm_at`: the prefix of the batch normalisation
+    after a coupling. `counter`: the batch counter beside each pair of running statistics. `idle`:
+    tensors of the whole model with the value that they must have. `white`: the value of a white
+    pixel in its data.
     """
 
     options: Callable[..., RealNVPConfig]
@@ -70,8 +72,8 @@ class RealNVPKind(Kind):
         return any(name.startswith(self.coupling_at("pixels", 0, 0)) for name in names)
 
     def rules(self, config: RealNVPConfig) -> list[Rule]:
-        """A rule for every parameter and statistic that such a model may have: some have no gain,
-        some no g.
+        """Return a rule for every parameter and statistic that such a model may have; some have no
+        gain, some no g.
         """
         rules = []
         for level, kind, k in config.couplings():
@@ -102,7 +104,7 @@ class RealNVPKind(Kind):
         }
 
     def idle_tensors(self, config: RealNVPConfig) -> dict[str, np.ndarray | None]:
-        """A g that is not trained is 1; statistics behind couplings may be there for nothing."""
+        """A g that is not trained is 1; statistics after couplings may be unused."""
         values: dict[str, np.ndarray | None] = {**self.idle, **dict.fromkeys(self.counters(config))}
         for rule in self.rules(config):
             if rule.ours.endswith("/g"):
@@ -134,7 +136,7 @@ class RealNVPKind(Kind):
         return self.options((*self.sides(image_size), channels), **{**read, **overrides})
 
     def _outputs(self, tensors: Tensors, kind: str, part: str) -> int:
-        """Output channels of a convolution, as most couplings of the first level have it."""
+        """Return the output channels of a convolution, as in most couplings of the first level."""
         v, layout = next((tensor, layout) for name, tensor, layout in self.conv if name == "v")
         names = [self.coupling_at(kind, 0, k) + self.parts[part] + v for k in range(3)]
         kernels = [tensors[name] for name in names if name in tensors and tensors[name].ndim == 4]
@@ -144,7 +146,7 @@ class RealNVPKind(Kind):
 
     @staticmethod
     def joined(latents: list[Array]) -> Array:
-        """One array (N, H, W, C) of the latents of all levels, as those codes have it."""
+        """Return the latents of all levels as one array (N, H, W, C), as in those codes."""
         z, corners = latents[-1], Squeeze("corners")
         for eps in reversed(latents[:-1]):
             z = corners.inverse(namespace(z).concatenate((z, eps), axis=-1))

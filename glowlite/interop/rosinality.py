@@ -1,9 +1,9 @@
 """B: the state dict of a PyTorch Glow, github.com/rosinality/glow-pytorch (MIT).
 
 ActNorm is scale * (x + loc), and only at the start of a step; hidden convolutions have a bias
-instead. The output of a network is cut into two blocks of channels: the log-scale and then the
-shift in a coupling, the mean and then the log-scale in a prior. Zero convolutions pad their input
-with ones. The last level has a prior, too, of C channels of zeros.
+instead. The output of a network has two blocks of channels: the log-scale and then the shift in a
+coupling, the mean and then the log-scale in a prior. Zero convolutions pad their input with ones.
+The last level also has a prior, of C channels of zeros.
 """
 
 from __future__ import annotations

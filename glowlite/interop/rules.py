@@ -1,10 +1,10 @@
-"""The correspondence of a model here with its tensors in another code: one list of rules, used in
+"""The correspondence between our model and its tensors in another code: one list of rules, used in
 both directions.
 
-    our parameter  =  product over `theirs` of layout.load(tensor)         one tensor, nearly always
-    their gradient =  sum over the rules of layout.back(our gradient * the other factors)
+    our parameter = product over `theirs` of layout.load(tensor) almost always one tensor their
+    gradient = sum over the rules of layout.back(our gradient * the other factors)
 
-A `Kind` is one other code: its names, the layouts of what it stores, and its habits.
+A `Kind` is one other code: its names, its storage layouts, and its conventions.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Rule:
     layout: Layout
 
     def under(self, ours: str, theirs: str) -> Self:
-        """The same rule for a part of the model, with the names the part has here and there."""
+        """Return the same rule for a part of the model, with the names of the part here and
+        there.
+        """
         names = tuple(theirs + name for name in self.theirs)
         return dataclasses.replace(self, ours=ours + self.ours, theirs=names)
 
@@ -45,7 +47,9 @@ class Rule:
         return reduce(np.multiply, [self.layout.load(tensors[name]) for name in self.theirs])
 
     def gradients(self, grad: np.ndarray, tensors: Tensors) -> Iterator[tuple[str, np.ndarray]]:
-        """What `grad`, of our parameter, adds to the gradient of each of their tensors."""
+        """Yield what `grad`, of our parameter, contributes to the gradient of each of their
+        tensors.
+        """
         for name in self.theirs:
             others = [self.layout.load(tensors[other]) for other in self.theirs if other != name]
             yield name, self.layout.back(reduce(np.multiply, others, grad))
@@ -56,10 +60,10 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind(ABC):
-    """Another code; `name` and `aliases` are what it is called, whatever the case.
+    """Another code; `name` and `aliases` are its names, ignoring case.
 
-    `channels_last`: of its images. `beside`: tensors that belong to the model and are no part of
-    its state dict; a golden file has them beside the others.
+    `channels_last`: whether its images are channels-last. `beside`: tensors that belong to the
+    model but not to its state dict; a golden file has them beside the others.
     """
 
     name: str
@@ -73,53 +77,55 @@ class Kind(ABC):
 
     @abstractmethod
     def is_of(self, names: Iterable[str]) -> bool:
-        """Whether tensors of these names are of this kind."""
+        """Whether tensors with these names are of this kind."""
 
     @abstractmethod
     def config_from(
         self, tensors: Tensors, image_size: tuple[int, int] | None, overrides: dict[str, Any]
     ) -> Any:
-        """The configuration of a model with these tensors.
+        """Return the configuration of a model with these tensors.
 
-        `overrides`: fields of it, taken as they are. Raises GlowliteError, in one line.
+        `overrides`: fields of it, used as given. Raises GlowliteError, in one line.
         """
 
     @abstractmethod
     def rules(self, config: Any) -> list[Rule]:
-        """A rule for every parameter and constant that a model of `config` has; and for some that
+        """Return a rule for every parameter and constant of a model of `config`, and for some that
         it may not have.
         """
 
     def idle_tensors(self, config: Any) -> dict[str, np.ndarray | None]:
-        """Tensors that may be there and hold nothing to carry over: name -> the value they must
+        """Return tensors that may exist but need not be imported: by name, the value that they must
         have, a number for all entries, or None.
         """
         return {}
 
     def counters(self, config: Any) -> dict[str, str]:
-        """Tensors that count batches -> a running mean of ours, which follows the same ones."""
+        """Return, for tensors that count batches, the name of our running mean that follows the
+        same batches.
+        """
         return {}
 
     def described(self, config: Any) -> str:
-        """A configuration, as errors say what tensors were taken for."""
+        """Describe a configuration in errors, to say how the tensors were interpreted."""
         return str(config.sizes())
 
     def options_in(self, metadata: Mapping[str, str]) -> dict[str, Any]:
-        """What the metadata of a golden file say of fields that no tensor tells of."""
+        """Return what the metadata of a golden file say about fields that no tensor determines."""
         return {}
 
     def images(self, name: str, t: np.ndarray) -> np.ndarray:
-        """These images of a golden file as (N, H, W, C)."""
+        """Return these images of a golden file as (N, H, W, C)."""
         if t.ndim != 4 or 0 in t.shape:
             raise GlowliteError(f"{name} must have four axes, none of them empty, got {t.shape}")
         return np.ascontiguousarray(t if self.channels_last else t.transpose(0, 2, 3, 1))
 
     def sides(self, image_size: tuple[int, int] | None) -> tuple[int, int]:
-        """(H, W). Raises GlowliteError for anything else."""
+        """Return (H, W). Raises GlowliteError for anything else."""
         if image_size is None:
             raise GlowliteError(
-                f"{self.where}: the weights do not say the size of the images; give image_size=(H,"
-                " W)"
+                f"{self.where}: the weights do not determine the size of the images; give"
+                " image_size=(H, W)"
             )
         if not isinstance(image_size, (tuple, list)) or len(image_size) != 2:
             raise GlowliteError(

@@ -1,4 +1,4 @@
-"""Tensors of another code into a model of ours, and its gradients and running statistics back into
+"""Import tensors of another code into our model, and export its gradients and running statistics as
 theirs.
 """
 
@@ -36,15 +36,15 @@ def from_weights(
     plain: bool = False,
     **overrides: Any,
 ) -> ImageModel:
-    """A Glow, RealNVP or NICE with the weights of another code; it computes what theirs does, and
-    can be trained on.
+    """Return a Glow, RealNVP or NICE with the weights of another code. It computes the same, and
+    can be trained further.
 
-    tensors: name there -> array, in the layout there. kind: a name of glowlite.interop.
-    image_size: (H, W) in pixels; only A stores it. overrides: fields of the configuration, in place
-    of what the names and shapes say, or where they say nothing: K, L, permutation ... of a Glow,
+    tensors: arrays by their names there, in the layout there. kind: a name of glowlite.interop.
+    image_size: (H, W) in pixels; only A stores it. overrides: fields of the configuration that
+    replace or complete what the names and shapes say: K, L, permutation ... of a Glow,
     coupling_norm of realnvp-fmu2, base and changed_first of nice-fmu2. The other arguments are
-    those of ImageModel. Raises GlowliteError, naming
-    a tensor, if one is missing, surplus, misshapen or not finite.
+    those of ImageModel. Raises GlowliteError that names a tensor if it is missing, unexpected, of
+    the wrong shape or not finite.
     """
     source = kind_called(kind)
     arrays = _arrays(tensors)
@@ -52,7 +52,7 @@ def from_weights(
     numbers = sum(array.size for array in arrays.values())
     if numbers < config.least_parameters():
         raise GlowliteError(
-            f"{source.where}: tensors of {numbers} numbers in all, and a model read as"
+            f"{source.where}: tensors with {numbers} numbers in all, but a model read as"
             f" {config.sizes()} has at least {config.least_parameters()}; tensors are missing or"
             " misshapen"
         )
@@ -64,7 +64,7 @@ def from_weights(
 
 
 def rules_of(model: ImageModel, kind: Kind) -> list[Rule]:
-    """The rules of what a model has."""
+    """Return the rules for what the model has."""
     held = {**model.store.parameters, **model.store.constants}
     return [rule for rule in kind.rules(model.config) if rule.ours in held]
 
@@ -72,8 +72,8 @@ def rules_of(model: ImageModel, kind: Kind) -> list[Rule]:
 def their_gradients(
     model: ImageModel, tensors: Mapping[str, Any], kind: str
 ) -> dict[str, np.ndarray]:
-    """The gradients in `model.store.grad` under the names and in the layouts of the `tensors` it
-    was made from, float64.
+    """Return the gradients in `model.store.grad`, float64, with the names and layouts of the
+    `tensors` that the model was made from.
     """
     arrays = _arrays(tensors)
     gradients: dict[str, np.ndarray] = {}
@@ -89,8 +89,8 @@ def their_gradients(
 def their_statistics(
     model: ImageModel, tensors: Mapping[str, Any], kind: str, batches: int = 0
 ) -> dict[str, np.ndarray]:
-    """The running statistics of a model under the names and in the layouts of the `tensors` it was
-    made from, and the counters there, of so many `batches` more.
+    """Return the running statistics of a model with the names and layouts of the `tensors` that it
+    was made from, and the counters there, increased by `batches`.
     """
     source, arrays = kind_called(kind), _arrays(tensors)
     running = {
@@ -108,8 +108,8 @@ def their_statistics(
 
 
 def fill(model: ImageModel, kind: Kind, tensors: Tensors, rules: Sequence[Rule]) -> None:
-    """Set every parameter and constant that `rules` name from `tensors`, once all of them have been
-    checked.
+    """Set every parameter and constant that `rules` name from `tensors`, after checking all of
+    them.
     """
     where = f"{kind.where}, read as {kind.described(model.config)}"
     holders: dict[str, Any] = {**model.store.parameters, **model.store.constants}
@@ -126,7 +126,7 @@ def fill(model: ImageModel, kind: Kind, tensors: Tensors, rules: Sequence[Rule])
                 f"{where}: {name} must have shape {shape}, got {tensors[name].shape}"
             )
         if tensors[name].dtype.kind not in "fiu" or not np.isfinite(tensors[name]).all():
-            raise GlowliteError(f"{where}: {name} must hold finite numbers")
+            raise GlowliteError(f"{where}: {name} must contain finite numbers")
     _check_others(where, kind.idle_tensors(model.config), tensors, shapes)
     values = {rule.ours: rule.load(tensors) for rule in rules}
     for rule in rules:
@@ -135,10 +135,10 @@ def fill(model: ImageModel, kind: Kind, tensors: Tensors, rules: Sequence[Rule])
         )
         if restored is not None and not np.allclose(restored, tensors[rule.theirs[0]], 1e-6, 1e-6):
             raise GlowliteError(
-                f"{where}: {rule.theirs[0]} must be a permutation, or hold signs, 1 and -1"
+                f"{where}: {rule.theirs[0]} must be a permutation, or contain signs, 1 and -1"
             )
         if rule.ours.endswith("/variance") and (values[rule.ours] < 0).any():
-            raise GlowliteError(f"{where}: {rule.theirs[0]} holds a variance below 0")
+            raise GlowliteError(f"{where}: {rule.theirs[0]} contains a variance below 0")
     for ours, value in values.items():
         holders[ours].value[...] = model.xp.asarray(value)
 
@@ -151,7 +151,7 @@ def _check_others(
         if name in used:
             continue
         if name not in idle:
-            raise GlowliteError(f"{where}: there is no place for the tensor {name}, {tensor.shape}")
+            raise GlowliteError(f"{where}: unexpected tensor {name}, {tensor.shape}")
         expected = idle[name]
         if expected is None:
             continue
@@ -161,7 +161,7 @@ def _check_others(
 
 
 def _prefix(tensors: Mapping[str, Any]) -> str:
-    """What PyTorch's DataParallel puts before each name, where it did."""
+    """Return the prefix that PyTorch's DataParallel puts before each name, if it did."""
     return "module." if tensors and all(name.startswith("module.") for name in tensors) else ""
 
 

@@ -1,8 +1,8 @@
 """A: the state dict of a PyTorch Glow, github.com/y0ast/Glow-PyTorch (MIT).
 
-The original code without its border channel. The log-scale of an ActNorm is used as it is, not
-times 3. A fixed shuffle is not part of its state dict: add each `shuffle.indices` to the tensors,
-under the name of its step.
+It is the original code without its border channel. The log-scale of an ActNorm is not multiplied by
+3. A fixed shuffle is not part of its state dict: add each `shuffle.indices` to the tensors, under
+the name of its step.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Latent space: walks, and directions that mean something."""
+"""Latent space: walks, and directions with a meaning."""

@@ -1,18 +1,19 @@
-r"""Pixels that are hidden, or noisy, filled in by climbing log p(x | what is known), as in NICE
-(section 5.2): the model gives d log p(x) / dx, and nothing else is needed of it.
+r"""Fill in hidden pixels, or remove noise, by gradient ascent on log p(x | known), as in NICE
+(section 5.2). All that is needed from the model is d log p(x) / dx.
 
     v <- beta v + eta (d log p(x) / dx + d log p(known | x) / dx) + sqrt(2 (1 - beta) eta T) n
     x <- project(x + v)                                                       n ~ N(0, I)
 
-`project` puts the known pixels back and clips images to their range. With T = 0 this is gradient
-ascent with momentum, towards the most likely x; with T = 1 and small steps it is Langevin dynamics,
-whose x come to be samples of p(x | known). T falls from `noise` to 0, so that the end is clean.
+`project` restores the known pixels and clips images to their range. With T = 0 this is gradient
+ascent with momentum, towards the most likely x. With T = 1 and small steps it is Langevin dynamics,
+whose x converge to samples of p(x | known). T falls from `noise` to 0, so that the result has no
+noise.
 
-Step i is eta = step 100 / (100 + i) / I, NICE's rule but for the unit: I is the mean of (d log p /
-dx)^2 over pixels of samples of the model, plus 1 / sigma^2 where there is a noise. By Fisher's
-identity I is the mean curvature of -log p, so a step of 1 is a step of Newton's method on average.
-Far from all data scores are longer than that, in a trained Glow about ten times: one longer than
-1.5 sqrt(I), root mean square over a sample, is shortened to it.
+Step i is eta = step 100 / (100 + i) / I. This is NICE's rule except for the unit: I is the mean of
+(d log p / dx)^2 over pixels of samples of the model, plus 1 / sigma^2 if there is noise. By
+Fisher's identity, I is the mean curvature of -log p, so a step of 1 is on average a step of
+Newton's method. Far from all data, scores are larger, about ten times in a trained Glow. A score
+whose root mean square over a sample exceeds 1.5 sqrt(I) is scaled down to that.
 """
 
 from __future__ import annotations
@@ -32,20 +33,21 @@ if TYPE_CHECKING:
     from glowlite.flow import Flow
 
 MOMENTUM = 0.9
-HALVING = 100  # steps after which a step is half as long
-SAMPLES = 16  # of the model, by which the length of a step is found
-LONGEST = 1.5  # root mean square of a score that is not shortened, in units of sqrt(I)
-CANDIDATES = 512  # samples of which the nearest to what is known is a start
+HALVING = 100  # number of steps after which the step length is halved
+SAMPLES = 16  # number of model samples that determine the step length
+LONGEST = 1.5  # largest root mean square of a score, in units of sqrt(I)
+CANDIDATES = 512  # number of samples among which the nearest to the known pixels is the start
 CANDIDATE_TEMPERATURE = 0.7
 
 
 @dataclass(frozen=True)
 class Known:
-    """Numbers that are known: `values` (N, ...) where `mask`, bool, of a shape that is broadcast
-    against theirs.
+    """Known components: `values` (N, ...) where `mask`, bool, is true; its shape broadcasts against
+    theirs.
 
-    width: of the levels that the values stand in the middle of, 2^-n_bits for images; in every step
-    they are somewhere else in their level, as in training. 0 for data that are continuous.
+    width: the width of the levels whose middles the values are, 2^-n_bits for images. In every
+    step, the values are placed at random within their levels, as in training. 0 for continuous
+    data.
     """
 
     values: Array
@@ -58,7 +60,7 @@ class Known:
         return 0.0
 
     def project(self, x: Array, seed: int, step: int) -> Array:
-        """x with the known pixels put back."""
+        """Return x with the known pixels restored."""
         values = self.values
         if self.width:
             noise = uniform(seed, "inpaint-known", step, 0, tuple(x.shape), x.dtype.name)
@@ -68,7 +70,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Noisy:
-    """Every pixel is known but for a Gaussian noise: values = x + sigma n, (N, ...)."""
+    """Every pixel is known up to Gaussian noise: values = x + sigma n, (N, ...)."""
 
     values: Array
     sigma: float
@@ -89,7 +91,9 @@ class Noisy:
 
 
 def mean_start(known: Known | Noisy) -> Array:
-    """The mean of what is known of a sample, or of each of its channels, everywhere: (N, ...)."""
+    """Return a constant start, (N, ...): the mean of a sample's known components, or of those of
+    each of its channels.
+    """
     values, xp = known.values, namespace(known.values)
     axes = tuple(range(1, max(2, values.ndim - 1)))
     mask = xp.broadcast_to(known.mask, values.shape)
@@ -99,9 +103,10 @@ def mean_start(known: Known | Noisy) -> Array:
 
 
 def nearest_samples(flow: Flow, known: Known | Noisy, seed: int = 0) -> Array:
-    """For each of `known.values` the one of CANDIDATES samples that is nearest in what is known.
+    """Return, for each of `known.values`, the nearest of CANDIDATES samples, compared at the known
+    components.
 
-    Cost: CANDIDATES samples, which are at hand at once.
+    Cost: CANDIDATES samples, all in memory at the same time.
     """
     xp = namespace(known.values)
     samples = flow.sample(CANDIDATES, CANDIDATE_TEMPERATURE, seed)
@@ -109,19 +114,19 @@ def nearest_samples(flow: Flow, known: Known | Noisy, seed: int = 0) -> Array:
     found = []
     for values, mask in zip(known.values, masks, strict=True):
         squares = (xp.square(samples - values) * mask).reshape(CANDIDATES, -1).sum(axis=1)
-        # one that is not finite is far
+        # a non-finite sample counts as far
         found.append(samples[xp.where(xp.isfinite(squares), squares, xp.inf).argmin()])
     return xp.stack(found)
 
 
 def score(flow: Flow, x: Array) -> tuple[Array, Array]:
-    """log p(x), (N,), nats, and d log p / dx, (N, ...). Leaves `flow.store.grad` as it was.
+    """Return log p(x), (N,), nats, and d log p / dx, (N, ...). `flow.store.grad` is not changed.
 
     Cost: a forward and a backward pass.
     """
     kept = flow.store.grad.copy()
     latents, logdet, cache = flow.forward_with_cache(x)
-    # log p = log p_base(latents) + log|det|: its derivative by log|det| is 1
+    # log p = log p_base(latents) + log|det|: its derivative with respect to log|det| is 1
     ones = namespace(x).ones_like(logdet)
     _, dx = flow.backward(latents, flow.base.gradient(latents), ones, cache)
     flow.store.grad[...] = kept
@@ -129,13 +134,13 @@ def score(flow: Flow, x: Array) -> tuple[Array, Array]:
 
 
 def information(flow: Flow, seed: int = 0) -> float:
-    """I: the mean of (d log p / dx)^2 over the numbers of a sample; the median of SAMPLES samples,
-    as one sample from far out can have any.
+    """Return I: the mean of (d log p / dx)^2 over the components of a sample; the median over
+    SAMPLES samples, since an outlier can have any value.
     """
     _, dx = score(flow, flow.sample(SAMPLES, 1.0, seed))
     xp = namespace(dx)
     squares = xp.square(dx.astype(xp.float64)).reshape(len(dx), -1).mean(axis=1)
-    # one that is not finite is far out
+    # a non-finite sample counts as an outlier
     return float(xp.median(xp.where(xp.isfinite(squares), squares, xp.inf)))
 
 
@@ -151,25 +156,25 @@ def ascend(
 ) -> Iterator[Array]:
     """Yield x (N, ...) at the start and after every step, `steps` + 1 in all.
 
-    start: in the dtype of the flow. step, noise: see above, noise being T at the first step.
-    bounds: the range of x, ends included, if it has one. Raises GlowliteError where samples of the
-    model have no score, or none that is finite. Cost: a forward and a backward pass a step, and
-    SAMPLES samples.
+    start: in the dtype of the flow. step, noise: see above; noise is T at the first step. bounds:
+    the range of x, ends included, if it has one. Raises GlowliteError if the scores of the model's
+    samples are zero or not finite. Cost: a forward and a backward pass per step, and SAMPLES
+    samples.
     """
     where = "ascend"
     steps, seed = whole_number(where, "steps", steps, 1), check_seed(where, seed)
     step, noise = real_number(where, "step", step), real_number(where, "noise", noise)
     if known.values.shape != start.shape:
         raise ShapeError(
-            f"{where}: expected known values {tuple(start.shape)}, as the start, got"
+            f"{where}: expected known values {tuple(start.shape)}, like the start, got"
             f" {tuple(known.values.shape)}"
         )
     xp = namespace(start)
     curvature = information(flow, seed)
     if not 0 < curvature < math.inf:
         raise GlowliteError(
-            f"{where}: the scores of the model's own samples are {curvature:g} in the mean square;"
-            " its weights are damaged"
+            f"{where}: the scores of the model's own samples have mean square {curvature:g}; its"
+            " weights are damaged"
         )
     longest, unit = LONGEST * curvature**0.5, step / (curvature + known.curvature)
     x = _within(known.project(start, seed, 0), bounds)
@@ -183,13 +188,15 @@ def ascend(
             n = to_device(normal(seed, "inpaint", i, tuple(x.shape), x.dtype.name), xp)
             v = v + (2 * (1 - MOMENTUM) * eta * temperature) ** 0.5 * n
         moved = _within(x + v, bounds)
-        v = moved - x  # what the bounds hold back has no momentum
+        v = moved - x  # movement cut off by the bounds gives no momentum
         x = _within(known.project(moved, seed, i + 1), bounds)
         yield x
 
 
 def _shortened(dx: Array, longest: float) -> Array:
-    """dx (N, ...), of each sample no longer than `longest`, root mean square."""
+    """Return dx (N, ...), scaled so that the root mean square of each sample is at most
+    `longest`.
+    """
     length = (sum_per_sample(namespace(dx).square(dx)) / dx[0].size) ** 0.5
     return dx * per_sample(longest / namespace(dx).maximum(length, longest), dx)
 

@@ -1,24 +1,25 @@
-r"""Directions in latent space that change one attribute of an image (section 5, figure 6), from
-images with labels.
+r"""Directions in latent space that change one attribute of an image (section 5, figure 6), computed
+from labelled images.
 
 `mean`, as in the paper: with z_pos, z_neg the mean latents of the images with attribute j and of
 those without it,
 
     d_j = z_pos - z_neg        z' = z + alpha d_j
 
-Along d_j other attributes change, too (a hat takes away the long hair under it), and alpha = 1 does
-not suffice: it brings a face to the mean of the others, half of which are less than that. So
-`held`, for which alpha = 1 is enough, is
+Along d_j other attributes change too (a hat removes the long hair under it). And alpha = 1 is not
+enough: it moves a face only to the mean of the other kind, and half of that kind lies beyond the
+mean. The method `held`, for which alpha = 1 is enough, is
 
     z' = z + alpha r_j d_j + |alpha| sum_{k != j} s_k d_{k|j}
     r_j = 1 + 3 sigma_j,   s_k = 1 if k holds, else -1
 
-sigma_j: the standard deviation of latents of one kind along d_j, in units of d_j, so that one face
-in a thousand is not brought past the mean of the other kind. The sum holds every other attribute k
-where it is, by moving it on, along the difference d_{k|j} of k among images that are, in j, as this
-one is to become: long hair as it looks under a hat. An attribute that never varies there (dark
-glasses on people without glasses) is left alone. s_k is read from the pixels by linear least
-squares. docs/editing.md has what each part gains, and what else was tried.
+sigma_j: the standard deviation of latents of one kind along d_j, in units of d_j. With this r_j,
+only one face in a thousand stays short of the mean of the other kind. The sum keeps every other
+attribute k as it is, by moving along d_{k|j}, the difference for k among images that have, in j,
+the value that this image will get: for example, long hair as it looks under a hat. An attribute
+that never varies there (dark glasses on people without glasses) is left out. s_k is read from the
+pixels by linear least squares. docs/editing.md reports what each part gains, and what else was
+tried.
 """
 
 from __future__ import annotations
@@ -41,21 +42,21 @@ if TYPE_CHECKING:
 
 ENOUGH = 1.0  # alpha that changes 9 of 10 faces by method held, see docs/editing.md
 METHODS = ("held", "mean")
-MAX_HELD = 10  # attributes: `held` needs two directions for every pair
-DEVIATIONS = 3.0  # beyond the mean of the other kind
-SMALL_SIDE = 16  # pixels: images are shrunk to it before attributes are read from them
-RIDGE = 1.0  # on weights of pixels in [-0.5, 0.5]
-AT_ONCE = 256  # images encoded at once
+MAX_HELD = 10  # largest number of attributes: `held` needs two directions for every pair
+DEVIATIONS = 3.0  # standard deviations beyond the mean of the other kind
+SMALL_SIDE = 16  # in pixels: images are shrunk to this side before attributes are read from them
+RIDGE = 1.0  # ridge penalty on the weights of pixels in [-0.5, 0.5]
+AT_ONCE = 256  # images encoded at a time
 
 
 @dataclass(frozen=True)
 class Directions:
-    """What `edit` needs of a model and labelled data, on the host, in float32.
+    """What `edit` needs from a model and labelled data, on the host, in float32.
 
-    D: all numbers of a latent. `mean` (A, D): d_j. `given` (A, 2, A, D): d_{k|j} at [j, whether j
-    is to hold, k], zero where there is none; (A, 2, 0, D) for more than MAX_HELD attributes.
-    `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how many of
-    `images` have it.
+    D: number of components of all latents. `mean` (A, D): d_j. `given` (A, 2, A, D): d_{k|j} at [j,
+    whether j is to be added, k], zero if there is none; (A, 2, 0, D) for more than MAX_HELD
+    attributes. `reach` (A,): r_j. `reader` (pixels + 1, A): weights of `states`. `counts` (A,): how
+    many of the `images` images have each attribute.
     """
 
     names: tuple[str, ...]
@@ -70,23 +71,24 @@ class Directions:
     def from_images(
         cls, model: Flow, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]
     ) -> Directions:
-        """Take the directions from uint8 images (N, H, W, C) and bool attributes (N, A) with their
-        names.
+        """Compute the directions from uint8 images (N, H, W, C) and bool attributes (N, A) with
+        their names.
 
-        Images are dequantised with noise, as in training: directions of the middles of levels are
+        Images are dequantised with noise, as in training: directions from the middles of levels are
         worse. Cost: N forward passes.
         """
         if not names:
             raise GlowliteError(
-                "these data have no attributes: directions are taken from labelled images, such as"
-                " faces"
+                "these data have no attributes: directions are computed from labelled images,"
+                " such as faces"
             )
         images = check_pixels("Directions.from_images", images)
         attributes = np.asarray(attributes)
         if attributes.dtype != bool or attributes.shape != (len(images), len(names)):
             raise ShapeError(
-                f"Directions.from_images: attributes must be bool {(len(images), len(names))}, a"
-                f" row per image and a column per name, got {attributes.dtype} {attributes.shape}"
+                f"Directions.from_images: attributes must be bool {(len(images), len(names))},"
+                f" one row per image and one column per name, got {attributes.dtype}"
+                f" {attributes.shape}"
             )
         counts = attributes.sum(axis=0)
         for name, count in zip(names, counts, strict=True):
@@ -115,18 +117,20 @@ class Directions:
         return cls(tuple(names), mean, given, reach, reader, counts, len(images))
 
     def states(self, images: np.ndarray) -> np.ndarray:
-        """+1 where an attribute is read from uint8 images (N, H, W, C), else -1: float32 (N, A)."""
+        """Return +1 where an attribute is predicted from uint8 images (N, H, W, C), else -1:
+        float32 (N, A).
+        """
         features = _features(check_pixels("Directions.states", images))
         if features.shape[1] != len(self.reader):
             raise ShapeError(
-                "Directions.states: these directions are of images of another size than"
+                "Directions.states: these directions are for images of another size than"
                 f" {images.shape[1:]}"
             )
         return np.where(features @ self.reader > 0, 1, -1).astype(np.float32)
 
     def index(self, name: str) -> int:
         if name not in self.names:
-            raise GlowliteError(f"attribute {name!r}: there are {', '.join(self.names)}")
+            raise GlowliteError(f"attribute {name!r}: the attributes are {', '.join(self.names)}")
         return self.names.index(name)
 
     def changes(
@@ -135,14 +139,14 @@ class Directions:
         """Return what to add to flat latents, float32 (N, D), to change attributes of images of
         `states` (N, A).
 
-        alphas: how far, by name; positive adds the attribute, negative takes it away.
+        alphas: how far to move, by name; positive adds the attribute, negative removes it.
         """
         if method not in METHODS:
             raise GlowliteError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         if method == "held" and not self.given.shape[2]:
             raise GlowliteError(
-                f"method held is for at most {MAX_HELD} attributes, here are {len(self.names)}; use"
-                " mean"
+                f"method held supports at most {MAX_HELD} attributes, but there are"
+                f" {len(self.names)}; use mean"
             )
         edited = {
             self.index(name): real_number(
@@ -171,7 +175,7 @@ class Directions:
         alphas: Mapping[str, float],
         method: str = "held",
     ) -> Latents:
-        """Latents (N, h, w, c) of either backend, moved as `changes` says."""
+        """Return latents (N, h, w, c) of either backend, moved as `changes` says."""
         xp = namespace(latents[0])
         change = to_device(self.changes(states, alphas, method), xp).astype(latents[0].dtype)
         shapes: list[Any] = [z.shape[1:] for z in latents]
@@ -186,8 +190,8 @@ def decode_edits(
     alphas: np.ndarray,
     method: str,
 ) -> np.ndarray:
-    """Floating images (N, steps, H, W, C) on the host: uint8 images (N, H, W, C), edited by each of
-    `alphas`.
+    """Return floating-point images (N, steps, H, W, C) on the host: uint8 images (N, H, W, C),
+    edited with each of `alphas`.
     """
     latents, states = model.encode(images), directions.states(images)
     columns = [
@@ -202,12 +206,12 @@ def decode_edits(
 
 
 def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The latents of uint8 images, dequantised with noise of `seed`, as vectors on the host:
-    float32 (N, D).
+    """Return the latents of uint8 images, dequantised with noise from `seed`, as vectors on the
+    host: float32 (N, D).
     """
     if model.n_bits is None:
         raise GlowliteError(
-            "Directions: uint8 images need n_bits, and this model has none; set model.n_bits"
+            "Directions: uint8 images need n_bits, but this model has none; set model.n_bits"
         )
     parts = []
     for start in range(0, len(images), AT_ONCE):
@@ -220,7 +224,7 @@ def encoded(model: Flow, images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def check_pixels(where: str, images: Any) -> np.ndarray:
-    """The images, if they are uint8 (N, H, W, C) on the host. Raises ShapeError."""
+    """Return the images if they are uint8 (N, H, W, C) on the host; otherwise raise ShapeError."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
         raise ShapeError(
             f"{where}: expected uint8 images (N, H, W, C) on the host, got {shown(images)}"
@@ -233,16 +237,16 @@ def _difference(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _reach(z: np.ndarray, d: np.ndarray, labels: np.ndarray) -> float:
-    """r: 1 and DEVIATIONS standard deviations of the two kinds, (z . d) / |d|^2 being 1 apart from
-    mean to mean.
+    """Return r: 1 plus DEVIATIONS standard deviations of the two kinds along d, in units in which
+    the two means are 1 apart, (z . d) / |d|^2.
     """
     along = z @ (d / (d @ d))
     return 1 + DEVIATIONS * float(np.sqrt((along[labels].var() + along[~labels].var()) / 2))
 
 
 def _features(images: np.ndarray) -> np.ndarray:
-    """uint8 images (N, H, W, C) -> pixels in [-0.5, 0.5], shrunk by means of blocks, and a last
-    column of ones, float64.
+    """Return pixels in [-0.5, 0.5] of uint8 images (N, H, W, C), shrunk by averaging blocks, and a
+    last column of ones, float64.
     """
     n, h, w, c = images.shape
     by_y, by_x = max(1, h // SMALL_SIDE), max(1, w // SMALL_SIDE)

@@ -1,4 +1,4 @@
-"""Directions in a file of their own, float16, with the fingerprint of the weights that they belong
+"""Store directions in their own file, float16, with the fingerprint of the weights that they belong
 to.
 """
 
@@ -27,17 +27,17 @@ HEADER = record(
         "data": text(),
     }
 )
-# the arrays whose axes are the size of a latent and of an image
+# arrays whose sizes depend on the latents and on the images
 SIZES = (("mean", 1), ("reader", 0))
 
 
 def weights_fingerprint(model: Flow) -> str:
-    """The SHA-256 of the weights: directions of other weights mean nothing."""
+    """Return the SHA-256 of the weights, since directions are meaningless for other weights."""
     return hashlib.sha256(np.ascontiguousarray(to_host(model.store.theta)).data).hexdigest()
 
 
 def save_directions(directions: Directions, path: Path, weights: str, source: str) -> None:
-    """One file, float16, with what they are directions of."""
+    """Write one file, float16, with the directions and what they belong to."""
     arrays = {name: getattr(directions, name).astype(np.float16) for name in ("mean", "given")}
     arrays |= {
         "reach": directions.reach,
@@ -57,9 +57,9 @@ def save_directions(directions: Directions, path: Path, weights: str, source: st
 
 
 def load_directions(path: Path, weights: str) -> Directions:
-    """Directions of a model of that fingerprint.
+    """Load the directions of the model with this fingerprint.
 
-    Raises GlowliteError for another, or a damaged file.
+    Raises GlowliteError for another fingerprint or a damaged file.
     """
     arrays, header = read_arrays(path)
     if header.get("weights") != weights:
@@ -79,8 +79,8 @@ def load_directions(path: Path, weights: str) -> Directions:
 
 
 def check_directions(arrays: dict[str, np.ndarray], attributes: int, path: Path) -> None:
-    """Raise GlowliteError unless the arrays have the shapes that Directions says, for so many
-    attributes, and are finite.
+    """Raise GlowliteError unless the arrays are finite and have the shapes that Directions
+    describes, for this number of attributes.
     """
     latent, pixels = (
         arrays[name].shape[axis] if name in arrays and arrays[name].ndim == 2 else 0
@@ -99,4 +99,4 @@ def check_directions(arrays: dict[str, np.ndarray], attributes: int, path: Path)
             or array.dtype.kind not in "fi"
             or not np.isfinite(array).all()
         ):
-            raise GlowliteError(f"{path}: {name} must hold finite numbers {shape}")
+            raise GlowliteError(f"{path}: {name} must contain finite numbers {shape}")

@@ -1,4 +1,6 @@
-"""Masks by name: which pixels of an image are hidden, to be filled in, as in NICE's figure."""
+"""Masks by name: which pixels of an image are hidden and are to be filled in, as in NICE's
+figure.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,15 @@ from glowlite.arrays.randomness import uniform
 from glowlite.errors import GlowliteError
 
 NAMES = ("top", "bottom", "left", "right", "middle", "even", "odd")
-RANDOM = "random:"  # and the part that is hidden
+RANDOM = "random:"  # followed by the fraction that is hidden
 
 
 def hidden_pixels(name: str, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """bool (H, W), true where a pixel is hidden.
+    """Return bool (H, W), true where a pixel is hidden.
 
     name: a half, the `middle` half of both sides, the pixels where i + j is `even` or `odd`, as on
-    a checkerboard, or `random:0.8`: each with that probability, drawn by the seed. Raises
-    GlowliteError for another name, and where nothing or everything is hidden.
+    a checkerboard, or `random:0.8`: each pixel with that probability, drawn with the seed. Raises
+    GlowliteError for another name, or if nothing or everything is hidden.
     """
     i, j = np.indices((height, width))
     if name.startswith(RANDOM):
@@ -34,8 +36,8 @@ def hidden_pixels(name: str, height: int, width: int, seed: int = 0) -> np.ndarr
         }
         if name not in masks:
             raise GlowliteError(
-                f"mask {shown(name)}: there are {', '.join(NAMES)}, {RANDOM}0.5 and the like, and"
-                " pictures"
+                f"mask {shown(name)}: the masks are {', '.join(NAMES)}, {RANDOM}0.5 and the like,"
+                " and pictures"
             )
         hidden = masks[name]
     check_hidden(f"mask {name}", hidden)
@@ -45,7 +47,7 @@ def hidden_pixels(name: str, height: int, width: int, seed: int = 0) -> np.ndarr
 def check_hidden(where: str, hidden: np.ndarray) -> None:
     """Raise GlowliteError unless some pixels are hidden and some are known."""
     if hidden.all() or not hidden.any():
-        what = "everything, and nothing is known," if hidden.all() else "nothing"
+        what = "everything" if hidden.all() else "nothing"
         raise GlowliteError(f"{where}: hides {what} of {hidden.shape[1]}x{hidden.shape[0]} pixels")
 
 
@@ -56,6 +58,6 @@ def _part(name: str) -> float:
         part = np.nan
     if not 0 < part < 1:
         raise GlowliteError(
-            f"mask {shown(name)}: expected a part between 0 and 1, such as {RANDOM}0.5"
+            f"mask {shown(name)}: expected a fraction between 0 and 1, such as {RANDOM}0.5"
         )
     return part

@@ -5,9 +5,9 @@ h, w, c), one per level.
     spherical   z(t) = (sin((1 - t) w) a + sin(t w) b) / sin w
                 w: the angle between a and b, levels as one vector
 
-Halfway between two independent latents, a linear walk is at 1/sqrt(2) of their length, as if drawn
-at temperature 0.7; a spherical one keeps the length, and with it what a sample at temperature 1
-looks like.
+Halfway between two independent latents, a linear walk has 1/sqrt(2) of their length, as if drawn at
+temperature 0.7. A spherical walk preserves the length, and with it the look of a sample at
+temperature 1.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 Latents = list[Array]
 
-AT_ONCE = 256  # images decoded at once
-# of an angle: below it a and b lie on one line, and the walk between them is linear
+AT_ONCE = 256  # images decoded at a time
+# an angle: below it, a and b lie on one line, and the walk between them is linear
 SMALLEST_SINE = 1e-6
 
 
 def interpolate(a: Latents, b: Latents, steps: int, spherical: bool = False) -> Latents:
-    """`steps` latents from each of a to its partner in b, both ends among them: (N steps, h, w, c)
-    per level, pair by pair.
+    """Return `steps` latents from each of a to its partner in b, including both ends: (N steps, h,
+    w, c) per level, pair by pair.
 
-    The ends are a and b to the last bit. Where a and b point the same way, or opposite ways, a
+    The ends are exactly a and b. If a and b point in the same or in opposite directions, a
     spherical walk is linear. Raises ShapeError for latents of different shapes, GlowliteError for
     fewer than 2 steps. Cost: `steps` copies of a.
     """
@@ -58,22 +58,22 @@ def four_corners(
     columns: int | None = None,
     spherical: bool = False,
 ) -> Latents:
-    """A sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns, h, w, c)
-    per level, row by row.
+    """Return a sheet between a (top left), b (top right), c (bottom left) and d: (N rows columns,
+    h, w, c) per level, row by row.
 
-    Two walks down the sides, and from each of one to its partner in the other. `columns`: as many
-    as rows, if left out.
+    It consists of two walks down the sides, and walks from each point of one to its partner in the
+    other. `columns`: by default equal to rows.
     """
     left, right = interpolate(a, c, rows, spherical), interpolate(b, d, rows, spherical)
     return interpolate(left, right, columns or rows, spherical)
 
 
 def decode_walk(model: Flow, ends: np.ndarray, steps: int, spherical: bool = False) -> np.ndarray:
-    """Return the images between uint8 images `ends` (2 or 4, H, W, C): floating (1 or steps, steps,
-    H, W, C).
+    """Return the images between uint8 images `ends` (2 or 4, H, W, C): floating-point (1 or steps,
+    steps, H, W, C).
 
-    They are on the host. Two ends are those of a strip, four the corners of a sheet, row by row.
-    Cost: an inverse pass of every image.
+    They are on the host. Two ends give a strip; four are the corners of a sheet, row by row. Cost:
+    an inverse pass for every image.
     """
     latents = model.encode(ends)
     parts = [[z[i : i + 1] for z in latents] for i in range(len(ends))]
@@ -89,11 +89,11 @@ def decode_walk(model: Flow, ends: np.ndarray, steps: int, spherical: bool = Fal
 
 
 def attribute_direction(latents: Latents, labels: Array) -> Latents:
-    """d = the mean of the latents (N, h, w, c) whose label is true, less that of the others: (1, h,
-    w, c) per level.
+    """Return d, the mean of the latents (N, h, w, c) whose label is true minus the mean of the
+    others: (1, h, w, c) per level.
 
-    labels: bool (N,), of the backend of the latents. Raises GlowliteError unless both kinds are
-    there.
+    labels: bool (N,), of the same backend as the latents. Raises GlowliteError unless both kinds
+    occur.
     """
     xp = check_latents("attribute_direction", latents)
     is_bool = getattr(getattr(labels, "dtype", None), "kind", "") == "b"
@@ -105,8 +105,8 @@ def attribute_direction(latents: Latents, labels: Array) -> Latents:
     positive = labels.sum()
     if not 0 < int(positive) < len(labels):
         raise GlowliteError(
-            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute; need"
-            " both kinds"
+            f"attribute_direction: {int(positive)} of {len(labels)} images have the attribute;"
+            " both kinds are needed"
         )
     weights = xp.where(labels, 1.0 / positive, -1.0 / (len(labels) - positive))
     return [
@@ -115,7 +115,7 @@ def attribute_direction(latents: Latents, labels: Array) -> Latents:
 
 
 def flatten(latents: Latents) -> Array:
-    """(N, D): every latent as one vector, level after level."""
+    """Return (N, D): every latent as one vector, level after level."""
     return check_latents("flatten", latents).concatenate(
         [z.reshape(len(z), -1) for z in latents], axis=1
     )
@@ -143,7 +143,7 @@ def unflatten(vectors: Array, shapes: Sequence[tuple[int, int, int]]) -> Latents
 
 
 def finite(images: Array) -> Array:
-    """Which images (N, ...) are finite throughout, bool (N,), of their own backend.
+    """Return which images (N, ...) are completely finite, bool (N,), in their own backend.
 
     An inverse can overflow.
     """
@@ -161,15 +161,15 @@ def check_pair(a: Latents, b: Latents) -> None:
         )
     if namespace(a[0]) is not namespace(b[0]):
         raise ShapeError(
-            f"interpolate: one latent is of {namespace(a[0]).__name__}, the other of"
+            f"interpolate: one latent is an array of {namespace(a[0]).__name__}, the other of"
             f" {namespace(b[0]).__name__}"
         )
 
 
 def check_latents(where: str, latents: Any) -> Namespace:
-    """The backend of latents.
+    """Return the backend of the latents.
 
-    Raises ShapeError unless they are a list of arrays (N, ...), one per level, of one N.
+    Raises ShapeError unless they are a list of arrays (N, ...), one per level, with the same N.
     """
     is_list = isinstance(latents, (list, tuple)) and len(latents) > 0
     if not is_list or not all(hasattr(z, "shape") and getattr(z, "ndim", 0) for z in latents):
@@ -179,13 +179,14 @@ def check_latents(where: str, latents: Any) -> Namespace:
         )
     if len({len(z) for z in latents}) != 1:
         raise ShapeError(
-            f"{where}: expected as many images in every level, got {[len(z) for z in latents]}"
+            f"{where}: expected the same number of images in every level, got"
+            f" {[len(z) for z in latents]}"
         )
     return namespace(latents[0])
 
 
 def _arcs(a: Latents, b: Latents, t: Array, xp: Namespace) -> tuple[Array, Array]:
-    """The two weights of a spherical walk at t (1, steps), each (N, steps), float64."""
+    """Return the two weights of a spherical walk at t (1, steps), each (N, steps), float64."""
     one, other = (flatten(latents).astype(xp.float64) for latents in (a, b))
     lengths = xp.sqrt(xp.square(one).sum(axis=1) * xp.square(other).sum(axis=1))
     cosine = (one * other).sum(axis=1) / xp.where(lengths > 0, lengths, 1.0)
@@ -200,7 +201,7 @@ def _arcs(a: Latents, b: Latents, t: Array, xp: Namespace) -> tuple[Array, Array
 
 
 def _weighted(a: Array, b: Array, from_a: Array, from_b: Array) -> Array:
-    """from_a a + from_b b for weights (N or 1, steps): (N steps, ...), in the dtype of a."""
+    """Return from_a a + from_b b for weights (N or 1, steps): (N steps, ...), in the dtype of a."""
     axes = [1] * (a.ndim - 1)
     weights = [w.astype(a.dtype).reshape(*w.shape, *axes) for w in (from_a, from_b)]
     between = weights[0] * a[:, None] + weights[1] * b[:, None]  # (N, steps, ...)

@@ -1,1 +1,1 @@
-"""Models made of the layers."""
+"""Models built from the layers."""

@@ -1,5 +1,5 @@
-"""AroundAFlow: what a bijector that has a flow inside shares with it: its budget of memory, and
-whether it gives a list of latents.
+"""AroundAFlow: a bijector that contains a flow and shares its memory budget, and whether it gives a
+list of latents.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from glowlite.bijectors.memory import Memory
 
 
 class AroundAFlow(Parameterized):
-    """`flow`: any bijector with a budget of memory, `flow.memory`."""
+    """`flow`: any bijector with a memory budget, `flow.memory`."""
 
     flow: Any
 

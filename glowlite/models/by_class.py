@@ -1,9 +1,9 @@
-r"""Images of several classes: p(x | y) for every class y, and by Bayes' rule what y is.
+r"""Images of several classes: p(x | y) for every class y, and the probability of y by Bayes' rule.
 
     p(x) = (1 / K) sum_y p(x | y)            p(y | x) = p(x | y) / sum_k p(x | k)
 
-Every class is taken for as probable as any other. Only the top prior differs from class to class
-(see `bijectors.class_prior`): one forward pass gives p(x | y) for all of them.
+All classes have the same prior probability. Only the top prior differs between classes (see
+`bijectors.class_prior`), so one forward pass gives p(x | y) for all of them.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from glowlite.models.image_model import ImageModel
 
 
 class ByClass(ImageModel):
-    """A model that, where it has `classes`, is one for each of them: `given(labels)` is the flow of
-    images of these classes, a Flow in every respect.
+    """A model that may have `classes`. Then `given(labels)` is the flow of images of these classes,
+    and is a Flow in every respect.
 
-    Without labels it has log_prob, of the mixture of all classes, and what tells classes apart;
-    whatever else needs to know the class raises GlowliteError. `class_names`: in a file, too.
+    Without labels, log_prob is that of the mixture of all classes, and `class_scores` works. Every
+    other method that needs a class raises GlowliteError. `class_names` are saved in files.
     """
 
     @property
     def classes(self) -> int:  # type: ignore[override]
-        """How many; 0 for one flow of all images."""
+        """The number of classes; 0 for one flow of all images."""
         return int(self.config.classes)
 
     def given(self, labels: Any, label_weight: float = 0.0) -> Self:
-        """This model given the class of each image; it shares all of its parameters.
+        """Return this model given the class of each image. It shares all parameters.
 
-        labels: whole numbers (N,) for batches of N, of the host or of the model's device, or one
-        number for every image. Those of the host are looked at. label_weight: of the classifier's
-        cross-entropy, in bits, whose gradient `gradients` then adds to that of bits/dim.
+        labels: whole numbers (N,) for batches of N, on the host or on the model's device, or one
+        number for all images. Host labels are checked. label_weight: weight of the classifier's
+        cross-entropy, in bits; `gradients` then adds its gradient to that of bits/dim.
         """
         if not self.classes:
             return super().given(labels)
@@ -58,8 +58,8 @@ class ByClass(ImageModel):
         return twin
 
     def rows(self, rows: Any) -> Self:
-        """Given the labels of these images of a batch, a slice or whole numbers; beyond the last
-        one the class is the first.
+        """Return the model given the labels of these images of a batch, a slice or whole numbers.
+        Rows beyond the last label get the first class.
         """
         if self.labels is None or len(self.labels) == 1:
             return self
@@ -70,16 +70,18 @@ class ByClass(ImageModel):
         return self.given(labels)
 
     def log_prob(self, x: Array) -> Array:
-        """log p(x), (N,), float64, nats: given the labels, log p(x | y). Cost: one forward pass."""
+        """Return log p(x), (N,), float64, nats; given labels, log p(x | y). Cost: one
+        forward pass.
+        """
         if not self.classes or self.labels is not None:
             return super().log_prob(x)
         return log_sum_exp(self.class_scores(x)[0]) - math.log(self.classes)
 
     def class_scores(self, x: Array) -> tuple[Array, Array]:
-        """log p(x | y), (N, K), float64, nats, and the logits of the classifier, (N, K).
+        """Return log p(x | y), (N, K), float64, nats, and the logits of the classifier, (N, K).
 
-        By Bayes' rule the first are logits of p(y | x), too. Cost: one forward pass, but for the
-        top prior, of which there are K.
+        By Bayes' rule the first are also logits of p(y | x). Cost: one forward pass, except for the
+        top prior, which is evaluated K times.
         """
         self._check("class_scores", x)
         if not self.classes:
@@ -104,8 +106,9 @@ class ByClass(ImageModel):
         labels: Array | None = None,
         label_weight: float = 0.0,
     ) -> tuple[Array, Array]:
-        """As `Flow.gradients`: with labels those of `given(labels, label_weight)`, whose loss is
-        bits/dim given the labels, without the classifier's part.
+        """Like `Flow.gradients`. With labels, the gradients are those of `given(labels,
+        label_weight)`; the returned loss is bits/dim given the labels, without the classifier's
+        term.
         """
         model = self if labels is None else self.given(labels, label_weight)
         return Flow.gradients(model, x, n_bits, batch)
@@ -120,8 +123,8 @@ class ByClass(ImageModel):
         names = header.get("class_names", [])
         if len(names) not in (0, config.classes):
             raise GlowliteError(
-                f"{path}: header: {len(names)} class_names, and the model has {config.classes}"
-                " classes"
+                f"{path}: header: {len(names)} class_names, but the model has {config.classes}"
+                " classes classes"
             )
         return config
 
@@ -131,7 +134,7 @@ class ByClass(ImageModel):
 
 
 def log_sum_exp(x: Array) -> Array:
-    """log sum exp over the last axis of x (N, K): (N,), where no exponential overflows."""
+    """Return log sum exp over the last axis of x (N, K), (N,), without overflow."""
     xp = namespace(x)
     largest = x.max(axis=1)
     return largest + xp.log(xp.exp(x - largest[:, None]).sum(axis=1))

@@ -1,5 +1,5 @@
-"""What users give to a Glow, looked at before any layer sees it; on the host alone, so that no GPU
-is waited for.
+"""Checks of user input to a Glow, before any layer sees it. Only host arrays are checked, so that
+nothing waits for a GPU.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from glowlite.errors import GlowliteError
 from glowlite.models.config import GlowConfig
 from glowlite.models.image_config import ImageConfig
 
-FEW = 16  # values a channel from which ActNorm starts well
+FEW = 16  # values per channel that are enough for a good initialisation of ActNorm
 
 
 def warn_of_range(where: str, x: Array) -> None:
-    """`check_range` for models that may have been trained on another range, such as imported ones:
-    a warning, no error.
+    """Like `check_range`, but with a warning instead of an error, for models that may have been
+    trained on another range, such as imported ones.
     """
     line = what_is_wrong(x)
     if line is not None:
@@ -42,51 +42,50 @@ def check_budget(where: str, memory: Any) -> None:
 
 
 def check_room(where: str, config: ImageConfig, dtype: str = "float32") -> None:
-    """Raise GlowliteError if the parameters of such a model alone are more than this machine's
-    memory.
-    """
+    """Raise GlowliteError if the parameters of such a model alone exceed this machine's memory."""
     wanted, there = np.dtype(dtype).itemsize * config.least_parameters(), available_bytes()
     if wanted > there:
         raise GlowliteError(
-            f"{where}: parameters of {wanted / 2**30:.1f} GiB at least, and this machine has"
-            f" {there / 2**30:.1f} GiB; lower {' or '.join(config.shrink)}"
+            f"{where}: the parameters take at least {wanted / 2**30:.1f} GiB, but this machine"
+            f" has {there / 2**30:.1f} GiB; lower {' or '.join(config.shrink)}"
         )
 
 
 def check_size(
     where: str, config: ImageConfig, arrays: Mapping[str, np.ndarray], path: Path
 ) -> None:
-    """Raise GlowliteError if a file with these arrays is too small for a model of `config`: nobody
-    need make one then.
+    """Raise GlowliteError if a file with these arrays is too small for a model of `config`, before
+    the model is made.
     """
     numbers = sum(array.size for array in arrays.values())
     least, fewest = config.least_parameters(), config.least_arrays()
     if len(arrays) < fewest or numbers < least:
         raise GlowliteError(
-            f"{path}: {len(arrays)} arrays of {numbers} numbers in all, and a {where} of"
-            f" {config.sizes()} has at least {fewest} of {least}; arrays are missing"
+            f"{path}: {len(arrays)} arrays with {numbers} numbers in all, but a {where} of"
+            f" {config.sizes()} has at least {fewest} arrays with {least} numbers; arrays are"
+            " missing"
         )
 
 
 def check_start(config: GlowConfig, batch: int) -> str | None:
-    """What to say before ActNorm starts from a batch that has few values a channel at the top
-    level; None if it has enough.
+    """Return a warning if the first batch has too few values per channel at the top level to
+    initialise ActNorm well; None if it has enough.
 
-    Raises GlowliteError where they are too few: see `channel_statistics`, whose factor of (n + 1) /
-    (n - 3) comes from every ActNorm on the way.
+    Raises GlowliteError if they are far too few: see `channel_statistics`, whose factor of (n + 1)
+    / (n - 3) comes from every ActNorm in the model.
     """
     height, width, _ = (side >> config.L for side in config.image_shape)
     values = batch * height * width
     said = (
-        f"ActNorm starts from the first batch, {values} values a channel at the top level"
-        f" ({height}x{width} pixels)"
+        f"ActNorm is initialised from the first batch, with {values} values per channel at the"
+        f" top level ({height}x{width} pixels)"
     )
     if values < FEWEST:
         raise GlowliteError(
-            f"{said}, and needs at least {FEWEST}, better {FEW}; raise --batch, or lower --L"
+            f"{said}; it needs at least {FEWEST}, better {FEW}; raise --batch, or lower --L"
         )
     return (
-        f"{said}: with fewer than {FEW}, bits/dim can begin far too high; raise --batch, or lower"
+        f"{said}: with fewer than {FEW}, bits/dim can start far too high; raise --batch, or lower"
         " --L"
         if values < FEW
         else None

@@ -1,5 +1,5 @@
-"""What a Glow is made of: every choice, and every difference between the paper and the original
-code, by name.
+"""The configuration of a Glow: every choice, and every difference between the paper and the
+original code, has a name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHOICES = {
     "class_map": ("pixels", "channels"),
 }
 PERMUTATIONS = ("conv1x1", "lu", "shuffle", "reverse")
-# The two columns of docs/paper_and_code.md, but for K and L, which depend on the data
+# The two columns of docs/paper_and_code.md, except for K and L, which depend on the data
 OPENAI_MODEL: dict[str, Any] = {
     "width": 512, "scale": "sigmoid", "shift": "before", "changed": "second", "actnorm": "openai",
     "hidden_actnorm": True, "output_scale": True, "border": "all", "split_prior": "learned",
@@ -36,13 +36,14 @@ PAPER_MODEL: dict[str, Any] = {
     "hidden_actnorm": False, "output_scale": False, "border": "none", "split_prior": "unit",
     "top_prior": "unit",
 }  # fmt: skip
-MAX_BOUND = 80.0  # nats: exp of more leaves the range of float32
-MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine trains
+MAX_BOUND = 80.0  # nats: exp of a larger number overflows float32
+MAX_SIZES = {"K": 1 << 12, "L": 16, "width": 1 << 16}  # far beyond what any machine can train
 
 
 def usual_levels(image_shape: tuple[int, int, int]) -> int:
-    """How many levels leave latents of 4x4 or a little more: 2 for 16x16, 3 for 32x32, 4 for
-    64x64 and 6 for 256x256, which are those of the paper for CIFAR-10, ImageNet and CelebA-HQ.
+    """Return the number of levels that leaves latents of 4x4 or a little larger: 2 for 16x16, 3 for
+    32x32, 4 for 64x64 and 6 for 256x256. The last three are the paper's for CIFAR-10, ImageNet and
+    CelebA-HQ.
     """
     height, width, _ = image_shape
     levels = 1
@@ -57,14 +58,14 @@ class GlowConfig(ImageConfig):
     them as a table).
 
     image_shape: (H, W, C), H and W divisible by 2^L. K: steps of flow per level. L: levels. width:
-    hidden channels. coupling; scale, bound: s(h) of an affine coupling and c of `bounded`, nats;
-    shift: t before or after the scale; changed: which half a coupling changes. permutation: one
-    name, or one for each level, comma-separated. actnorm: how scale and shift are parametrised.
-    hidden_actnorm, output_scale, border: options of the coupling network. split_prior, top_prior:
-    N(0, I), or a Gaussian that is learned. classes: of images, where the top prior is one for each;
-    0 for one prior of all images. class_map: what a class changes there, every latent or every
-    channel. Raises GlowliteError for a value that is not allowed; the largest
-    ones are in MAX_SIZES.
+    hidden channels. coupling: affine or additive. scale, bound: s(h) of an affine coupling, and c
+    of `bounded`, nats; shift: t before or after the scale; changed: which half a coupling changes.
+    permutation: one name, or one per level, comma-separated. actnorm: how scale and shift are
+    parametrised. hidden_actnorm, output_scale, border: options of the coupling network.
+    split_prior, top_prior: N(0, I) or a learned Gaussian. classes: number of image classes, each
+    with its own top prior; 0 for one prior of all images. class_map: whether a class sets the prior
+    per latent or per channel. Raises GlowliteError for a value that is not allowed; MAX_SIZES has
+    the largest allowed sizes.
     """
 
     K: int = 8
@@ -98,7 +99,7 @@ class GlowConfig(ImageConfig):
 
     @classmethod
     def paper(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
-        """The paper to the letter: Table 1, N(0, I) for every latent, plain convolutions:
+        """The paper taken literally (Table 1, N(0, I) for every latent, plain convolutions):
         PAPER_MODEL with K=32.
         """
         return cls(image_shape, **{"K": 32, **PAPER_MODEL, **changes})
@@ -107,7 +108,7 @@ class GlowConfig(ImageConfig):
         super().__post_init__()
         classes = whole_number("GlowConfig", "classes", self.classes, 0, MAX_CLASSES)
         object.__setattr__(self, "classes", classes)
-        if not classes:  # there is no map
+        if not classes:  # then there is no class map
             object.__setattr__(self, "class_map", GlowConfig.class_map)
         if classes == 1 or (classes and self.top_prior != "learned"):
             raise GlowliteError(
@@ -122,7 +123,7 @@ class GlowConfig(ImageConfig):
         if set(names) - set(PERMUTATIONS) or len(names) not in (1, self.L):
             raise GlowliteError(
                 f"GlowConfig: permutation must be one of {', '.join(PERMUTATIONS)}, or L={self.L}"
-                f" of them with commas between, got {shown(self.permutation)}"
+                f" of them separated by commas, got {shown(self.permutation)}"
             )
         check_even("GlowConfig: image_shape", *self.image_shape[:2], divisor=2**self.L)
 
@@ -133,7 +134,7 @@ class GlowConfig(ImageConfig):
     def latent_shapes(self) -> list[tuple[int, ...]]:
         """(h, w, c) of each latent, one per level: (H/2, W/2, 2C), (H/4, W/4, 4C), ....
 
-        The last has twice the channels.
+        The last one has twice the channels.
         """
         height, width, channels = self.image_shape
         shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.L + 1)]
@@ -141,10 +142,10 @@ class GlowConfig(ImageConfig):
         return [*shapes, (last_height, last_width, 2 * half)]
 
     def least_parameters(self) -> int:
-        """Count the weights of the hidden convolutions: a Glow of this configuration has no fewer
+        """Count the weights of the hidden convolutions, a lower bound on the number of
         parameters.
         """
-        # channels that a coupling looks at
+        # input channels of a coupling's network
         halves = [self.image_shape[2] << (level + 1) for level in range(self.L)]
         return self.K * sum((9 * half + self.width) * self.width for half in halves)
 
@@ -152,6 +153,6 @@ class GlowConfig(ImageConfig):
         return self.K * self.L
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them; those of classes where there are any."""
+        """Return plain values for JSON; fields about classes only if there are classes."""
         left_out = () if self.classes else ("classes", "class_map")
         return {name: value for name, value in super().to_dict().items() if name not in left_out}

@@ -1,4 +1,4 @@
-r"""A flow of images, and beside it the flow of the noise that fills the space between their levels.
+r"""A flow of images together with a flow of the noise that fills the gaps between their levels.
 
     v: levels 0 .. n - 1           m = (v + 1/2) / n - 1/2, their middles
     a = g(a0; m)                   the noise, u - 1/2: see `bijectors.dequantizer`
@@ -9,9 +9,10 @@ Jensen's inequality
 
     log P(v) = log E_q[p(x) n^-D / q(u | v)] >= E[log p(x) + log|det g'|] - D ln n
 
-which is that of a flow of a0: log p_z(z) + log|det dz/da0|. So for each v there is a flow of noise,
-`Dequantized.at`, and its log-density, its bits/dim and its gradients are those that are wanted:
-da = dx / n goes on into g, and the derivative by log|det g'| is the one by log|det f'|.
+which is the expectation of the log-density of a flow of a0: log p_z(z) + log|det dz/da0|. So for
+each v there is a flow of noise, `Dequantized.at`. Its log-density, bits/dim and gradients are the
+ones that we want: da = dx / n is passed to g, and the derivative with respect to log|det g'| equals
+the one with respect to log|det f'|.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from glowlite.bijectors.dequantizer import Dequantizer
 from glowlite.bijectors.trace import Visit, trace
 from glowlite.models.around_a_flow import AroundAFlow
 
-COPIES = ("with_memory", "given", "before_top")  # methods that give a flow of their own
+COPIES = ("with_memory", "given", "before_top")  # methods that return a flow
 
 
 class Dequantized(AroundAFlow):
-    """x (N, H, W, C) <-> latents, by `flow`, whatever whose methods are; and a `dequantizer`.
+    """x (N, H, W, C) <-> latents, through `flow`, with a `dequantizer` beside it.
 
-    The parameters of the flow are called as they are there, the others dequantizer/NAME.
+    The flow's parameters keep their names; the others are called dequantizer/NAME.
     """
 
     def __init__(self, flow: Any, dequantizer: Dequantizer) -> None:
-        # in the order of `children`, by which a replica of the whole has its gradients
+        # in the order of `children`, which determines the order of a replica's gradients
         self.dequantizer, self.flow = dequantizer, flow
 
     def children(self) -> Iterator[tuple[str, Any]]:
@@ -48,8 +49,8 @@ class Dequantized(AroundAFlow):
         yield from self.flow.children()
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the flow has: plans of what is kept, levels, classes."""
-        if name == "flow" or name.startswith("__"):  # of a copy that is not whole yet
+        """Any other attribute of the flow: plans of what is kept, levels, classes."""
+        if name == "flow" or name.startswith("__"):  # in a copy that is not complete yet
             raise AttributeError(name)
         found = getattr(self.flow, name)
         return found if name not in COPIES else lambda *options: self._of(found(*options))
@@ -76,13 +77,15 @@ class Dequantized(AroundAFlow):
         return initialize(self.flow, x, total)
 
     def at(self, middles: Array, n_bins: int) -> FlowOfNoise:
-        """The bijector a0 -> latents of images whose levels have these middles, (N, H, W, C)."""
+        """Return the bijector a0 -> latents for images whose levels have these middles, (N, H, W,
+        C).
+        """
         return FlowOfNoise(self.flow, self.dequantizer.given(middles), middles, n_bins)
 
 
 @dataclass
 class NoiseCache:
-    """What a FlowOfNoise keeps: a0, a and x, (N, H, W, C), and what its two parts do.
+    """What a FlowOfNoise keeps: a0, a and x, (N, H, W, C), and the caches of its two parts.
 
     `off`: the largest error of the rebuilt x, known after `backward`.
     """
@@ -95,14 +98,14 @@ class NoiseCache:
     off: Array | None = None
 
     def worst_drift(self, rebuilt: Array) -> Array:
-        """That of the flow: the noise itself is kept, and `rebuilt` nothing."""
+        """Return the flow's worst drift. The noise itself is kept, so `rebuilt` does not count."""
         return worst_drift(self.of_flow, rebuilt if self.off is None else self.off)
 
 
 class FlowOfNoise(Dequantized):
     """a0 (N, H, W, C) in (-1/2, 1/2) <-> latents, for images of these `middles`.
 
-    `dequantizer` was given them. log|det| is without -D ln n, which `bits_per_dim` counts.
+    `dequantizer` was given these images. log|det| is without -D ln n, which `bits_per_dim` adds.
     """
 
     def __init__(self, flow: Any, dequantizer: Dequantizer, middles: Array, n_bins: int) -> None:
@@ -110,7 +113,7 @@ class FlowOfNoise(Dequantized):
         self.middles, self.n_bins = middles, n_bins
 
     def image(self, noise: Array) -> Array:
-        """x, in [-1/2, 1/2): a noise that is rounded to 1/2 would be beyond."""
+        """Return x in [-1/2, 1/2). Noise that is rounded to 1/2 would fall outside."""
         below = np.nextafter(noise.dtype.type(0.5), noise.dtype.type(0))
         return namespace(noise).minimum(self.middles + noise / self.n_bins, below)
 
@@ -131,8 +134,9 @@ class FlowOfNoise(Dequantized):
     def backward(
         self, y: Any, dy: Any, dlogdet: Array, cache: NoiseCache | None = None
     ) -> tuple[Array, Array]:
-        # x = m + a / n:  da = dx / n.  The error of a rebuilt x would be n times as large in a, and
-        # near an end of the level larger still in logit(u): so what is kept is taken, if anything
+        # x = m + a / n:  da = dx / n.  An error of a rebuilt x would be n times as large in a, and
+        # near an end of the level even larger in logit(u). So kept values are used, if there are
+        # any.
         x, dx = backward(self.flow, y, dy, dlogdet, None if cache is None else cache.of_flow)
         if cache is None:
             noise = (x - self.middles) * self.n_bins
@@ -145,7 +149,9 @@ class FlowOfNoise(Dequantized):
         return initialize(self.flow, self.image(self.dequantizer.initialize(x, total)), total)
 
     def trace(self, x: Array) -> Iterator[Visit]:
-        """Every layer on the way of a0, those of the dequantizer first; see `bijectors.trace`."""
+        """Visit every layer that a0 passes through, the dequantizer's first; see
+        `bijectors.trace`.
+        """
         for visit in trace(self.dequantizer, x, "dequantizer"):
             yield visit
             x = visit.outputs[0]

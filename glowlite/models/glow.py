@@ -1,7 +1,7 @@
-"""Glow: a Flow of L levels (see `multiscale`), each of K steps of ActNorm, permutation and
+"""Glow: a Flow with L levels (see `multiscale`), each with K steps of ActNorm, permutation and
 coupling.
 
-Every latent eps_i is N(0, I) under the model, so log p(x) = sum_i log N(eps_i; 0, I) + log|det|;
+Every latent eps_i is N(0, I) under the model, so log p(x) = sum_i log N(eps_i; 0, I) + log|det|; a
 temperature is one multiplication, and interpolation and editing happen in one space.
 """
 
@@ -34,18 +34,19 @@ from glowlite.models.multiscale import Multiscale
 from glowlite.models.pretrained import pretrained_file
 from glowlite.models.steps import flow_step
 
-Step = Callable[[int, np.random.Generator], Any]  # channels and random numbers -> a bijector
+Step = Callable[[int, np.random.Generator], Any]  # (channels, random generator) -> a bijector
 
 
 class Glow(ByClass):
-    """A Glow of `config` with random weights of `seed`; couplings start as the identity, so
-    `initialize` comes first.
+    """A Glow of `config` with random weights from `seed`. Its couplings start as the identity; call
+    `initialize` before training.
 
-    `dtype`: float32 or float64, of images, latents and parameters. `xp`: numpy, or cupy for a GPU.
-    `memory`: see Memory. `workers`: the threads of a CPU, see `glowlite.fast.threads`. `plain`: no
-    layer is replaced by its fast form, see `glowlite.fast.accelerate`. `step`: how to make a flow
-    step of one's own, `step(channels, rng)`: any bijector of (N, H, W, channels) that keeps the
-    shape; `rng` is NumPy's, seeded. `store.theta`, `store.grad`: all parameters and gradients.
+    `dtype`: float32 or float64, for images, latents and parameters. `xp`: numpy, or cupy for a GPU.
+    `memory`: see Memory. `workers`: CPU threads, see `glowlite.fast.threads`. `plain`: do not
+    replace layers by their fast forms, see `glowlite.fast.accelerate`. `step`: a function
+    `step(channels, rng)` that makes your own flow step: any bijector of (N, H, W, channels) that
+    keeps the shape; `rng` is a seeded NumPy generator. `store.theta`, `store.grad`: all parameters
+    and gradients.
     """
 
     config: GlowConfig
@@ -70,7 +71,7 @@ class Glow(ByClass):
         return _layers(config, seed, memory, self.step)
 
     def _check_room(self, config: Any, dtype: str) -> None:
-        if self.step is None:  # else nobody knows how large its steps are
+        if self.step is None:  # otherwise the size of the steps is unknown
             super()._check_room(config, dtype)
 
     def check_start(self, batch: int) -> str | None:
@@ -78,7 +79,9 @@ class Glow(ByClass):
 
     @property
     def levels(self) -> list[Level]:
-        """Squeeze, K steps and a split each, in the order of the forward pass."""
+        """The levels in the order of the forward pass: each is a squeeze, K steps and, except for
+        the last, a split.
+        """
         levels: list[Level] = self.bijector.levels
         return levels
 
@@ -97,7 +100,7 @@ class Glow(ByClass):
         if header.get("flow_step") != self.header().get("flow_step"):
             raise GlowliteError(
                 f"{path}: its flow step is {header.get('flow_step') or 'that of a Glow'}; make or"
-                " load the model with it, as in Glow.load(path, step=...)"
+                " load the model with that step, as in Glow.load(path, step=...)"
             )
 
     def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
@@ -117,11 +120,11 @@ class Glow(ByClass):
         plain: bool = False,
         step: Step | None = None,
     ) -> Self:
-        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype
-        (float16: float32).
+        """Load the model of a file, or of the newest checkpoint in a run folder, in its stored
+        dtype (float16 becomes float32).
 
-        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. `step`: as
-        the model was made with. Raises GlowliteError.
+        `weights`: `averaged`, if the run has averaged them, or `raw`, to continue training. `step`:
+        the one that the model was made with. Raises GlowliteError.
         """
         path, arrays, header = read_model(path, weights)
         more = {} if step is None else {"step": step}
@@ -135,11 +138,11 @@ class Glow(ByClass):
         workers: Any = None,
         xp: Namespace = np,
     ) -> Self:
-        """A trained model that comes with glowlite, in float32: `faces`, of 16x16x3 at 5 bits,
-        averaged weights.
+        """Return a trained model that comes with glowlite, in float32: `faces`, for 16x16x3 images
+        at 5 bits, with averaged weights.
 
-        `facts` has the training command, and held-out bits/dim. Raises GlowliteError, naming those
-        there are, for another.
+        `facts` has the training command and the held-out bits/dim. For an unknown name, raises
+        GlowliteError that lists the known ones.
         """
         with pretrained_file(name) as path:
             return cls.load(path, memory=memory, workers=workers, xp=xp)
@@ -150,7 +153,7 @@ def _step_name(step: Step) -> str:
 
 
 def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) -> Multiscale:
-    """The levels of a Glow, with random weights of `seed`."""
+    """Make the levels of a Glow, with random weights from `seed`."""
     rng = generator(seed, "weights")
     with_border, scaled, levels = config.border != "none", config.output_scale, []
     for i in range(config.L):
@@ -172,7 +175,7 @@ def _layers(config: GlowConfig, seed: int, memory: Memory, step: Step | None) ->
 
 
 def _top(config: GlowConfig, channels: int, with_border: bool, scaled: bool) -> TopPrior | None:
-    """The prior of the last latents, None for N(0, I)."""
+    """Make the prior of the last latents; None for N(0, I)."""
     if config.classes:
         height, width, _ = config.latent_shapes()[-1]
         sides = (height, width) if config.class_map == "pixels" else None

@@ -1,5 +1,5 @@
-"""What the configurations of all models of images have in common: the shape of an image, checks of
-fields, and their form in a file.
+"""What the configurations of all image models have in common: the image shape, checks of fields,
+and their form in a file.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from glowlite.arrays.checks import check_even
 from glowlite.errors import GlowliteError, ShapeError
 
 DEQUANTISE = ("uniform", "variational")
-MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # of images
+MAX_SIDE, MAX_CHANNELS = 1 << 16, 1 << 12  # sizes of images
 
 
 @dataclass(frozen=True)
 class ImageConfig(ABC):
-    """image_shape: (H, W, C). dequantise: whether noise between levels is `uniform`, or made by a
-    flow that is trained, too, `variational`, for which H and W are even. A model of images has a
-    configuration that adds fields of its own.
+    """image_shape: (H, W, C). dequantise: `uniform` noise, or `variational` noise from a second
+    flow that is trained along, for which H and W must be even. Each image model has a configuration
+    class that adds its own fields.
 
-    `choices`: the words that a field may be. `largest`: of a field that is a whole number, which is
-    at least `least`, or 1. `reals`: the largest of a field that is a positive number.
+    `choices`: the allowed words of a field. `largest`: the largest value of a whole-number field,
+    which is at least `least`, or 1. `reals`: the largest value of a field that is a positive
+    number.
     """
 
     image_shape: tuple[int, int, int]
@@ -37,7 +38,7 @@ class ImageConfig(ABC):
     least: ClassVar[dict[str, int]] = {}
     reals: ClassVar[dict[str, float]] = {}
     flags: ClassVar[tuple[str, ...]] = ()
-    shrink: ClassVar[tuple[str, ...]] = ("width",)  # what to lower where memory does not suffice
+    shrink: ClassVar[tuple[str, ...]] = ("width",)  # what to lower if memory is too small
 
     def __post_init__(self) -> None:
         where = type(self).__name__
@@ -66,12 +67,12 @@ class ImageConfig(ABC):
 
     @property
     def variational(self) -> bool:
-        """Whether the noise between levels is a part of the model."""
+        """Whether the dequantisation noise is a part of the model."""
         return self.dequantise == "variational"
 
     @property
     def dimensions(self) -> int:
-        """D = H W C, the numbers in an image."""
+        """D = H W C, the number of components of an image."""
         height, width, channels = self.image_shape
         return height * width * channels
 
@@ -81,27 +82,29 @@ class ImageConfig(ABC):
 
     @abstractmethod
     def least_parameters(self) -> int:
-        """How many parameters a model of this configuration has at the least."""
+        """Return a lower bound on the number of parameters."""
 
     @abstractmethod
     def least_arrays(self) -> int:
-        """How many arrays of parameters it has at the least."""
+        """Return a lower bound on the number of parameter arrays."""
 
     def sizes(self) -> str:
-        """The fields that its size depends on, in words."""
+        """Return a text with the fields that determine the model's size."""
         names = [f"{name}={getattr(self, name)}" for name in self.largest]
         return f"{', '.join(names)}, images {self.image_shape}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
+        """Return plain values for JSON."""
         values = {**dataclasses.asdict(self), "image_shape": list(self.image_shape)}
-        if not self.variational:  # as in files of versions that had no choice
+        if not self.variational:  # as in files of versions without this choice
             del values["dequantise"]
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`; a GlowliteError names a field that is unknown or missing."""
+        """The inverse of `to_dict`. Raises GlowliteError that names a field that is unknown or
+        missing.
+        """
         where = cls.__name__
         if not isinstance(values, dict):
             raise GlowliteError(f"{where}: expected fields by name, got {shown(values)}")
@@ -115,7 +118,7 @@ class ImageConfig(ABC):
 
 
 def _image_shape(where: str, shape: Any) -> tuple[int, int, int]:
-    """(H, W, C) as plain ints. Raises ShapeError."""
+    """Return (H, W, C) as plain ints. Raises ShapeError."""
     try:
         height, width, channels = shape
         return (
@@ -125,6 +128,6 @@ def _image_shape(where: str, shape: Any) -> tuple[int, int, int]:
         )
     except (TypeError, ValueError, GlowliteError):
         raise ShapeError(
-            f"{where}: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C to"
-            f" {MAX_CHANNELS}, got {shown(shape)}"
+            f"{where}: image_shape must be (H, W, C), whole numbers from 1 to {MAX_SIDE}, C at"
+            f" most {MAX_CHANNELS}, got {shown(shape)}"
         ) from None

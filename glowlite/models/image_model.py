@@ -1,4 +1,6 @@
-"""ImageModel: a Flow of images that a configuration describes. Glow, NICE and RealNVP are three."""
+"""ImageModel: a Flow of images described by a configuration. Glow, NICE and RealNVP are image
+models.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,20 @@ from glowlite.models.dequantized import Dequantized
 from glowlite.models.image_config import ImageConfig
 from glowlite.objective import Base, check_n_bits
 
-GLOW = "glow"  # what a file is of that does not say so
+GLOW = "glow"  # the kind of a file that does not name one
 
 
 class ImageModel(Flow, ABC):
-    """A flow of images (N, H, W, C), numbers in [-0.5, 0.5), as `config` says, with random weights
-    of `seed`.
+    """A flow of images (N, H, W, C) with values in [-0.5, 0.5), as `config` says, with random
+    weights from `seed`.
 
-    `dtype`: float32 or float64, of images, latents and parameters. `memory`: see Memory. `workers`:
-    the threads of a CPU, see `glowlite.fast.threads`. `xp`: numpy, or cupy for a GPU. `plain`: no
-    layer is replaced by its fast form, see `glowlite.fast.accelerate`.
+    `dtype`: float32 or float64, for images, latents and parameters. `memory`: see Memory.
+    `workers`: CPU threads, see `glowlite.fast.threads`. `xp`: numpy, or cupy for a GPU. `plain`: do
+    not replace layers by their fast forms, see `glowlite.fast.accelerate`.
     """
 
-    config: Any  # an ImageConfig, that of the class
-    kind: ClassVar[str]  # as `--model` and the header of a file call it
+    config: Any  # an ImageConfig of this model's kind
+    kind: ClassVar[str]  # its name in `--model` and in a file's header
     configuration: ClassVar[type[ImageConfig]]
 
     def __init__(
@@ -69,27 +71,27 @@ class ImageModel(Flow, ABC):
 
     @abstractmethod
     def _layers(self, config: Any, seed: int, memory: Memory) -> Any:
-        """The bijector, with random weights of `seed`."""
+        """Make the bijector, with random weights from `seed`."""
 
     def _base(self, config: Any) -> Base | None:
-        """The distribution of the latents; None for N(0, I)."""
+        """Return the distribution of the latents; None for N(0, I)."""
         return None
 
     def _check_room(self, config: Any, dtype: str) -> None:
         check_room(type(self).__name__, config, dtype)
 
     def check_start(self, batch: int) -> str | None:
-        """What to say before training starts from a batch of so many images; None if nothing.
+        """Return a warning to print before training starts from a batch of so many images, or None.
 
-        Raises GlowliteError where they are too few.
+        Raises GlowliteError if the images are too few.
         """
         return None
 
     def initialize(self, x: Array, total: SumOverProcesses = this_process) -> None:
-        """Set what depends on data from the batch x, (N, H, W, C).
+        """Initialise everything that depends on data from the batch x, (N, H, W, C).
 
-        Where processes hold parts of the batch, `total` adds up a vector, float64, over all of
-        them.
+        If several processes each have a part of the batch, `total` adds up a float64 vector over
+        all of them.
         """
         self._check("initialize", x)
         check_range(f"{self._name}.initialize", x)
@@ -97,7 +99,7 @@ class ImageModel(Flow, ABC):
 
     @property
     def variational(self) -> bool:  # type: ignore[override]
-        """Whether it makes the noise of its images itself, `dequantise` being `variational`."""
+        """Whether it makes its own dequantisation noise, because `dequantise` is `variational`."""
         return bool(self.config.variational)
 
     @property
@@ -106,18 +108,19 @@ class ImageModel(Flow, ABC):
         return (*sides, channels * (1 + self.variational))
 
     def of_noise(self, x: Array, n_bits: int | None) -> tuple[Self, Array]:
-        """The flow of the noise of these images, whose density is p / q of `models.dequantized`,
-        and the uniform noise that it is made of, (N, H, W, C); x: (N, H, W, 2C), see
-        `middles_and_noise`. For a model without a dequantizer this model, and x itself.
+        """Return the flow of the noise of these images, whose density is p / q in
+        `models.dequantized`, and the uniform noise that it starts from, (N, H, W, C). x: (N, H, W,
+        2C), see `middles_and_noise`. For a model without a dequantizer, return this model and x
+        itself.
         """
         if not self.variational:
             return self, x
         channels = self.config.image_shape[2]
         if getattr(x, "shape", ())[1:] != self.input_shape:
             raise ShapeError(
-                f"{self._name}: makes the noise of its images itself; expected"
-                f" (N, {', '.join(map(str, self.input_shape))}), as objective.middles_and_noise"
-                f" makes them, got {shown(x)}"
+                f"{self._name}: makes its own dequantisation noise; expected (N,"
+                f" {', '.join(map(str, self.input_shape))}), as objective.middles_and_noise makes"
+                f" them, got {shown(x)}"
             )
         twin = self.shallow_copy()
         twin.bijector = self.bijector.at(x[..., :channels], 2 ** check_n_bits(n_bits))
@@ -131,8 +134,8 @@ class ImageModel(Flow, ABC):
             return flow.bijector.image(flow.bijector.dequantizer.forward(noise)[0])
 
     def bits_per_dim(self, x: Array, n_bits: int | None = None) -> Array:
-        """bits/dim (N,) of images dequantised from n_bits, which has to be said: numbers in [-0.5,
-        0.5).
+        """Return bits/dim (N,) of images dequantised from `n_bits` bits, which must be given.
+        Images are numbers in [-0.5, 0.5).
 
         Raises DataError for others.
         """
@@ -140,14 +143,14 @@ class ImageModel(Flow, ABC):
         return super().bits_per_dim(x, n_bits)
 
     def encode(self, x: Array) -> list[Array]:
-        """The latents of x, each distributed as the base under the model: a list of arrays. Cost: a
-        forward pass.
+        """Return the list of latents of x; under the model, each follows the base. Cost: a forward
+        pass.
 
-        x: floating point, as `forward` takes it; or uint8 images (N, H, W, C) of either backend,
-        which are taken in the middle of their levels of `n_bits` bits:
-        to_pixels(decode(encode(images)), n_bits) has every level again. Images that are not finite,
-        or of another range, such as 0..1, are taken with a warning. Raises GlowliteError for uint8
-        images if `n_bits` is not known; set it; and for a model that was never initialised.
+        x: floating point, as `forward` takes it, or uint8 images (N, H, W, C) from either backend,
+        which are mapped to the middle of their `n_bits`-bit levels:
+        to_pixels(decode(encode(images)), n_bits) recovers every level. Images that are not finite
+        or have another range, such as 0..1, give a warning. Raises GlowliteError for uint8 images
+        if `n_bits` is not known (set it), and for a model that was never initialised.
         """
         x = self._encodable(x)
         warn_of_range(f"{self._name}.encode", x)
@@ -166,7 +169,7 @@ class ImageModel(Flow, ABC):
 
     @classmethod
     def config_in(cls, header: Any, path: Path, checkpoint: bool = False) -> Any:
-        """The configuration in a header, all of which is checked.
+        """Return the configuration in a header, after checking the whole header.
 
         Raises GlowliteError that names the file and the field.
         """
@@ -175,10 +178,12 @@ class ImageModel(Flow, ABC):
             if said is None and "flow" in header:
                 name = cls.__name__
                 raise GlowliteError(
-                    f"{path}: is no {name}, but a flow of one's own; load it with Flow.load"
+                    f"{path}: is not a {name}, but a user-defined flow; load it with Flow.load"
                 )
             if said not in (None, cls.kind):
-                raise GlowliteError(f"{path}: is of another model, {shown(said)}, not {cls.kind}")
+                raise GlowliteError(
+                    f"{path}: contains another kind of model, {shown(said)}, not {cls.kind}"
+                )
         check_header(header, path, "config", checkpoint)
         try:
             return cls.configuration.from_dict(header["config"])
@@ -189,13 +194,14 @@ class ImageModel(Flow, ABC):
         config = self.config_in(header, path, checkpoint)
         if config != self.config:
             raise GlowliteError(
-                f"{path} is of another model: {config}; give the options it was trained with"
+                f"{path}: contains another model: {config}; give the options that it was trained"
+                " with"
             )
 
     @property
     def shrink(self) -> str:
         fields = " or ".join(f"--{name.replace('_', '-')}" for name in self.config.shrink)
-        return f"lower --batch, {fields}, raise --accumulate, or give less --memory"
+        return f"lower --batch, {fields}, raise --accumulate, or give a smaller --memory"
 
     def check_arrays(self, values: dict[str, np.ndarray], path: Path) -> None:
         super().check_arrays(values, path)
@@ -212,10 +218,10 @@ class ImageModel(Flow, ABC):
         xp: Namespace = np,
         plain: bool = False,
     ) -> Self:
-        """The model of a file, or of the newest checkpoint in the folder of a run, in its own dtype
-        (float16: float32).
+        """Load the model of a file, or of the newest checkpoint in a run folder, in its stored
+        dtype (float16 becomes float32).
 
-        `weights`: `averaged`, where the run has averaged them, or `raw`, to train on. Raises
+        `weights`: `averaged`, if the run has averaged them, or `raw`, to continue training. Raises
         GlowliteError.
         """
         path, arrays, header = read_model(path, weights)
@@ -234,10 +240,10 @@ class ImageModel(Flow, ABC):
         plain: bool = False,
         **more: Any,
     ) -> Self:
-        """The model of what `read_model` found; `more`: what else its class is made with."""
+        """Make the model from what `read_model` found; `more`: further arguments of its class."""
         config = cls.config_in(header, path)
         values, dtype = weights_in(arrays, path)
-        if not more and "flow_step" not in header:  # else nobody knows how large its layers are
+        if not more and "flow_step" not in header:  # otherwise the size of its layers is unknown
             check_size(cls.__name__, config, values, path)
         model = cls(config, header["seed"], dtype, memory, workers, xp, plain, **more)
         model.check_header(header, path)
@@ -256,7 +262,7 @@ class ImageModel(Flow, ABC):
 
 
 def kind_in(header: dict[str, Any]) -> Any:
-    """Which model a header is of, as `--model` calls it; None for a flow of one's own."""
+    """Return the kind of model of a header, as `--model` names it; None for a user-defined flow."""
     if "config" not in header:
         return None
     return header.get("model", GLOW)

@@ -1,5 +1,5 @@
-"""A level of a multiscale flow, such as a Glow (figure 2b): squeeze, K steps of flow, and, but on
-the last one, a split.
+"""A level of a multiscale flow, such as a Glow (figure 2b): squeeze, K steps of flow and, except on
+the last level, a split.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from glowlite.bijectors.squeeze import Squeeze
 
 @dataclass
 class GlowCache:
-    """What `Glow.forward_with_cache` keeps: per level a ChainCache, or a list of
-    them where the batch was cut.
+    """What `Glow.forward_with_cache` keeps: per level a ChainCache, or a list of them if the batch
+    was split.
     """
 
     levels: list[ChainCache | list[ChainCache]] = field(default_factory=list)
 
     def chains(self) -> Iterator[tuple[int, ChainCache]]:
-        """The number of the level and the cache, of every level and every part of the batch."""
+        """Yield the level's number and the cache, for every level and every part of the batch."""
         for i, caches in enumerate(self.levels):
             for cache in caches if isinstance(caches, list) else [caches]:
                 yield i, cache
 
     def worst_drift(self, rebuilt: Array) -> Array:
-        """The largest of all drifts and of `rebuilt`, a 0-d array: NaN, if one is.
+        """Return the largest of all drifts and of `rebuilt`, a 0-d array. It is NaN if any of them
+        is.
 
-        Nothing waits for the device.
+        It does not wait for the device.
         """
         drifts = [d for _, cache in self.chains() for d in cache.drift.values()]
         return namespace(rebuilt).stack([*drifts, rebuilt]).max()
 
     @property
     def drift(self) -> dict[str, float]:
-        """The worst drift of all parts of the batch, by the path of the layer."""
+        """Return the worst drift over all parts of the batch, by the path of the layer."""
         worst: dict[str, float] = {}
         for i, cache in self.chains():
             for name, d in cache.drift.items():
@@ -54,9 +55,9 @@ class GlowCache:
 
 
 class Level(Parameterized):
-    """Squeeze, the steps, a Chain or its fast form, and a split on all levels but the last.
+    """Squeeze, the steps (a Chain or its fast form) and, on all levels except the last, a split.
 
-    `squeeze`: False where the steps themselves say at what place there is one, if any.
+    `squeeze`: False if the steps themselves contain a squeeze, if there is one.
     """
 
     def __init__(self, steps: Any, split: Split | None, squeeze: bool = True) -> None:
@@ -70,7 +71,7 @@ class Level(Parameterized):
             yield "split", self.split
 
     def split_off(self, x: Array) -> tuple[Array, Array, Array]:
-        """h, which goes on, eps, which leaves, and logdet; on the last level, which has no split, x
-        itself is both.
+        """Return h, which goes on to the next level, eps, which leaves, and logdet. On the last
+        level, which has no split, h and eps are both x.
         """
         return self.split.forward(x) if self.split is not None else (x, x, zero_logdet(x))

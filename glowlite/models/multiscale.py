@@ -1,5 +1,5 @@
-r"""The multiscale architecture (figure 2b): at the end of a level but the last, half the channels
-go.
+r"""The multiscale architecture (figure 2b): at the end of every level except the last, half of the
+channels leave.
 
 x -> squeeze -> K steps -> split -> squeeze -> K steps -> split ... -> K steps -> top prior
                              \-> eps_0                      \-> eps_1                 \-> eps_{L-1}
@@ -25,7 +25,7 @@ class Multiscale(Parameterized):
     """Images x (N, H, W, C) <-> latents, a list of arrays (N, h, w, c), one per level.
 
     `levels` in the order of the forward pass; `top`: the learned prior of the last latents, or
-    None. `memory`: the budget of what is kept, one for all levels.
+    None. `memory`: one memory budget for all levels.
     """
 
     gives_list = True
@@ -43,19 +43,21 @@ class Multiscale(Parameterized):
             yield "top", self.top
 
     def with_memory(self, memory: Memory) -> Self:
-        """A shallow copy with a budget, and plans, of its own."""
+        """Return a shallow copy with its own budget and plans."""
         twin = self.shallow_copy()
         twin.memory, twin._planner = memory, Planner()
         return twin
 
     def given(self, labels: Array, label_weight: float = 0.0) -> Self:
-        """A shallow copy whose top prior, a ClassPrior, is that of the class of each image."""
+        """Return a shallow copy whose top prior, a ClassPrior, is that of the class of each
+        image.
+        """
         twin = self.shallow_copy()
         twin.top = cast(ClassPrior, self.top).given(labels, label_weight)
         return twin
 
     def before_top(self) -> Self:
-        """A shallow copy without a top prior: its last latents are those that the prior is of."""
+        """Return a shallow copy without a top prior: its last latents are the prior's input."""
         twin = self.shallow_copy()
         twin.top = None
         return twin
@@ -64,7 +66,7 @@ class Multiscale(Parameterized):
         return self._forward(x, None)
 
     def forward_with_cache(self, x: Array) -> tuple[list[Array], Array, GlowCache]:
-        """`forward`, and of what `backward` needs as much as the budget holds."""
+        """Like `forward`; also keep as much of what `backward` needs as the budget allows."""
         cache = GlowCache()
         return *self._forward(x, cache), cache
 
@@ -87,12 +89,12 @@ class Multiscale(Parameterized):
         return latents, logdet
 
     def plans(self, few: Array, images: int) -> list[Plan]:
-        """What is kept of a batch of `images`, by level; `few`: one or two of them."""
+        """Return what is kept of a batch of `images`, per level; `few`: one or two of them."""
         chains = [level.steps for level in self.levels]
         return self._planner.plans(self.memory, few, images, chains, self.cost_table)
 
     def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
-        """The costs of keeping each step of each level."""
+        """Return the costs of keeping each step of each level."""
         table = []
         for level in self.levels:
             costs, few = level.steps.costs(level.squeeze.forward(few)[0], images)
@@ -136,7 +138,7 @@ class Multiscale(Parameterized):
         return latents
 
     def trace(self, x: Array) -> Iterator[Visit]:
-        """Every layer on the way of x (N, H, W, C), in order; see `bijectors.trace`."""
+        """Visit every layer that x (N, H, W, C) passes through, in order; see `bijectors.trace`."""
         for i, level in enumerate(self.levels):
             x, _ = level.squeeze.forward(x)
             for visit in trace(level.steps, x, f"level{i}"):

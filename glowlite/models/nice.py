@@ -1,10 +1,10 @@
-r"""NICE (Dinh, Krueger & Bengio 2014): couplings that add, and a scale per component.
+r"""NICE (Dinh, Krueger & Bengio 2014): additive couplings, and one scale per component.
 
     x -> vector -> even components first -> h2 += m(h1), h1 += m'(h2), ... -> order as it was
       -> z_i = e^{s_i} h_i,     z_i independent, logistic or Gaussian
 
-Every layer but the last keeps volume, so that log p(x) = sum_i (log p(z_i) + s_i) and a constant of
-the range of the pixels.
+Every layer except the last preserves volume, so log p(x) = sum_i (log p(z_i) + s_i) plus a constant
+that depends on the range of the pixels.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ BASES: dict[str, tuple[type[Base], float]] = {
 
 
 class NICE(ImageModel):
-    """A NICE of `config` with random weights of `seed`; its couplings start as the identity.
+    """A NICE of `config` with random weights from `seed`; its couplings start as the identity.
 
-    See ImageModel for what else it is made with.
+    See ImageModel for the other arguments.
     """
 
     config: NICEConfig
@@ -56,7 +56,9 @@ class NICE(ImageModel):
 
     @property
     def first_images(self) -> int:
-        """Ten times D where a covariance is taken, or the spread of components that seldom vary."""
+        """Ten times D, if the model needs a covariance or the standard deviations of components
+        that seldom vary.
+        """
         takes_none = self.config.input != "whitened" and self.config.scaling_start == "zero"
         return 0 if takes_none else 10 * self.dimensions
 
@@ -65,7 +67,7 @@ class NICE(ImageModel):
 
 
 def nice_layers(config: NICEConfig, seed: int, memory: Memory) -> UniformChain:
-    """The flow of vectors (N, D) itself."""
+    """Make the flow of vectors (N, D) itself."""
     D = config.dimensions
     even_first = Permutation.even_odd(D)
     rng = generator(seed, "weights")

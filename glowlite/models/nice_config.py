@@ -1,4 +1,4 @@
-"""What a NICE is made of (Dinh, Krueger & Bengio 2014, section 5)."""
+"""The configuration of a NICE (Dinh, Krueger & Bengio 2014, section 5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glowlite.errors import GlowliteError
 from glowlite.models.image_config import ImageConfig
 
 NICE_SIZES = {"couplings": 64, "hidden_layers": 32, "width": 1 << 16}
-# how scales began where NICE was published
+# initial scales of the published NICE
 FROM_ZERO: dict[str, Any] = {"scaling_start": "zero", "scaling_factor": 1.0}
 INPUTS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "whitened": None}
 
@@ -19,13 +19,13 @@ INPUTS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "whitened": None}
 class NICEConfig(ImageConfig):
     """The shape of a NICE: image_shape (H, W, C), D = H W C even.
 
-    couplings: how many, each of which changes half of the components. hidden_layers, width: of its
-    networks, whose activations have this `slope` below 0. base: the distribution of the latents.
-    input: the range that pixels are brought to, `unit` [0, 1] or `symmetric` [-1, 1]; or
-    `whitened`, by ZCA. changed_first: which positions, of 0, 1, 2, ..., the first coupling changes.
-    scaling_start: whether the scales start from the spread of the first images, or at zero, as
-    published. scaling_factor: log-scales are so many times their parameters, published: 1. Raises
-    GlowliteError for a value that is not allowed.
+    couplings: number of couplings; each changes half of the components. hidden_layers, width: sizes
+    of their networks, whose activations have this `slope` below 0. base: the distribution of the
+    latents. input: how pixels are transformed: `unit` to [0, 1], `symmetric` to [-1, 1], or
+    `whitened` by ZCA. changed_first: whether the first coupling changes the even or the odd
+    positions, counted from 0. scaling_start: whether the scales start from the standard deviation
+    of the first images, or at zero, as published. scaling_factor: log-scales are this many times
+    their parameters; published: 1. Raises GlowliteError for a value that is not allowed.
     """
 
     couplings: int = 4
@@ -49,12 +49,12 @@ class NICEConfig(ImageConfig):
 
     @classmethod
     def mnist(cls, image_shape: tuple[int, int, int] = (28, 28, 1), **changes: Any) -> Self:
-        """The paper's model of MNIST: 5 hidden layers of 1000, logistic, [0, 1]."""
+        """The paper's model for MNIST: 5 hidden layers of 1000, logistic, [0, 1]."""
         return cls(image_shape, **{**FROM_ZERO, **changes})
 
     @classmethod
     def cifar10(cls, image_shape: tuple[int, int, int] = (32, 32, 3), **changes: Any) -> Self:
-        """The paper's model of CIFAR-10 and SVHN: 4 hidden layers of 2000, logistic, ZCA."""
+        """The paper's model for CIFAR-10 and SVHN: 4 hidden layers of 2000, logistic, ZCA."""
         published = {"hidden_layers": 4, "width": 2000, "input": "whitened", **FROM_ZERO}
         return cls(image_shape, **{**published, **changes})
 
@@ -64,8 +64,8 @@ class NICEConfig(ImageConfig):
         object.__setattr__(self, "slope", slope)
         if self.dimensions % 2:
             raise GlowliteError(
-                f"NICEConfig: an image has {self.dimensions} numbers, {self.image_shape}, and must"
-                " have an even number of them; crop or pad it"
+                f"NICEConfig: an image of shape {self.image_shape} has {self.dimensions}"
+                " components, but their number must be even; crop or pad it"
             )
 
     def latent_shapes(self) -> list[tuple[int, ...]]:

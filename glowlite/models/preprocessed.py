@@ -1,7 +1,8 @@
-"""What comes before a model proper, and the model: a change of range, a logit, a whitening, and
-then the flow that is trained.
+"""Preprocessing layers and the model behind them: a change of range, a logit or a whitening, then
+the flow that is trained.
 
-The layers before are rebuilt from their outputs; the budget of memory is that of the flow.
+The inputs of the preprocessing layers are rebuilt from their outputs. The memory budget is that of
+the flow.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from glowlite.models.around_a_flow import AroundAFlow
 
 
 class Preprocessed(AroundAFlow):
-    """x (N, H, W, C) <-> latents: the layers `before`, then `flow`, which has a budget of memory.
+    """x (N, H, W, C) <-> latents: the layers `before`, then `flow`, which has a memory budget.
 
-    Those before are called input/NAME, the parts of the flow as they are there.
+    The parameters of the layers before are called input/NAME; those of the flow keep their names.
     """
 
     def __init__(self, before: dict[str, Any], flow: Any) -> None:
@@ -37,7 +38,7 @@ class Preprocessed(AroundAFlow):
         return y, logdet + flow_logdet
 
     def forward_with_cache(self, x: Array) -> tuple[Any, Array, Any]:
-        """`forward`, and what the flow keeps."""
+        """Like `forward`; also return what the flow keeps."""
         h, logdet = self.before.forward(x)
         y, flow_logdet, cache = forward_with_cache(self.flow, h)
         return y, logdet + flow_logdet, cache
@@ -52,17 +53,17 @@ class Preprocessed(AroundAFlow):
         return initialize(self.flow, self.before.initialize(x, total), total)
 
     def plans(self, few: Array, images: int) -> list[Plan]:
-        """What the flow keeps of a batch of `images`, `few` of which are here."""
+        """Return what the flow keeps of a batch of `images`, given `few` of them."""
         plans: list[Plan] = self.flow.plans(self.before.forward(few)[0], images)
         return plans
 
     def cost_table(self, few: Array, images: int) -> list[list[Cost]]:
-        """The costs of keeping each step of the flow."""
+        """Return the costs of keeping each step of the flow."""
         table: list[list[Cost]] = self.flow.cost_table(self.before.forward(few)[0], images)
         return table
 
     def trace(self, x: Array) -> Iterator[Visit]:
-        """Every layer on the way of x; see `bijectors.trace`."""
+        """Visit every layer that x passes through; see `bijectors.trace`."""
         for part, name in ((self.before, "input"), (self.flow, "")):
             for visit in trace(part, x, name):
                 yield visit

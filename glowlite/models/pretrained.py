@@ -18,7 +18,7 @@ DIRECTIONS = {"faces": "faces-directions.safetensors"}
 
 @contextmanager
 def pretrained_file(name: str) -> Iterator[Path]:
-    """The file of a model by name. Raises GlowliteError, in one line, for a name that is none."""
+    """Yield the file of the model with this name. Raises GlowliteError for an unknown name."""
     if not isinstance(name, str):
         raise GlowliteError(
             f"pretrained model {shown(name)}: expected a name; there are: {', '.join(NAMES)}"
@@ -35,6 +35,6 @@ def pretrained_file(name: str) -> Iterator[Path]:
 
 @contextmanager
 def directions_file(name: str) -> Iterator[Path]:
-    """The file of the attribute directions that come with a model, by its name."""
+    """Yield the file of the attribute directions that come with a model, by the model's name."""
     with resources.as_file(resources.files("glowlite.data") / "files" / DIRECTIONS[name]) as path:
         yield path

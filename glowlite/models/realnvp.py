@@ -1,11 +1,11 @@
 r"""RealNVP (Dinh, Sohl-Dickstein & Bengio 2016): levels of affine couplings over checkerboards and
-over channels, behind a logit.
+over channels, after a logit.
 
     x -> logit -> level -> level -> ... -> z ~ N(0, I)
 
-Its networks, and in most of its forms its couplings, normalise by the statistics of a batch. While
-it is trained a batch is one whole: log|det| is then that of a map whose means and variances are
-constants, though gradients flow through them. Elsewhere running statistics stand in their place.
+Its networks, and in most variants its couplings, normalise with the statistics of a batch. So a
+batch cannot be split in training. There, log|det| is that of a map whose means and variances are
+constants, although gradients flow through them. In evaluation, running statistics take their place.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ LOGITS = {"code": (0.05, 0.95), "paper": (0.05, 1.0)}
 
 
 class RealNVP(ImageModel):
-    """A RealNVP of `config` with random weights of `seed`.
+    """A RealNVP of `config` with random weights from `seed`.
 
-    See ImageModel for what else it is made with.
+    See ImageModel for the other arguments.
     """
 
     config: RealNVPConfig
@@ -35,8 +35,8 @@ class RealNVP(ImageModel):
 
     @property
     def penalized(self) -> list[slice]:
-        """The trained g of weight normalisation, and a of couplings of pixels, as in the released
-        code.
+        """The trained g of weight normalisation, and a of checkerboard couplings, as in the
+        released code.
         """
         return [
             where

@@ -1,5 +1,5 @@
-"""What a RealNVP is made of: every choice, and every difference between the paper, the released
-code and two others, by name.
+"""The configuration of a RealNVP: every choice, and every difference between the paper, the
+released code and two other codes, has a name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REALNVP_CHOICES = {
     "start": ("authors", "torch", "zero"),
 }
 FLAGS = ("offset", "doubled", "mask", "batch_norm", "gain", "unbiased")
-# The columns of docs/paper_and_code.md, but for the sizes, which depend on the data
+# The columns of docs/paper_and_code.md, except for the sizes, which depend on the data
 AUTHORS_MODEL: dict[str, Any] = {
     "widths": "doubling", "shift": "before", "pixels": "odd", "channels": "second",
     "factor": "scalar", "offset": False, "doubled": True, "mask": True, "batch_norm": True,
@@ -49,13 +49,13 @@ REALNVP_SIZES = {
     "levels": 16,
     "width": 1 << 16,
     "blocks": 1 << 12,
-}  # far beyond what anything trains
-MAX_FACTOR = 80.0  # nats: exp of more leaves the range of float32
+}  # far beyond what any machine can train
+MAX_FACTOR = 80.0  # nats: exp of a larger number overflows float32
 
 
 def usual_levels(image_shape: tuple[int, int, int]) -> int:
-    """How many levels end in maps of 4x4, or as near to that as the sides can be halved: the
-    paper's 4 for 32x32 and 5 for 64x64.
+    """Return the number of levels that ends in maps of 4x4, or as near to that as the sides can be
+    halved. It is 4 for 32x32 and 5 for 64x64, as in the paper.
     """
     height, width, _ = image_shape
     levels = 1
@@ -67,23 +67,25 @@ def usual_levels(image_shape: tuple[int, int, int]) -> int:
 @dataclass(frozen=True)
 class RealNVPConfig(ImageConfig):
     """The shape of a RealNVP (sections 3.4 to 3.7) and its options (`docs/paper_and_code.md` has
-    them as a table). Those of the released code are the defaults.
+    them as a table). The defaults are those of the released code.
 
-    image_shape: (H, W, C), H and W divisible by 2^levels. levels: scales. width: channels of the
-    first networks. blocks: residual blocks of each. widths: `doubling` with every halving of the
-    image, or `constant`.
+    image_shape: (H, W, C), H and W divisible by 2^levels. levels: number of levels. width: channels
+    of the first networks. blocks: residual blocks per network. widths: `doubling` each time the
+    image is halved, or `constant`.
 
     shift: t before or after the scale. pixels, channels: which pixels of a checkerboard, and which
-    half, the first coupling of each kind changes; the others alternate. factor: one a for each
-    coupling or for each channel in log s = a tanh(r) + b; offset: whether there is a b. a_pixels,
-    a_channels: where a starts. doubled, mask: of what the network of a checkerboard sees.
+    half of the channels, the first coupling of each kind changes; later couplings alternate.
+    factor: one a per coupling or per channel in log s = a tanh(r) + b; offset: whether there is a
+    b. a_pixels, a_channels: initial values of a. doubled, mask: what the network of a checkerboard
+    coupling sees.
 
-    batch_norm: in the networks; gain, eps, unbiased: its kind, eps and unbiased of the couplings'
-    as well. coupling_norm: what follows a coupling. `none`; or a batch normalisation of the changed
-    values, where a checkerboard's counts the `changed` ones, a kept one as `zeros`, or `both` as
-    they are; or one of the `whole` output. trains_g: of which convolutions. start: of the weights;
-    see ResidualNetwork. logit: of 0.05 + 0.9 v, as in the released `code`, or of 0.05 + 0.95 v, as
-    in the `paper`, v in [0, 1). Raises GlowliteError for a value that is not allowed.
+    batch_norm: whether the networks have batch normalisation; gain, eps, unbiased: its settings
+    (eps and unbiased also apply to the couplings' batch normalisation). coupling_norm: what follows
+    a coupling: `none`; a batch normalisation of the changed values, whose statistics on a
+    checkerboard count only the `changed` pixels, the kept ones as `zeros`, or `both` as they are;
+    or one of the `whole` output. trains_g: which convolutions train g. start: initialisation of the
+    weights; see ResidualNetwork. logit: of 0.05 + 0.9 v, as in the released `code`, or of 0.05 +
+    0.95 v, as in the `paper`, v in [0, 1). Raises GlowliteError for a value that is not allowed.
     """
 
     levels: int = 2
@@ -118,13 +120,15 @@ class RealNVPConfig(ImageConfig):
     def authors(
         cls, image_shape: tuple[int, int, int], batch_norm: bool = True, **changes: Any
     ) -> Self:
-        """The released code; without `batch_norm`, what it does then."""
+        """The released code; without `batch_norm`, its settings for that case."""
         without = {} if batch_norm else AUTHORS_WITHOUT_NORM
         return cls(image_shape, **{**AUTHORS_MODEL, **without, **changes})
 
     @classmethod
     def paper(cls, image_shape: tuple[int, int, int], **changes: Any) -> Self:
-        """The paper, and where it does not say, the released code; levels to maps of 4x4."""
+        """The paper and, where it says nothing, the released code; as many levels as end in maps of
+        4x4.
+        """
         return cls(image_shape, **{"levels": usual_levels(image_shape), **PAPER_MODEL, **changes})
 
     @classmethod
@@ -136,7 +140,7 @@ class RealNVPConfig(ImageConfig):
     def fmu2(
         cls, image_shape: tuple[int, int, int], coupling_bn: bool = True, **changes: Any
     ) -> Self:
-        """fmu2/realNVP, whose `cifar10` has `widths` that are constant."""
+        """fmu2/realNVP, whose `cifar10` has constant `widths`."""
         without = {} if coupling_bn else {"coupling_norm": "none"}
         return cls(image_shape, **{**FMU2_MODEL, **without, **changes})
 
@@ -148,8 +152,8 @@ class RealNVPConfig(ImageConfig):
         check_even("RealNVPConfig: image_shape", *self.image_shape[:2], divisor=2**self.levels)
 
     def width_of(self, level: int, kind: str) -> int:
-        """Channels of the networks of a level: of couplings of `pixels`, or of `channels`, which
-        see half the sides.
+        """Return the channels of a level's networks, for checkerboard couplings (`pixels`) or for
+        channel couplings (`channels`), which see images with half the sides.
         """
         halvings = level + (kind == "channels")
         return self.width << halvings if self.widths == "doubling" else self.width
@@ -157,7 +161,7 @@ class RealNVPConfig(ImageConfig):
     def latent_shapes(self) -> list[tuple[int, ...]]:
         """(h, w, c) of each latent, one per level: (H/2, W/2, 2C), (H/4, W/4, 4C), ....
 
-        The last is what comes into its level, as large as the one before.
+        The last one is the input of its level, as large as the latent before.
         """
         height, width, channels = self.image_shape
         shapes = [(height >> i, width >> i, channels << i) for i in range(1, self.levels)]
@@ -165,8 +169,8 @@ class RealNVPConfig(ImageConfig):
         return [*shapes, (height >> last, width >> last, channels << last)]
 
     def least_parameters(self) -> int:
-        """Count the weights of the residual blocks, 3x3, 3x3 and 1x1: a RealNVP of this
-        configuration has no fewer parameters.
+        """Count the weights of the residual blocks (3x3, 3x3 and 1x1), a lower bound on the number
+        of parameters.
         """
         widths = [self.width_of(level, kind) for level, kind, _ in self.couplings()]
         return sum(19 * self.blocks * width**2 for width in widths)
@@ -175,8 +179,8 @@ class RealNVPConfig(ImageConfig):
         return len(self.couplings()) * (4 * self.blocks + 4)  # v of each convolution
 
     def couplings(self) -> list[tuple[int, str, int]]:
-        """Every coupling, in order: its level, its kind, `pixels` or `channels`, and its number
-        among those of its kind in that level.
+        """Return every coupling, in order: its level, its kind (`pixels` or `channels`), and its
+        number among those of its kind in that level.
         """
         first = [(kind, k) for kind in ("pixels", "channels") for k in range(3)]
         last = [("pixels", k) for k in range(4)]

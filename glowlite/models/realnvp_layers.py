@@ -1,11 +1,12 @@
-r"""RealNVP from its layers (figure 4): levels of couplings over checkerboards, then over channels.
+r"""RealNVP built from its layers (figure 4): levels of couplings over checkerboards, then over
+channels.
 
     a level:   x -> checkerboard -> 3 couplings of pixels -> image
                  -> squeeze -> 3 couplings of channels -> unsqueeze -> squeeze by corners -> split
     the last:  x -> checkerboard -> 4 couplings of pixels -> image
 
-The split parts the even pixels, which go on, from the odd ones, which are done: each is a latent,
-and the prior of all of them is N(0, I).
+The split separates the even pixels, which go on, from the odd ones, which become a latent. The
+prior of every latent is N(0, I).
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from glowlite.models.realnvp_config import RealNVPConfig
 def realnvp_layers(
     config: RealNVPConfig, seed: int = 0, memory: Memory | None = None
 ) -> Multiscale:
-    """The levels of a RealNVP, with random weights of `seed`; x (N, H, W, C) is an image behind
-    the logit.
+    """Make the levels of a RealNVP, with random weights from `seed`. x (N, H, W, C) is an image
+    after the logit.
     """
     rng, levels = generator(seed, "weights"), []
     for i in range(config.levels):
@@ -57,8 +58,8 @@ def realnvp_layers(
 def couplings(
     config: RealNVPConfig, level: int, kind: str, rng: np.random.Generator
 ) -> Iterator[tuple[str, Any]]:
-    """The couplings of `pixels` or of `channels` of a level, which change one half and the other by
-    turns, each with its batch normalisation.
+    """Make the couplings of `pixels` or of `channels` of a level. They change the two halves
+    alternately, and each has its batch normalisation.
     """
     half = config.image_shape[2] << (level + (kind == "channels"))
     begins = config.pixels == "even" if kind == "pixels" else config.channels == "first"
@@ -78,8 +79,8 @@ def network(
     level: int,
     rng: np.random.Generator,
 ) -> TanhScale:
-    """What a coupling asks: a residual network, of an image where it is one of pixels, and the
-    tanh.
+    """Make the network of a coupling: a residual network with a tanh; for checkerboard couplings it
+    sees an image.
     """
     is_pixels = kind == "pixels"
     mask = is_pixels and config.mask

@@ -1,4 +1,4 @@
-"""The models by the names that `--model` and files give them."""
+"""The models by their names in `--model` and in files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def load_image_model(
     xp: Namespace = np,
     plain: bool = False,
 ) -> ImageModel:
-    """The model of a file, of whichever kind the file says it is: see `ImageModel.load`."""
+    """Load the model of a file, of the kind that the file names: see `ImageModel.load`."""
     place, arrays, header = read_model(path, weights)
     kind = kind_in(header) if isinstance(header, dict) else None
     if kind is not None and (not isinstance(kind, str) or kind not in MODELS):
         raise GlowliteError(
-            f"{place}: is of a model that this glowlite does not know, {shown(kind)}; it knows"
-            f" {', '.join(MODELS)}"
+            f"{place}: contains a kind of model that this glowlite does not know, {shown(kind)};"
+            f" it knows {', '.join(MODELS)}"
         )
     model = MODELS.get(kind or Glow.kind, Glow)
     return model.from_file(place, arrays, header, weights, memory, workers, xp, plain)

@@ -1,4 +1,4 @@
-"""A step of flow as a GlowConfig asks for it."""
+"""A step of flow as a GlowConfig describes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glowlite.models.config import GlowConfig
 
 
 def flow_step(config: GlowConfig, channels: int, level: int, rng: np.random.Generator) -> FlowStep:
-    """One step of flow: ActNorm, a permutation of the channels, a coupling."""
+    """Make one step of flow: ActNorm, a permutation of the channels, a coupling."""
     permutations: dict[str, Callable[[], Bijector]] = {
         "conv1x1": lambda: Invertible1x1Conv(channels, rng),
         "lu": lambda: Invertible1x1ConvLU(channels, rng),

@@ -1,1 +1,1 @@
-"""The paper's experiments, each by one command: see docs/reproduce.md."""
+"""The paper's experiments, one command each: see docs/reproduce.md."""

@@ -1,6 +1,7 @@
-"""python -m glowlite.reproduce EXPERIMENT: an experiment of the paper, from its runs to its figure.
+"""python -m glowlite.reproduce EXPERIMENT: repeat an experiment of the paper, from training runs to
+figure.
 
-`python -m glowlite.reproduce all` lists them, with the time that each takes.
+`python -m glowlite.reproduce all` lists the experiments, with the time that each takes.
 """
 
 from glowlite.commands.program import run

@@ -1,7 +1,8 @@
-"""Means over seeds, their standard errors, and whether a difference is one.
+"""Means over seeds, their standard errors, and whether a difference is significant.
 
-n seeds: mean +- t s / sqrt(n), t the 97.5% quantile of Student's distribution of n - 1 degrees,
-which holds the true mean with a probability of 95%, if runs are normally distributed.
+For n seeds the interval is mean +- t s / sqrt(n), where t is the 97.5% quantile of Student's
+distribution with n - 1 degrees of freedom. It contains the true mean with probability 95% if runs
+are normally distributed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Mean:
-    """Of `n` values; `error`: the standard error, NaN for one value."""
+    """The mean of `n` values; `error`: its standard error, NaN for one value."""
 
     value: float
     error: float
@@ -30,8 +31,9 @@ class Mean:
 
     @property
     def half_width(self) -> float:
-        """Of the interval of 95%; infinite for one value."""
-        from scipy.stats import t  # here alone: it takes longer to import than all of glowlite
+        """The half width of the 95% interval; infinite for one value."""
+        # imported only here, since it takes longer to import than all of glowlite
+        from scipy.stats import t
 
         return float(t.ppf(0.975, self.n - 1)) * self.error if self.n > 1 else math.inf
 
@@ -40,12 +42,12 @@ class Mean:
 
 
 def differences(a: Sequence[float], b: Sequence[float]) -> Mean:
-    """The mean of b - a, seed by seed."""
+    """Return the mean of b - a, seed by seed."""
     return Mean.of([y - x for x, y in zip(a, b, strict=True)])
 
 
 def verdict(difference: Mean) -> str:
-    """Of a claim that `difference`, which is to be above 0, is so."""
+    """Return the verdict on the claim that `difference` is above 0."""
     if difference.value - difference.half_width > 0:
         return "holds"
     if difference.value + difference.half_width < 0:

@@ -1,4 +1,6 @@
-"""python -m glowlite.reproduce EXPERIMENT: its runs, its figure, its table and a page of it."""
+"""python -m glowlite.reproduce EXPERIMENT: make the runs of an experiment, its figure, its table
+and a page.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from glowlite.reproduce.sweep import carry_out
 from glowlite.terminal import say
 
 ALL, PAGE = "all", "report.html"
-PATIENCE = 30 * 86400.0  # seconds that a rank waits for the runs of others
-# options of the train command that an experiment can be given
+PATIENCE = 30 * 86400.0  # seconds that a rank waits for the runs of other ranks
+# options of the train command that an experiment accepts
 MODEL_OPTIONS = {"K": int, "L": int, "width": int, "batch": int, "n-bits": int, "lr": float}
 
 SMALL = {"K": 4, "width": 64, "n_bits": 8, "batch": 64, "lr": 0.002}
@@ -36,7 +38,8 @@ EXPERIMENTS = {
     for each in (
         Experiment(
             "figure3",
-            "the 1x1 convolution against a fixed shuffle and reversing, for both couplings",
+            "the 1x1 convolution compared with a fixed shuffle and with reversing, for both"
+            " couplings",
             "30 minutes",
             {"data": "fashion", "seeds": 3, "steps": 1500, "model": SMALL},
             figure3.plan,
@@ -54,8 +57,8 @@ EXPERIMENTS = {
         ),
         Experiment(
             "table2",
-            "bits/dim as published, and of the runs that are named",
-            "seconds a run",
+            "bits/dim as published, and of the named runs",
+            "seconds per run",
             {"data": "fashion", "seeds": 1, "steps": 1, "model": {}},
             table2.plan,
             table2.report,
@@ -63,7 +66,7 @@ EXPERIMENTS = {
         ),
         Experiment(
             "cost",
-            "time and parameters of the 1x1 convolution, beside a fixed shuffle",
+            "time and parameters of the 1x1 convolution, compared with a fixed shuffle",
             "2 minutes",
             {"data": "fashion", "seeds": 1, "steps": 1, "model": {}},
             cost.plan,
@@ -90,19 +93,36 @@ EXPERIMENTS = {
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = Parser("reproduce", "Make an experiment of the paper again, at a laptop's size.")
+    parser = Parser("reproduce", "Repeat an experiment of the paper at a size that fits a laptop.")
     add = parser.add_argument
-    add("experiment", choices=[*EXPERIMENTS, ALL], help="all: what there is, and what each takes")
-    add("runs", nargs="*", metavar="RUN", help="for table2: folders of runs, or pretrained models")
+    add(
+        "experiment",
+        choices=[*EXPERIMENTS, ALL],
+        help="which experiment; all: list the experiments with their durations",
+    )
+    add("runs", nargs="*", metavar="RUN", help="for table2: run folders, or pretrained models")
     add("--data", help="as for train; default: that of the experiment")
-    add("--seeds", type=at_least(1, int, 1000), help="how many; default: that of the experiment")
-    add("--steps", type=at_least(1), help="of each run; default: that of the experiment")
-    add("--jobs", type=at_least(1, int, 256), default=1, help="runs at once, on each rank")
-    add("--out", type=Path, help="folder of its runs; default: runs/EXPERIMENT")
+    add(
+        "--seeds",
+        type=at_least(1, int, 1000),
+        help="number of seeds; default: that of the experiment",
+    )
+    add(
+        "--steps",
+        type=at_least(1),
+        help="number of steps of each run; default: that of the experiment",
+    )
+    add(
+        "--jobs",
+        type=at_least(1, int, 256),
+        default=1,
+        help="number of runs at the same time, per process",
+    )
+    add("--out", type=Path, help="folder for the runs; default: runs/EXPERIMENT")
     add(
         "--paper-size",
         action="store_true",
-        help="print the commands with the published settings, and what they take; run nothing",
+        help="only print the commands with the published settings, and what they would take",
     )
     group = parser.add_argument_group("the model, as for train").add_argument
     for name, kind in MODEL_OPTIONS.items():
@@ -117,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     experiment = EXPERIMENTS[options.experiment]
     if options.runs and experiment.name != "table2":
-        raise GlowliteError(f"{options.runs[0]}: only table2 is told of runs; leave it out")
+        raise GlowliteError(f"{options.runs[0]}: only table2 takes runs; leave it out")
     if options.paper_size:
         if experiment.paper_size is None:
             raise GlowliteError(f"{experiment.name}: has no other size in the paper")
@@ -132,14 +152,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def settings_of(experiment: Experiment, options: argparse.Namespace) -> ExperimentSettings:
-    """What was typed, and for the rest the defaults of the experiment.
+    """Return the typed settings, with the experiment's defaults for the rest.
 
-    Raises GlowliteError where there are no such data.
+    Raises GlowliteError if the data do not exist.
     """
     defaults = experiment.defaults
     check_meaning(options.data or "")
     if options.data and not is_there(options.data):
-        raise GlowliteError(f"--data {options.data}: there is nothing of that name")
+        raise GlowliteError(f"--data {options.data}: no such data")
     model: dict[str, Option] = dict(defaults["model"])
     for name in MODEL_OPTIONS:
         value: Any = getattr(options, name.replace("-", "_"))
@@ -176,6 +196,6 @@ def carry_out_experiment(
 
 
 def tell_all() -> None:
-    """A line for each experiment."""
+    """Print one line per experiment."""
     for each in EXPERIMENTS.values():
         say(f"{each.name:10} {each.takes:15} {each.what}")

@@ -1,7 +1,7 @@
-"""What the 1x1 convolution costs: time and parameters of it and of a fixed permutation, side by
-side.
+"""The cost of the 1x1 convolution: its time and parameters compared with those of a fixed
+permutation.
 
-The paper: about 7% of time, and few parameters.
+The paper reports about 7% more time, and few parameters.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
             ]
         )
     return Report(
-        "What the 1x1 convolution costs",
+        "The cost of the 1x1 convolution",
         [
-            "Whole training steps, one of each by turns, in processes of their own; medians, and"
-            " the quarters of the ratios on either side."
+            "Whole training steps, alternating between the two, in separate processes; medians,"
+            " and the quartiles of the ratios."
         ],
         [
             Table(

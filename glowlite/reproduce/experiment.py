@@ -1,4 +1,4 @@
-"""An experiment: the runs that it needs, and what is made of them."""
+"""An experiment: the runs that it needs, and the report made from them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from glowlite.reproduce.report import Report
 
 @dataclass(frozen=True)
 class ExperimentSettings:
-    """What was asked for. `model`: options of the train command that all runs share, those that
-    were named. `given`: runs that were named, for an experiment that takes some.
+    """The requested settings. `model`: options of the train command that all runs share, if they
+    were given. `given`: the named runs, for an experiment that takes runs.
     """
 
     folder: Path
@@ -25,9 +25,10 @@ class ExperimentSettings:
     given: tuple[str, ...] = ()
 
     def run(self, name: str, **options: Option) -> PlannedRun:
-        """A run called `name`: the data, the steps, what all runs share, and these options.
+        """Return a run called `name`, with the data, the steps, the shared options, and these
+        options.
 
-        It is evaluated a dozen times, and draws no pictures on the way.
+        It is evaluated a dozen times, and draws no pictures during training.
         """
         every = max(1, self.steps // 12)
         common: dict[str, Option] = {
@@ -42,10 +43,10 @@ class ExperimentSettings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """`what`: in a line. `takes`: how long, with its defaults, on two cores. `defaults`: of data,
-    seeds, steps, and options of the model.
+    """`what`: a one-line description. `takes`: its duration with the defaults on two cores.
+    `defaults`: data, seeds, steps, and options of the model.
 
-    `plan` gives the runs, `report` makes figure and tables of them.
+    `plan` returns the runs, `report` makes the figure and tables from them.
     """
 
     name: str

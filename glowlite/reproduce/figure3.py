@@ -1,9 +1,9 @@
-"""Figure 3: the invertible 1x1 convolution against a fixed shuffle and against reversing, for both
-couplings.
+"""Figure 3: the invertible 1x1 convolution compared with a fixed shuffle and with reversing, for
+both couplings.
 
-The paper's claim: of either coupling, the negative log-likelihood of the 1x1 convolution is lower
-than that of a fixed shuffle, which is lower than that of reversing the channels. Runs of one seed
-have the same data, the same order of them, and the same noise, so that they are compared in pairs.
+The paper's claim: for both couplings, the negative log-likelihood with the 1x1 convolution is lower
+than with a fixed shuffle, which is lower than with reversed channels. Runs with the same seed have
+the same data in the same order and the same noise, so that they can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ Curves = dict[tuple[str, str], list[list[tuple[float, float]]]]
 
 
 def plan(settings: ExperimentSettings) -> list[PlannedRun]:
-    """3 permutations x 2 couplings x seeds; seed by seed, so that those broken off compare."""
+    """Return 3 permutations x 2 couplings x seeds, seed by seed, so that an interrupted sweep can
+    still be compared.
+    """
     return [
         settings.run(
             f"{coupling}-{permutation}-{seed}",
@@ -41,7 +43,7 @@ def plan(settings: ExperimentSettings) -> list[PlannedRun]:
 
 
 def curves(runs: list[PlannedRun]) -> Curves:
-    """The curves of all seeds, by coupling and permutation."""
+    """Return the curves of all seeds, by coupling and permutation."""
     found: Curves = {}
     for run in runs:
         key = str(run.options["coupling"]), str(run.options["permutation"])
@@ -76,8 +78,8 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
         f"Figure 3: permutations, on {settings.data}",
         [
             f"{settings.seeds} seeds of {settings.steps} steps each; means and their standard"
-            " errors over seeds. Differences are taken seed by seed, and a claim holds where the"
-            " interval of 95% of Student's distribution lies above 0."
+            " errors over seeds. Differences are computed per seed, and a claim holds if the 95%"
+            " interval of Student's distribution lies above 0."
         ],
         [
             Table("Held-out bits/dim at the end", ["coupling", "permutation", "bits/dim"], means),
@@ -93,7 +95,7 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
 
 
 def draw(found: Curves, path: Path) -> None:
-    """Mean and band, from the lowest to the highest seed, of bits/dim against epochs."""
+    """Plot the mean of bits/dim against epochs, with a band from the lowest to the highest seed."""
     with figure_at(path, 9, 3.8) as figure:
         axes = figure.subplots(1, len(COUPLINGS), sharey=True)
         for axis, coupling in zip(axes, COUPLINGS, strict=True):

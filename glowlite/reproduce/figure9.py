@@ -1,7 +1,8 @@
-"""Figure 9: depth. Models of more and more levels, of the same steps of flow in each.
+"""Figure 9: depth. Models with an increasing number of levels, with the same number of steps of
+flow in each.
 
-In the paper a model of 4 levels has samples that lack what holds a face together, and one of 6 has
-not: what the last levels see is the whole picture.
+In the paper, samples of a model with 4 levels lack long-range structure, and those of a model with
+6 levels do not: the last levels see the whole picture.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ROW, TEMPERATURE = 12, 0.7
 
 
 def depths(settings: ExperimentSettings) -> list[int]:
-    """1, 2, ... levels: as many as the sides can be halved, and no more than four."""
+    """Return 1, 2, ... levels: as many as the sides can be halved, and at most four."""
     height, width, _ = load(settings.data).image_shape
     sides = height | width
     return [L for L in range(1, 5) if sides % (1 << L) == 0 and min(height, width) >> L >= 1]

@@ -1,8 +1,9 @@
-"""Memory against depth: what a training step takes beyond the parameters, as models get deeper.
+"""Memory against depth: the memory of a training step beyond the parameters, for deeper and deeper
+models.
 
-A line for each budget: with none the memory of a step does not grow, with `all` it grows as that of
-other codes does. All that NumPy allocates in a step counts (tracemalloc), beyond parameters,
-gradients and the optimiser's state, with one thread.
+There is one line per budget. With a budget of 0, the memory of a step does not grow; with `all`, it
+grows as in other codes. Everything that NumPy allocates in a step is counted (tracemalloc), beyond
+parameters, gradients and the optimiser's state, with one thread.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def plan(settings: ExperimentSettings) -> list[PlannedRun]:
 
 
 def job(config: GlowConfig, batch: int) -> tuple[Glow, Array]:
-    """A model that has seen a batch, and the batch."""
+    """Return an initialised model and a batch."""
     model = Glow(config, workers=Workers(1))
     x = np.random.default_rng(0).random((batch, *config.image_shape), np.float32) - np.float32(0.5)
     model.initialize(x)
@@ -41,7 +42,9 @@ def job(config: GlowConfig, batch: int) -> tuple[Glow, Array]:
 
 
 def peak_mb(model: Glow, x: Array, budget: str) -> float:
-    """MB at the peak of the second step: the first makes what is made once."""
+    """Return MB at the peak of the second step; the first step also makes what is made only
+    once.
+    """
     model.memory, peak = Memory.parse(budget), 0
     for _ in range(2):
         tracemalloc.start()

@@ -1,5 +1,5 @@
-"""The same experiments with the published settings: the commands, and what they take, computed from
-the sizes of the models (glowlite.bench.plan) and not measured.
+"""The same experiments with the published settings: the commands and their cost, which is computed
+from the sizes of the models (glowlite.bench.plan), not measured.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from glowlite.bench.work import forward_flops
 from glowlite.models.config import GlowConfig
 from glowlite.reproduce.report import Report, Table
 
-PASSES = 4  # of products, in a training step that keeps nothing
+PASSES = 4  # passes of matrix products in a training step that keeps nothing
 CARD = CARDS[-1]
 
 
 @dataclass(frozen=True)
 class PaperRun:
-    """A preset for the data, changes of its model, and images in all that are trained on."""
+    """A preset for the data, changes to its model, and the number of training images."""
 
     preset: str
     changes: Mapping[str, str | int]
-    images: int  # of the training set
+    images: int  # images of the training set
     epochs: int
     seed: int = 0
 
@@ -84,7 +84,7 @@ def figure3() -> Report:
 
 
 def figure9() -> Report:
-    """Faces of 256x256, K=32, of 4 and of 6 levels."""
+    """Faces at 256x256, K=32, with 4 and with 6 levels."""
     return _report(
         "Figure 9 at the paper's size",
         [PaperRun("celebahq256", {"L": L}, 27_000, 100) for L in (4, 6)],
@@ -105,13 +105,13 @@ def table2() -> Report:
 
 def _report(title: str, runs: list[PaperRun]) -> Report:
     header = ["run", "parameters", "EFLOP", "updates", "GB", f"hours, {CARD.name}"]
-    rows = list({tuple(run.row(CARD)): None for run in runs})  # seeds take the same
+    rows = list({tuple(run.row(CARD)): None for run in runs})  # all seeds cost the same
     return Report(
         title,
         [
-            f"{len(runs)} runs; a row stands for all seeds of one. Computed, not measured: see"
-            " docs/gpu.md for what is assumed. EFLOP: 10^18 floating-point operations of all"
-            " products; GB: memory of the card under --memory 0; hours: of one card, with TF32."
+            f"{len(runs)} runs; each row stands for all seeds of a run. Computed, not measured:"
+            " docs/gpu.md has the assumptions. EFLOP: 10^18 floating-point operations of all"
+            " matrix products; GB: GPU memory with --memory 0; hours: on one GPU, with TF32."
         ],
         [Table("Each run", header, rows)],
         [],

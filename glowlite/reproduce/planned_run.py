@@ -1,4 +1,4 @@
-"""A run that an experiment needs: an ordinary one, in a folder of its own, of the train command."""
+"""A run that an experiment needs: an ordinary run of the train command, in its own folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Option = str | int | float | bool
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """`options`: of `python -m glowlite.train`, by name; `steps` is one of them."""
+    """`options`: those of `python -m glowlite.train`, by name, including `steps`."""
 
     folder: Path
     options: Mapping[str, Option]
@@ -30,7 +30,7 @@ class PlannedRun:
 
     @property
     def words(self) -> list[str]:
-        """The options as words, as a process is given them."""
+        """Return the options as command-line words."""
         found = []
         for name, value in {**self.options, "out": self.folder}.items():
             option = name.replace("_", "-")
@@ -42,7 +42,7 @@ class PlannedRun:
 
     @property
     def command(self) -> str:
-        """As one would type it."""
+        """Return the command as one would type it."""
         words = [
             typed(name, value)
             if not isinstance(value, bool)
@@ -52,13 +52,13 @@ class PlannedRun:
         return " ".join(["python -m glowlite.train", *words])
 
     def is_begun(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint to continue from."""
         return (self.folder / CONFIG).exists() and bool(checkpoints_of(self.folder))
 
     def is_done(self) -> bool:
         """Whether it has all of its steps.
 
-        Raises GlowliteError where the folder holds a run of other options, which is left alone.
+        Raises GlowliteError if the folder contains a run with other options, which is left alone.
         """
         if not (self.folder / CONFIG).exists():
             return False
@@ -67,14 +67,14 @@ class PlannedRun:
             meant = located(str(value)) if name == "data" else value
             if name in begun_with and begun_with[name] != meant:
                 raise GlowliteError(
-                    f"{self.folder}: holds a run with {name} {begun_with[name]}, not {value}; name"
-                    " another folder with --out, or remove it"
+                    f"{self.folder}: contains a run with {name} {begun_with[name]}, not {value};"
+                    " name another folder with --out, or remove it"
                 )
         last = checkpoints_of(self.folder)[-1:]
         return bool(last) and last[0].name >= checkpoint_name(int(self.options["steps"]))
 
     def curve(self) -> list[tuple[float, float]]:
-        """Epochs, and held-out bits/dim, of every evaluation."""
+        """Return epochs and held-out bits/dim of every evaluation."""
         lines: list[dict[str, Any]] = read_lines(self.folder / METRICS, Metrics)
         return [
             (line["epoch"], line["held_out_bits_per_dim"])

@@ -1,4 +1,4 @@
-"""What an experiment came to: tables, pictures and commands, printed and as one HTML page."""
+"""The results of an experiment: tables, pictures and commands, printed and as one HTML page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glowlite.terminal import say
 
 @dataclass(frozen=True)
 class Table:
-    """`rows`: texts, as many in each as in `header`."""
+    """`rows`: rows of texts, each as long as `header`."""
 
     caption: str
     header: Sequence[str]
@@ -27,8 +27,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """`text`: paragraphs. `pictures`: PNGs in the folder of the experiment. `commands`: that make
-    all of it again.
+    """`text`: paragraphs. `pictures`: PNGs in the folder of the experiment. `commands`: commands
+    that reproduce everything.
     """
 
     title: str
@@ -51,7 +51,7 @@ def tell(report: Report) -> None:
 
 
 def write(report: Report, path: Path) -> None:
-    """The page, with its pictures in it; it needs no network, and no script could run in it."""
+    """Write the page, with its pictures inside. It works offline, and no script can run in it."""
     pictures = [
         (picture.stem, base64.b64encode(picture.read_bytes()).decode())
         for picture in report.pictures

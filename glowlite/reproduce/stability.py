@@ -1,7 +1,8 @@
 """Which scale of an affine coupling keeps samples finite: the table of docs/stability.md.
 
-The inverse of a coupling divides by its scale. Of 1,000 samples at each temperature, the part that
-is finite, and the part that lies in [-0.75, 0.75] with every pixel; images lie in [-0.5, 0.5].
+The inverse of a coupling divides by its scale. The table has, for 1,000 samples at each
+temperature, the fraction that is finite, and the fraction with every pixel in [-0.75, 0.75]; images
+lie in [-0.5, 0.5].
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     return Report(
         f"Stability of samples, on {settings.data}",
         [
-            f"{SAMPLES} samples at each temperature and seed; inside: every pixel lies in"
+            f"{SAMPLES} samples at each temperature and seed; inside: every pixel is in"
             f" [-{INSIDE}, {INSIDE}]. {settings.seeds} seeds of {settings.steps} steps each."
         ],
         [Table("Samples", header, rows)],
@@ -58,7 +59,7 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
 
 
 def parts_of(run: PlannedRun) -> np.ndarray:
-    """Finite and inside, at each temperature: (temperatures, 2)."""
+    """Return the fractions finite and inside, at each temperature: (temperatures, 2)."""
     model = Glow.load(run.folder)
     seeds = range(SAMPLES // AT_ONCE)
     found = []

@@ -1,8 +1,8 @@
-"""Many runs, one after the other or side by side: each is a process of the train command.
+"""Many runs, one after the other or in parallel: each is a process of the train command.
 
-What is done is not done again, and what was broken off goes on from its last checkpoint. Ctrl-C is
-handed on to the runs, which save and end; the same command goes on with them. Under mpirun every
-rank takes its share of the runs.
+Finished runs are not repeated, and interrupted runs continue from their last checkpoints. Ctrl-C is
+passed on to the runs, which save and stop; the same command continues them. Under mpirun every rank
+takes its share of the runs.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from glowlite.files.outputs import make_folder
 from glowlite.reproduce.planned_run import PlannedRun
 from glowlite.terminal import say, shortened
 
-# of a launcher: a run is no rank of anything
+# variables of a launcher, removed because a run is not a rank
 LAUNCHERS = ("PMI", "OMPI_", "HYD", "MPI_", "PRTE_", "I_MPI")
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_SAVE = 120
 
 
 def carry_out(runs: Sequence[PlannedRun], jobs: int, ranks: Communicator) -> None:
-    """Bring every run to its end, `jobs` at a time on each rank.
+    """Complete every run, `jobs` at a time on each rank.
 
-    Raises GlowliteError, which names the run and its log, where one fails; the others are ended,
-    and saved, first.
+    If a run fails, the others are saved and stopped first; then raises GlowliteError that names the
+    run and its log.
     """
     left = [run for run in runs if not run.is_done()]
     if ranks.is_root and len(left) < len(runs):
-        say(f"{len(runs) - len(left)} of {len(runs)} runs are there already")
+        say(f"{len(runs) - len(left)} of {len(runs)} runs already exist")
     mine = left[ranks.rank :: ranks.size]
     _work_off(mine, jobs, max(1, ranks.cores() // jobs))
     ranks.wait_until(lambda: all(run.is_done() for run in runs), "the runs of other ranks")
@@ -45,7 +45,7 @@ def carry_out(runs: Sequence[PlannedRun], jobs: int, ranks: Communicator) -> Non
 class AtWork:
     run: PlannedRun
     process: subprocess.Popen[bytes]
-    began: float  # seconds, of a clock
+    began: float  # in seconds
 
 
 def _work_off(runs: Sequence[PlannedRun], jobs: int, threads: int) -> None:
@@ -70,7 +70,7 @@ def log_of(run: PlannedRun) -> Path:
 
 
 def start(run: PlannedRun, threads: int) -> subprocess.Popen[bytes]:
-    """Its process, which begins the run or goes on with it; what it says goes to a log beside."""
+    """Start the process that begins or continues the run; its output goes to a log beside it."""
     make_folder("--out", run.folder.parent)
     if run.is_begun():
         words = ["--out", str(run.folder), "--resume", "--threads", str(threads)]
@@ -87,15 +87,15 @@ def start(run: PlannedRun, threads: int) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             env=environment,
-            start_new_session=True,  # signals of the terminal come from us, once
+            start_new_session=True,  # so that signals of the terminal come only from us, once
         )
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask each to save and end, and wait until it has."""
+    """Ask each process to save and stop, and wait until it has."""
     for process in processes:
         if process.poll() is None:
-            process.terminate()  # SIGINT may be one that a shell told all of us to ignore
+            process.terminate()  # a shell may have told all of us to ignore SIGINT
     for process in processes:
         try:
             process.wait(SECONDS_TO_SAVE)

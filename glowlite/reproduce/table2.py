@@ -1,4 +1,4 @@
-"""Table 2: bits/dim as published, and of the runs that are given."""
+"""Table 2: bits/dim as published, and of the given runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glowlite.reproduce.report import Report, Table
 from glowlite.training.class_scoring import given_held_out
 from glowlite.training.scoring import scores
 
-PUBLISHED = (  # RealNVP, Glow; 8 bits but for LSUN, which has the paper's 64x64 at 8 bits
+PUBLISHED = (  # RealNVP, Glow; all at 8 bits; LSUN is the paper's 64x64
     ("CIFAR-10", "3.49", "3.35"),
     ("ImageNet 32x32", "4.28", "4.09"),
     ("ImageNet 64x64", "3.98", "3.81"),
@@ -25,9 +25,9 @@ BATCH = 64
 
 
 def plan(settings: ExperimentSettings) -> list[PlannedRun]:
-    """No run is made: those are meant that are named."""
+    """Plan no runs, since this experiment uses the named runs."""
     if not settings.given:
-        raise GlowliteError("table2: name the folders of runs, or pretrained models, to be told of")
+        raise GlowliteError("table2: name run folders or pretrained models to report")
     return []
 
 
@@ -59,8 +59,8 @@ def report(settings: ExperimentSettings, runs: list[PlannedRun]) -> Report:
     return Report(
         "Table 2: bits/dim",
         [
-            "Figures of different data, bits and splits cannot be compared with each other. ±: the"
-            " standard error over held-out images, each with one draw of the noise."
+            "Numbers for different data, bits or splits cannot be compared. ±: the standard"
+            " error over held-out images, each with one draw of the noise."
         ],
         [
             Table("As published", ["data", "RealNVP", "Glow"], PUBLISHED),

@@ -1,13 +1,13 @@
-"""Checks for any invertible layer: hold your own flow to the laws that the layers of this library
-obey.
+"""Checks for any invertible layer: test your own flow against the laws that the layers of this
+library obey.
 
     from glowlite.testing import check_layer
     check_layer(my_layer, x)                 # x (N, ...), float64
 
 A layer needs `forward(x) -> y, logdet`, `inverse(y) -> x`, `backward(y, dy, dlogdet) -> x, dx`, and
-`parameters()`, a dict of objects with arrays `value` and `grad`. All in float64: the tolerances are
-those of its rounding, not of float32's. `torch_layer` and `jax_layer` show a flow of PyTorch or JAX
-as such a layer, and `as_layer` whatever it is handed.
+`parameters()`, a dict of objects with arrays `value` and `grad`. Everything must be in float64,
+since the tolerances are those of float64 rounding. `torch_layer` and `jax_layer` present a PyTorch
+or JAX flow as such a layer, and `as_layer` does so for any of these.
 """
 
 import importlib
@@ -50,7 +50,7 @@ __all__ = [
     "torch_layer",
 ]
 
-# imported when they are first asked for: each imports its framework
+# imported on first use, since each imports its framework
 _LATER = {
     "jax_layer": "glowlite.testing.jax_layers",
     "torch_layer": "glowlite.testing.torch_layers",

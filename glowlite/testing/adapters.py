@@ -1,4 +1,4 @@
-"""Maps with several outputs seen as layers with one, so that the same laws hold them."""
+"""Present maps with several outputs as layers with one output, so that the same laws apply."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glowlite.testing.comparison import DoesNotApply
 
 
 class SplitAsLayer:
-    """A split, x -> h, eps, as a layer x -> y: the two side by side on the last axis."""
+    """A split, x -> h, eps, as a layer x -> y with h and eps side by side on the last axis."""
 
     def __init__(self, split: Any) -> None:
         self.split = split
@@ -33,7 +33,7 @@ class SplitAsLayer:
 
 
 class ModelAsLayer:
-    """A model, x -> list of latents, as a layer x -> y (N, D): all latents in a row.
+    """A model, x -> list of latents, as a layer x -> y (N, D), the concatenated latents.
 
     `latent_shapes`: the shape of each latent without N.
     """
@@ -72,11 +72,13 @@ class ModelAsLayer:
         return self.model.backward(self._parts(y), self._parts(dy), dlogdet, kept)
 
     def cast(self, dtype: type) -> Self:
-        """A copy in another dtype, of a model with a `store`: its parameters and constants in a new
-        one. Raises DoesNotApply for another model.
+        """Return a copy in another dtype, of a model with a `store`: a new store with its
+        parameters and constants. Raises DoesNotApply for a model without a store.
         """
         if not hasattr(self.model, "store"):
-            raise DoesNotApply(f"{type(self.model).__name__} has no store to be brought to {dtype}")
+            raise DoesNotApply(
+                f"{type(self.model).__name__} has no store that could be converted to {dtype}"
+            )
         new = copy.copy(self)
         new.model = copy.deepcopy(self.model)
         store = new.model.store
@@ -86,10 +88,11 @@ class ModelAsLayer:
 
 
 class FlowAsLayer(ModelAsLayer):
-    """A `glowlite.Flow` in float64, or whatever has its methods, as a layer and a model under test.
+    """A `glowlite.Flow` in float64, or an object with its methods, as a layer and a model under
+    test.
 
-    A flow gives a list of latents, samples by `sample(n, seed=seed)`, and bits/dim of x in
-    [-1/2, 1/2); laws want latents in a row, `sample(n, seed)`, and bits/dim of bytes.
+    A flow gives a list of latents, samples by `sample(n, seed=seed)`, and bits/dim of x in [-1/2,
+    1/2); laws need concatenated latents, `sample(n, seed)`, and bits/dim of bytes.
     """
 
     def __init__(self, flow: Any) -> None:

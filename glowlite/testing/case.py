@@ -1,4 +1,4 @@
-"""A layer under test: what a law is handed."""
+"""A layer under test, the argument of a law."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from glowlite.testing.domain import EVERYWHERE
 from glowlite.testing.parameters import parameters_of
 
 ROUND_TRIP = 1e-9
-SAME = 1e-10  # two ways to sum the same numbers
+SAME = 1e-10  # tolerance for two ways to sum the same numbers
 GUESSED = 8  # of so many normal numbers, 1 batch in 5,000 lies in [0, 1] by chance
 
 
 class Case:
-    """A layer, a batch x (N, ...) in float64 that it is held at, and how to have it anew.
+    """A layer, a batch x (N, ...) in float64 at which it is tested, and ways to make the layer
+    again.
 
-    make: gives a new layer, as it is before its state is loaded, best of another seed; laws that
-    save and load need it. again: gives the same layer once more, for one that cannot be copied.
-    domain: where x lives; by default what the layer says, or [0, 1] for a
-    batch of GUESSED numbers or more that lies there as a whole.
-    condition: (N, ...), for a layer that can be `given` one; laws other than `condition_acts` hold
-    the layer at the first of these. worst: of all comparisons so far, that which came closest to
-    what is allowed, or went furthest beyond.
+    make: returns a new layer, as it is before its state is loaded, preferably from another seed;
+    needed by laws that save and load. again: returns the same layer once more, for a layer that
+    cannot be copied. domain: the range of x; by default what the layer declares, or [0, 1] if all
+    of at least GUESSED numbers of the batch lie there. condition: (N, ...), for a layer that can be
+    `given` one; laws other than `condition_acts` test the layer at the first condition. worst:
+    among all comparisons so far, the one that came closest to the allowed error, or exceeded it
+    most.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class Case:
         self.worst: Comparison | None = None
         try:
             self._as_given: Any = copy.deepcopy(layer)
-        except Exception as error:  # whatever stops a copy: it is made once more, if it can be
+        except Exception as error:  # any failure to copy: make the layer again, if possible
             self._as_given, self._why = None, f"{type(error).__name__}: {error}"
 
     def at_condition(self, layer: Any) -> Any:
-        """The layer at the first condition, which holds for every sample."""
+        """Return the layer at the first condition, used for every sample."""
         if self.condition is None:
             return layer
         if not callable(getattr(layer, "given", None)):
@@ -58,7 +59,7 @@ class Case:
             )
         return layer.given(self.condition[:1])
 
-    # --- the layer's methods, in the one form that laws use ---
+    # --- the layer's methods, in the form that laws use ---
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return forward(self.layer, x)
@@ -77,7 +78,7 @@ class Case:
 
     @property
     def is_map(self) -> bool:
-        """Whether there is a map to hold, not the density of a model alone."""
+        """Whether there is a map to test, and not only the density of a model."""
         return callable(getattr(self.layer, "forward", None))
 
     def needs(self, *methods: str) -> None:
@@ -86,10 +87,10 @@ class Case:
             if not callable(getattr(self.layer, method, None)):
                 raise DoesNotApply(f"it has no {method}")
 
-    # --- the layer anew ---
+    # --- new copies of the layer ---
 
     def copy_unconditioned(self) -> Any:
-        """The layer as it was handed over, before any law called it."""
+        """Return the layer as it was passed in, before any law called it."""
         if self._as_given is not None:
             return copy.deepcopy(self._as_given)
         if self.again is not None:
@@ -101,11 +102,13 @@ class Case:
         raise DoesNotApply(f"it cannot be copied: {self._why}")
 
     def copy(self) -> Any:
-        """The same, at the first condition."""
+        """Return the same, at the first condition."""
         return self.at_condition(self.copy_unconditioned())
 
     def loaded(self) -> Any:
-        """A new layer, none of whose methods was called, with the saved state of this one."""
+        """Return a new layer with the saved state of this one, before any of its methods is
+        called.
+        """
         if self.make is None:
             raise DoesNotApply("a new layer cannot be made: give make")
         new = self.make()
@@ -113,7 +116,7 @@ class Case:
         return self.at_condition(new)
 
     def untouched(self) -> Any:
-        """`loaded()`, or where that cannot be, `copy()`."""
+        """Return `loaded()` or, if that is impossible, `copy()`."""
         return self.copy() if self.make is None else self.loaded()
 
     # --- comparisons ---
@@ -128,7 +131,7 @@ class Case:
     ) -> None:
         """Raise Broken unless max|got - expected| <= tolerance * scale, and remember the worst.
 
-        Scale: the largest |expected| unless given.
+        `scale`: by default, the largest |expected|.
         """
         self.remember(compare(what, got, expected, tolerance, scale))
 
@@ -146,7 +149,7 @@ def _domain(layer: Any, x: np.ndarray) -> tuple[float, float]:
 
 
 def forward(layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """y and logdet, a pair of arrays."""
+    """Return y and logdet, a pair of arrays."""
     result = layer.forward(x)
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Broken(f"forward gave {_shape_of(result)}, expected a pair: y, logdet")
@@ -154,7 +157,7 @@ def forward(layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def inverse(layer: Any, y: np.ndarray) -> np.ndarray:
-    """x, of a layer whose inverse gives x, or x and a log-determinant."""
+    """Return x, for a layer whose inverse returns x, or x and a log-determinant."""
     result = layer.inverse(y)
     return np.asarray(result[0] if isinstance(result, tuple) else result)
 
@@ -162,13 +165,13 @@ def inverse(layer: Any, y: np.ndarray) -> np.ndarray:
 def backward(
     layer: Any, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """x, rebuilt, and dx."""
+    """Return the rebuilt x, and dx."""
     x, dx = layer.backward(y, dy, dlogdet)
     return np.asarray(x), np.asarray(dx)
 
 
 def gradients_of(layer: Any, call: Callable[[], Any]) -> tuple[Any, dict[str, np.ndarray]]:
-    """What `call` returns, and the gradients that it adds, by name."""
+    """Return the result of `call`, and the gradients that it adds, by name."""
     zero_gradients(layer)
     result = call()
     return result, {name: np.array(p.grad) for name, p in parameters_of(layer).items()}
@@ -180,14 +183,16 @@ def zero_gradients(layer: Any) -> None:
 
 
 def state(layer: Any) -> dict[str, np.ndarray]:
-    """All that is saved of a layer, by name: `layer.state()`, or the parameters' values."""
+    """Return everything that is saved of a layer, by name: `layer.state()`, or the parameters'
+    values.
+    """
     if callable(getattr(layer, "state", None)):
         return {name: np.array(value) for name, value in layer.state().items()}
     return {name: np.array(p.value) for name, p in parameters_of(layer).items()}
 
 
 def set_state(layer: Any, saved: dict[str, np.ndarray]) -> None:
-    """Load into a layer what `state` gave of another."""
+    """Load into a layer what `state` returned for another layer."""
     if callable(getattr(layer, "set_state", None)):
         layer.set_state(saved)
         return
@@ -200,8 +205,8 @@ def set_state(layer: Any, saved: dict[str, np.ndarray]) -> None:
 
 
 def move_parameters(layer: Any, seed: int, by: float = 0.05) -> None:
-    """Change every parameter in place, at random, by a part of its size, or of 1 if that is less
-    than 1.
+    """Change every parameter in place, at random, by a fraction of its size, or of 1 if its size is
+    less than 1.
     """
     for i, p in enumerate(parameters_of(layer).values()):
         size = max(1.0, float(np.abs(p.value).max(initial=0.0)))

@@ -1,4 +1,4 @@
-"""A layer in another dtype."""
+"""Convert a layer to another dtype."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from glowlite.testing.unnamed import constants
 
 
 def cast(layer: Any, dtype: type) -> Any:
-    """A new layer with the same values in `dtype`: `layer.cast(dtype)`; of a layer without one, a
-    copy whose parameters' `value` and `grad`, and whose constants' `value`, are replaced.
+    """Return a new layer with the same values in `dtype`: `layer.cast(dtype)` or, for a layer
+    without that method, a copy whose parameters' `value` and `grad`, and constants' `value`, are
+    converted.
 
-    Raises DoesNotApply where they cannot be.
+    Raises DoesNotApply if they cannot be converted.
     """
     if callable(getattr(layer, "cast", None)):
         return layer.cast(dtype)
     try:
         new = copy.deepcopy(layer)
-    except Exception as error:  # whatever stops it
+    except Exception as error:  # any failure
         raise DoesNotApply(f"it cannot be copied: {type(error).__name__}: {error}") from error
     try:
         for p in parameters_of(new).values():
@@ -36,9 +37,9 @@ def cast(layer: Any, dtype: type) -> Any:
             if np.issubdtype(np.asarray(constant.value).dtype, np.floating):
                 constant.value = np.asarray(constant.value).astype(dtype)
     except (AttributeError, TypeError) as error:
-        raise DoesNotApply(f"it cannot be brought to {np.dtype(dtype)}: {error}") from error
+        raise DoesNotApply(f"it cannot be converted to {np.dtype(dtype)}: {error}") from error
     if any(p.value.dtype != dtype for p in parameters_of(new).values()):
         raise DoesNotApply(
-            f"it cannot be brought to {np.dtype(dtype)}: parameters keep their dtype"
+            f"it cannot be converted to {np.dtype(dtype)}: parameters keep their dtype"
         )
     return new

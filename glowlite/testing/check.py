@@ -1,4 +1,4 @@
-"""Hold a layer to laws."""
+"""Test a layer against the laws."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from glowlite.testing.laws import LAWS, Law, chosen
 from glowlite.testing.parameters import parameters_of
 
 SAME = 1e-10
-ATTEMPTS = 6  # other places x to look at, where one is too close to a kink
+ATTEMPTS = 6  # number of other points x to try if one is too close to a kink
 NEEDED = ("forward", "inverse", "backward")
-OF_MODELS = (  # laws of a density: those that a model without forward and inverse is held to
+OF_MODELS = (  # laws of a density, for a model without forward and inverse
     "density_integrates_to_one",
     "samples_follow_the_density",
     "bits_per_dim_of_uniform_data",
@@ -31,12 +31,12 @@ def check_layer(
     make: Callable[[], Any] | None = None,
     condition: np.ndarray | None = None,
 ) -> None:
-    """Hold `layer` to every law that applies to it, at the batch x (N, ...), float64.
+    """Test `layer` against every law that applies to it, at the batch x (N, ...), float64.
 
-    laws: some of LAWS, or names of laws or levels. make: gives a new layer, for the law that saves
-    and loads. condition: (N, ...), for a layer with `given(condition)`. Raises AssertionError, with
-    the law, what broke, and by how much; leaves gradients as they fall. A layer needs `forward`,
-    `inverse` and `backward`; a model's density alone needs `log_prob`.
+    laws: some of LAWS, or names of laws or levels. make: returns a new layer, for the law that
+    saves and loads. condition: (N, ...), for a layer with `given(condition)`. Raises AssertionError
+    that names the law, what is wrong, and by how much. Gradients are not reset afterwards. A layer
+    needs `forward`, `inverse` and `backward`; a density without a map needs `log_prob`.
     """
     assert x.dtype == np.float64, (
         f"check_layer: expected float64, got {x.dtype}: its tolerances are those of float64"
@@ -58,20 +58,21 @@ def check_layer(
 
 
 def decide(law: Law, case: Case) -> Comparison | None:
-    """Call a law; where numbers cannot judge, call it again at another x.
+    """Call a law. If the numbers cannot decide, call it again at another x.
 
-    Returns the comparison that came closest to what is allowed, None if none was made. Raises
-    Broken, Undecided or DoesNotApply. A model that is no map has the laws of its density alone.
+    Returns the comparison that came closest to the allowed error; None if there was no comparison.
+    Raises Broken, Undecided or DoesNotApply. A model that is not a map is only tested with the laws
+    of its density.
     """
     if not case.is_map and law.name not in OF_MODELS:
-        raise DoesNotApply("it is a density, with no map: forward, inverse")
+        raise DoesNotApply("it is a density without a map (forward, inverse)")
     x = case.x
 
     def at(moved: np.ndarray) -> None:
-        # a law, or a layer, that writes into x must not hide from the next law that it does
+        # pass a copy, so that the next law notices if a law or a layer writes into x
         case.worst, case.x = None, moved.copy()
         try:
-            with np.errstate(all="ignore"):  # what is not finite a law finds in the results
+            with np.errstate(all="ignore"):  # laws check for non-finite results themselves
                 law(case)
         except (Broken, Undecided, DoesNotApply, MemoryError):
             raise
@@ -90,7 +91,7 @@ def at_some_x(
     x: np.ndarray,
     domain: tuple[float, float] = EVERYWHERE,
 ) -> None:
-    """Call with x; while that raises Undecided, with another x of the domain, up to ATTEMPTS times
+    """Call with x. While that raises Undecided, try another x of the domain, up to ATTEMPTS times
     in all.
     """
     for attempt in range(ATTEMPTS):
@@ -103,8 +104,8 @@ def at_some_x(
 
 
 def check_conditioner(net: Any, x: np.ndarray) -> None:
-    """The laws of a network inside a coupling, `forward(x) -> h, cache` and `backward(dh, cache) ->
-    dx`, at x (N, ...).
+    """Test the laws of a network inside a coupling, `forward(x) -> h, cache` and `backward(dh,
+    cache) -> dx`, at x (N, ...).
     """
     at_some_x(lambda moved: _conditioner_laws(net, moved), x)
 

@@ -1,4 +1,4 @@
-"""A layer's numbers against what a law says they are, and what is raised where they differ."""
+"""Compare a layer's numbers with what a law requires, and raise an error if they differ."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arrays side by side, at the entry where they differ most.
+    """Two arrays, compared at the entry where they differ most.
 
-    what: the two arrays, in words, "this against that". got, expected: the two numbers there.
-    error, allowed: how far they are apart, and how far they may be. index: where that is in the
-    array.
+    what: the two arrays, in words, "this against that". got, expected: the two numbers at that
+    entry. error, allowed: their difference, and the largest allowed difference. index: the position
+    of the entry.
     """
 
     what: str
@@ -25,7 +25,7 @@ class Comparison:
 
     @property
     def share(self) -> float:
-        """Error over what is allowed: a law holds where this is at most 1."""
+        """The error divided by the allowed error: a law holds if this is at most 1."""
         if self.error <= 0:
             return 0.0
         return self.error / self.allowed if self.allowed > 0 else float("inf")
@@ -39,7 +39,7 @@ class Comparison:
 
 
 class Broken(AssertionError):
-    """A layer does not obey a law. `comparison`: the numbers, if it is a matter of numbers."""
+    """A layer does not obey a law. `comparison`: the numbers, if numbers were compared."""
 
     def __init__(self, message: str, comparison: Comparison | None = None) -> None:
         super().__init__(message)
@@ -47,22 +47,22 @@ class Broken(AssertionError):
 
 
 class Undecided(AssertionError):
-    """The numbers cannot tell whether the law holds here, as where differences are too rough to
-    judge a gradient: a kink of a ReLU is closer than rounding lets a step be.
+    """The numbers cannot decide whether the law holds here. For example, finite differences are too
+    inaccurate to judge a gradient if the kink of a ReLU is closer than the smallest usable step.
     """
 
 
 class DoesNotApply(Exception):
-    """The law asks for something that this layer does not have. The message says what."""
+    """The law needs something that this layer does not have. The message says what."""
 
 
 def compare(
     what: str, got: np.ndarray, expected: np.ndarray, tolerance: float, scale: float | None = None
 ) -> Comparison:
-    """max|got - expected| <= tolerance * scale, or Broken is raised.
+    """Raise Broken unless max|got - expected| <= tolerance * scale.
 
-    Scale: the largest |expected| unless given. A zero that should be zero has to be exactly zero.
-    What is not finite, on either side, is broken.
+    `scale`: by default, the largest |expected|. If all expected numbers are zero, the result must
+    be exactly zero. Non-finite numbers on either side are broken.
     """
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape != expected.shape:
@@ -85,6 +85,6 @@ def compare(
         tolerance * scale,
         tuple(int(i) for i in index),
     )
-    if not found.error <= found.allowed:  # nor is what is allowed known, if it is not a number
+    if not found.error <= found.allowed:  # also true if the allowed error is not a number
         raise Broken(str(found), found)
     return found

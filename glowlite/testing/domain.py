@@ -1,5 +1,5 @@
-"""Where x lives: everywhere, beyond a number, or between two, as a pair (low, high). The ends
-themselves do not belong to it.
+"""The range of x, as a pair (low, high): all numbers, a half line, or an interval. The ends do not
+belong to it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ EVERYWHERE = (-np.inf, np.inf)
 
 
 def has_ends(domain: tuple[float, float]) -> tuple[bool, bool]:
-    """Whether it has a lower end, and an upper one."""
+    """Whether it has a lower end, and an upper end."""
     return bool(np.isfinite(domain[0])), bool(np.isfinite(domain[1]))
 
 
@@ -19,7 +19,7 @@ def is_inside(x: np.ndarray, domain: tuple[float, float]) -> bool:
 
 
 def within(x: np.ndarray, domain: tuple[float, float]) -> np.ndarray:
-    """x, with what lies beyond an end reflected at it."""
+    """Return x, with values beyond an end reflected at that end."""
     low, high = domain
     match has_ends(domain):
         case True, True:
@@ -34,7 +34,9 @@ def within(x: np.ndarray, domain: tuple[float, float]) -> np.ndarray:
 def drawn(
     shape: tuple[int, ...], domain: tuple[float, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Normal numbers; uniform ones between two ends; log-normal distances from a single end."""
+    """Draw normal numbers; between two ends uniform ones; with a single end, log-normal distances
+    from it.
+    """
     low, high = domain
     match has_ends(domain):
         case True, True:

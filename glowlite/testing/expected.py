@@ -1,4 +1,4 @@
-"""Laws that are expected to be broken, and why, as a TOML file says them:
+"""Laws that are expected to be broken, with reasons, as in a TOML file:
 
 [actnorm]                                                    # of what has this name; or no
 inverse_of_forward = "an eps in the inverse"                 # heading at all
@@ -14,10 +14,10 @@ from glowlite.testing.laws import LAWS
 
 
 def reasons_by_law(found: Mapping[str, Any], name: str) -> dict[str, str]:
-    """A reason for each law, of a file's content: all of it, or, where it has tables, that of
-    `name`.
+    """Return a reason for each law from a file's content: from all of it or, if it has tables, from
+    the table `name`.
 
-    Raises ValueError for a law that there is not, is named twice, or has no reason.
+    Raises ValueError for a law that does not exist, is named twice, or has no reason.
     """
     if all(isinstance(value, dict) for value in found.values()):
         found = found.get(name, {})

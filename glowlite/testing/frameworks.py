@@ -1,6 +1,8 @@
-"""Whatever was handed over, as a layer under test: a layer of NumPy arrays, or one of a framework.
+"""Turn any supported object into a layer under test: a layer of NumPy arrays, or one of a
+framework.
 
-No framework is imported before a thing of it is met: it has then been imported already.
+No framework is imported by this file unless one of its objects is passed in, and then it is
+imported already.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from glowlite.testing.adapters import FlowAsLayer
 
 FRAMEWORKS = ("auto", "numpy", "torch", "jax")
 PROTOCOL = ("forward", "inverse", "backward")
-OF_JAX = (  # what tells an object of distrax, flowjax or TensorFlow Probability
+# attributes by which objects of distrax, flowjax or TensorFlow Probability are recognised
+OF_JAX = (
     ("forward_and_log_det", "inverse_and_log_det"),
     ("transform_and_log_det", "inverse_and_log_det"),
     ("bijector", "distribution", "log_prob"),
@@ -32,16 +35,16 @@ def as_layer(
     condition: np.ndarray | None = None,
     initialise_with: np.ndarray | None = None,
 ) -> Any:
-    """`thing` with the protocol of the laws.
+    """Return `thing` with the interface that the laws need.
 
-    A layer that has it already is returned as it is, or at the condition if there is one; a module
-    or transform of torch becomes `torch_layer(thing, ...)`; an object of distrax or flowjax, or a
+    A layer that already has it is returned unchanged, or at the condition if there is one. A torch
+    module or transform becomes `torch_layer(thing, ...)`. An object of distrax or flowjax, or a
     tuple (forward, inverse, params) or (make, params), becomes `jax_layer(...)`.
 
-    condition: (N, ...), or (1, ...) that holds for every sample. initialise_with: a batch (N, ...)
-    for the first pass of a module of torch, which may set parameters from it; others do without.
-    Raises TypeError, one line that says what is missing, and ValueError for a framework that is not
-    known.
+    condition: (N, ...), or (1, ...) for every sample. initialise_with: a batch (N, ...) for the
+    first pass of a torch module, which may set parameters from it; other layers do not need it.
+    Raises TypeError, in one line that says what is missing, and ValueError for an unknown
+    framework.
     """
     if framework not in FRAMEWORKS:
         raise ValueError(f"framework: expected one of {', '.join(FRAMEWORKS)}, got {framework!r}")
@@ -59,11 +62,11 @@ def as_layer(
 
 @contextlib.contextmanager
 def from_seed(seed: int) -> Iterator[None]:
-    """What is made within is made in float64 and from this seed alone, as far as the frameworks
-    that are imported let one say so: what a layer derives once, when it is made, would otherwise
-    stay rounded to float32.
+    """Inside this context, layers are made in float64 and only from this seed, as far as the
+    imported frameworks allow. Otherwise numbers that a layer derives at construction would stay
+    rounded to float32.
 
-    torch's default dtype, and the random numbers of torch and NumPy, are as before afterwards. JAX
+    Afterwards, torch's default dtype and the random states of torch and NumPy are restored. JAX
     stays in float64.
     """
     torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
@@ -81,7 +84,9 @@ def from_seed(seed: int) -> Iterator[None]:
 
 
 def framework_of(thing: Any) -> str:
-    """numpy, torch or jax, by what the thing is and offers; numpy where nothing tells."""
+    """Return numpy, torch or jax, depending on the object's type and attributes; numpy if nothing
+    decides.
+    """
     torch = sys.modules.get("torch")
     if torch is not None:
         of_torch = (
@@ -100,7 +105,7 @@ def framework_of(thing: Any) -> str:
 
 
 def _parts(thing: Any) -> tuple[Any, Any, Any]:
-    """forward, inverse and params of `jax_layer`."""
+    """Return forward, inverse and params for `jax_layer`."""
     if not isinstance(thing, tuple):
         return thing, None, None
     if len(thing) == 2 and callable(thing[0]):
@@ -121,7 +126,9 @@ def _numpy_layer(thing: Any, condition: np.ndarray | None) -> Any:
     name = type(thing).__name__
     if isinstance(thing, type) or (callable(thing) and len(_missing(thing)) == len(PROTOCOL)):
         called = getattr(thing, "__name__", name)
-        raise TypeError(f"{called} is a class or a function: expected what it gives when called")
+        raise TypeError(
+            f"{called} is a class or a function: expected the object that it returns when called"
+        )
     is_density = callable(getattr(thing, "log_prob", None))
     missing = _missing(thing)
     if missing and not (is_density and len(missing) == len(PROTOCOL)):

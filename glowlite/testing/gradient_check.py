@@ -1,4 +1,4 @@
-"""A gradient against differences of the loss."""
+"""Compare a gradient with finite differences of the loss."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from glowlite.testing.gradients import directional_derivative
 
 GRADIENT = 1e-6
 EPS = float(np.finfo(np.float64).eps)
-COORDINATES = 4  # entries of a tensor looked at one by one, besides one random direction
+COORDINATES = 4  # entries of a tensor checked one by one, besides one random direction
 
 
 def rounding(terms: np.ndarray) -> float:
-    """What the rounding of the terms of a sum does to it: errors of random sign add up as squares
-    do.
+    """Return the effect of rounding the terms of a sum: errors of random sign add up like
+    squares.
     """
     return 8 * EPS * float(np.linalg.norm(terms))
 
@@ -29,14 +29,14 @@ def check_gradient(
     noise: float,
     floor: float = 0.0,
 ) -> Comparison:
-    """`gradient` against differences of the loss when `place`, an array of the same shape, is
-    changed in place.
+    """Compare `gradient` with finite differences of the loss when `place`, an array of the same
+    shape, is changed in place.
 
-    One random direction over the whole tensor, and COORDINATES single entries, the one of the
-    largest gradient among them. `noise`: the rounding error of one `loss_change`. `floor`: the
-    rounding error of an entry of the gradient, which may be all of one that should be zero. Raises
-    Broken, or
-    Undecided where differences cannot tell GRADIENT. Returns the worst of what was compared.
+    It uses one random direction over the whole tensor and COORDINATES single entries, including the
+    one with the largest gradient. `noise`: the rounding error of one `loss_change`. `floor`: the
+    rounding error of an entry of the gradient; an entry that should be zero may be no more than
+    that. Raises Broken, or Undecided if the differences are less accurate than GRADIENT. Returns
+    the worst comparison.
     """
     if gradient.shape != place.shape:
         raise Broken(f"{what}: shape {gradient.shape}, expected {place.shape}")
@@ -46,13 +46,13 @@ def check_gradient(
     expected, doubt = _by_differences(directions, place, loss_change, noise)
     got = np.array([(gradient * direction).sum() for direction in directions])
     if not expected.any() and not got.any():
-        # the loss does not depend on it, to the last bit, and the gradient says so
+        # the loss does not depend on it at all, and the gradient is exactly zero
         return Comparison(what, 0.0, 0.0, 0.0, 0.0)
     scale = np.full(len(directions), float(np.abs(gradient).max(initial=0.0)))
     scale[0] = np.linalg.norm(gradient)
     error = np.abs(got - expected)
     share = error / (scale + 1e-300)
-    # an entry says more than a direction: it is named if it is wrong, too
+    # an entry is more informative than a direction, so it is named if it is also wrong
     entry_is_wrong = (error[1:] > GRADIENT * scale[1:] + floor + doubt[1:]).any()
     worst = int(share[1:].argmax()) + 1 if entry_is_wrong else int(share.argmax())
     named = what if worst else f"{what}, along a random direction"
@@ -68,7 +68,7 @@ def check_gradient(
     if (error > GRADIENT * scale + floor + doubt).any():
         raise Broken(str(found), found)
     if (doubt > 0.5 * GRADIENT * scale + floor).any():
-        rough = f"differences are good to {doubt[worst]:.1e} alone: choose another x"
+        rough = f"differences are only accurate to {doubt[worst]:.1e}: choose another x"
         raise Undecided(f"{found}; {rough}")
     if (error > GRADIENT * scale + floor).any():
         raise Broken(str(found), found)
@@ -76,7 +76,7 @@ def check_gradient(
 
 
 def _directions(gradient: np.ndarray) -> list[np.ndarray]:
-    """One random direction, and the unit vectors of the entries that are looked at."""
+    """Return one random direction, and the unit vectors of the entries that are checked."""
     rng = np.random.default_rng(gradient.size)
     chosen = rng.choice(gradient.size, min(COORDINATES, gradient.size), replace=False)
     directions = [rng.standard_normal(gradient.shape)]
@@ -92,7 +92,7 @@ def _by_differences(
     loss_change: Callable[[], float],
     noise: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The derivative along each direction, and how far off it may be. `place` is put back."""
+    """Return the derivative along each direction and its possible error. `place` is restored."""
     original = place.copy()
     expected, doubt = np.zeros(len(directions)), np.zeros(len(directions))
     for i, direction in enumerate(directions):

@@ -1,12 +1,12 @@
-r"""Derivatives by differences, good to about nine digits in float64.
+r"""Derivatives by finite differences, accurate to about nine digits in float64.
 
     c(h) = (f(h) - f(-h)) / 2h = f' + h^2 f''' / 6 + ...
     r(h) = (4 c(h/2) - c(h)) / 3 = f' + O(h^4)
 
-Too large a step leaves the series, or crosses the kink of a ReLU; too small a one loses digits to
-rounding. So several are tried, and the one is taken at which r(h) and r(h/2) agree best; how well
-they agree, and what rounding does to them, is given with the result. The gradient under test has no
-say in that.
+A step that is too large leaves the range of the series, or crosses the kink of a ReLU. A step that
+is too small loses digits to rounding. So several are tried, and the one where r(h) and r(h/2) agree
+best is used. Their disagreement and the effect of rounding are returned with the result. The choice
+does not use the gradient under test.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ GOOD_ENOUGH = 1e-9
 def directional_derivative(
     change: Callable[[float], float], noise: float = 0.0, steps: Sequence[float] = STEPS
 ) -> tuple[float, float]:
-    """d change(t) / dt at t = 0, for change(t) = f(t) - f(0), and how far off it may be.
+    """Return d change(t) / dt at t = 0, for change(t) = f(t) - f(0), and its possible error.
 
-    `noise`: the rounding error of one `change`. Cost: 6 evaluations where the first step will do,
-    24 at most.
+    `noise`: the rounding error of one `change`. Cost: 6 evaluations if the first step is good
+    enough, at most 24.
     """
     best, best_gap = 0.0, np.inf
     for h in steps:
@@ -42,10 +42,10 @@ def directional_derivative(
 def taylor_slope(
     change: Callable[[float], float], derivative: float, start: float = 1e-1, halvings: int = 6
 ) -> float:
-    """The slope of log |change(t) - t derivative| over log t, for t = start, start/2, ...
+    """Return the slope of log |change(t) - t derivative| over log t, for t = start, start/2, ...
 
-    2 (or more) for the derivative of a smooth function that is not linear, and 1 for any other
-    number, zero included.
+    It is 2 (or more) for the correct derivative of a smooth nonlinear function, and 1 for any other
+    number, including zero.
     """
     t = start * 0.5 ** np.arange(halvings)
     rest = np.array([abs(change(step) - step * derivative) for step in t])

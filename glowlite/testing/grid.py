@@ -2,9 +2,9 @@ r"""A density of one or two dimensions on a grid that covers all of the space.
 
     x(u) = m + s tan(pi (u - 1/2)),  u in (0, 1):      int p(x) dx = int p(x(u)) x'(u) du
 
-by the midpoint rule in u, which is exact to the second order, and for smooth densities far better.
-m and s are the median and the spread of samples. An interval is covered by x(u) = low + (high -
-low) u.
+by the midpoint rule in u, which has second-order accuracy, and far better accuracy for smooth
+densities. m and s are the median and the width of the distribution of samples. For an interval,
+x(u) = low + (high - low) u.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 from glowlite.testing.comparison import Undecided
 
-POINTS = {1: (2048, 8192, 32768), 2: (128, 256, 512)}  # a side, finer and finer
-SETTLED = 5e-4  # of the integral, from one grid to the next
-BLOCK = 1 << 15  # points that are handed to the model at once
+POINTS = {1: (2048, 8192, 32768), 2: (128, 256, 512)}  # points per side, from coarse to fine
+SETTLED = 5e-4  # largest change of the integral from one grid to the next
+BLOCK = 1 << 15  # points that are passed to the model at a time
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,22 @@ class Axis:
 
 @dataclass(frozen=True)
 class Grid:
-    """The probability of every cell of the grid, as many axes as dimensions."""
+    """A grid with as many axes as dimensions, and the probability of every cell."""
 
     axes: tuple[Axis, ...]
     probability: np.ndarray
 
     def cells(self, side: int) -> np.ndarray:
-        """The probability of each of `side` by `side` cells, or of `side`, in a row."""
+        """Return the probability of each of `side` cells, or of `side` by `side` cells, as a flat
+        array.
+        """
         fine = self.probability.shape[0] // side
         shape = tuple(n for _ in self.axes for n in (side, fine))
         inner = tuple(2 * i + 1 for i in range(len(self.axes)))
         return self.probability.reshape(shape).sum(axis=inner).ravel()
 
     def histogram(self, x: np.ndarray, side: int) -> np.ndarray:
-        """How many of the samples x (N, ...) fall in each of those cells."""
+        """Return the number of samples x (N, ...) in each of those cells."""
         flat = x.reshape(len(x), -1)
         found = [
             np.minimum((axis.u(flat[:, i]) * side).astype(int), side - 1)
@@ -79,9 +81,9 @@ class Grid:
 def density_grid(
     log_prob: Callable[[np.ndarray], np.ndarray], samples: np.ndarray, domain: tuple[float, float]
 ) -> Grid:
-    """Grids of more and more points, until the integral no longer moves.
+    """Refine the grid until the integral no longer changes.
 
-    Raises Undecided if the finest one has not settled.
+    Raises Undecided if it still changes at the finest grid.
     """
     flat = samples.reshape(len(samples), -1)
     low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
@@ -97,7 +99,7 @@ def density_grid(
             return grid
         before = total
     raise Undecided(
-        f"the integral of the density, {total:.6g}, has not settled on a grid of {side} points a"
+        f"the integral of the density, {total:.6g}, still changes on a grid of {side} points per"
         " side"
     )
 

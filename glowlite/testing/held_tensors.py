@@ -1,4 +1,4 @@
-"""The tensors within a module, registered or not."""
+"""Find the tensors within a module, registered or not."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 OF_TORCH = ("_parameters", "_buffers", "_modules")  # dicts in which a module registers its own
-KEPT = ("_inv", "_cached_x_y")  # what a transform has of its inverse, once that was asked for
+KEPT = ("_inv", "_cached_x_y")  # what a transform stores about its inverse once that was used
 DEPTH = 20
 
 
 def held_tensors(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Every tensor in the attributes, lists and dicts of `thing` and of what is in these, once, by
-    path.
+    """Yield every tensor in the attributes, lists and dicts of `thing`, recursively, once each,
+    with its path.
     """
     return _held("", thing, set(), DEPTH)
 

@@ -1,5 +1,5 @@
-"""The Jacobian of a map of one sample by differences, and its log-determinant: what `logdet` has to
-be.
+"""The Jacobian of the map of one sample by finite differences, and its log-determinant, which
+`logdet` has to equal.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 
 from glowlite.testing.gradients import STEPS
 
-BATCH = 512  # perturbed copies of the sample that go through the map at once
+BATCH = 512  # perturbed copies of the sample per batch
 
 
 def numerical_jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    """dy/dx (D, D) at one sample x (...), for f that maps a batch (N, ...) sample by sample.
+    """Return dy/dx (D, D) at one sample x (...), for f that maps a batch (N, ...) sample by sample.
 
     For each column the step is chosen as in `directional_derivative`. Cost: 6 D to 24 D samples
     through f.
@@ -41,7 +41,7 @@ def numerical_jacobian(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> 
 def _differences(
     f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, columns: np.ndarray, h: float
 ) -> np.ndarray:
-    """(f(x + h e_j) - f(x - h e_j)) / 2h for the columns j, (D, len(columns))."""
+    """Return (f(x + h e_j) - f(x - h e_j)) / 2h for the columns j, (D, len(columns))."""
     parts = []
     for start in range(0, len(columns), BATCH):
         chosen = columns[start : start + BATCH]
@@ -55,7 +55,7 @@ def _differences(
 
 
 def numerical_logdet(layer: Any, x: np.ndarray) -> np.ndarray:
-    """log|det dy/dx| of every sample of x (N, ...), (N,), from numerical Jacobians."""
+    """Return log|det dy/dx| of every sample of x (N, ...), (N,), from numerical Jacobians."""
     return np.array(
         [
             np.linalg.slogdet(numerical_jacobian(lambda v: layer.forward(v)[0], sample))[1]

@@ -4,8 +4,9 @@ batch and a condition.
     forward(thing, x, c) -> y, logdet         inverse(thing, y, c) -> x, logdet of the inverse
     log_prob(thing, x, c) -> (N,)             sample(thing, n, key, c) -> x    of a distribution
 
-x, y: (N, ...). c: None, or (N, ...). The `forward` of a distribution goes from data to noise: all
-three name their bijectors the other way. Objects are known by the names that they offer.
+x, y: (N, ...). c: None, or (N, ...). The `forward` of a distribution goes from data to noise; all
+three libraries name their bijectors the other way. Objects are recognised by the names of their
+attributes.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Functions(NamedTuple):
 
 
 class Convention:
-    """How a kind of object is called. keeps_derived: whether it keeps numbers that it derived from
-    others, so that none can be moved alone. keeps_dtype: whether it stays in the dtype that it was
-    made in.
+    """How to call a kind of object. keeps_derived: whether it stores numbers derived from others,
+    so that none can be changed alone. keeps_dtype: whether it stays in the dtype that it was made
+    with.
     """
 
     keeps_derived = False
@@ -38,7 +39,7 @@ class Convention:
     is_model = False
 
     def of(self, make: Callable[[Any], Any]) -> Functions:
-        """The functions of `make(params)`."""
+        """Return the functions of `make(params)`."""
 
         def made(function: Callable[..., Any]) -> Callable[..., Any]:
             return lambda params, *arguments: function(make(params), *arguments)
@@ -62,8 +63,8 @@ class Convention:
 
 
 class DistraxBijector(Convention):
-    """A log-determinant is per event, and an event may be one number: here it is summed over all of
-    a sample.
+    """Its log-determinant is per event, and an event may be one number. Here it is summed over the
+    whole sample.
     """
 
     keeps_derived = True
@@ -94,7 +95,7 @@ class DistraxModel(DistraxBijector):
 
 
 class FlowjaxBijection(Convention):
-    """Written for one sample."""
+    """A bijection written for one sample."""
 
     def forward(self, thing: Any, x: Array, c: Array | None) -> tuple[Array, Array]:
         return _for_each(thing.transform_and_log_det, x, c)
@@ -120,7 +121,7 @@ class FlowjaxModel(FlowjaxBijection):
 
 
 class TfpBijector(Convention):
-    """A log-determinant is over as many axes as one says: here, all but the first."""
+    """Its log-determinant sums over a given number of axes: here, all except the first."""
 
     keeps_dtype = True
 
@@ -148,7 +149,7 @@ class TfpModel(TfpBijector):
 
 
 def _over_events(logdet: Array, axes: int) -> Array:
-    """The sum over the last axes, if there are as many as there should be."""
+    """Return the sum over the last axes, if there are as many as expected."""
     if axes > 0 and logdet.ndim == 1 + axes:
         return logdet.sum(axis=tuple(range(1, 1 + axes)))
     return logdet
@@ -159,7 +160,7 @@ def _for_each(function: Callable[..., Any], x: Array, c: Array | None) -> tuple[
 
 
 def convention_of(thing: Any) -> Any:
-    """The one that the object follows; TypeError if none."""
+    """Return the convention that the object follows; TypeError if none."""
     for names, convention in TABLE:
         if all(hasattr(thing, name) for name in names):
             return convention

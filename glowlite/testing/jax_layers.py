@@ -1,4 +1,4 @@
-"""A JAX flow as a layer of NumPy arrays, to be held to the laws."""
+"""A JAX flow as a layer of NumPy arrays, for testing against the laws."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import numpy as np
 from glowlite.testing.comparison import DoesNotApply
 from glowlite.testing.jax_conventions import Functions, convention_of
 
-Leaves = dict[str, Any]  # of a pytree, by name
-PROGRAMS = 64  # compiled ones that are kept, for layers that differ in their arrays alone
+Leaves = dict[str, Any]  # leaves of a pytree, by name
+# number of compiled programs that are kept, for layers that differ only in their arrays
+PROGRAMS = 64
 
 
 def jax_layer(
@@ -25,7 +26,7 @@ def jax_layer(
     params: Any = None,
     condition: np.ndarray | None = None,
 ) -> JaxLayer:
-    """A flow of JAX as a layer under test, or as a model if it is a distribution.
+    """Present a JAX flow as a layer under test, or as a model if it is a distribution.
 
         jax_layer(forward, inverse, params)   forward(params, x) -> y, logdet; inverse(params, y)
                                               -> x, or x and its logdet; with a condition both take
@@ -33,18 +34,18 @@ def jax_layer(
         jax_layer(make, params=params)        make(params) gives an object of distrax or flowjax
         jax_layer(thing)                      such an object
 
-    x, y: (N, ...). logdet: (N,), or a number. params: a pytree; its floating leaves are the
-    parameters, NumPy arrays that are read at every call. condition: (N, ...), or (1, ...) that
-    holds for every sample. An object of flowjax is itself such a pytree, without what
-    `non_trainable` froze. The arrays within an object of distrax depend on each other, so they are
-    its state, and it has no parameters; give `make` to have them. An attribute `domain = (low,
-    high)` of the object, or of `make` or `forward`, says between what two numbers x has to be.
+    x, y: (N, ...). logdet: (N,), or a number. params: a pytree; its floating-point leaves are the
+    parameters, NumPy arrays that are read at every call. condition: (N, ...), or (1, ...) for every
+    sample. An object of flowjax is itself such a pytree, without the parts frozen by
+    `non_trainable`. The arrays in an object of distrax depend on each other, so they are its state,
+    and it has no parameters; pass `make` to have parameters. An attribute `domain = (low, high)` of
+    the object, or of `make` or `forward`, gives the range of x.
 
-    Sets `jax_enable_x64` in `jax.config`, for the whole process: laws are held in float64. An
-    object of distrax has to be made after that, since it keeps numbers that it derived from others
-    in float32 (ValueError). Objects are compiled; functions are called as they are, so hand over
-    `jax.jit(forward)` to have them so. Raises TypeError for a thing of another kind; where it has
-    no inverse, that raises DoesNotApply.
+    This sets `jax_enable_x64` in `jax.config` for the whole process, since the laws need float64.
+    An object of distrax has to be made after that, since it stores derived numbers in float32
+    otherwise (ValueError). Objects are compiled. Functions are called as they are; pass
+    `jax.jit(forward)` to have them compiled. Raises TypeError for other kinds of objects. A missing
+    inverse raises DoesNotApply when it is called.
     """
     jax.config.update("jax_enable_x64", True)
     functions, tree, is_derived = _functions_and_tree(forward, inverse, params)
@@ -65,7 +66,9 @@ def jax_layer(
 def _functions_and_tree(
     forward: Any, inverse: Callable[..., Any] | None, params: Any
 ) -> tuple[Functions, Any, bool]:
-    """What to call, its first argument, and whether the arrays in that depend on each other."""
+    """Return what to call, its first argument, and whether the arrays in that depend on
+    each other.
+    """
     if inverse is not None:
         return _of_functions(forward, inverse), params, False
     if params is not None:
@@ -77,7 +80,7 @@ def _functions_and_tree(
 
 
 def _functions_of(convention: Any, make: Callable[[Any], Any]) -> Functions:
-    """The same ones for the same `make`, so that they are compiled once."""
+    """Return the same functions for the same `make`, so that they are compiled once."""
     try:
         return _kept_functions(convention, make)
     except TypeError:  # it cannot be hashed
@@ -101,7 +104,7 @@ def _of_functions(forward: Callable[..., Any], inverse: Callable[..., Any]) -> F
 
 
 def _program(functions: Functions, leaves: dict[str, Any], structure: Any) -> Program:
-    """One that is compiled already, if an object before was the same but for its arrays."""
+    """Return an already compiled program if an earlier object differed only in its arrays."""
     if not functions.is_compiled:
         return Program(functions, leaves, structure)
     others = tuple(
@@ -111,7 +114,7 @@ def _program(functions: Functions, leaves: dict[str, Any], structure: Any) -> Pr
     )
     try:
         return _kept_program(functions, tuple(leaves), others, structure)
-    except (TypeError, ValueError):  # what cannot be hashed, or compared, is compiled anew
+    except (TypeError, ValueError):  # what cannot be hashed or compared is compiled again
         return Program(functions, leaves, structure)
 
 
@@ -131,10 +134,10 @@ class Parameter:
 
 
 class Program:
-    """Functions of arrays alone: the leaves by name, of which `trained` have gradients, a batch,
-    and a condition.
+    """Functions of arrays only: the leaves by name, of which `trained` have gradients, a batch, and
+    a condition.
 
-    leaves: by name, in the tree's order; what is no array stays in the program.
+    leaves: by name, in the tree's order; leaves that are not arrays stay in the program.
     """
 
     def __init__(self, functions: Functions, leaves: dict[str, Any], structure: Any) -> None:
@@ -183,7 +186,9 @@ def _as_it_is(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
 
 
 def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The gradients of <cotangents, function(trained, frozen, at, c)>, by trained and by at."""
+    """Return the gradients of <cotangents, function(trained, frozen, at, c)> with respect to
+    trained and at.
+    """
 
     def pull(
         trained: Leaves, frozen: Leaves, at: Any, c: Any, cotangents: tuple[Any, ...]
@@ -195,7 +200,7 @@ def _pull_back(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class JaxLayer:
-    """The protocol of the laws, served by functions and `jax.vjp`."""
+    """The interface of the laws, implemented with functions and `jax.vjp`."""
 
     def __init__(
         self,
@@ -217,7 +222,7 @@ class JaxLayer:
             return np.array(y), self._numbers(logdet)
 
     def inverse(self, y: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """x, and the log-determinant of the inverse where one is given."""
+        """Return x, and the log-determinant of the inverse if there is one."""
         with self._running():
             x, logdet = self._program.inverse(*self._arguments(y))
             return np.array(x) if logdet is None else (np.array(x), self._numbers(logdet))
@@ -230,7 +235,7 @@ class JaxLayer:
         return x, self._pulled_back(self._program.pull_forward, x, dy, dlogdet)
 
     def inverse_backward(self, y: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        """dy of the loss <dx, inverse(y)>; adds the gradients of the parameters, too."""
+        """Return dy of the loss <dx, inverse(y)>; also add the gradients of the parameters."""
         return self._pulled_back(self._program.pull_inverse, y, dx)
 
     def parameters(self) -> dict[str, Parameter]:
@@ -239,22 +244,22 @@ class JaxLayer:
     # --- what some laws call ---
 
     def state(self) -> dict[str, np.ndarray]:
-        """Every array of the pytree, copied: parameters, and what has no gradient."""
+        """Return a copy of every array of the pytree: parameters, and arrays without gradients."""
         return {name: array.copy() for name, array in self._arrays().items()}
 
     def set_state(self, saved: dict[str, np.ndarray]) -> None:
-        """Load what `state()` gave; KeyError where a name is missing."""
+        """Load what `state()` returned; KeyError if a name is missing."""
         for name, array in self._arrays().items():
             array[...] = saved[name]
 
     def unnamed_arrays(self) -> dict[str, np.ndarray]:
-        """None: what a function closes over cannot be changed in place."""
+        """Return no arrays, since what a function closes over cannot be changed in place."""
         return {}
 
     @property
     def given(self) -> Any:
-        """`given(condition)`: the layer at another condition. Only of one that was made with a
-        condition.
+        """`given(condition)` returns the layer at another condition. Only layers made with a
+        condition have it.
         """
         if self._condition is None:
             raise AttributeError("the layer was made without a condition")
@@ -264,14 +269,14 @@ class JaxLayer:
 
     @property
     def domain(self) -> tuple[float, float]:
-        """Between what two numbers x has to be. Only of one that says so."""
+        """The range of x. Only layers that declare it have this attribute."""
         if self._domain is None:
-            raise AttributeError("the layer says nothing of its domain")
+            raise AttributeError("the layer declares no domain")
         return self._domain
 
     def cast(self, dtype: Any) -> JaxLayer:
-        """A new layer of the same values in float32 or float64; in float32 it runs as if
-        `jax_enable_x64` were off. DoesNotApply for an object that stays in its dtype.
+        """Return a new layer with the same values in float32 or float64; in float32 it runs as if
+        `jax_enable_x64` were off. Raises DoesNotApply for an object that stays in its dtype.
         """
         if self._program.keeps_dtype and self._arrays():
             raise DoesNotApply("it stays in the dtype that it was made in: give (make, params)")
@@ -283,7 +288,7 @@ class JaxLayer:
         return type(self)(self._program, trained, frozen, dtype, self._condition, self._domain)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> JaxLayer:
-        """With arrays of its own; functions, and what is no array, are shared."""
+        """Return a copy with its own arrays; functions and other objects are shared."""
         own = copy.deepcopy((self._trained, self._frozen, self._dtype, self._condition), memo)
         return type(self)(self._program, *own, self._domain)
 
@@ -301,7 +306,7 @@ class JaxLayer:
         return {name: p.value for name, p in self._trained.items()} | self._frozen
 
     def _leaves(self) -> tuple[Leaves, Leaves]:
-        """The arrays as they are now, copied."""
+        """Return copies of the current arrays."""
         trained = {name: jnp.array(p.value) for name, p in self._trained.items()}
         return trained, {name: jnp.array(array) for name, array in self._frozen.items()}
 
@@ -319,7 +324,7 @@ class JaxLayer:
             return np.array(found)
 
     def _rows(self, n: int) -> Any:
-        """The condition of n samples."""
+        """Return the condition of n samples."""
         if self._condition is None:
             return None
         c = np.asarray(self._condition)
@@ -329,8 +334,8 @@ class JaxLayer:
         return jnp.array(np.broadcast_to(c, (n, *c.shape[1:])))
 
     def _numbers(self, values: Any) -> np.ndarray:
-        """In float64, as the laws want a log-determinant; what is of fewer digits than the layer's
-        dtype stays so.
+        """Return float64, as the laws need for a log-determinant; values with fewer digits than the
+        layer's dtype are left unchanged.
         """
         found = np.array(values)
         return found.astype(np.float64) if found.dtype == self._dtype else found
@@ -340,12 +345,12 @@ class JaxModel(JaxLayer):
     """A layer with a density: `forward` goes from data to noise."""
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
-        """The log-density of each sample, (N,), in nats."""
+        """Return the log-density of each sample, (N,), in nats."""
         with self._running():
             return self._numbers(self._program.log_prob(*self._arguments(x)))
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """n samples (n, ...)."""
+        """Return n samples (n, ...)."""
         with self._running():
             key, c = jax.random.key(seed), self._rows(n)
             return np.array(self._program.sample(*self._leaves(), n, key, c))
@@ -354,13 +359,13 @@ class JaxModel(JaxLayer):
 def _with_x64(is_on: bool) -> Any:
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(is_on)
-    from jax.experimental import enable_x64  # as it was named up to jax 0.7
+    from jax.experimental import enable_x64  # its name up to jax 0.7
 
     return enable_x64(is_on)
 
 
 def _per_sample(values: Any, x: Any) -> Any:
-    """(N,), of a number that holds for every sample, or of (1,) or (N, 1); else as it is."""
+    """Return (N,) from one number for all samples, or from (1,) or (N, 1); otherwise unchanged."""
     values = jnp.asarray(values, None if hasattr(values, "dtype") else x.dtype)
     if values.shape == (len(x), 1):
         return values[:, 0]
@@ -371,7 +376,7 @@ def _per_sample(values: Any, x: Any) -> Any:
 
 
 def _leaves_of(tree: Any, is_object: bool, is_derived: bool) -> tuple[dict[str, Any], Any]:
-    """Leaves by name, in the tree's order, and the tree's structure."""
+    """Return the leaves by name, in the tree's order, and the tree's structure."""
     found, structure = jax.tree_util.tree_flatten_with_path(tree)
     frozen = _frozen(tree)
     leaves = {}
@@ -385,7 +390,7 @@ def _leaves_of(tree: Any, is_object: bool, is_derived: bool) -> tuple[dict[str, 
 
 
 def _frozen(tree: Any) -> list[Any]:
-    """Where the tree says that what follows has no gradient."""
+    """Return the nodes at which the tree says that everything below has no gradient."""
     nodes, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_frozen)
     return [path for path, node in nodes if _is_frozen(node)]
 
@@ -399,7 +404,7 @@ def _in_float64(leaf: Any) -> Any:
 
 
 def _is_array(leaf: Any) -> bool:
-    """Of numbers: keys of random numbers are left as they are."""
+    """Whether it is an array of numbers; random keys are left as they are."""
     dtype = getattr(leaf, "dtype", None)
     return dtype is not None and (
         jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)

@@ -1,4 +1,4 @@
-"""What is to be tested, by the name under which it can be imported or by the path of a file."""
+"""Load what is to be tested, by an importable name or by the path of a file."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from glowlite.testing.comparison import DoesNotApply
 from glowlite.testing.domain import EVERYWHERE, drawn
 from glowlite.testing.frameworks import as_layer, framework_of, from_seed
 
-FIRST = 64  # samples of the batch that a layer is initialised with
+FIRST = 64  # number of samples of the batch that initialises a layer
 
 
 class CannotLoad(ValueError):
-    """There is nothing to test under a name. The message says what is there."""
+    """There is nothing to test under this name. The message says what there is."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes a layer anew, in the protocol of the laws: `make()`.
+    """Makes a new layer with the interface of the laws: `make()`.
 
-    thing: a layer, or what makes one, of a seed if it takes one (see `made_from`). framework,
-    condition: as for `as_layer`. `make()` raises DoesNotApply for a layer that cannot be copied.
+    thing: a layer, or a function that makes one, from a seed if it takes one (see `made_from`).
+    framework, condition: as for `as_layer`. `make()` raises DoesNotApply for a layer that cannot be
+    copied.
     """
 
     thing: Any
@@ -43,17 +44,17 @@ class Maker:
         return self.initialised(None, anew=True)
 
     def initialised(self, x: np.ndarray | tuple[int, ...] | None, anew: bool = False) -> Any:
-        """The layer after one pass of the batch x (N, ...), if it is of a framework and may have
-        parameters that its first batch sets. Of a shape, x is a batch of FIRST samples, as `batch`
-        draws them.
+        """Return the layer after one pass of the batch x (N, ...), if it belongs to a framework and
+        its first batch may set parameters. If x is a shape, the batch has FIRST samples, drawn by
+        `batch`.
 
-        A layer that cannot be copied is given itself, unless it has to be made `anew`.
+        A layer that cannot be copied is used itself, unless it has to be made `anew`.
         """
         makes = callable(self.thing) and not is_layer(self.thing)
         with from_seed(self.seed):
             made = made_from(self.thing, self.seed) if makes else copied(self.thing, anew)
         framework = framework_of(made) if self.framework == "auto" else self.framework
-        # a layer of NumPy is `given` its condition by the laws
+        # for a NumPy layer, the laws call `given(condition)`
         layer = as_layer(made, framework, None if framework == "numpy" else self.condition)
         if x is not None and framework == "torch":
             rng = np.random.default_rng(self.seed)
@@ -61,30 +62,31 @@ class Maker:
         return layer
 
     def _pass(self, layer: Any, x: np.ndarray) -> None:
-        """One pass of x as in training, under the conditions in turn."""
+        """Run one training pass of x, cycling through the conditions."""
         if self.condition is not None:
             layer = layer.given(np.resize(self.condition, (len(x), *self.condition.shape[1:])))
         layer.forward_in_training(np.asarray(x, np.float64))
 
 
 def batch(layer: Any, n: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """(n, *shape), in the layer's `domain`, if it has one."""
+    """Draw (n, *shape), within the layer's `domain` if it has one."""
     return drawn((n, *shape), getattr(layer, "domain", EVERYWHERE), rng)
 
 
 def load(
     name: str, seed: int = 0, framework: str = "auto", condition: np.ndarray | None = None
 ) -> Maker:
-    """What makes the layer of that name: `load("pkg.module:factory", seed=3)()` is a layer.
+    """Return a Maker of the layer with this name: `load("pkg.module:factory", seed=3)()` is a
+    layer.
 
     name: `pkg.module:thing` or `path/to/file.py:thing`, `thing.part` for an attribute. Raises
-    CannotLoad, or whatever the code that is loaded raises.
+    CannotLoad, or any exception of the loaded code.
     """
     return Maker(find(name), seed, framework, condition)
 
 
 def find(name: str) -> Any:
-    """The thing of that name."""
+    """Return the object with this name."""
     module_name, colon, path = name.rpartition(":")
     if not colon or not module_name or not path:
         raise CannotLoad(f"{name}: expected MODULE:NAME or FILE.py:NAME, such as my_flow:make")
@@ -114,7 +116,7 @@ def _module(name: str) -> ModuleType:
     path = Path(name)
     if not path.is_file():
         raise CannotLoad(f"{name}: no such file")
-    # under its name, where dataclasses look, unless another module has that name
+    # register it under its name, where dataclasses look it up, unless another module has that name
     name = str(path.resolve()) if path.stem in sys.modules else path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -122,13 +124,13 @@ def _module(name: str) -> ModuleType:
     sys.modules[name] = module
     beside = str(path.resolve().parent)
     if beside not in sys.path:
-        sys.path.insert(0, beside)  # what stands beside a script can be imported by it
+        sys.path.insert(0, beside)  # a script can import files beside it
     spec.loader.exec_module(module)
     return module
 
 
 def is_layer(thing: Any) -> bool:
-    """Whether it is a layer or model itself, not what makes one."""
+    """Whether it is a layer or model itself, not a function that makes one."""
     if isinstance(thing, type):
         return False
     if isinstance(thing, tuple):
@@ -138,14 +140,14 @@ def is_layer(thing: Any) -> bool:
 
 
 def made_from(factory: Callable[..., Any], seed: int) -> Any:
-    """What the factory makes: of the seed, if one of its arguments is called `seed`, or if it is a
-    function that cannot do without an argument.
+    """Return what the factory makes. It is called with the seed if it has an argument `seed`, or if
+    it is a function with one required argument.
 
-    Raises CannotLoad for a class that cannot do without another argument.
+    Raises CannotLoad for a class that requires another argument.
     """
     try:
         takes = dict(inspect.signature(factory).parameters)
-    except (TypeError, ValueError):  # of a builtin: no signature
+    except (TypeError, ValueError):  # a builtin has no signature
         takes = {}
     if "seed" in takes and takes["seed"].kind is not inspect.Parameter.POSITIONAL_ONLY:
         return factory(seed=seed)
@@ -160,10 +162,10 @@ def made_from(factory: Callable[..., Any], seed: int) -> Any:
 
 
 def copied(thing: Any, anew: bool = False) -> Any:
-    """A copy, or the thing itself where it cannot be copied, unless it has to be `anew`."""
+    """Return a copy, or the object itself if it cannot be copied, unless it has to be `anew`."""
     try:
         return copy.deepcopy(thing)
-    except Exception as error:  # whatever stops it
+    except Exception as error:  # any failure
         if anew:
             raise DoesNotApply(f"a new one cannot be made: it cannot be copied: {error}") from error
         return thing

@@ -7,10 +7,11 @@ from typing import Any
 
 
 def parameters_of(layer: Any) -> dict[str, Any]:
-    """What `layer.parameters()` names, if there is such a method; else what its attributes hold.
+    """Return `layer.parameters()` if there is such a method, otherwise the parameters found in its
+    attributes.
 
-    Lists, tuples, dicts and parts among the attributes are looked into: the rule is that of
-    `glowlite.arrays.parameters`, of which this suite knows nothing.
+    Lists, tuples, dicts and parts among the attributes are searched. The rule is that of
+    `glowlite.arrays.parameters`, which this suite does not import.
     """
     if callable(getattr(layer, "parameters", None)):
         return dict(layer.parameters())

@@ -1,4 +1,4 @@
-"""The laws as tests of pytest: one test per law and layer."""
+"""The laws as pytest tests: one test per law and layer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SEEDS = (0, 1)
 
 
 class LawTest:
-    """One law for one kind of layer, as a test calls it: `law(make)`."""
+    """One law for one kind of layer. A test calls it as `law(make)`."""
 
     def __init__(self, law: Law, subject: Callable[[Any], Subject], seeds: Sequence[int]) -> None:
         self.law, self.subject, self.seeds = law, subject, seeds
 
     def __call__(self, make: Any) -> None:
-        """Hold what `make` makes to the law at each seed.
+        """Test what `make` makes against the law at each seed.
 
-        Raises Broken, or Undecided, where it is that at some seed; skips the test where the law
-        applies at none.
+        Raises Broken or Undecided if that is the result at some seed; skips the test if the law
+        applies at no seed.
         """
         import pytest
 
@@ -65,11 +65,11 @@ def parametrize_with_laws(
         def test_my_layers(make, law):
             law(make)
 
-    makes: layers, or functions that make one, of a seed if they take one. shape: of one
-    sample of x, or one for each of `makes`. expected_failed: reasons by law, or such a dict for
-    some of `makes`; those tests are strict: one that passes after all fails, and so does one
-    that cannot be decided. The rest is as for
-    `python -m glowlite.laws`. Raises ValueError for a law that there is not, or without a reason.
+    makes: layers, or functions that make one, from a seed if they take one. shape: the shape of one
+    sample of x, or one shape for each of `makes`. expected_failed: reasons by law, or such a dict
+    for some of `makes`. Those tests are strict: a test that passes after all fails, and so does one
+    that cannot be decided. The other arguments are as for `python -m glowlite.laws`. Raises
+    ValueError for an unknown law, or a law without a reason.
     """
     import pytest
 
@@ -117,7 +117,7 @@ def _subject(
 
 
 def _names(makes: Sequence[Any]) -> list[str]:
-    """A name for each, with a number where two are the same."""
+    """Return a name for each, with a number if two names are the same."""
     names = [getattr(make, "__name__", type(make).__name__) for make in makes]
     return [
         f"{name}{names[:i].count(name)}" if names.count(name) > 1 else name
@@ -136,7 +136,7 @@ def _shapes(shape: Any, count: int) -> list[tuple[int, ...]]:
 def _expected(
     expected_failed: Mapping[Any, Any], make: Any, makes: Sequence[Any]
 ) -> dict[str, str]:
-    """The reasons of one of `makes`: of all of them, or its own."""
+    """Return the reasons for one of `makes`: those for all of them, or its own."""
     if all(isinstance(reason, str) for reason in expected_failed.values()):
         return dict(expected_failed)
     strangers = [key for key in expected_failed if not any(key is own for own in makes)]

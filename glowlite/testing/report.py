@@ -1,4 +1,4 @@
-"""Results as a table for a terminal, as JSON, and as JUnit's XML."""
+"""Results as a table for the terminal, as JSON, and as JUnit XML."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MARKS = {
     UNDECIDED: "UNDECIDED",
     NOT_APPLIED: "-",
 }
-# Broken laws that break others: which one to mend first
+# laws that break others when broken: which one to fix first
 FIRST = (
     "nothing_passed_in_is_changed",
     "calls_leave_no_trace",
@@ -42,8 +42,8 @@ FIRST = (
     "logdet_is_that_of_the_jacobian",
     "state_survives_saving",
 )
-SPARSE = 6  # entries that are written one by one
-SHORT = 80  # characters of a reason in the table
+SPARSE = 6  # at most so many entries are written one by one
+SHORT = 80  # longest reason in the table, in characters
 
 
 def heading(subject: Subject, seeds: Sequence[int]) -> str:
@@ -56,7 +56,7 @@ def heading(subject: Subject, seeds: Sequence[int]) -> str:
 
 
 def row(result: Result) -> str:
-    """One line of the table: the law, its verdict, and by how much."""
+    """Return one line of the table: the law, its verdict, and the error."""
     return f"  {result.law.name:34}{MARKS[result.verdict]:22}{_how_much(result)}".rstrip()
 
 
@@ -75,7 +75,7 @@ def _how_much(result: Result) -> str:
 
 
 def details(report: Report) -> list[str]:
-    """Lines: for every broken law, what it says, what was found, and how to see it again."""
+    """Return lines for every broken law: its statement, what was found, and how to reproduce it."""
     lines: list[str] = []
     for result in report.results:
         if result.verdict in (BROKEN, EXPECTED):
@@ -83,8 +83,8 @@ def details(report: Report) -> list[str]:
         elif result.verdict == UNEXPECTED:
             lines += [
                 "",
-                f"{result.law.name}: expected to be broken ({result.reason}), and it holds:"
-                " take it from the list",
+                f"{result.law.name}: expected to be broken ({result.reason}), but it holds:"
+                " remove it from the list",
             ]
         elif result.verdict == UNDECIDED:
             lines += ["", f"{result.law.name}: {result.message}"]
@@ -99,7 +99,7 @@ def _story(report: Report, result: Result) -> list[str]:
     lines.append(f"  often:   {result.law.often}")
     if result.law.error_probability:
         chance = result.law.error_probability
-        lines.append(f"           (a layer that obeys is convicted with probability {chance:.0e})")
+        lines.append(f"           (the probability of a false alarm is {chance:.0e})")
     if result.x is not None:
         lines.append(f"  seed:    {result.seed}")
         lines.append(f"  batch:   {_shown(result.x)}, the smallest that was found")
@@ -116,11 +116,11 @@ def _shown(x: np.ndarray) -> str:
     if len(places) > SPARSE:
         return f"of shape {x.shape}, see the line below"
     entries = [f"x{list(map(int, at))} = {float(x[tuple(at)])}" for at in places]
-    return f"zeros of shape {x.shape}" + (f" but for {', '.join(entries)}" if entries else "")
+    return f"zeros of shape {x.shape}" + (f" except {', '.join(entries)}" if entries else "")
 
 
 def again(report: Report, result: Result) -> str:
-    """A line of Python that breaks the law again."""
+    """Return a line of Python that reproduces the failure."""
     assert result.x is not None
     maker = report.subject.maker(result.seed or 0)
     options = "" if maker.framework == "auto" else f', framework="{maker.framework}"'
@@ -136,12 +136,14 @@ def again(report: Report, result: Result) -> str:
 
 
 def _quoted(name: str) -> str:
-    """As Python writes it, in double quotes where that can be: a shell has the single ones."""
+    """Return the name as Python writes it, in double quotes if possible, since the shell uses
+    single quotes.
+    """
     return f'"{name}"' if name.isprintable() and not set(name) & {'"', "\\"} else ascii(name)
 
 
 def array_code(x: np.ndarray) -> str:
-    """A NumPy expression of x."""
+    """Return a NumPy expression for x."""
     if x.size > 16 and np.count_nonzero(x) == 0:
         return f"np.zeros({x.shape})"
     if x.size > 16 and np.count_nonzero(x) <= SPARSE:
@@ -156,12 +158,12 @@ def array_code(x: np.ndarray) -> str:
 
 
 def begin_with(report: Report) -> list[str]:
-    """A line that says which of several broken laws to look at first."""
+    """Return a line that says which of several broken laws to look at first."""
     broken = [result.law.name for result in report.results if result.verdict == BROKEN]
     first = next((name for name in FIRST if name in broken), None)
     if len(broken) < 2 or first is None:
         return []
-    return [f"begin with {first}: what breaks it can break the others, too"]
+    return [f"begin with {first}: the same mistake can break the others"]
 
 
 def summary(report: Report) -> str:
@@ -171,7 +173,7 @@ def summary(report: Report) -> str:
             (HELD, "held"),
             (BROKEN, "broken"),
             (EXPECTED, "broken as expected"),
-            (UNEXPECTED, "held though expected to be broken"),
+            (UNEXPECTED, "held although expected to be broken"),
             (UNDECIDED, "undecided"),
             (NOT_APPLIED, "not applicable"),
         )
@@ -181,7 +183,7 @@ def summary(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """All of the report; `x` as nested lists."""
+    """Return the whole report; `x` as nested lists."""
     return json.dumps(
         {
             "laws": {"version": VERSION, "date": DATE},
@@ -218,14 +220,14 @@ def _as_dict(report: Report, result: Result) -> dict[str, Any]:
 
 
 def _numbers(comparison: Comparison) -> dict[str, Any]:
-    """What is not finite is null: JSON has no number for it."""
+    """Convert numbers; non-finite ones become null, since JSON cannot represent them."""
     numbers = {name: getattr(comparison, name) for name in ("error", "allowed", "got", "expected")}
     finite = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
     return {"what": comparison.what, **finite, "index": list(comparison.index)}
 
 
 def as_junit(report: Report) -> str:
-    """One test case per law, as continuous integration servers read them."""
+    """Return one test case per law, as continuous integration servers read them."""
     results = report.results
     name = _plain(report.subject.name)
     suite = ElementTree.Element(
@@ -253,7 +255,10 @@ def as_junit(report: Report) -> str:
             EXPECTED: "skipped",
         }.get(result.verdict)
         if tag is not None:
-            said = result.message or f"it holds, though expected to be broken: {result.reason}"
+            said = (
+                result.message
+                or f"it holds, although it was expected to be broken: {result.reason}"
+            )
             ElementTree.SubElement(case, tag, message=_plain(said)).text = (
                 "\n".join(_plain(line) for line in _story(report, result))
                 if result.x is not None
@@ -263,5 +268,5 @@ def as_junit(report: Report) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without the characters that XML cannot hold."""
+    """Remove the characters that XML cannot contain."""
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

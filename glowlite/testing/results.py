@@ -1,4 +1,4 @@
-"""What became of a layer under each law."""
+"""The results of testing a layer against each law."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ HELD, BROKEN, EXPECTED = "held", "broken", "broken as expected"
 UNEXPECTED, UNDECIDED, NOT_APPLIED = "held unexpectedly", "undecided", "does not apply"
 VERDICTS = (HELD, BROKEN, EXPECTED, UNEXPECTED, UNDECIDED, NOT_APPLIED)
 BATCH = 3
-SHRUNK = 1e-3  # of the first error: a smaller x whose error is less does not show the mistake
+# relative to the first error: a smaller x with less error than this does not show the mistake
+SHRUNK = 1e-3
 
 
 @dataclass(frozen=True)
 class Result:
-    """One law: its verdict, one of VERDICTS, and the comparison that came closest to what is
-    allowed, or went beyond, over all seeds.
+    """The result of one law: its verdict, one of VERDICTS, and the comparison over all seeds that
+    came closest to the allowed error, or exceeded it most.
 
-    message: what broke, or why the law does not apply. seed, x, condition: the smallest case that
-    was found to break it. reason: why it was expected to.
+    message: what broke, or why the law does not apply. seed, x, condition: the smallest case found
+    that breaks it. reason: why it was expected to break.
     """
 
     law: Law
@@ -46,7 +47,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tested: a name, `maker(seed)`, and the shape (...) of one sample of x."""
+    """The subject of a test: a name, `maker(seed)`, and the shape (...) of one sample of x."""
 
     name: str
     maker: Callable[[int], Maker]
@@ -61,7 +62,7 @@ class Subject:
         return rng.standard_normal((BATCH, *self.condition_shape))
 
     def x(self, seed: int, layer: Any) -> np.ndarray:
-        """(BATCH, *shape), as `batch` draws them."""
+        """Return (BATCH, *shape), drawn by `batch`."""
         return batch(layer, BATCH, self.shape, np.random.default_rng([seed, 0]))
 
     def case(
@@ -70,7 +71,9 @@ class Subject:
         x: np.ndarray | None = None,
         domain: tuple[float, float] | None = None,
     ) -> Case:
-        """A new layer at x, by default the batch of the seed, and what makes one of the next."""
+        """Return a Case with a new layer at x, by default the batch of the seed, whose `make` uses
+        the next seed.
+        """
         maker = self.maker(seed)
         layer = maker.initialised(self.shape)
         x = self.x(seed, layer) if x is None else x
@@ -96,8 +99,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: no law is broken. 1: one is, or one that was expected to be is not. 2: the numbers
-        could not tell.
+        """0: no law is broken. 1: a law is broken, or a law expected to be broken holds. 2: the
+        numbers could not decide.
         """
         if self.count(BROKEN, UNEXPECTED):
             return 1
@@ -112,10 +115,10 @@ def hold(
     seen: Callable[[Result], None] = lambda result: None,
     shrink: bool = True,
 ) -> Report:
-    """Hold the subject to each law at every seed, a new layer each time.
+    """Test the subject against each law at every seed, with a new layer each time.
 
     expected: reasons, by name, of laws that are expected to be broken. seen: called with each
-    result as soon as it is there. shrink: look for the smallest x that breaks a law.
+    result as soon as it is known. shrink: look for the smallest x that breaks a law.
     """
     report = Report(subject, list(seeds))
     for law in laws:
@@ -132,7 +135,9 @@ def hold(
 
 
 def _one(subject: Subject, law: Law, seeds: list[int], shrink: bool) -> Result:
-    """Broken at one seed is broken, then undecided at one, then held at one."""
+    """Combine the seeds: broken if broken at one seed, else undecided if undecided at one, else
+    held if it held at one.
+    """
     worst: Comparison | None = None
     unsure: Result | None = None
     reasons: list[str] = []
@@ -160,7 +165,7 @@ def _one(subject: Subject, law: Law, seeds: list[int], shrink: bool) -> Result:
 
 
 def _smallest(subject: Subject, law: Law, seed: int, case: Case, error: Broken) -> Result:
-    """The result at the smallest x that still breaks the law."""
+    """Return the result at the smallest x that still breaks the law."""
     errors: dict[bytes, Broken] = {}
 
     def breaks(x: np.ndarray) -> bool:
@@ -180,7 +185,9 @@ def _smallest(subject: Subject, law: Law, seed: int, case: Case, error: Broken) 
 
 
 def _as_broken(found: Broken, first: Broken) -> bool:
-    """Whether it is the mistake that was found first, not rounding that is large beside zeros."""
+    """Whether this is the mistake that was found first, and not rounding error that is large
+    relative to zeros.
+    """
     if found.comparison is None or first.comparison is None:
         return (found.comparison is None) == (first.comparison is None)
     same = _without_numbers(found.comparison.what) == _without_numbers(first.comparison.what)
@@ -188,7 +195,7 @@ def _as_broken(found: Broken, first: Broken) -> bool:
 
 
 def _without_numbers(what: str) -> str:
-    """The words of a comparison, which may name a sample or an x."""
+    """Return the words of a comparison, which may name a sample or an x, without numbers."""
     return re.sub(r"[^a-z ]|\be\b", "", re.sub(r"\[.*?\]", "", what))
 
 

@@ -1,4 +1,4 @@
-"""The smallest input that shows what is broken. Hypothesis looks for it."""
+"""Find the smallest input that shows what is broken, with Hypothesis."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from glowlite.testing.domain import EVERYWHERE, has_ends, is_inside
 
 SECONDS = 6.0
 EXAMPLES = 40
-# the numbers that are tried, the plainest first; beyond an end the distances from it; between two
-# ends the parts of the way
+# the numbers that are tried, simplest first; with one end, distances from it; between two ends,
+# fractions of the interval
 NUMBERS = (0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 0.25, -0.25)
 DISTANCES = (1.0, 2.0, 3.0, 0.5, 1.5, 2.5, 0.25)
 PARTS = (0.5, 0.25, 0.75, 0.125, 0.875, 0.375, 0.625)
@@ -28,10 +28,12 @@ def smallest(
     domain: tuple[float, float] = EVERYWHERE,
     seconds: float = SECONDS,
 ) -> np.ndarray:
-    """A batch for which `breaks` is true, as few samples and as plain numbers as are found.
+    """Return a batch for which `breaks` is true, with as few samples and as simple numbers as can
+    be found.
 
-    x (N, ...): one that is known to break. Without Hypothesis, or where nothing simpler breaks, it
-    is one sample of x, x rounded, or x itself. Cost: `seconds` at most, and one call more.
+    x (N, ...): a batch that is known to break the law. Without Hypothesis, or if nothing simpler
+    breaks it, the result is one sample of x, x rounded, or x itself. Cost: at most `seconds`, plus
+    one call.
     """
     end = time.monotonic() + seconds
     best, plainest = x, _plain(domain)[0]
@@ -54,7 +56,9 @@ def smallest(
 
 
 def complexity(x: np.ndarray, plainest: float = 0.0) -> tuple[int, int, int, float]:
-    """Samples, entries that are not the plainest number, digits, how far they are from it."""
+    """Return the numbers of samples, of entries that are not the simplest number, and of digits,
+    and the distance from it.
+    """
     digits = sum(len(repr(float(v)).removesuffix(".0")) for v in x.ravel())
     return len(x), int((x != plainest).sum()), digits, float(np.abs(x - plainest).sum())
 
@@ -88,19 +92,19 @@ def _by_hypothesis(
     )
     settings = hypothesis.settings(
         max_examples=EXAMPLES,
-        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # whatever a profile says
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),  # whatever the profile says
         deadline=None,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    # nothing simpler, or no time left: what was found before stands
+    # nothing simpler found, or no time left: keep what was found before
     with _nothing_kept(), contextlib.suppress(hypothesis.errors.HypothesisException):
         hypothesis.find(batches, breaks, settings=settings, random=Random(0))
 
 
 @contextlib.contextmanager
 def _nothing_kept() -> Iterator[None]:
-    """What Hypothesis stores goes into a folder that is removed, not into the working folder."""
+    """Make Hypothesis store its files in a temporary folder, not in the working folder."""
     from hypothesis import configuration
 
     before = getattr(configuration, "__hypothesis_home_directory", None)

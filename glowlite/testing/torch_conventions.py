@@ -1,10 +1,10 @@
-"""The ways in which PyTorch codes write a flow, each brought to one form.
+"""The conventions of PyTorch flow codes, converted to one form.
 
     forward(x, c) -> y, logdet                inverse(y, c) -> x, logdet of the inverse or None
     log_prob(x, c) -> (N,)                    sample(n, c) -> x            of a model only
 
 x, y: tensors (N, ...). c: None or a condition of N (in `sample`: n) rows. logdet: what the module
-gave, in its own shape.
+returned, in its own shape.
 
     PlainModule      a module's own `forward` and `inverse`: nflows, normflows, most codes of Glow
     PlainModel       the same, with `log_prob` and `sample`
@@ -16,8 +16,8 @@ gave, in its own shape.
     NormflowsModel   flows from noise to data, of normflows
     NormflowsLevels  the same, with a latent of each level
 
-The `forward` of a model goes from data to noise, whatever its library calls it. Modules are known
-by the names that they offer: this file imports none of these libraries.
+The `forward` of a model goes from data to noise, whatever its library calls it. Modules are
+recognised by the names of their attributes; this file imports none of these libraries.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ Pair = tuple[Tensor, Any]
 WAYS_BACK = ("inverse", "reverse", "backward")  # names of methods
 SWITCHES = {"reverse": True, "rev": True, "inverse": True, "mode": "inverse"}  # of `forward`
 CONDITIONS = ("context", "condition", "conditions", "cond", "cond_inputs", "c", "y")
-# where a log-determinant is handed in, and comes back with that of this layer added
+# arguments for a log-determinant to which the layer adds its own
 SUMS = ("logdet", "log_det", "logabsdet", "log_det_jacobian", "log_det_jac", "ldj", "sldj")
-LOGDETS = (  # methods that give it beside `forward`
+LOGDETS = (  # methods that return the log-determinant separately from `forward`
     "log_abs_det_jacobian",
     "log_abs_det",
     "log_det_jacobian",
@@ -50,7 +50,9 @@ LOGDETS = (  # methods that give it beside `forward`
 
 
 def convention_of(module: Any) -> Any:
-    """The one that the module follows: an object with `forward` and `inverse` as above."""
+    """Return the convention that the module follows: an object with `forward` and `inverse` as
+    above.
+    """
     for recognises, convention in TABLE:
         if recognises(module):
             return convention(module)
@@ -64,12 +66,12 @@ def _name(thing: Any) -> str:
 def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # of some that are written in C
+    except (TypeError, ValueError):  # for some functions written in C
         return {}
 
 
 def _others(function: Any) -> list[str]:
-    """The names of the arguments after the first."""
+    """Return the names of the arguments after the first."""
     return list(_parameters(function))[1:]
 
 
@@ -79,7 +81,7 @@ def _passes_on(function: Any) -> bool:
 
 
 def _required(function: Any) -> int:
-    """How many arguments it cannot do without."""
+    """Return the number of required arguments."""
     return sum(
         p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         for p in _parameters(function).values()
@@ -96,10 +98,11 @@ def _described(value: Any) -> str:
 
 
 class PlainModule:
-    """`forward(x)` gives y, logdet; or y alone, and a method of LOGDETS the rest.
+    """`forward(x)` returns y, logdet; or only y, and a method of LOGDETS returns the
+    log-determinant.
 
-    Back: a method of WAYS_BACK, or a switch of `forward` from SWITCHES. A condition goes to the
-    argument that is named as one of CONDITIONS. An argument of SUMS is given zeros.
+    The inverse is a method of WAYS_BACK, or a switch of `forward` from SWITCHES. A condition is
+    passed to the argument named in CONDITIONS. An argument named in SUMS gets zeros.
     """
 
     def __init__(self, module: Any) -> None:
@@ -123,8 +126,8 @@ class PlainModule:
                 beside = self._beside(self.module.forward, y, c)
                 return self._pair(self._call(y, **{switch: on}, **beside), f"forward, {switch}")
         raise DoesNotApply(
-            f"{_name(self.module)} has no way back: expected a method inverse(y),"
-            " or forward(y, reverse=True)"
+            f"{_name(self.module)} has no inverse: expected a method inverse(y), or forward(y,"
+            " reverse=True)"
         )
 
     def _has_switch(self, name: str) -> bool:
@@ -132,7 +135,7 @@ class PlainModule:
         return parameter is not None and (name != "mode" or parameter.default == "direct")
 
     def _beside(self, function: Any, x: Tensor, c: Tensor | None) -> dict[str, Tensor]:
-        """What is handed over besides x."""
+        """Return the arguments besides x."""
         names = _others(function)
         sums = {name: x.new_zeros(len(x)) for name in names if name in SUMS}
         return sums | self._condition(function, c)
@@ -184,7 +187,7 @@ class PlainModel(PlainModule):
 
 
 class NormflowsModel(PlainModel):
-    """normflows goes from noise to data; the other way round here."""
+    """normflows goes from noise to data; here the direction is reversed."""
 
     def forward(self, x: Tensor, c: Tensor | None) -> Pair:
         back = self.module.inverse_and_log_det
@@ -196,7 +199,7 @@ class NormflowsModel(PlainModel):
 
 
 class NormflowsLevels(PlainModel):
-    """A latent of each level: here all in a row, (N, D). A condition is that of the density."""
+    """One latent per level, here concatenated, (N, D). A condition is that of the density."""
 
     def forward(self, x: Tensor, c: Tensor | None) -> Pair:
         latents, logdet = self.module.inverse_and_log_det(x)
@@ -213,7 +216,7 @@ class NormflowsLevels(PlainModel):
 
 
 class NflowsFlow(PlainModel):
-    """The transform, from data to noise, at the embedding of the condition."""
+    """The transform from data to noise, given the embedding of the condition."""
 
     def forward(self, x: Tensor, c: Tensor | None) -> Pair:
         return self.module._transform(x, context=self._embedded(c))
@@ -225,13 +228,13 @@ class NflowsFlow(PlainModel):
         return None if c is None else self.module._embedding_net(c)
 
     def sample(self, n: int, c: Tensor | None) -> Tensor:
-        # with a context it gives (rows of the context, samples of each, ...)
+        # with a context it returns (rows of the context, samples of each, ...)
         return self.module.sample(n) if c is None else self.module.sample(1, c)[:, 0]
 
 
 class FreiaModule:
-    """Tensors go in and come out in tuples; here of one tensor. The Jacobian is that of the
-    direction.
+    """Inputs and outputs are tuples of tensors, here of one tensor. The Jacobian is that of the
+    called direction.
     """
 
     def __init__(self, module: Any) -> None:
@@ -255,8 +258,8 @@ class FreiaModule:
 
 
 class Transform:
-    """`log_abs_det_jacobian` is per event, and an event may be one number: here it is summed over
-    all of a sample.
+    """`log_abs_det_jacobian` is per event, and an event may be one number. Here it is summed over
+    the whole sample.
     """
 
     def __init__(self, module: Any) -> None:
@@ -268,7 +271,7 @@ class Transform:
         return self.module
 
     def domain(self, c: Tensor | None) -> tuple[float, float]:
-        """Its ends, infinite where it has none."""
+        """Return its ends, infinite where there is none."""
         return _ends(self.transform(c).domain)
 
     def codomain(self, c: Tensor | None) -> tuple[float, float]:
@@ -299,7 +302,7 @@ def _through(transform: Any, x: Tensor) -> Pair:
 
 
 def _spread(logdet: Any, shape: tuple[int, ...]) -> Any:
-    """What is the same for all samples, and has no axis for them, for each; else as it is."""
+    """Repeat for each sample a value without a sample axis; otherwise return it unchanged."""
     if not torch.is_tensor(logdet) or logdet.ndim >= len(shape):
         return logdet
     last = shape[len(shape) - logdet.ndim :]
@@ -308,19 +311,19 @@ def _spread(logdet: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _over_events(logdet: Any, axes: int) -> Any:
-    """The sum over the last axes, if there are as many as there should be."""
+    """Return the sum over the last axes, if there are as many as expected."""
     return logdet.flatten(1).sum(1) if axes > 0 and logdet.ndim == 1 + axes else logdet
 
 
 class LazyTransform(Transform):
-    """A module that gives a transform."""
+    """A module that returns a transform."""
 
     def transform(self, c: Tensor | None) -> Any:
         return self.module(c)
 
 
 class LazyFlow(Transform):
-    """A module that gives a distribution; its transform goes from data to noise."""
+    """A module that returns a distribution; its transform goes from data to noise."""
 
     def transform(self, c: Tensor | None) -> Any:
         return self.module(c).transform

@@ -1,4 +1,4 @@
-"""A PyTorch flow as a layer of NumPy arrays, to be held to the laws."""
+"""A PyTorch flow as a layer of NumPy arrays, for testing against the laws."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from glowlite.testing.torch_conventions import convention_of
 def torch_layer(
     module: Any, condition: np.ndarray | None = None, initialise_with: np.ndarray | None = None
 ) -> TorchLayer:
-    """A flow of PyTorch as a layer under test, or as a model if it has `log_prob` and `sample`.
+    """Present a PyTorch flow as a layer under test, or as a model if it has `log_prob` and
+    `sample`.
 
     module: an nn.Module or a torch.distributions.Transform that follows one of the conventions of
     `torch_conventions.py`: those of nflows, normflows, FrEIA, zuko and of plain codes. condition:
-    (N, ...), or (1, ...) that holds for every sample. initialise_with: a batch (N, ...) for one
-    pass in training mode, after which layers that start from their data have done so.
+    (N, ...), or (1, ...) for every sample. initialise_with: a batch (N, ...) for one pass in
+    training mode, which initialises layers that depend on data.
 
     The module itself is used, not a copy: from here on it is on the CPU, in float64, in evaluation
-    mode, and what a law writes into a parameter is written into the module. While it runs, float64
-    is torch's default as well, so that a `torch.zeros(n)` inside is of the layer's dtype. Arguments
-    share their memory with the tensors that the module is handed, so that a module that changes its
-    input is seen to do so. Results are copied where they would share memory with an argument or a
-    parameter. Raises TypeError for a thing of another kind; where a module has no inverse, that
-    raises DoesNotApply.
+    mode, and laws change its parameters directly. While it runs, float64 is also torch's default,
+    so that a `torch.zeros(n)` inside has the layer's dtype. Arguments share memory with the tensors
+    passed to the module, so that changes of the input are noticed. Results are copied if they would
+    share memory with an argument or a parameter. Raises TypeError for other kinds of objects. A
+    missing inverse raises DoesNotApply when it is called.
     """
     convention = convention_of(module)
     is_model = hasattr(convention, "log_prob")
@@ -42,8 +42,8 @@ def torch_layer(
 
 
 class Parameter:
-    """`value` and `grad` of a torch parameter: arrays that share its memory, looked up anew each
-    time, since a module may give a parameter other memory.
+    """`value` and `grad` of a torch parameter: arrays that share its memory. They are looked up
+    each time, since a module may give a parameter new memory.
     """
 
     def __init__(self, tensor: torch.Tensor) -> None:
@@ -61,10 +61,10 @@ class Parameter:
 
 
 class TorchLayer:
-    """The protocol of the laws, served by a module and its autograd.
+    """The interface of the laws, implemented with a module and autograd.
 
-    Gradients are autograd's, at inverse(y), which is detached: `backward` keeps nothing of a
-    forward pass. They are added to what `grad` holds.
+    Gradients come from autograd at inverse(y), which is detached, so `backward` uses nothing from a
+    forward pass. They are added to `grad`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class TorchLayer:
             return self._array(y, x), self._numbers(logdet, x)
 
     def inverse(self, y: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """x, and the log-determinant of the inverse where the module gives one."""
+        """Return x, and the log-determinant of the inverse if the module returns one."""
         with self._running(), _lent(y) as lent:
             x, logdet = self._convention.inverse(lent, self._rows(len(y)))
             found = self._array(x, y)
@@ -105,21 +105,21 @@ class TorchLayer:
             return x, _pulled_back(loss, leaf)
 
     def inverse_backward(self, y: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        """dy of the loss <dx, inverse(y)>; adds the gradients of the parameters, too."""
+        """Return dy of the loss <dx, inverse(y)>; also add the gradients of the parameters."""
         with self._running(gradients=True):
             leaf = _leaf(y)
             x, _ = self._convention.inverse(leaf.clone(), self._rows(len(y)))
             return _pulled_back((x * _copied(dx)).sum(), leaf)
 
     def parameters(self) -> dict[str, Parameter]:
-        """Those that the module names and that have gradients; frozen ones are in `state()`."""
+        """Return the module's parameters that have gradients; frozen ones are in `state()`."""
         return {name: Parameter(tensor) for name, tensor in self._trained().items()}
 
     # --- what some laws call ---
 
     def forward_in_training(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`forward` in training mode, where a module may set or move statistics; what it draws at
-        random is the same each time.
+        """Run `forward` in training mode, in which a module may set or update statistics. Its
+        random draws are the same each time.
         """
         self.train()
         try:
@@ -131,14 +131,14 @@ class TorchLayer:
 
     @property
     def domain(self) -> tuple[float, float]:
-        """Between what two numbers x has to be: an attribute `domain = (low, high)` of the module,
-        or what a transform says.
+        """The range of x: an attribute `domain = (low, high)` of the module, or what a transform
+        declares.
         """
         return self._ends("domain")
 
     @property
     def codomain(self) -> tuple[float, float]:
-        """Between what two numbers y is, said likewise."""
+        """The range of y, declared in the same way."""
         return self._ends("codomain")
 
     def _ends(self, of: str) -> tuple[float, float]:
@@ -146,13 +146,13 @@ class TorchLayer:
         if isinstance(said, tuple):
             return float(said[0]), float(said[1])
         if not hasattr(self._convention, of):
-            raise AttributeError(f"{self!r} says nothing of its {of}")
+            raise AttributeError(f"{self!r} declares no {of}")
         c = self._rows(1 if self._condition is None else len(self._condition))
         return getattr(self._convention, of)(c)
 
     def state(self) -> dict[str, Any]:
-        """What torch would save, copied: parameters and buffers that are registered; of a transform
-        every tensor.
+        """Return copies of what torch would save: registered parameters and buffers; for a
+        transform, every tensor.
         """
         return {
             name: value.detach().cpu().numpy().copy() if torch.is_tensor(value) else value
@@ -160,7 +160,7 @@ class TorchLayer:
         }
 
     def set_state(self, saved: dict[str, Any]) -> None:
-        """Load what `state()` gave, as torch would: an error if a name is missing, or too many."""
+        """Load what `state()` returned, like torch: missing or unexpected names are errors."""
         if isinstance(self.module, torch.nn.Module):
             self.module.load_state_dict({name: _loaded(value) for name, value in saved.items()})
         else:
@@ -168,8 +168,8 @@ class TorchLayer:
                 tensor.data.copy_(_loaded(saved[name]))
 
     def unnamed_arrays(self) -> dict[str, np.ndarray]:
-        """Floating tensors within the module that are not registered: neither in `state()`, nor
-        constants by `register_buffer(..., persistent=False)`.
+        """Return floating-point tensors in the module that are not registered: neither in
+        `state()`, nor constants from `register_buffer(..., persistent=False)`.
         """
         module = self.module
         if not isinstance(module, torch.nn.Module):
@@ -183,15 +183,15 @@ class TorchLayer:
 
     @property
     def given(self) -> Any:
-        """`given(condition)`: the layer at another condition. Only of one that was made with a
-        condition: many a module takes one and has no use for it.
+        """`given(condition)` returns the layer at another condition. Only layers made with a
+        condition have it, since many modules accept a condition without using it.
         """
         if self._condition is None:
             raise AttributeError(f"{self!r} was made without a condition")
         return lambda condition: type(self)(self._convention, self._dtype, condition)
 
     def cast(self, dtype: Any) -> TorchLayer:
-        """A new layer of the same values in float32 or float64."""
+        """Return a new layer with the same values in float32 or float64."""
         new = copy.deepcopy(self)
         target = torch.float32 if np.dtype(dtype) == np.float32 else torch.float64
         return type(new)(new._convention, target, new._condition)
@@ -205,8 +205,8 @@ class TorchLayer:
         return self.train(False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TorchLayer:
-        """With memory of its own. What is left of a graph of autograd is copied without the graph:
-        torch does not copy graphs.
+        """Return a copy with its own memory. Tensors with an autograd graph are copied without it,
+        since torch does not copy graphs.
         """
         for _, tensor in held_tensors(self.module):
             if tensor.grad_fn is not None:
@@ -229,7 +229,7 @@ class TorchLayer:
         return self.module.state_dict() if is_module else _leaves(self.module)
 
     def _rows(self, n: int) -> torch.Tensor | None:
-        """The condition of n samples."""
+        """Return the condition of n samples."""
         if self._condition is None:
             return None
         c = torch.from_numpy(np.array(self._condition))
@@ -241,8 +241,8 @@ class TorchLayer:
 
     @contextlib.contextmanager
     def _running(self, gradients: bool = False) -> Iterator[None]:
-        """The layer's dtype as torch's default, with or without gradients, and what torch has not
-        noticed told.
+        """Make the layer's dtype torch's default, with or without gradients, and tell torch about
+        changed parameters.
         """
         self._tell_of_changes()
         default = torch.get_default_dtype()
@@ -261,8 +261,8 @@ class TorchLayer:
             torch.set_default_dtype(default)
 
     def _tell_of_changes(self) -> None:
-        """Raise the version of a parameter that was moved through its array: what a module keeps by
-        the version of a tensor, it should see out of date.
+        """Raise the version of a parameter that was changed through its array, so that caches keyed
+        on a tensor's version become invalid.
         """
         for name, tensor in self._trained().items():
             now = tensor.detach().numpy()
@@ -273,19 +273,19 @@ class TorchLayer:
                 self._seen[name] = (tensor._version, now.copy())
 
     def _array(self, result: Any, argument: np.ndarray) -> np.ndarray:
-        """A result as an array of memory that is neither the argument's nor a parameter's."""
+        """Return a result as an array that shares no memory with the argument or a parameter."""
         if not torch.is_tensor(result):
             kind, where = type(result).__name__, type(self.module).__name__
-            raise TypeError(f"{where} gives a {kind} where a tensor was expected")
+            raise TypeError(f"{where} returns a {kind} where a tensor was expected")
         array = result.detach().numpy()
         others = [argument, *(tensor.detach().numpy() for tensor in self._trained().values())]
         is_shared = 0 in array.strides or any(np.may_share_memory(array, o) for o in others)
         return array.copy() if is_shared else array
 
     def _numbers(self, values: Any, x: np.ndarray) -> np.ndarray:
-        """A log-determinant, or log-probability, as the laws want it: (N,), float64.
+        """Return a log-determinant or log-probability as the laws need it: (N,), float64.
 
-        What is of another shape, or of fewer digits than the layer's dtype, stays so.
+        Values of another shape, or with fewer digits than the layer's dtype, are left unchanged.
         """
         found = self._array(_per_sample(values, torch.empty(len(x), dtype=self._dtype)), x)
         is_of_layer = found.dtype == (np.float32 if self._dtype == torch.float32 else np.float64)
@@ -301,19 +301,19 @@ class TorchModel(TorchLayer):
             return self._numbers(self._convention.log_prob(lent, self._rows(len(x))), x)
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """n samples (n, ...); torch's random numbers go on afterwards as if none had been drawn."""
+        """Return n samples (n, ...); torch's random state is restored afterwards."""
         with self._running(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._array(self._convention.sample(n, self._rows(n)), np.empty(0))
 
 
 def _leaves(module: Any) -> dict[str, torch.Tensor]:
-    """Every tensor within it that no other was made from, by path."""
+    """Return every leaf tensor in it, by path."""
     return {path: tensor for path, tensor in held_tensors(module) if tensor.grad_fn is None}
 
 
 def _per_sample(values: Any, x: torch.Tensor) -> torch.Tensor:
-    """(N,), of a number that holds for every sample, or of (1,) or (N, 1); else as it is."""
+    """Return (N,) from one number for all samples, or from (1,) or (N, 1); otherwise unchanged."""
     if not torch.is_tensor(values):
         if values is None:
             raise TypeError("expected a log-determinant, got None")
@@ -324,7 +324,9 @@ def _per_sample(values: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _says_no_inverse(error: Exception) -> bool:
-    """As nflows says it, or as pyro does: it looked for x in a cache that is not there."""
+    """Whether the error is that of nflows, or that of pyro, which looked for x in a missing
+    cache.
+    """
     of_nflows = type(error).__name__ == "InverseNotAvailable"
     return of_nflows or (isinstance(error, KeyError) and "intermediates cache" in str(error))
 
@@ -338,11 +340,11 @@ def _line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _lent(array: np.ndarray) -> Iterator[torch.Tensor]:
-    """The array as a tensor of the same memory, strides and all.
+    """Lend the array as a tensor with the same memory and strides.
 
-    torch knows no strides below zero, and would write into an array that is read-only: of such a
-    one it has a copy, and what it changed there is changed here. NumPy's ValueError says so if it
-    cannot be.
+    torch does not support negative strides, and would write into a read-only array. In these cases
+    it gets a copy, and its changes are copied back, which raises NumPy's ValueError if the array is
+    read-only.
     """
     can_share = array.flags.writeable and all(step >= 0 for step in array.strides)
     tensor = torch.from_numpy(array if can_share else array.copy())
@@ -356,13 +358,13 @@ def _copied(array: np.ndarray) -> torch.Tensor:
 
 
 def _leaf(array: np.ndarray) -> torch.Tensor:
-    """Where a graph of autograd begins."""
+    """Return a leaf tensor at which an autograd graph begins."""
     return _copied(array).requires_grad_()
 
 
 def _pulled_back(loss: torch.Tensor, leaf: torch.Tensor) -> np.ndarray:
-    """d loss / d leaf, with the parameters' gradients added on the way; zeros where no way leads
-    back.
+    """Return d loss / d leaf, and add the parameters' gradients; zeros if the loss does not depend
+    on the leaf.
     """
     if loss.requires_grad:
         loss.backward()
@@ -376,7 +378,7 @@ def _loaded(value: Any) -> Any:
 
 
 def _bring_to(module: Any, dtype: torch.dtype) -> None:
-    """All that is floating, in place; tensors that are not registered as well, which `to` leaves
+    """Convert all floating-point tensors in place, including unregistered ones, which `to` leaves
     out.
     """
     if isinstance(module, torch.nn.Module):

@@ -1,4 +1,4 @@
-"""What stands in a layer's attributes: arrays without a name, and constants that have one."""
+"""What a layer's attributes contain: undeclared arrays, and declared constants."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from glowlite.testing.case import state
 from glowlite.testing.parameters import parameters_of
 
-DEPTH = 20  # how far attributes of attributes are followed
+DEPTH = 20  # how deep attributes of attributes are followed
 
 
 def unnamed_arrays(layer: Any) -> dict[str, np.ndarray]:
-    """Arrays of floating numbers that can be written to, by path: those that the layer's
-    `unnamed_arrays()` gives, or those in its attributes, lists, tuples and dicts.
+    """Return writable floating-point arrays by path: those of the layer's `unnamed_arrays()`, or
+    those in its attributes, lists, tuples and dicts.
 
-    Left out: what parameters and `state()` name, arrays that are read-only, and what stands in an
-    object with a `value` and no `grad`, which is how a named constant looks.
+    Left out are arrays named by parameters or `state()`, read-only arrays, and arrays in an object
+    with a `value` and no `grad`, which is a declared constant.
     """
     if callable(getattr(layer, "unnamed_arrays", None)):
         return dict(layer.unnamed_arrays())
@@ -38,9 +38,9 @@ def unnamed_arrays(layer: Any) -> dict[str, np.ndarray]:
 
 
 def _is_saved(layer: Any, array: np.ndarray) -> bool:
-    """Whether what `state()` gives changes with the array: it may well give copies."""
+    """Whether the result of `state()` changes with the array, since it may contain copies."""
     before, kept = state(layer), array.copy()
-    array[...] = 1 + 2 * np.abs(np.where(np.isfinite(kept), kept, 0))  # no entry stays as it is
+    array[...] = 1 + 2 * np.abs(np.where(np.isfinite(kept), kept, 0))  # every entry changes
     try:
         after = state(layer)
     finally:
@@ -51,12 +51,12 @@ def _is_saved(layer: Any, array: np.ndarray) -> bool:
 
 
 def constants(layer: Any) -> list[Any]:
-    """Objects with a `value` and no `grad` that stand in the layer's attributes."""
+    """Return objects with a `value` and no `grad` in the layer's attributes."""
     return [value for _, value in _held("", layer, DEPTH, set()) if _is_constant(value)]
 
 
 def _held(path: str, value: Any, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Arrays, parameters and constants, by path."""
+    """Yield arrays, parameters and constants, with their paths."""
     if id(value) in seen or depth < 0:
         return
     seen.add(id(value))
@@ -72,7 +72,7 @@ def _held(path: str, value: Any, depth: int, seen: set[int]) -> Iterator[tuple[s
 
 
 def _has(value: Any, name: str) -> bool:
-    """As hasattr, without asking a `__getattr__`, which may do anything."""
+    """Like hasattr, but without calling `__getattr__`, which may do anything."""
     return hasattr(type(value), name) or name in getattr(value, "__dict__", {})
 
 

@@ -1,1 +1,1 @@
-"""From a model and settings to a trained one."""
+"""Training: from a model and settings to a trained model."""

@@ -1,5 +1,5 @@
-"""What ranks must have in common: at the start the command, the data and the versions; from then on
-all that they train.
+"""What all processes must have in common: at the start the command, the data and the versions;
+later, everything that they train.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from glowlite.errors import GlowliteError
 if TYPE_CHECKING:
     from glowlite.training.run import Training
 
-# options: of a machine
+# options that may differ between machines
 MAY_DIFFER = (
     "data",
     "out",
@@ -34,12 +34,12 @@ MAY_DIFFER = (
     "csv",
     "histogram",
 )
-LONGEST = 60  # characters of a value that a message shows
+LONGEST = 60  # longest value in a message, in characters
 
 
 def check_same(ranks: Communicator, facts: dict[str, Any]) -> None:
-    """Raise GlowliteError, on every rank, unless all give the same `facts`, JSON values by name: it
-    says who and in what.
+    """Raise GlowliteError, on every rank, unless all ranks give the same `facts`, JSON values by
+    name. The message says which ranks differ, and in what.
     """
     everyone = ranks.allgather(
         {name: json.dumps(value, default=str) for name, value in facts.items()}
@@ -50,17 +50,18 @@ def check_same(ranks: Communicator, facts: dict[str, Any]) -> None:
         if others := unlike_most(values):
             first, most = values[others[0]], Counter(values).most_common(1)[0][0]
             raise GlowliteError(
-                f"{_ranks(others)} and the others differ: {name} is {_short(first)} there and"
-                f" {_short(most)} here; start all ranks with the same command, the same data and"
-                " the same versions"
+                f"{_ranks(others)} and the others differ: {name} is {_short(first)} there, but"
+                f" {_short(most)} here; start all processes with the same command, the same data"
+                " and the same versions"
             )
 
 
 def unlike_most(values: list[Any]) -> list[int]:
-    """The ranks whose value is not the one that most have, or, where two are as common, that rank 0
-    has.
+    """Return the ranks whose value is not the most common one. In a tie, the value of rank 0 counts
+    as the most common.
     """
-    most = Counter(values).most_common(1)[0][0]  # of those as common, the first that occurs
+    # among equally common values, the first that occurs
+    most = Counter(values).most_common(1)[0][0]
     return [rank for rank, value in enumerate(values) if value != most]
 
 
@@ -74,7 +75,7 @@ def _short(text: str) -> str:
 
 
 def facts_of_options(options: argparse.Namespace) -> dict[str, Any]:
-    """By the name that they have on the command line."""
+    """Return the options that must agree, by their names on the command line."""
     return {
         "--" + name.replace("_", "-"): value
         for name, value in vars(options).items()
@@ -83,7 +84,9 @@ def facts_of_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def facts_of_data(data: Dataset) -> dict[str, Any]:
-    """The numbers of images, their shape, and a fingerprint. Cost: as that of the fingerprint."""
+    """Return the numbers of images, their shape, and the fingerprint. Cost: that of the
+    fingerprint.
+    """
     return {
         "the number of training images": len(data.train),
         "the number of held-out images": len(data.held_out),
@@ -93,30 +96,30 @@ def facts_of_data(data: Dataset) -> dict[str, Any]:
 
 
 def check_together(training: Training, when: str) -> None:
-    """Raise GlowliteError, on every rank, unless all hold the same, to the last bit. Cost: a
-    checksum of what is trained.
+    """Raise GlowliteError, on every rank, unless everything trained is bitwise equal on all ranks.
+    Cost: a checksum.
 
-    `when`: where, to name in a message of a rank that does not come.
+    `when`: the place, for messages about a rank that does not respond.
     """
     mine = {name: checksum(array) for name, array in _trained(training).items()}
     table = training.ranks.allgather_numbers(np.array(list(mine.values()), float), when)
     for name, column in zip(mine, table.T, strict=True):
         if others := unlike_most(column.tolist()):
             raise GlowliteError(
-                f"{_ranks(others)} and the others differ in {name}: do all ranks run the same"
+                f"{_ranks(others)} and the others differ in {name}: do all processes run the same"
                 " NumPy, on the same kind of processor?"
             )
 
 
 def _trained(training: Training) -> dict[str, Array]:
-    """All that has to be the same on every rank, by name."""
+    """Return everything that must be the same on every rank, by name."""
     optimizer, average, constants = (
         training.optimizer,
         training.average,
         training.model.store.constants,
     )
     state = dataclasses.asdict(training.state)
-    del state["seconds"]  # of a clock of their own
+    del state["seconds"]  # each rank has its own clock
     numbers = [
         state,
         optimizer.steps,
@@ -134,5 +137,5 @@ def _trained(training: Training) -> dict[str, Array]:
 
 
 def checksum(array: Array) -> int:
-    """Of the bytes of an array, on the host or a device."""
+    """Return a checksum of the bytes of an array, on the host or a device."""
     return zlib.crc32(np.ascontiguousarray(to_host(array)).reshape(-1).view(np.uint8).data)

@@ -1,5 +1,5 @@
-"""A training on disk: the model, the averaged weights, the optimiser, and where the run is; a Glow
-loads from it, too.
+"""Checkpoints: the model, the averaged weights, the optimiser and the state of the run in one file.
+A model can also be loaded from it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MOMENTS = {"m": STATE + "optimizer_m", "v": STATE + "optimizer_v"}
 
 
 def save(training: Training, path: Path, steps_per_epoch: int, **header: Any) -> None:
-    """Write all that `restore` needs to go on to the last bit. Raises GlowliteError, and leaves
-    what was there before.
+    """Write everything that `restore` needs for a bitwise identical continuation. Raises
+    GlowliteError, and then leaves an existing file unchanged.
 
-    Header: step, epoch and position (the batch of the epoch that comes next), settings, seed,
-    versions of libraries. Size: four vectors of the parameters' size, three without averaging.
+    Header: step, epoch and position (the next batch of the epoch), settings, seed, versions of
+    libraries. Size: four vectors of the parameters' size, or three without averaging.
     """
     model, state, average = training.model, training.state, training.average
     check_weights(model)
@@ -54,7 +54,7 @@ def save(training: Training, path: Path, steps_per_epoch: int, **header: Any) ->
 
 
 def restore(training: Training, path: Path) -> None:
-    """Set `training`, made with the configuration of the run, to where it was saved.
+    """Restore `training`, which was made with the configuration of the run, to the saved state.
 
     Raises GlowliteError.
     """
@@ -63,18 +63,19 @@ def restore(training: Training, path: Path) -> None:
     model.check_header(header, path, checkpoint=True)
     if header["parameters"] != list(model.store.parameters):
         raise GlowliteError(
-            f"{path} is of another model: its parameters have other names, or another order"
+            f"{path}: belongs to another model: its parameters have different names or a"
+            " different order"
         )
     if header["optimizer"]["name"] != training.settings.optimizer:
         raise GlowliteError(
-            f"{path} was trained with --optimizer {header['optimizer']['name']}; go on with the"
-            " same"
+            f"{path}: was trained with --optimizer {header['optimizer']['name']}; continue with"
+            " the same"
         )
     values, _ = weights_in(arrays, path)
     model.check_arrays(values, path)
     if {array.dtype for array in values.values() if array.dtype.kind == "f"} != {model.dtype}:
         raise GlowliteError(
-            f"{path} is not of {model.dtype}; go on with the --dtype it was trained in"
+            f"{path}: is not in {model.dtype}; continue with the --dtype that it was trained with"
         )
     xp, optimizer, average = model.xp, training.optimizer, training.average
     if (average is None) != (header["average"] is None):
@@ -98,7 +99,7 @@ def restore(training: Training, path: Path) -> None:
 
 
 def tell(training: Training, found: Path | None) -> Path | None:
-    """Give every rank what rank 0 has `found` and restored; nothing if that is None."""
+    """Send every rank what rank 0 has `found` and restored; do nothing if that is None."""
     ranks, optimizer, average = training.ranks, training.optimizer, training.average
     where: str | None = ranks.broadcast(None if found is None else str(found))
     if where is None or ranks.size == 1:
@@ -132,7 +133,9 @@ def tell(training: Training, found: Path | None) -> Path | None:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the libraries whose rounding and files a run depends on."""
+    """Return the versions of Python and of the libraries whose rounding and files a run
+    depends on.
+    """
     found = {"python": platform.python_version()}
     for name in ("glowlite", "numpy", "scipy", "safetensors", "pillow", "cupy"):
         try:

@@ -1,7 +1,7 @@
-"""How well a model of classes tells them apart, and how good it is given the labels.
+"""How well a model with classes distinguishes them, and its bits/dim given the labels.
 
-By Bayes' rule the class of an image x is the one of the largest p(x | y), every class being as
-probable as any other; the classifier of the top latents has an opinion of its own.
+By Bayes' rule with equally probable classes, the class of an image x is the one with the largest
+p(x | y). The classifier of the top latents gives a second prediction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Of N images: bits/dim given each of K classes, (N, K), and the logarithms of the classifier's
+    """For N images: bits/dim given each of K classes, (N, K); the logarithms of the classifier's
     probabilities, (N, K); and the `labels` (N,). `dimensions`: D.
     """
 
@@ -36,23 +36,25 @@ class ClassScores:
     labels: np.ndarray
 
     def given_labels(self) -> np.ndarray:
-        """bits/dim (N,) of each image given its own class."""
+        """Return bits/dim (N,) of each image given its own class."""
         return self.bits[np.arange(len(self.bits)), self.labels]
 
     def mixture(self) -> np.ndarray:
-        """bits/dim (N,) of each image, of whatever class: those of the mean of all p(x | y)."""
+        """Return bits/dim (N,) of each image under the mixture of classes, the mean of all p(x |
+        y).
+        """
         dimensions = self.dimensions * math.log(2)
         logs = -self.bits * dimensions
         return -(log_sum_exp(logs) - math.log(logs.shape[1])) / dimensions
 
     @property
     def bayes_accuracy(self) -> float:
-        """The part of the images whose class is the most probable one by Bayes' rule."""
+        """The fraction of images whose class is the most probable one by Bayes' rule."""
         return float((self.bits.argmin(axis=1) == self.labels).mean())
 
     @property
     def classifier_accuracy(self) -> float:
-        """The part of the images of which the classifier is right."""
+        """The fraction of images that the classifier classifies correctly."""
         return float((self.classifier.argmax(axis=1) == self.labels).mean())
 
 
@@ -67,9 +69,10 @@ def class_scores(
     draws: int = 1,
     ranks: Communicator | None = None,
 ) -> ClassScores:
-    """Of all images, with their `labels`, or of `rows`: as `scores`, for every class at once.
+    """Return ClassScores of all images with their `labels`, or of `rows`, like `scores`, for all
+    classes together.
 
-    Cost: a forward pass a draw, but for the top prior, of which there are K.
+    Cost: one forward pass per draw, except for the top prior, which is evaluated K times.
     """
     count = model.classes
     logs = log_means(
@@ -81,7 +84,7 @@ def class_scores(
 
 
 def given_held_out(model: Flow, data: Dataset) -> Flow:
-    """The model of the held-out images: one of classes is given theirs."""
+    """Return the model for the held-out images: a model with classes is given their labels."""
     return model if data.condition is None else model.given(data.held_out_labels)
 
 
@@ -95,8 +98,8 @@ def evaluate_by_class(
     most: int | None = None,
     ranks: Communicator | None = None,
 ) -> tuple[float, float, float]:
-    """Mean bits/dim given the labels, as `evaluate`, and the accuracies of the classifier and of
-    Bayes' rule.
+    """Return mean bits/dim given the labels, like `evaluate`, and the accuracies of the classifier
+    and of Bayes' rule.
     """
     rows = some_rows(len(images), most or len(images))
     found = class_scores(model, images, labels, n_bits, min(batch, BLOCK), seed, rows, ranks=ranks)
@@ -104,7 +107,7 @@ def evaluate_by_class(
 
 
 def _log_probs(model: ByClass, x: Array) -> Array:
-    """log p(x | y) and the classifier's log q(y | x), side by side, (n, 2K)."""
+    """Return log p(x | y) and the classifier's log q(y | x), side by side, (n, 2K)."""
     log_probs, logits = model.class_scores(x)
     log_q = logits - log_sum_exp(logits)[:, None]
     return model.xp.concatenate((log_probs, log_q.astype(log_probs.dtype)), axis=1)

@@ -26,7 +26,7 @@ from glowlite.training.settings import Settings
 
 
 class _History:
-    """Keeps the lines of metrics; an Observer of the trainer."""
+    """An Observer of the trainer that keeps the lines of metrics."""
 
     def __init__(self) -> None:
         self.lines: list[Metrics] = []
@@ -59,26 +59,29 @@ def fit(
     held_out_labels: np.ndarray | None = None,
     **settings: Any,
 ) -> list[Metrics]:
-    """Train `flow` on x by maximum likelihood; the lines of metrics, every `log_every` steps.
+    """Train `flow` on x by maximum likelihood; return the lines of metrics, one every `log_every`
+    steps.
 
-    x: vectors (N, D) or other floating numbers (N, ...), as they are; or uint8 images (N, H, W, C),
-    which are dequantised from `n_bits`. held_out: what is evaluated; by default a tenth of x, which
-    is not trained on. labels (N,): the class of each x, for a model of classes, and, where held_out
-    is given, held_out_labels. settings: those of `Settings` by name, such as steps, batch, lr,
-    average, seed.
+    x: vectors (N, D) or other floating-point numbers (N, ...), used as they are; or uint8 images
+    (N, H, W, C), which are dequantised from `n_bits` bits. held_out: data for evaluation; by
+    default a tenth of x, which is then not trained on. labels (N,): the class of each x, for a
+    model with classes; with held_out, also held_out_labels. settings: fields of `Settings` by name,
+    such as steps, batch, lr, average, seed.
 
-    folder: where metrics.jsonl and the newest `keep` checkpoints are written. With `resume` the
-    newest of them is gone on from, to the same weights, to the last bit, as if there had been no
+    folder: where metrics.jsonl and the newest `keep` checkpoints are written. With `resume`,
+    training continues from the newest checkpoint and reaches bitwise the same weights as without a
     break.
 
-    Afterwards the flow has the averaged weights, if `average` is not 0: those that were evaluated,
-    and that `load` gives. Raises GlowliteError for what cannot be trained, and for a step that goes
-    wrong.
+    Afterwards the flow has the averaged weights, if `average` is not 0. These are the ones that
+    were evaluated and that `load` returns. Raises GlowliteError for input that cannot be trained
+    on, and for a step that goes wrong.
     """
     n_bits = settings.pop("n_bits", Settings.n_bits if x.dtype == "uint8" else None)
     known = [field.name for field in dataclasses.fields(Settings)]
     if unknown := [name for name in settings if name not in known]:
-        raise GlowliteError(f"fit: no setting {unknown[0]}; there are {', '.join(known)}")
+        raise GlowliteError(
+            f"fit: unknown setting {unknown[0]}; the settings are {', '.join(known)}"
+        )
     if not isinstance(flow, Flow):
         raise GlowliteError(f"fit: expected a Flow, as Flow(bijector) makes one, got {shown(flow)}")
     data = _data(flow, x, held_out, labels, held_out_labels)
@@ -108,15 +111,15 @@ def _data(
     labels: np.ndarray | None,
     held_out_labels: np.ndarray | None,
 ) -> Dataset:
-    """The data set of these arrays, with labels where the flow has classes. Raises GlowliteError
-    where the one is without the other.
+    """Return the data set of these arrays, with labels if the flow has classes. Raises
+    GlowliteError for labels without classes, or classes without labels.
     """
     if not flow.classes and labels is None:
         return array_dataset(x, held_out)
     if labels is None or not flow.classes or (held_out is None) != (held_out_labels is None):
         raise GlowliteError(
-            f"fit: a model of {flow.classes} classes; labels are for a model of classes, which"
-            " needs them, those of held_out, too"
+            f"fit: a model with {flow.classes} classes; only a model with classes takes labels,"
+            " and it needs them, also for held_out"
         )
     ours = check_labels("fit, labels", labels, flow.classes, len(x))
     others = NO_LABELS
@@ -128,14 +131,14 @@ def _data(
 
 
 def _place(folder: Path, resume: bool) -> Path:
-    """The folder of a run, which is made; GlowliteError if another run is there already."""
+    """Make the folder of a run. Raises GlowliteError if it already contains another run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GlowliteError(f"{folder}: cannot make the folder: {error.strerror}") from None
     if not resume and checkpoints_of(folder):
         raise GlowliteError(
-            f"{folder} holds a run already: name another folder, or say resume=True to go on with"
-            " it"
+            f"{folder} already contains a run: name another folder, or give resume=True to"
+            " continue it"
         )
     return folder

@@ -1,4 +1,4 @@
-"""What can go wrong in a step, found out and said: which layer, how far, and what to try."""
+"""Find and report what went wrong in a step: which layer, by how much, and what to try."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from glowlite.training.metrics import StepResult
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-# of the range 1 of an image: gradients taken at inputs that far off are no longer those of the loss
+# in units of an image's range, 1: gradients computed at inputs with a larger error are no longer
+# those of the loss
 DRIFT_LIMIT = 1e-2
-CONDITION_DIGITS = (
-    0.1  # an inverse may lose all but this part of the digits: condition number times rounding
-)
-# of the singular values: those below C EPS of the largest are zero but for rounding
+CONDITION_DIGITS = 0.1  # largest allowed condition number times rounding error of an inverse
+# singular values below C EPS times the largest are zero up to rounding
 EPS = float(np.finfo(np.float64).eps)
 HELD_OUT_RISE = 3.0  # bits/dim above the best so far
 ADVICE = "lower --lr, clip with --clip 100, or warm up for longer"
 
 
 class BadStep(GlowliteError):
-    """A step whose update would do harm; the weights are as they were before it."""
+    """A step whose update would do harm. The weights are unchanged."""
 
 
 def is_good(loss: Array, norm: Array, drift: Array) -> Array:
-    """Whether a step with these may change the weights: numbers, or arrays, wherever they are."""
+    """Whether a step with these values may change the weights. They are numbers or arrays, on any
+    device.
+    """
     return (abs(loss) < np.inf) & (abs(norm) < np.inf) & (drift <= DRIFT_LIMIT)
 
 
@@ -46,11 +47,12 @@ def check_step(
     labels: Array | None = None,
     n_bits: int | None = None,
 ) -> None:
-    """Raise BadStep, the same on every process, if a step was not good: what is wrong, and where.
+    """If a step was not good, raise BadStep, the same on every process, which says what is wrong
+    and where.
 
-    x (N, ...), `parts`, `n_bits` and `labels` (N,), of a model of classes, are those of the step,
-    and so is what `model.store.grad` holds. The process whose part was the first to go wrong looks
-    at the model; a gradient is every process's.
+    x (N, ...), `parts`, `n_bits` and, for a model with classes, `labels` (N,) are those of the
+    step, and so are the gradients in `model.store.grad`. The process with the first bad part
+    examines the model; the gradient is the same on all processes.
     """
     loss, norm, drift = to_host(result.table)
     if is_good(loss, norm, drift):
@@ -74,12 +76,14 @@ def check_step(
 
 
 def loss_message(model: Flow, x: Array, loss: float) -> str:
-    """The first layer at which the way of x (N, ...) through the model is not finite."""
+    """Return a message with the first layer at which x (N, ...) on its way through the model is not
+    finite.
+    """
     return f"the loss is {loss}, {_first_bad_layer(model, x)}; {ADVICE}"
 
 
 def gradient_message(model: Flow, norm: float) -> str:
-    """The first parameter whose gradient is not finite."""
+    """Return a message with the first parameter whose gradient is not finite."""
     place = _first_bad_parameter(model.store, model.store.grad)
     return f"the norm of the gradient is {norm}, {place}; {ADVICE}"
 
@@ -104,18 +108,18 @@ def check_held_out(bits: float, best: float | None) -> None:
 
 
 def condition(model: Flow) -> float:
-    """The largest condition number of a 1x1 convolution; 1.0 if there is none. Raises GlowliteError
-    where it is too large.
+    """Return the largest condition number of the 1x1 convolutions; 1.0 if there are none. Raises
+    GlowliteError if it is too large.
 
-    The inverse of W loses a factor cond(W) of precision, and its log-determinant is that of a
-    matrix nearly singular. Of several that are singular the first is named: which of them is worst
-    would be decided by rounding.
+    The inverse of W can lose a factor cond(W) of precision, and its log-determinant is that of a
+    nearly singular matrix. If several are singular, the first one is named, since rounding would
+    decide which is worst.
     """
-    check_weights(model)  # the decomposition does not end on a NaN
+    check_weights(model)  # the decomposition does not terminate on a NaN
     worst, name = 1.0, ""
     for size, matrices in _mixing_matrices(model).items():
         conditions = np.linalg.cond(np.stack(list(matrices.values())).astype(np.float64))
-        conditions[conditions > 1 / (size * EPS)] = np.inf  # singular but for rounding
+        conditions[conditions > 1 / (size * EPS)] = np.inf  # singular up to rounding
         k = int(np.argmax(conditions))
         if conditions[k] > worst:
             worst, name = float(conditions[k]), list(matrices)[k]
@@ -129,8 +133,8 @@ def condition(model: Flow) -> float:
 
 
 def _mixing_matrices(model: Flow) -> dict[int, dict[str, np.ndarray]]:
-    """The matrices (C, C) of all 1x1 convolutions by path, in forward order, those of one C
-    together.
+    """Return the matrices (C, C) of all 1x1 convolutions by path, in forward order, grouped
+    by C.
     """
     found: dict[int, dict[str, np.ndarray]] = {}
 
@@ -152,8 +156,8 @@ def _first_bad_parameter(store: ParameterStore, vector: Array) -> str:
 
 
 def _first_bad_layer(model: Flow, x: Array) -> str:
-    """The way of x through the model again, layer by layer, to the first result that is
-    not finite.
+    """Run x through the model again, layer by layer, and name the first layer whose result is not
+    finite.
     """
     xp = namespace(x)
     if not bool(xp.isfinite(model.store.theta).all()):
@@ -161,15 +165,15 @@ def _first_bad_layer(model: Flow, x: Array) -> str:
     for layer in model.trace(x):
         if not all(bool(xp.isfinite(y).all()) for y in (*layer.outputs, layer.logdet)):
             return f"first at {layer.name or type(model.bijector).__name__}"
-    return "though every layer is finite: the latents are too large to be squared"
+    return "although every layer is finite: the latents are too large to be squared"
 
 
 def drift_message(model: Flow, x: Array, drift: float) -> str:
-    """The layer whose backward loses most of its input, on the way of x through the model."""
+    """Return a message with the layer whose rebuilt input has the largest error for x."""
     off = {layer.name: float(abs(layer.rebuild() - layer.x).max()) for layer in model.trace(x)}
     name, worst = max(off.items(), key=lambda item: (item[1] != item[1], item[1]))
     return (
-        f"rebuilt inputs are off by {drift:.1e} of the range of the data (limit {DRIFT_LIMIT:.0e}),"
-        f" most at {name or type(model.bijector).__name__}, {worst:.1e}: give more --memory,"
-        " or use --memory anchored:4, --dtype float64, or a lower --lr"
+        f"rebuilt inputs are off by {drift:.1e} of the range of the data (limit"
+        f" {DRIFT_LIMIT:.0e}), most at {name or type(model.bijector).__name__}, {worst:.1e}: give"
+        " a larger --memory, or use --memory anchored:4, --dtype float64, or a lower --lr"
     )

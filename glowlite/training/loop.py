@@ -1,4 +1,4 @@
-"""The loop of training: batches, steps, and now and then a look at how it goes."""
+"""The training loop: batches, steps and regular evaluations."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RECONSTRUCTED = 16  # held-out images that every evaluation encodes and decodes
-STARTING_ARRAYS = 5  # of the size of its images, that `initialize` holds at once at the least
+RECONSTRUCTED = 16  # number of held-out images that every evaluation encodes and decodes
+# `initialize` needs at least so many arrays of the size of its images at the same time
+STARTING_ARRAYS = 5
 
 
 class Observer(Protocol):
-    """What follows a training: the progress bar, the files of a run.
+    """An object that follows a training run, such as the progress bar or the files of a run.
 
-    Called in this order in every step: `on_step`, then `on_metrics` and `on_checkpoint` where they
-    are due, then `after_step`, for pictures and the like: when it is called, all that a resumed run
-    needs is on the disk.
+    In every step, the trainer calls `on_step`, then `on_metrics` and `on_checkpoint` if they are
+    due, then `after_step`, for pictures and so on. By then, everything that a resumed run needs is
+    on the disk.
     """
 
     def on_step(self, step: int, result: StepResult | None) -> None: ...
@@ -48,9 +49,7 @@ class Observer(Protocol):
 
 
 def check_settings(settings: Settings, data: Dataset) -> None:
-    """Raise GlowliteError for settings that these data cannot be trained with, before anything is
-    written.
-    """
+    """Raise GlowliteError, before anything is written, for settings that do not fit these data."""
     if settings.batch > len(data.train):
         raise GlowliteError(
             f"batch {settings.batch} is larger than the {len(data.train)} training images; lower"
@@ -59,24 +58,24 @@ def check_settings(settings: Settings, data: Dataset) -> None:
     is_float = data.train.read(np.arange(1)).dtype.kind == "f"
     if is_float != (settings.n_bits is None):
         raise GlowliteError(
-            f"n_bits is {settings.n_bits}, and the data are {'no' if is_float else ''} images of"
-            f" pixels; say {'n_bits=None' if is_float else 'how many bits they have'}"
+            f"n_bits is {settings.n_bits}, but the data are {'not ' if is_float else ''}images of"
+            f" pixels; give {'n_bits=None' if is_float else 'the number of bits'}"
         )
 
 
 def check_memory(model: Flow, batch: int, training_images: int) -> None:
-    """Raise GlowliteError if a step, or a start from some of so many training images, cannot fit
-    this machine's memory: the operating system would end it without a word.
+    """Raise GlowliteError if a step, or the initialisation from some of the training images, cannot
+    fit into this machine's memory. The operating system would kill the process without a message.
     """
     there, first = available_bytes(), min(model.first_images, training_images)
     start = STARTING_ARRAYS * first * math.prod(model.event_shape or ()) * model.dtype.itemsize
     for what, wanted, instead in (
         ("a step", model.step_bytes(batch), model.shrink),
-        (f"a start from {first} images", start, "use smaller images, or fewer of them"),
+        (f"initialisation from {first} images", start, "use smaller images, or fewer of them"),
     ):
         if model.xp is np and wanted > there:
             raise GlowliteError(
-                f"{what} needs at least {wanted / 2**30:.1f} GiB, and this machine has"
+                f"{what} needs at least {wanted / 2**30:.1f} GiB, but this machine has"
                 f" {there / 2**30:.1f} GiB: {instead}"
             )
 
@@ -87,18 +86,19 @@ def train(
     observers: list[Observer],
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train from where `training` is to the last step, or until `stop()` is true at the end of one.
+    """Train from the present state of `training` to the last step, or until `stop()` is true at the
+    end of a step.
 
-    A checkpoint is called for when one is due, after every best evaluation, and at the end, however
-    it came. Every rank runs this loop, with observers of its own; they go the same way, since what
-    decides it they decide together.
+    A checkpoint is requested when one is due, after every best evaluation, and at the end, for
+    whatever reason training ends. Every rank runs this loop with its own observers. All ranks take
+    the same decisions, since they decide together.
     """
     model, settings, state = training.model, training.settings, training.state
     check_settings(settings, data)
     check_memory(model, training.images_at_once(), len(data.train))
     clock = _Clock(state.seconds, training.allreduce)
     share = training.ranks.share(settings.batch)
-    if state.step:  # a run can have been ended between its checkpoint and its pictures
+    if state.step:  # a run may have ended between its checkpoint and its pictures
         for observer in observers:
             observer.after_step(training)
     if not model.initialized:
@@ -143,8 +143,8 @@ def train(
 
 
 def _first_batch(training: Training, data: Dataset) -> Batch:
-    """What a new model is initialised with: the first batch, or as many images as it asks for; of
-    several ranks, this one's share of it.
+    """Return what a new model is initialised with: the first batch, or as many images as the model
+    asks for; with several ranks, this rank's share.
     """
     settings, ranks = training.settings, training.ranks
     count = max(settings.batch, min(training.model.first_images, len(data.train)))
@@ -154,7 +154,7 @@ def _first_batch(training: Training, data: Dataset) -> Batch:
 
 
 def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator[Batch]:
-    """From the step where the training is to the last."""
+    """Yield the batches from the present step to the last one."""
     settings, dtype = training.settings, training.model.dtype.name
     first, last, seed = training.state.step, settings.steps, settings.seed
     labels = None if data.condition is None else data.labels
@@ -166,9 +166,7 @@ def _batches(training: Training, data: Dataset, share: slice | None) -> Iterator
 def _metrics(
     training: Training, data: Dataset, lr: float, result: StepResult | None, evaluates: bool
 ) -> Metrics:
-    """A line of metrics; it ends what `state.losses` gathers, and updates the best evaluation so
-    far.
-    """
+    """Make a line of metrics. It empties `state.losses` and updates the best evaluation so far."""
     model, settings, state = training.model, training.settings, training.state
     losses, state.losses = state.losses, []
     worst = condition(model)
@@ -215,13 +213,13 @@ def _metrics(
 
 
 def _if_finite(value: float) -> float | None:
-    """The number; None for one that JSON has no word for."""
+    """Return the number, or None if JSON cannot represent it."""
     return value if math.isfinite(value) else None
 
 
 class _Clock:
-    """Time of training, of waiting for images and for gradients, and images, since the
-    last line.
+    """Times of training, of waiting for images and of adding up gradients, and the number of
+    images, since the last line.
     """
 
     def __init__(self, before: float, allreduce: Allreduce) -> None:

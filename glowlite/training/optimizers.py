@@ -5,7 +5,7 @@ Adam (Kingma & Ba 2015), g the gradient at step t = 1, 2, ...:
     m = b1 m + (1 - b1) g     v = b2 v + (1 - b2) g^2     theta -= lr (m / (1 - b1^t)) / (sqrt(v /
     (1 - b2^t)) + eps)
 
-Adamax as the original Glow code has it: v is a running maximum, with Adam's bias correction on m:
+Adamax as in the original Glow code: v is a running maximum, with Adam's bias correction on m:
 
     v = max(b2 v, |g|)        theta -= lr (m / (1 - b1^t)) / (v + eps)
 """
@@ -28,11 +28,11 @@ from glowlite.fast.threads import Workers
 T = TypeVar("T")
 R = TypeVar("R")
 
-ON_DEVICE = 1 << 24  # numbers of a gradient that a GPU takes in float64 at once: 128 MiB
+ON_DEVICE = 1 << 24  # numbers of a gradient that a GPU converts to float64 at a time: 128 MiB
 DECAYS = ("cosine", "linear", "constant")
 
 
-# An update as a kernel; `a`, `e`: see Optimizer._rates
+# an update as a kernel; `a`, `e`: see Optimizer._rates
 UPDATED = (
     "T* theta, T* m, T* v, const T* grad, const double* scale, const double beta1, const double"
     " beta2, const double a, const double e"
@@ -64,11 +64,12 @@ class Optimizer(ABC):
     def step(
         self, grad: Array, lr: float, scale: float | Array = 1.0, workers: Workers | None = None
     ) -> None:
-        """One update with `scale` * grad; grad itself is left as it is. One pass, in chunks.
+        """Do one update with `scale` * grad; grad itself is not changed. It takes one pass, in
+        chunks.
 
-        `scale` may be a 0-d array, float64, which on a GPU the host need not know. If it is NaN,
-        nothing is updated; the step is counted all the same, and a caller that skips it takes 1
-        off.
+        `scale` may be a 0-d float64 array, whose value the host need not know on a GPU. If it is
+        NaN, nothing is updated, but the step is still counted; a caller that skips the step
+        subtracts 1.
         """
         self.steps += 1
         xp = namespace(grad)
@@ -105,8 +106,8 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _rates(self, lr: float) -> tuple[float, float]:
-        """Of this step, a and e, in theta -= a m / (size(v) + e), size(v) as the
-        optimiser has it.
+        """Return this step's a and e in theta -= a m / (size(v) + e), where size(v) depends on the
+        optimiser.
         """
 
     @abstractmethod
@@ -174,8 +175,8 @@ class Adamax(Optimizer):
 
 
 class AveragedWeights:
-    """Exponential moving average of a vector such as theta, (P,), with the bias of its start
-    removed: `value()` after `update(theta)`.
+    """Exponential moving average of a vector such as theta, (P,), with bias correction: `value()`
+    after `update(theta)`.
     """
 
     def __init__(self, theta: Array, decay: float) -> None:
@@ -200,7 +201,7 @@ class AveragedWeights:
         _each(add, chunks(theta), workers)
 
     def value(self) -> Array:
-        """The average; raises before the first update."""
+        """Return the average; raises GlowliteError before the first update."""
         if self.updates == 0:
             raise GlowliteError("averaged weights: there is no average before the first update")
         return self.sum / (1 - self.decay**self.updates)
@@ -213,16 +214,18 @@ AVERAGE = (
 
 
 def _each(task: Callable[[T], R], items: Sequence[T], workers: Workers | None) -> list[R]:
-    """[task(item) for item in items]: by the workers, if there are any, else one by one."""
+    """Return [task(item) for item in items], computed by the workers if there are any, otherwise
+    one by one.
+    """
     return [task(item) for item in items] if workers is None else workers.map(task, items)
 
 
 def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
-    """The Euclidean norm of the flat gradient, 0-d: in chunks by BLAS, in the dtype of grad, then
-    in float64.
+    """Return the Euclidean norm of the flat gradient, 0-d. BLAS computes chunks in the dtype of
+    grad; these are added in float64.
 
-    Relative error about 1e-6 in float32. Where squares leave the range of float32, they are taken
-    in float64; on a GPU always, so that the host does not have to look.
+    The relative error is about 1e-6 in float32. If squares leave the range of float32, they are
+    computed in float64; on a GPU always, so that the host need not check.
     """
     xp = namespace(grad)
 
@@ -243,12 +246,14 @@ def gradient_norm(grad: Array, workers: Workers | None = None) -> Array:
 
 
 def clip_factor(norm: Array, limit: float) -> Array | float:
-    """What to multiply a gradient of this norm by, so that it has `limit` at most; 0: no limit."""
+    """Return the factor that reduces a gradient of this norm to at most `limit`; 0 means no
+    limit.
+    """
     return limit / namespace(norm).maximum(norm, limit) if limit > 0 else 1.0
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: int, decay: str = "cosine") -> float:
-    """The rate of step 0 ..
+    """Return the learning rate of step 0 ..
 
     steps - 1: linear warm-up over `warmup` steps, then `constant`, or `cosine` or `linear` to 0.
     """

@@ -1,4 +1,4 @@
-"""A model in training: its steps, and all that a checkpoint has to hold."""
+"""A model in training: its steps, and everything that a checkpoint must contain."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ from glowlite.training.step import Gradients, training_step
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-MAX_PENDING = 50  # steps that a GPU takes before the host looks: each holds its batch on the host
-SKIPPED_IN_A_ROW = 20  # so many bad steps, one after the other, are no accident
+# steps that a GPU runs before the host checks them; each keeps its batch on the host
+MAX_PENDING = 50
+SKIPPED_IN_A_ROW = 20  # this many bad steps in a row are not an accident
 
 
 @dataclass(frozen=True)
 class PendingStep:
-    """A step that the host has not looked at: its number, its batch, and what it came to."""
+    """A step that the host has not checked yet: its number, its batch and its result."""
 
     step: int
     batch: Batch
@@ -42,11 +43,11 @@ class PendingStep:
 
 
 class Training:
-    """`model` under `settings`: its optimiser, the average of its weights (None without), and the
+    """`model` under `settings`: its optimiser, the average of its weights (or None), and the
     `state` so far.
 
-    `allreduce`: how gradients are added up over the processes that train together; each has the
-    whole of everything else.
+    `allreduce`: how gradients are added up over the processes that train together; each process has
+    a full copy of everything else.
     """
 
     def __init__(self, model: Flow, settings: Settings, allreduce: Allreduce | None = None) -> None:
@@ -56,19 +57,19 @@ class Training:
         check_parts(settings, self.ranks.size)
         if settings.scale_penalty and not model.penalized:
             raise GlowliteError(
-                f"scale_penalty: a {type(model).__name__} has no scales that it holds small; leave"
-                " it out"
+                f"scale_penalty: a {type(model).__name__} has no scales to penalise; leave it out"
             )
         if model.variational and settings.n_bits is None:
             raise GlowliteError(
-                "dequantise: variational dequantisation is of uint8 images, and these data are"
-                " numbers; take uniform"
+                "dequantise: variational dequantisation needs uint8 images, but these data are"
+                " floating-point numbers; use uniform"
             )
         theta = model.store.theta
         self.optimizer: Optimizer = OPTIMIZERS[settings.optimizer](
             theta, settings.beta1, settings.beta2, settings.epsilon
         )
-        # with running statistics: those of the newest weights are not those of averaged ones
+        # average the running statistics too: those of the newest weights do not fit the averaged
+        # weights
         state = model.store.state()
         self.average = AveragedWeights(state, settings.average) if settings.average else None
         self.staging = None if model.xp is np else Staging(model.xp)
@@ -77,22 +78,24 @@ class Training:
 
     @property
     def steps_between_looks(self) -> int:
-        """After how many steps the host looks at what they came to: see `synchronize`.
+        """The number of steps after which the host checks their results: see `synchronize`.
 
-        On a GPU, looking waits for the device. A step that may be skipped is looked at right away,
-        and so is one of several processes, which meet in every step in any case.
+        On a GPU, checking waits for the device. A step that may be skipped is checked immediately,
+        and so is every step with several processes, which synchronise in every step anyway.
         """
         settings = self.settings
         right_away = settings.on_bad_step == "skip" or settings.shards or self.ranks.size > 1
         return 1 if self.model.xp is np or right_away else MAX_PENDING
 
     def learning_rate(self) -> float:
-        """Of the step to come."""
+        """The learning rate of the next step."""
         s = self.settings
         return learning_rate(self.state.step, s.steps, s.lr, s.warmup, s.decay)
 
     def parts(self) -> list[slice]:
-        """How this rank's share of a batch is taken: its shards, or in `accumulate` parts."""
+        """How this rank's share of a batch is divided: into its shards, or into
+        `accumulate` parts.
+        """
         settings, ranks = self.settings, self.ranks
         share = ranks.share(settings.batch)
         if not settings.shards:
@@ -101,19 +104,21 @@ class Training:
         return [slice(shard.start - share.start, shard.stop - share.start) for shard in shards]
 
     def images_at_once(self) -> int:
-        """The most images that a pass of this rank takes."""
+        """Return the largest number of images in one pass of this rank."""
         return max(part.stop - part.start for part in self.parts())
 
     def initialize(self, first: Batch) -> None:
-        """Set every ActNorm from the first batch: this rank's share of it; or, with shards, from
-        all of it.
+        """Initialise every ActNorm from the first batch: from this rank's share of it or, with
+        shards, from all of it.
         """
         flow, x = self.model.of_noise(self.continuous(first), self.settings.n_bits)
         flow.initialize(x, this_process if self.settings.shards else self.allreduce.sum_of)
         self.model.initialized = True
 
     def continuous(self, batch: Batch) -> Array:
-        """x of a batch, where the model is: on a GPU one upload, which waits for nothing."""
+        """Return x of a batch on the model's device; on a GPU, this is one upload that does not
+        wait.
+        """
         n_bits, dtype = self.settings.n_bits, self.model.dtype
         variational = self.model.variational
         if self.staging is None:
@@ -131,11 +136,12 @@ class Training:
         return x
 
     def labels_of(self, batch: Batch) -> Array | None:
-        """The classes of a batch, where the model is; None for a model without any."""
+        """Return the classes of a batch on the model's device; None for a model without classes."""
         return None if batch.labels is None else to_device(batch.labels, self.model.xp)
 
     def step(self, batch: Batch) -> StepResult | None:
-        """Update the weights from (this process's share of) a batch; None for one that was skipped.
+        """Update the weights from (this process's share of) a batch. Return None for a skipped
+        step.
 
         Raises GlowliteError, on every process, for a bad step that is not to be skipped.
         """
@@ -163,9 +169,9 @@ class Training:
         )  # fmt: skip
 
     def synchronize(self) -> None:
-        """Look at the steps that nobody has looked at: one download, which waits for the device.
+        """Check the steps that were not checked yet: one download, which waits for the device.
 
-        A bad one, and any after it, has left the weights as they were. It is skipped, or
+        A bad step and all steps after it have not changed the weights. The bad step is skipped, or
         GlowliteError says what was wrong with it.
         """
         pending, self._pending = self._pending, []
@@ -187,7 +193,7 @@ class Training:
         self.optimizer.steps -= 1
         if settings.on_bad_step == "skip" and state.skipped_in_a_row <= SKIPPED_IN_A_ROW:
             return
-        # where other steps came after it, its gradient is gone: it is taken again
+        # if other steps followed, its gradient is lost and must be computed again
         again = self.steps_between_looks > 1
         result = self._update(bad.batch, 0.0) if again else bad.result
         try:
@@ -200,15 +206,16 @@ class Training:
             raise GlowliteError(f"step {bad.step}: {error}{often}") from None
         loss, norm, drift = to_host(bad.result.table).tolist()
         raise GlowliteError(
-            f"step {bad.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not so"
-            " when it was taken again: is this GPU in order?"
+            f"step {bad.step}: loss {loss}, norm of the gradient {norm}, drift {drift}, but not"
+            " when it was repeated: is this GPU faulty?"
         )
 
     @contextmanager
     def in_lanes(self) -> Iterator[None]:
-        """Inside, the two halves of a batch of a small model run side by side: see `fast.lanes`.
+        """Inside this context, the two halves of a batch of a small model run in parallel: see
+        `fast.lanes`.
 
-        Under mpirun they do so without more processes: each rank has a core.
+        Under mpirun no further processes are started, since each rank has its own core.
         """
         with Lanes(self.model, self.images_at_once(), processes=self.ranks.size == 1) as lanes:
             self._gradients = lanes.gradients
@@ -219,9 +226,10 @@ class Training:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside, the model has its averaged weights and statistics, if they are averaged.
+        """Inside this context, the model has its averaged weights and statistics, if they are
+        averaged.
 
-        Cost: the memory of two more vectors.
+        Cost: memory for two more vectors.
         """
         if self.average is None or self.average.updates == 0:
             yield

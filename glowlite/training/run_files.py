@@ -1,4 +1,4 @@
-"""What config.json and the .jsonl files of a run may hold, and how they are read.
+"""What config.json and the .jsonl files of a run may contain, and how they are read.
 
 Each line is checked before it is used.
 """
@@ -34,7 +34,8 @@ from glowlite.files.storage import write_text
 from glowlite.training.metrics import Metrics, Timing
 
 CONFIG, BEST, METRICS, TIMING = "config.json", "best.safetensors", "metrics.jsonl", "timing.jsonl"
-# in config.json: whether the run has written a checkpoint; a run of the first version does not say
+# in config.json: whether the run has written a checkpoint; runs of the first version do not record
+# it
 SAVED = "saved"
 MAX_CONFIG_BYTES, MAX_LINES_BYTES = 1 << 24, 1 << 30  # bytes
 OPTIONS = record(
@@ -54,8 +55,8 @@ OF_A_TYPE = {"int": COUNT, "float": number(), "float | None": maybe(number())}
 
 
 def line_of(kind: type[Metrics | Timing]) -> Form:
-    """The form of a line: every field of the class that has no default, and none that is not a
-    number.
+    """Return the form of a line: it must have every field of the class without a default, and only
+    numbers.
     """
     needed = [field for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
     return record(
@@ -64,9 +65,9 @@ def line_of(kind: type[Metrics | Timing]) -> Form:
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """The configuration that the run in a folder was begun with.
+    """Return the configuration that the run in a folder was begun with.
 
-    Raises GlowliteError, which names the field that is wrong.
+    Raises GlowliteError that names the wrong field.
     """
     path = run / CONFIG
     try:
@@ -82,13 +83,13 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def write_config(run: Path, config: dict[str, Any]) -> None:
-    """Write the configuration of a run into its folder, whole or not at all."""
+    """Write the configuration of a run into its folder atomically."""
     write_text(run / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]:
-    """The lines of a .jsonl, checked; none where there is no such file. A last line that is being
-    written is left out.
+    """Return the checked lines of a .jsonl file; empty if the file does not exist. An incomplete
+    last line is left out.
 
     Raises GlowliteError that names the line and the field.
     """
@@ -106,6 +107,6 @@ def read_lines(path: Path, kind: type[Metrics | Timing]) -> list[dict[str, Any]]
         where = f"{path}, line {i + 1}"
         found.append(checked(form, read_json(line, where), where))
     if rest:
-        with contextlib.suppress(GlowliteError):  # it breaks off
+        with contextlib.suppress(GlowliteError):  # the line is incomplete
             found.append(checked(form, read_json(rest, ""), ""))
     return found

@@ -1,5 +1,5 @@
-"""The folder of a run: its configuration, metrics, pictures and checkpoints; and how a run is taken
-up again from it.
+"""The folder of a run: its configuration, metrics, pictures and checkpoints, and how a run is
+resumed from it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """Writes what a run leaves; an Observer of the trainer. Files: see OURS.
+    """An Observer of the trainer that writes the files of a run. Files: see OURS.
 
-    The newest `keep` checkpoints stay, and best.safetensors is a name for the one with the lowest
-    held-out bits/dim. The metrics of a step are on the disk before its checkpoint.
+    The newest `keep` checkpoints are kept, and best.safetensors is the one with the lowest held-out
+    bits/dim. The metrics of a step are written before its checkpoint.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class RunFolder:
 
 
 def _rewind(path: Path, kind: type[Metrics | Timing], step: int) -> list[dict[str, Any]]:
-    """Leave the lines of a .jsonl up to `step` and return them: what came after the checkpoint
-    comes again.
+    """Keep the lines of a .jsonl up to `step` and return them. Later lines will be written
+    again.
     """
     lines = [line for line in read_lines(path, kind) if line["step"] <= step]
     write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
@@ -94,12 +94,13 @@ def _rewind(path: Path, kind: type[Metrics | Timing], step: int) -> list[dict[st
 
 
 def restore_newest(training: Training, run: Path) -> Path | None:
-    """Set `training` to the newest checkpoint that is whole, and return it; None if there is no
-    checkpoint.
+    """Restore `training` from the newest intact checkpoint, and return its path; None if there is
+    no checkpoint.
 
-    Damaged ones before it are said on stderr and set aside, so that the run can write them again.
-    Rank 0 reads, and tells the others. Raises GlowliteError, and changes nothing, for one that
-    cannot be read or is of another model, and where all are damaged.
+    Damaged checkpoints that are newer are reported on stderr and renamed, so that the run can write
+    them again. Rank 0 reads and sends the result to the others. Raises GlowliteError, without
+    changing anything, if a checkpoint cannot be read or belongs to another model, or if all are
+    damaged.
     """
     found = _restore_newest(training, run) if training.ranks.is_root else None
     return checkpoint.tell(training, found)
@@ -119,14 +120,14 @@ def _restore_newest(training: Training, run: Path) -> Path | None:
         return path
     if damaged:
         raise GlowliteError(
-            f"{run}: every checkpoint is damaged, {damaged[-1]} the last; put back a copy, or begin"
-            " a new run"
+            f"{run}: every checkpoint is damaged, the last one is {damaged[-1]}; restore a copy,"
+            " or begin a new run"
         )
     return None
 
 
 def _set_aside(path: Path) -> None:
-    """Give a damaged checkpoint a name that none has, under which it is left alone."""
+    """Rename a damaged checkpoint to a free name, so that it is not read again."""
     number, place = 1, path.with_name(f"{path.name}.damaged")
     while os.path.lexists(place):
         number, place = number + 1, path.with_name(f"{path.name}.damaged-{number + 1}")

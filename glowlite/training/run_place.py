@@ -1,9 +1,9 @@
-"""Where a run may be written: a folder that is empty, or that holds a run which is to be resumed or
+"""Where a run may be written: a folder that is empty, or that contains a run to be resumed or
 overwritten.
 
-A run is known by a config.json that could be one of ours. Any other folder belongs to somebody
-else, and nothing in it is touched. A run that has not saved a checkpoint yet may be begun again by
-the same command: config.json says whether it has.
+A run is recognised by a valid config.json. Any other folder may contain other data, and nothing in
+it is changed. A run that has not saved a checkpoint yet may be begun again by the same command;
+config.json says whether it has.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from glowlite.training.run_files import (
 RUNS, LOCK, TENSORBOARD = "runs", ".lock", "tensorboard"
 PICTURES = re.compile(r"learning-curve\.png|latents\.png|reconstruction\.png|samples-\d{6,}\.png")
 EVENTS = re.compile(r"events\.out\.tfevents\..+")
-NAMED = 3  # files of a folder in a message
+NAMED = 3  # number of files of a folder named in a message
 
 
 def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
-    """Raise GlowliteError unless a run may be written into the folder `out`, as these options ask.
+    """Raise GlowliteError unless these options allow writing a run into the folder `out`.
 
     Nothing is changed.
     """
@@ -59,18 +59,18 @@ def check_run_folder(out: str, overwrite: bool, resume: bool) -> None:
     if CONFIG not in names:
         if BEST in names or CHECKPOINTS in names:
             raise GlowliteError(
-                f"--out {path}: holds {_listed(names)}, but no {CONFIG}; put it back to go on with"
-                " that run, or name another folder"
+                f"--out {path}: contains {_listed(names)}, but no {CONFIG}; restore it to"
+                " continue that run, or name another folder"
             )
         raise GlowliteError(
-            f"--out {path}: is not a run, and not empty: it holds {_listed(names)}; name another"
-            " folder"
+            f"--out {path}: is not a run, and not empty: it contains {_listed(names)}; name"
+            " another folder"
         )
     config = read_config(path)
     if not (overwrite or resume or may_begin_again(path, config)):
         raise GlowliteError(
-            f"--out {path} holds a run already; name another folder, or add --resume to go on with"
-            " it, or --overwrite to replace it"
+            f"--out {path} already contains a run; name another folder, or add --resume to"
+            " continue it, or --overwrite to replace it"
         )
     files_of_run(path, config)
 
@@ -87,18 +87,19 @@ def may_begin_again(path: Path, config: dict[str, Any]) -> bool:
 
 
 def check_nothing_to_restore(path: Path) -> None:
-    """Raise GlowliteError if the run in this folder has no checkpoint, but had one: its rest must
-    not be trained over.
+    """Raise GlowliteError if the run in this folder has no checkpoint now, but had one: what is
+    left of it must not be overwritten.
     """
     if (path / CONFIG).exists() and not may_begin_again(path, read_config(path)):
         raise GlowliteError(
-            f"{path}: nothing to go on from: it holds {_listed(_names(path))}, but no checkpoint in"
-            f" {path / CHECKPOINTS}; put one back, or begin a new run in another folder"
+            f"{path}: nothing to continue from: it contains {_listed(_names(path))}, but no"
+            f" checkpoint in {path / CHECKPOINTS}; restore one, or begin a new run in another"
+            " folder"
         )
 
 
 def _names(path: Path) -> list[str]:
-    """What is in a folder, but for what a run leaves that was ended before it wrote its
+    """Return what is in a folder, except what a run leaves if it ends before it writes its
     configuration.
     """
     if not path.is_dir():
@@ -117,10 +118,10 @@ def _listed(names: list[str]) -> str:
 
 
 def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
-    """The files that a run of this `config` wrote into its folder, config.json last; its report and
-    directions, too.
+    """Return the files that a run of this `config` wrote into its folder, including its report and
+    directions, config.json last.
 
-    Raises GlowliteError for a link or the like under the name of one: it is not a file of a run,
+    Raises GlowliteError if one of these names is a link or the like, which is not a file of a run
     and is left alone.
     """
     folders: dict[Path, Callable[[Path], object]] = {path: _is_of_run}
@@ -137,14 +138,14 @@ def files_of_run(path: Path, config: dict[str, Any]) -> list[Path]:
     for file in files:
         if not stat.S_ISREG(os.lstat(file).st_mode):
             raise GlowliteError(
-                f"{file}: is not a regular file, as a run writes it; remove it, or name another"
+                f"{file}: is not a regular file, so no run wrote it; remove it, or name another"
                 " --out"
             )
     return sorted(files, key=lambda file: file.name == CONFIG)
 
 
 def _is_of_run(file: Path) -> bool:
-    # other commands wrote them, or the user did
+    # other commands or the user wrote them
     kinds = {
         "report.html": HTML,
         "directions.safetensors": DIRECTIONS,
@@ -155,9 +156,9 @@ def _is_of_run(file: Path) -> bool:
 
 
 def make_run_folder(out: str | None, name: str) -> Path:
-    """The folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ...
+    """Make the folder of a run: `out`, or the first free one of runs/NAME-1, runs/NAME-2, ...
 
-    after those that are there.
+    after all that exist.
     """
     runs = Path(RUNS) if out is None else Path(out).parent
     try:
@@ -181,7 +182,7 @@ def _next_folder(runs: Path, name: str) -> Path:
         (int(found[1]) for there in os.listdir(runs) if (found := pattern.fullmatch(there))),
         default=0,
     )
-    while True:  # another process may be faster
+    while True:  # another process may make the same folder first
         number += 1
         with contextlib.suppress(FileExistsError):
             path = runs / f"{name}-{number}"
@@ -191,10 +192,12 @@ def _next_folder(runs: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def alone_in(path: Path) -> Iterator[None]:
-    """Hold the folder of a run for this process alone: two that write one run would spoil it."""
+    """Lock the folder of a run for this process, since two processes that write one run would spoil
+    it.
+    """
     try:
         import fcntl
-    except ImportError:  # not on this system
+    except ImportError:  # not available on this system
         yield
         return
     try:
@@ -214,7 +217,7 @@ def alone_in(path: Path) -> Iterator[None]:
             ) from None
         except OSError as error:
             warn(
-                f"{path}: cannot be locked ({error.strerror}); take care that no other process"
+                f"{path}: cannot be locked ({error.strerror}); make sure that no other process"
                 " writes this run"
             )
         for folder in (path, path / CHECKPOINTS):
@@ -225,12 +228,12 @@ def alone_in(path: Path) -> Iterator[None]:
 
 
 def begin(path: Path, config: dict[str, Any], fresh: bool = True) -> None:
-    """Write the configuration of a run; a fresh one first removes the files of the run that it
+    """Write the configuration of a run. A fresh run first removes the files of the run that it
     replaces, and no others.
     """
     if fresh and (path / CONFIG).exists():
         for file in files_of_run(path, read_config(path))[
             :-1
-        ]:  # a kill in between leaves the old configuration
+        ]:  # if killed in between, the old configuration remains
             file.unlink()
     write_config(path, config)

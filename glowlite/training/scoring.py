@@ -1,4 +1,4 @@
-"""How good a model is on images it was not trained on."""
+"""How good a model is on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from glowlite.objective import as_continuous, bits_per_dim, dequantization_noise
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-HALF_A_LEVEL = 0.5  # grey level of 8 bits: an inverse that is off by more changes pixels
-BLOCK = 32  # images that an evaluation takes at once: few, so that every rank has some
+HALF_A_LEVEL = 0.5  # in 8-bit grey levels: a larger reconstruction error changes pixels
+BLOCK = 32  # images that an evaluation takes at a time: few, so that every rank has some
 
 
 def scores(
@@ -32,23 +32,23 @@ def scores(
     draws: int = 1,
     ranks: Communicator | None = None,
 ) -> np.ndarray:
-    """bits/dim of each image (N,), float64, of all or of `rows`; every image meets its own noise,
-    whatever the batch.
+    """Return bits/dim of each image, (N,), float64, for all images or for `rows`. The noise of an
+    image does not depend on the batch.
 
-    n_bits: None for data that are no images, which are taken as they are.
+    n_bits: None for data other than images, which are used as they are.
 
-    Another `batch` changes a score by rounding: by at most 4 K L eps / ln 2, since 4 K L products
-    come one after the other.
+    A different `batch` changes a score only by rounding, by at most 4 K L eps / ln 2, since 4 K L
+    products follow one another.
 
-    With several draws u_1 .. u_k of the dequantisation noise the bound is tighter, by Jensen's
+    With several draws u_1 .. u_k of the dequantisation noise, the bound is tighter, by Jensen's
     inequality:
 
         log P(image) = log E[p(image + u)] >= E[log mean_k p(image + u_k)] >= E[log p(image + u)]
 
-    Where a model makes the noise, of density q, p / q stands in place of p: importance samples.
+    If the model makes the noise, with density q, p is replaced by p / q (importance sampling).
 
-    A model that was given the classes of all `images` has those of its rows. Cost: `draws` forward
-    passes; `ranks` take a share each, and all of them get the whole result.
+    A model that was given the classes of all `images` uses those of its rows. Cost: `draws` forward
+    passes. Each of the `ranks` computes a share, and all get the whole result.
     """
     log_probs = log_means(_log_prob, (), model, images, n_bits, batch, seed, rows, draws, ranks)
     return bits_per_dim(log_probs, model.dimensions, n_bits)
@@ -70,8 +70,9 @@ def log_means(
     draws: int = 1,
     ranks: Communicator | None = None,
 ) -> np.ndarray:
-    """For each image, as `scores` says, the logarithm of the mean over draws of probabilities: of
-    those whose logarithms `log_of(model, x)` gives, (n, *shape). (N, *shape), float64.
+    """Return, for each image, the logarithm of the mean over draws of the probabilities whose
+    logarithms `log_of(model, x)` returns, (n, *shape). The result is (N, *shape), float64; see
+    `scores`.
     """
     ranks = ranks or OneProcess()
     batch, draws = (
@@ -83,7 +84,7 @@ def log_means(
     results = [np.empty((0, *shape))]
     for block in blocks[
         ranks.share(len(blocks))
-    ]:  # whole blocks, so that an image's neighbours, too, are always the same
+    ]:  # whole blocks, so that an image always has the same neighbours
         part = images.read(rows[block])
         log_probs, given = [], model.rows(rows[block])
         for draw in range(draws):
@@ -97,7 +98,9 @@ def log_means(
 
 
 def some_rows(count: int, most: int) -> np.ndarray:
-    """All of `count` rows, or `most` of them that depend on the numbers alone, sorted."""
+    """Return all of `count` rows, or `most` of them, sorted, which depend only on these two
+    numbers.
+    """
     if count <= most:
         return np.arange(count)
     return np.sort(generator(0, "evaluated", count).permutation(count)[:most])
@@ -112,7 +115,7 @@ def evaluate(
     most: int | None = None,
     ranks: Communicator | None = None,
 ) -> float:
-    """Mean bits/dim over `images`, or over `most` of them, with one fixed draw of the
+    """Return mean bits/dim over `images`, or over `most` of them, with one fixed draw of the
     dequantisation noise.
     """
     rows = some_rows(len(images), most or len(images))
@@ -120,10 +123,10 @@ def evaluate(
 
 
 def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int | None) -> float:
-    """Largest |decode(encode(x)) - x| of uint8 images, in grey levels of 8 bits: 0.5 of a level
-    would change a pixel.
+    """Return the largest |decode(encode(x)) - x| of uint8 images, in 8-bit grey levels; an error of
+    0.5 changes a pixel.
 
-    Of other data, n_bits being None, in their own unit.
+    For other data (n_bits None), it is in the unit of the data.
     """
     x = as_continuous(
         images, n_bits, np.full(images.shape, 0.5, model.dtype), model.dtype, model.xp
@@ -135,10 +138,10 @@ def reconstruction_error(model: Flow, images: np.ndarray, n_bits: int | None) ->
 def sample_images(
     model: Flow, n: int, temperature: float, seed: int, ranks: Communicator | None = None
 ) -> np.ndarray:
-    """n samples on the host, (n, H, W, C), floating point; some can be non-finite where an inverse
-    overflows.
+    """Return n samples on the host, (n, H, W, C), floating point. Some can be non-finite if an
+    inverse overflows.
 
-    `ranks` make whole blocks of `Glow.sample_block`, and all of them get the images that one
+    Each of the `ranks` makes whole blocks of `Glow.sample_block`, and all get the images that one
     process would make.
     """
     ranks, block = ranks or OneProcess(), model.sample_block

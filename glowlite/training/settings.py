@@ -1,5 +1,5 @@
-"""How to train, and where a training is: what the command line asks for, and what a checkpoint has
-to hold beside arrays.
+"""The settings of training, and its state: what the command line asks for, and what a checkpoint
+contains besides arrays.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from glowlite.training.optimizers import DECAYS, OPTIMIZERS
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; `python -m glowlite.train --help` says what each means. Durations are in steps.
+    """The settings of training; `python -m glowlite.train --help` explains each. Durations are in
+    steps.
 
-    n_bits: None for data that are no images of pixels, and are trained on as they are.
-    label_weight: of the classifier's bits in the loss, for a model of classes. scale_penalty: of
-    the sum of squares of what a model has `penalized`, in bits/dim. epsilon: of the optimiser, in
+    n_bits: None for data other than images, which are used as they are. label_weight: weight of the
+    classifier's bits in the loss, for a model with classes. scale_penalty: penalty on the sum of
+    squares of a model's `penalized` parameters, in bits/dim. epsilon: that of the optimiser, in
     bits/dim per unit of a parameter.
     """
 
@@ -61,7 +62,7 @@ class Settings:
                 )
         if not 1 <= self.accumulate <= self.batch:
             raise GlowliteError(
-                f"accumulate must be 1 to the batch of {self.batch}, got {self.accumulate}"
+                f"accumulate must be from 1 to the batch size {self.batch}, got {self.accumulate}"
             )
 
 
@@ -72,21 +73,22 @@ def check_parts(settings: Settings, ranks: int) -> None:
         shards & (shards - 1) or shards > batch or shards % ranks or settings.accumulate > 1
     ):
         raise GlowliteError(
-            f"shards must be a power of two, at most the batch of {batch}, a multiple of the"
-            f" {ranks} ranks, and without --accumulate, whose work it does; got {shards}"
+            f"shards must be a power of two, at most the batch size {batch}, a multiple of the"
+            f" {ranks} processes, and used without --accumulate, which it replaces; got {shards}"
         )
     if batch // ranks < settings.accumulate:
         raise GlowliteError(
-            f"a batch of {batch} over {ranks} ranks leaves {batch // ranks} images for one, fewer"
-            f" than the {settings.accumulate} parts they are taken in; raise --batch"
+            f"a batch of {batch} over {ranks} processes leaves {batch // ranks} images for one of"
+            f" them, fewer than the {settings.accumulate} parts of --accumulate; raise --batch"
         )
 
 
 @dataclass
 class State:
-    """Where a training is.
+    """The state of a training run.
 
-    `losses`: of the steps since the last line of metrics; `skipped`: bad steps passed over.
+    `losses`: those of the steps since the last line of metrics; `skipped`: number of bad steps
+    skipped.
     """
 
     step: int = 0

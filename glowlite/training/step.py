@@ -1,7 +1,9 @@
-"""One update of the weights from a batch: gradients, over parts and processes, and the optimiser.
+"""One update of the weights from a batch: gradients, summed over parts and processes, then the
+optimiser.
 
-The numbers of a step stay where the arrays are, and whether the step is good is decided there: the
-host need not wait for a GPU. A step that is not good changes nothing; `guards.check_step` says why.
+The numbers of a step stay on the device of the arrays, and whether the step is good is decided
+there, so the host need not wait for a GPU. A step that is not good changes nothing;
+`guards.check_step` reports why.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from glowlite.training.optimizers import Optimizer, clip_factor, gradient_norm
 if TYPE_CHECKING:
     from glowlite.flow import Flow
 
-Pass = Callable[[], tuple[Array, Array]]  # of a part of a batch: loss and drift
-Gradients = Callable[..., tuple[Array, Array]]  # as Flow.gradients
+Pass = Callable[[], tuple[Array, Array]]  # runs a part of a batch; returns loss and drift
+Gradients = Callable[..., tuple[Array, Array]]  # like Flow.gradients
 
 
 def training_step(
@@ -47,16 +49,16 @@ def training_step(
     label_weight: float = 0.0,
     scale_penalty: float = 0.0,
 ) -> StepResult:
-    """One update from the batch x (N, ...), in `parts`, one in memory at a time.
+    """Do one update from the batch x (N, ...), in `parts`, of which one is in memory at a time.
 
-    The parts' gradients are added, and, over an `allreduce`, those of the processes, whose x are
-    shares of a `batch`: the update is that of the whole batch. `pairwise`: in an order that is the
-    same for any number of processes; see `PairwiseSum`. `good`: whether all steps were that the
-    host has not looked at. A step that is not good, or comes after such a one, leaves the weights
-    as they are. `gradients`: `model.gradients`, or another way to run it, such as
-    `Lanes.gradients`. `labels` (N,), `label_weight`: of a model of classes, see
-    `ByClass.gradients`. `scale_penalty`: so many times the sum of squares of the model's
-    `penalized` parameters is added to what is minimised, though not to the loss that is reported.
+    The gradients of the parts are added and, with an `allreduce`, also those of the processes,
+    whose x are shares of a `batch`. So the update is that of the whole batch. `pairwise`: add in an
+    order that does not depend on the number of processes; see `PairwiseSum`. `good`: whether all
+    steps that the host has not checked were good. A step that is not good, or follows such a step,
+    does not change the weights. `gradients`: `model.gradients`, or another way to run it, such as
+    `Lanes.gradients`. `labels` (N,), `label_weight`: for a model with classes, see
+    `ByClass.gradients`. `scale_penalty`: this factor times the sum of squares of the model's
+    `penalized` parameters is added to the objective, but not to the reported loss.
     """
     allreduce, batch = allreduce or Allreduce(), batch or len(x)
     store, workers, parts = model.store, model.workers, parts or [slice(0, len(x))]
@@ -76,7 +78,7 @@ def training_step(
             allreduce.sum_in_place(store.change, pairwise)
         allreduce.seconds += time.perf_counter() - began
         if scale_penalty:
-            for where in model.penalized:  # of w p^2: 2 w p
+            for where in model.penalized:  # gradient of w p^2: 2 w p
                 store.grad[where] += 2 * scale_penalty * store.theta[where]
         norm = gradient_norm(store.grad, workers)
         xp = namespace(norm)
@@ -91,9 +93,9 @@ def training_step(
 def _gradients(
     model: Flow, parts: Sequence[Pass], pairwise: bool, what: str
 ) -> list[tuple[Array, Array]]:
-    """The gradients of all parts, in `store.grad`; loss and drift of each.
+    """Compute the gradients of all parts in `store.grad`; return loss and drift of each part.
 
-    Where memory does not suffice, half as much is kept from here on, and they are taken again.
+    If memory runs out, keep half as much from then on, and compute them again.
     """
     while True:
         try:
@@ -125,7 +127,9 @@ def _passes(model: Flow, parts: Sequence[Pass], pairwise: bool) -> list[tuple[Ar
 
 
 def _of_every_process(passes: list[tuple[Array, Array]], allreduce: Allreduce, what: str) -> Array:
-    """(loss, drift) of every part here -> of every part on every process, (processes, 2, parts)."""
+    """From (loss, drift) of every part here, return those of every part on every process,
+    (processes, 2, parts).
+    """
     ranks, xp = allreduce.ranks, namespace(passes[0][0])
     losses, drifts = zip(*passes, strict=True)
     numbers = xp.stack([*losses, *drifts])

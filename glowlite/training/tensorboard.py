@@ -1,4 +1,4 @@
-"""TensorBoard's files, by tensorboardX, which is imported when a run asks for it."""
+"""TensorBoard files, written with tensorboardX, which is imported only if a run asks for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def writer_class() -> Any:
-    """tensorboardX's SummaryWriter. Raises GlowliteError where it is not installed."""
+    """Return tensorboardX's SummaryWriter. Raises GlowliteError if it is not installed."""
     try:
         return importlib.import_module("tensorboardX").SummaryWriter
     except ImportError:
@@ -25,8 +25,8 @@ def writer_class() -> Any:
 
 
 class TensorBoard:
-    """An Observer of the trainer: every number of the metrics and the timing, in the folder
-    tensorboard/ of the run.
+    """An Observer of the trainer that writes every number of the metrics and the timing to the
+    folder tensorboard/ of the run.
     """
 
     def __init__(self, run: Path) -> None:

@@ -1,1 +1,1 @@
-"""One file per format."""
+"""One file per data format."""

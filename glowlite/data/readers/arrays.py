@@ -21,7 +21,7 @@ from glowlite.data.readers.npy import MAGIC, FileArray, in_order, read_npy_heade
 from glowlite.errors import DataError
 from glowlite.files.inputs import check_regular, open_regular
 
-AT_ONCE = 1 << 20  # bytes unpacked at once
+AT_ONCE = 1 << 20  # bytes unpacked at a time
 SHOWN = 9  # names in a message
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OSError,
@@ -38,7 +38,7 @@ def recognises_npy(path: Path) -> bool:
 
 
 def read_npz(path: Path) -> Reading:
-    """The array `images` of an .npz file, and, if it has them, `attributes` (N, A) with
+    """Read the array `images` of an .npz file and, if present, `attributes` (N, A) with
     `attribute_names`, and `labels` (N,) with `label_names`.
 
     Raises DataError for a file that is damaged, has no images, or would unpack to more than half of
@@ -49,7 +49,7 @@ def read_npz(path: Path) -> Reading:
         with open_regular(path, DataError) as file:
             if file.read(len(MAGIC)) == MAGIC:
                 raise DataError(
-                    f"{path}: this is an .npy file under the name of an .npz; rename it"
+                    f"{path}: this is an .npy file with the name of an .npz file; rename it"
                 )
             with zipfile.ZipFile(file) as archive:
                 return _read_archive(archive, path)
@@ -93,10 +93,10 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Reading:
 
 
 def with_classes(reading: Reading, read: Callable[[], tuple[Any, Any]]) -> Reading:
-    """The reading with the arrays `labels` (N, ...) and `label_names` (K,), texts, that `read`
-    finds beside the images, or None.
+    """Return the reading with the arrays `labels` (N, ...) and `label_names` (K,), texts, that
+    `read` finds beside the images, or None.
 
-    Nobody may have asked for them: what cannot be used is a note, see `glowlite.data.labels`.
+    Labels may not be needed at all, so unusable ones only give a note, see `glowlite.data.labels`.
     """
     try:
         labels, names = read()
@@ -104,12 +104,10 @@ def with_classes(reading: Reading, read: Callable[[], tuple[Any, Any]]) -> Readi
             return reading
         if labels.shape[:1] != (len(reading.train),):
             raise DataError(
-                f"{labels.shape} for {len(reading.train)} images; one each, (N,), is expected"
+                f"{labels.shape} for {len(reading.train)} images; expected one per image, (N,)"
             )
         if names is not None and (names.ndim != 1 or names.dtype.kind not in "US"):
-            raise DataError(
-                f"label_names are {names.dtype} {names.shape}; texts, (K,), are expected"
-            )
+            raise DataError(f"label_names are {names.dtype} {names.shape}; expected texts, (K,)")
     except DataError as error:
         return replace(reading, notes=(*reading.notes, f"{LEFT_OUT}{error}"))
     texts = [] if names is None else names.astype(str).tolist()
@@ -117,9 +115,9 @@ def with_classes(reading: Reading, read: Callable[[], tuple[Any, Any]]) -> Readi
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | None:
-    """An array of an .npz, None if there is none.
+    """Return an array of an .npz, or None if it is missing.
 
-    What the archive says of sizes is held against the array's own header.
+    Sizes given by the archive are checked against the array's own header.
     """
     entries = [entry for entry in archive.infolist() if entry.filename in (f"{name}.npy", name)]
     if not entries:
@@ -129,7 +127,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
         raise DataError(f"{path}: has {len(entries)} arrays {name}; save it again with one")
     if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(
-            f"{source}: is encrypted, or packed in a way of its own; save it again with"
+            f"{source}: is encrypted, or packed in an unknown way; save it again with"
             " numpy.savez_compressed"
         )
     with archive.open(entry) as content:
@@ -137,19 +135,19 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
         size, there = header.nbytes, available_bytes()
         if size > there / 2:
             raise DataError(
-                f"{path}: unpacks to {size / 2**30:.1f} GiB, and this machine has"
-                f" {there / 2**30:.1f} GiB of memory; save the images as .npy, which is read as it"
-                " is needed"
+                f"{path}: unpacks to {size / 2**30:.1f} GiB, but this machine has"
+                f" {there / 2**30:.1f} GiB of memory; save the images as .npy, which is read as"
+                " needed"
             )
         if entry.file_size != header.offset + size:
             raise DataError(
-                f"{source}: has {entry.file_size} bytes, and its header says"
+                f"{source}: has {entry.file_size} bytes, but its header says"
                 f" {header.offset + size}; is the file complete? Make it again"
             )
         numbers = np.empty(size, np.uint8)
         for start in range(0, size, AT_ONCE):
             part = numbers[start : start + AT_ONCE]
-            unpacked = content.read(len(part))  # the last one checks the sum of all
+            unpacked = content.read(len(part))  # the last part checks the checksum
             if len(unpacked) < len(part):
                 raise EOFError(f"{name} ends early")
             part[:] = np.frombuffer(unpacked, np.uint8)
@@ -157,23 +155,20 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | Non
 
 
 def read_npy(path: Path) -> Reading:
-    """The array of an .npy file: pixels are read when they are needed, and can be more than memory
-    holds.
-    """
+    """Read an .npy file: pixels are read when needed, so the file can be larger than memory."""
     check_is_file(path)
     try:
         with open_regular(path, DataError) as file:
             if file.read(2) == b"PK":
                 raise DataError(
-                    f"{path}: this is an .npz file under the name of an .npy; rename it"
+                    f"{path}: this is an .npz file with the name of an .npy file; rename it"
                 )
         array = FileArray(path)
         if not array.header.fortran_order or array.ndim < 2:
             return Reading(array_images(array, str(path)))
         if array.header.nbytes > available_bytes() / 2:
             raise DataError(
-                f"{path}: its rows do not lie together (Fortran's order); save"
-                " np.ascontiguousarray(x)"
+                f"{path}: its rows are not contiguous (Fortran order); save np.ascontiguousarray(x)"
             )
         return Reading(array_images(array.all(), str(path)))
     except DAMAGED as error:
@@ -181,9 +176,7 @@ def read_npy(path: Path) -> Reading:
 
 
 def check_is_file(path: Path) -> None:
-    """Raise DataError unless `path` is a regular file: neither nothing, nor a folder, nor a pipe or
-    a device.
-    """
+    """Raise DataError unless `path` is a regular file, not a folder, a pipe or a device."""
     try:
         check_regular(path, DataError)
     except FileNotFoundError:
@@ -194,11 +187,11 @@ def _unreadable(path: Path, kind: str, error: Exception) -> Exception:
     if isinstance(error, DataError):
         return error
     if isinstance(error, PermissionError):
-        return DataError(f"{path}: may not be read; check its permissions")
+        return DataError(f"{path}: no permission to read it; check its permissions")
     if isinstance(error, MemoryError):
         return DataError(
-            f"{path}: its images do not fit in memory, or it is damaged; make it again, or with"
-            " fewer images"
+            f"{path}: its images do not fit in memory, or it is damaged; make it again, possibly"
+            " with fewer images"
         )
     reason = " ".join(str(error).split()) or type(error).__name__
     return DataError(

@@ -1,6 +1,6 @@
 """CelebA: pictures of faces with forty attributes, and the official partition.
 
-Its own lists, or Kaggle's .csv.
+It reads CelebA's own lists or Kaggle's .csv files.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from glowlite.files.inputs import open_regular
 ATTRIBUTES = ("list_attr_celeba.txt", "Anno/list_attr_celeba.txt", "list_attr_celeba.csv")
 PARTITION = ("list_eval_partition.txt", "Eval/list_eval_partition.txt", "list_eval_partition.csv")
 FOLDERS = ("img_align_celeba", "Img/img_align_celeba", "img_celeba", "Img/img_celeba", ".")
-PICTURES = ("img_align_celeba/img_align_celeba", *FOLDERS)  # the first as Kaggle packs it
-LARGEST = 1 << 28  # bytes of a list; the true ones have 27 and 3 MB
+PICTURES = ("img_align_celeba/img_align_celeba", *FOLDERS)  # the first is Kaggle's
+LARGEST = 1 << 28  # size limit of a list in bytes; the real ones have 27 and 3 MB
 TRAIN, HELD_OUT, TEST = "0", "1", "2"
 
 
@@ -29,12 +29,12 @@ def recognises(path: Path) -> bool:
 
 
 def read_celeba(path: Path) -> Reading:
-    """Pictures by their lists, in their order, with attributes (N, 40) where there is a list of
+    """Read the pictures in the order of the lists, with attributes (N, 40) if there is a list of
     them.
 
-    The official partition: 0 is for training, 1, validation, is held out, and 2, the test, is left
-    alone. Without its file the pictures have no split of their own. Raises DataError, with file and
-    line, for what is missing or damaged.
+    In the official partition, 0 (training) trains, 1 (validation) is held out, and 2 (test) is not
+    used. Without the partition file, the pictures have no split. Raises DataError, with file and
+    line, for anything missing or damaged.
     """
     listed, partition = _find(path, ATTRIBUTES), _find(path, PARTITION)
     if listed is None and partition is None:
@@ -58,7 +58,7 @@ def read_celeba(path: Path) -> Reading:
         part = TRAIN if parts is None else parts.get(picture)
         if part is None:
             raise DataError(
-                f"{where}: {picture} is not listed in {partition}; get both from one place"
+                f"{where}: {picture} is not listed in {partition}; get both from the same source"
             )
         if part == TEST:
             continue
@@ -74,10 +74,12 @@ def read_celeba(path: Path) -> Reading:
         np.array(attributes[part], bool).reshape(len(files[part]), len(names))
         for part in (TRAIN, HELD_OUT)
     ]
-    notes: tuple[str, ...] = ("no official partition is there: test images are trained on, too",)
+    notes: tuple[str, ...] = (
+        "the official partition is missing, so test images are also trained on",
+    )
     if parts is not None:
         left = sum(parts[picture] == TEST for picture in rows)
-        notes = (f"split: CelebA's own; its test images are left alone ({left})",)
+        notes = (f"split: CelebA's own; its test images are not used ({left})",)
     if not names:
         return Reading(train, held_out, notes=notes)
     return Reading(train, None if parts is None else held_out, names, labels[0], labels[1], notes)
@@ -88,7 +90,9 @@ def _find(path: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _folder(path: Path, pictures: dict[str, np.ndarray]) -> Path:
-    """Find the folder of the pictures: one that has the first of them, else the first there is."""
+    """Find the folder of the pictures: one that contains the first picture, otherwise the first
+    folder that exists.
+    """
     folders = [path / name for name in PICTURES if (path / name).is_dir()]
     first = next(iter(pictures), "")
     return next(
@@ -102,8 +106,8 @@ def _folder(path: Path, pictures: dict[str, np.ndarray]) -> Path:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield where a line is, for messages, and its words, split at commas in a .csv, else at
-    spaces.
+    """Yield the place of each line, for messages, and its words, split at commas in a .csv,
+    otherwise at spaces.
     """
     comma = "," if path.suffix == ".csv" else None
     try:
@@ -124,10 +128,10 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The names (A,), and what holds of every picture, bool (A,).
+    """Return the names (A,), and the attributes of every picture, bool (A,).
 
-    The file: a count, the names, then a line per picture. A .csv has no count, and a name for the
-    column of pictures.
+    The file has a count, the names, then one line per picture. A .csv has no count, and also names
+    the column of pictures.
     """
     lines = _lines(path)
     count = None
@@ -152,7 +156,8 @@ def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
                 " -1; get it again"
             )
         rows[words[0]] = np.array([word == "1" for word in words[1:]])
-    if count is not None and count.lstrip("0") != str(len(rows)):  # of any number of digits
+    # which may have any number of digits
+    if count is not None and count.lstrip("0") != str(len(rows)):
         raise DataError(
             f"{path}, line 1: says {count[:20]} pictures, but {len(rows)} follow; is it complete?"
             " Get it again"
@@ -161,7 +166,7 @@ def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
 
 
 def _parts(path: Path) -> dict[str, str]:
-    """The part of every picture: 0, 1 or 2."""
+    """Return the part of every picture: 0, 1 or 2."""
     parts = {}
     for number, (where, words) in enumerate(_lines(path)):
         if number == 0 and path.suffix == ".csv" and words[-1:] == ["partition"]:

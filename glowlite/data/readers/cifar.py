@@ -1,9 +1,9 @@
-"""CIFAR-10 and CIFAR-100, the binary editions: training images and those held out, in a folder or
-in the .tar.gz.
+"""CIFAR-10 and CIFAR-100, binary editions: training and held-out images, in a folder or in the
+.tar.gz.
 
-A record is the classes of an image, a byte each, and 3 x 1024 bytes, the planes of red, green and
-blue. CIFAR-10 has one class an image, CIFAR-100 two: one of 20 coarse ones, and one of 100 fine
-ones.
+A record has the classes of an image, one byte each, and 3 x 1024 bytes, the red, green and blue
+planes. CIFAR-10 has one class per image. CIFAR-100 has two: one of 20 coarse and one of 100 fine
+classes.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import open_regular, read_bytes
 
 PIXELS = 3 * 32 * 32
-LARGEST_META = 1 << 12  # bytes of a file of names; the true ones have up to 1.2 KB
-LARGEST_HEADER = 1 << 14  # bytes of names and the like before a file; the true ones have none
-UNPACKED = 1 << 29  # bytes of a whole archive; the true ones have 185 MB
+LARGEST_META = 1 << 12  # size limit of a file of names in bytes; the real ones have up to 1.2 KB
+LARGEST_HEADER = 1 << 14  # bytes of extended headers before a file; the real archives have none
+UNPACKED = 1 << 29  # bytes of a whole unpacked archive; the real ones have 185 MB
 SHOWN = 3  # files that a message names
 DAMAGED = (zlib.error, EOFError, OSError, MemoryError)
-# a header that leads to others has no end
+# chained headers could go on for ever
 DAMAGED_TAR = (tarfile.TarError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Edition:
-    """The name of a data set, and what its files are like.
+    """The name of a data set, and the description of its files.
 
-    train: what names of training files match, in the order of `first`; held_out: the name of the
-    other one. names: for each class of a record, the file with the names of its values, how many
-    there are, and those names if it is missing. largest: most bytes of a file of images; the true
-    ones have 31 and 154 MB. pickled: names of the Python edition. folders: what its folder is
-    called. archive: what to get.
+    train: the pattern of the names of training files; first: the first of them; held_out: the name
+    of the test file. names: for each class of a record, the file with the names of its values,
+    their number, and the names to use if the file is missing. largest: size limit of a file of
+    images in bytes; the real ones have 31 and 154 MB. pickled: file names of the Python edition.
+    folders: names of its folder. archive: the archive to download.
     """
 
     name: str
@@ -98,8 +98,11 @@ def recognises_cifar100(path: Path) -> bool:
 
 
 def _has(folder: Path, edition: Edition) -> bool:
-    """Whether there are at least two files of the edition, pickled ones count, or its folder."""
-    names = os.listdir(folder)  # a folder of pictures may have millions: few of them are looked at
+    """Whether there are at least two files of the edition, including pickled ones, or its
+    folder.
+    """
+    # a folder of pictures may have millions of files, so look at only a few
+    names = os.listdir(folder)
     pickled = [
         name for name in names if re.fullmatch(edition.pickled, name) and (folder / name).is_file()
     ]
@@ -110,11 +113,11 @@ def _has(folder: Path, edition: Edition) -> bool:
 
 
 def read_cifar(path: Path) -> Reading:
-    """Images (N, 32, 32, 3) in memory, those of the test file held out, and the classes, the fine
-    ones of CIFAR-100, as labels, all of them as attributes.
+    """Read images (N, 32, 32, 3) into memory; the test file is held out. Labels are the classes
+    (for CIFAR-100 the fine ones); attributes are all classes.
 
-    Raises DataError for the Python edition, which is pickled and so never opened, and for files
-    missing or damaged.
+    Raises DataError for the Python edition, which is pickled and so never opened, and for missing
+    or damaged files.
     """
     try:
         edition, found = _from_folder(path) if path.is_dir() else _from_archive(path)
@@ -141,7 +144,7 @@ def read_cifar(path: Path) -> Reading:
         f"{edition.name}'s images, of {' and '.join(str(count) for _, count, _ in edition.names)}"
         " classes",
     )
-    last = edition.names[-1][1]  # classes; their one-hot columns come last
+    last = edition.names[-1][1]  # number of classes; their one-hot columns come last
     return Reading(
         ArrayImages(images), ArrayImages(held_out), tuple(names), labels, held_out_labels, notes,
         tuple(names[-last:]),
@@ -150,7 +153,7 @@ def read_cifar(path: Path) -> Reading:
 
 
 def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:
-    """The edition, and its files by name."""
+    """Return the edition, and its files by name."""
     named = [
         path / name for edition in EDITIONS for name in edition.folders if (path / name).is_dir()
     ]
@@ -166,10 +169,10 @@ def _from_folder(path: Path) -> tuple[Edition, dict[str, bytes]]:
 
 
 def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
-    """The same from a .tar.gz, which is read from one end to the other, and never unpacked to the
+    """Return the same from a .tar.gz, which is read from start to end and never unpacked to the
     disk.
 
-    Links, pipes, devices and sparse files in it are passed over.
+    Links, pipes, devices and sparse files in it are skipped.
     """
     found, names = {}, []
     with open_regular(path, DataError) as file, Limited(fileobj=file, filename=path) as stream:
@@ -189,18 +192,18 @@ def _from_archive(path: Path) -> tuple[Edition, dict[str, bytes]]:
             raise  # it is a ValueError, too
         except DAMAGED_TAR:
             raise DataError(
-                f"{path}: cannot be read: no tar archive, or a damaged one; is it complete? Get it"
-                " again"
+                f"{path}: cannot be read: it is not a tar archive, or it is damaged; is it"
+                " complete? Get it again"
             ) from None
         while stream.read(1 << 20):
-            pass  # up to its end, where the checksum is
+            pass  # read up to the end, where the checksum is
     return _edition(path, names), found
 
 
 class ShortHeader(tarfile.TarInfo):
     """A header with at most LARGEST_HEADER bytes of extended fields.
 
-    tarfile searches them by a pattern, in a time that grows with the square of their number.
+    tarfile's search of these fields takes time quadratic in their number.
     """
 
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
@@ -210,7 +213,7 @@ class ShortHeader(tarfile.TarInfo):
 
 
 class Limited(gzip.GzipFile):
-    """A .gz that raises DataError where it unpacks to more than UNPACKED bytes."""
+    """A .gz that raises DataError if it unpacks to more than UNPACKED bytes."""
 
     def read(self, size: int | None = -1) -> bytes:
         if self.tell() > UNPACKED:
@@ -224,7 +227,7 @@ class Limited(gzip.GzipFile):
 def _edition(path: Path, names: list[str]) -> Edition:
     """Return the edition that files of these names belong to.
 
-    Raises DataError for a pickled one, and for none.
+    Raises DataError for a pickled edition, and if none matches.
     """
     for edition in EDITIONS:
         if any(map(edition.is_ours, names)):
@@ -237,18 +240,18 @@ def _edition(path: Path, names: list[str]) -> Edition:
             )
     if not names:
         raise DataError(
-            f"{path}: has no {EDITIONS[0].first}, nor any other file; is it complete? Get it again"
+            f"{path}: has no {EDITIONS[0].first}, and no other file; is it complete? Get it again"
         )
     some = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     raise DataError(
         f"{path}: is neither CIFAR-10 (no {EDITIONS[0].first}) nor CIFAR-100 (no"
-        f" {EDITIONS[1].first}); it has {some}; if these are pictures, unpack it, and name the"
+        f" {EDITIONS[1].first}); it has {some}; if these are pictures, unpack it and name the"
         " folder"
     )
 
 
 def _check_size(path: Path, edition: Edition, name: str, size: int) -> None:
-    """Before a byte of the file is read: what an archive says of itself may be a trap."""
+    """Check the size before reading the file, since an archive may lie about its contents."""
     is_meta = name in {meta for meta, _, _ in edition.names}
     largest, unit = (LARGEST_META, 1) if is_meta else (edition.largest, edition.record)
     if not 0 < size <= largest or size % unit:
@@ -275,7 +278,9 @@ def _names(
 def _decode(
     path: Path, edition: Edition, name: str, content: bytes
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 32, 32, 3), and their classes, one-hot side by side, bool (N, 10) or (N, 120)."""
+    """Return images (N, 32, 32, 3), and their classes, one-hot side by side, bool (N, 10) or (N,
+    120).
+    """
     records = np.frombuffer(content, np.uint8).reshape(-1, edition.record)
     columns = len(edition.names)
     planes, labels = records[:, columns:].reshape(-1, 3, 32, 32), []

@@ -1,4 +1,4 @@
-"""A folder of images, searched recursively, in the order of their names; or one with folders train*
+"""A folder of images, searched recursively and sorted by name, or a folder with subfolders train*
 and valid*.
 """
 
@@ -21,7 +21,7 @@ from glowlite.files.inputs import open_regular
 class FilePictures(Pictures):
     """Pictures in files.
 
-    `channels`: 1 or 3; by default 1 if the headers say that every one of them is grey.
+    `channels`: 1 or 3; by default 1 if all headers say that the picture is grey.
     """
 
     def __init__(self, files: Sequence[Path], channels: int | None = None) -> None:
@@ -61,8 +61,8 @@ def _size_of(file: Path) -> int:
 
 
 def _may_be_grey(file: Path) -> bool:
-    """Whether this picture would go with grey ones: one that cannot be read, of which more is said
-    later, does.
+    """Whether this picture may be grey. A picture that cannot be read counts as grey; it is
+    reported later.
     """
     try:
         return is_grey(read_mode(file))
@@ -75,10 +75,10 @@ def recognises(path: Path) -> bool:
 
 
 def read_folder(path: Path) -> Reading:
-    """All pictures below `path`, parted as `split` says; other files are passed over, and counted.
+    """Read all pictures below `path`, split as `split` says; other files are skipped and counted.
 
-    Raises DataError for a folder that has none, cannot be read, or whose folders could mean several
-    splits.
+    Raises DataError if the folder has no pictures, cannot be read, or has subfolders that could
+    mean several splits.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; check the path given as data")
@@ -86,8 +86,7 @@ def read_folder(path: Path) -> Reading:
     if not walk.pictures:
         passed = f"; {walk.note()}" if walk.note() else ""
         raise DataError(
-            f"{path}: no images in this folder, nor in folders below it: no .png, .jpg or the"
-            f" like{passed}"
+            f"{path}: no images in this folder or below it: no .png, .jpg or the like{passed}"
         )
     parts = split(path, walk.pictures)
     train, held_out = (

@@ -1,4 +1,4 @@
-"""Images in an HDF5 file, read when they are needed: a set larger than memory works."""
+"""Images in an HDF5 file, read when needed, so the set can be larger than memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from glowlite.data.images import Images
 from glowlite.data.readers.arrays import check_is_file, with_classes
 from glowlite.errors import DataError
 
-LARGEST = 1 << 30  # bytes of an image, or of a chunk, which is unpacked as a whole
+LARGEST = 1 << 30  # size limit in bytes of an image, or of a chunk, which is unpacked as a whole
 MAX_ATTRIBUTES, LONGEST_NAME = 1 << 12, 1 << 10
-MAX_OBJECTS, MAX_LINKS = 1000, 8  # looked at in search of images; followed one after the other
-CACHE = 1 << 26  # bytes of unpacked chunks that are kept
+MAX_OBJECTS, MAX_LINKS = 1000, 8  # objects searched for images; links followed in a row
+CACHE = 1 << 26  # bytes of unpacked chunks that are cached
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -29,10 +29,10 @@ def recognises(path: Path) -> bool:
 
 
 def read_hdf5(path: Path) -> Reading:
-    """The data set `images`, or else the only one of bytes with 3 or 4 axes; and `attributes` (N,
-    A), `attribute_names`, and `labels` (N,), `label_names`, if it has them.
+    """Read the data set `images`, or else the only uint8 data set with 3 or 4 axes, and, if
+    present, `attributes` (N, A), `attribute_names`, `labels` (N,) and `label_names`.
 
-    Raises DataError for a file that is damaged, has no images, or images too large to be any.
+    Raises DataError for a file that is damaged, has no images, or has implausibly large images.
     """
     check_is_file(path)
     try:
@@ -72,23 +72,23 @@ def read_hdf5(path: Path) -> Reading:
 
 
 def _small(h5py: Any, file: Any, name: str, path: Path) -> np.ndarray | None:
-    """A data set of numbers or of texts in memory, None if there is none. Raises DataError."""
+    """Read a data set of numbers or texts into memory; None if it is missing. Raises DataError."""
     dataset = _open(h5py, file, name, path)
     if not isinstance(dataset, h5py.Dataset):
         return None
     check_dataset(h5py, dataset, path)
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
     if dataset.nbytes > available_bytes() / 4 or (is_text and dataset.ndim != 1):
-        raise DataError(f"{path}, {name}: {dataset.dtype} {dataset.shape} are no labels")
+        raise DataError(f"{path}, {name}: {dataset.dtype} {dataset.shape} are not labels")
     return np.array(dataset.asstr()[:], "U") if is_text else np.asarray(dataset)
 
 
 def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:
-    """Raise DataError, before a number is read, unless all of a data set lies in its file and can
-    be unpacked.
+    """Raise DataError, before anything is read, unless a data set lies completely in its file and
+    can be unpacked.
 
-    Virtual sets and external storage are paths in disguise: to any file or device, to nothing
-    (which reads as black), or to the set itself (where the library crashes).
+    Virtual data sets and external storage can point to any file or device, to nothing (which reads
+    as black), or to the data set itself (which crashes the library).
     """
     name, plist = f"{path}, {dataset.name}", dataset.id.get_create_plist()
     layout = plist.get_layout()
@@ -96,7 +96,7 @@ def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:
         layout == h5py.h5d.CONTIGUOUS and plist.get_external_count()
     ):
         raise DataError(
-            f"{name}: its numbers lie in other files; copy them into one file, such as with"
+            f"{name}: its numbers are in other files; copy them into one file, such as with"
             " h5repack"
         )
     for code, _, _, title in map(plist.get_filter, range(plist.get_nfilters())):
@@ -109,13 +109,15 @@ def check_dataset(h5py: Any, dataset: Any, path: Path) -> None:
     chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
     if chunk > LARGEST:
         raise DataError(
-            f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is the"
-            " file damaged? Make it again, with smaller ones"
+            f"{name}: a chunk has {chunk / 2**30:.1f} GiB, expected at most {LARGEST >> 30}; is"
+            " the file damaged? Make it again with smaller ones"
         )
 
 
 class Hdf5Images(Images):
-    """Rows of a data set (N, H, W, C) or (N, H, W). From any thread: h5py has a lock of its own."""
+    """Rows of a data set (N, H, W, C) or (N, H, W). It can be read from any thread, since h5py has
+    its own lock.
+    """
 
     def __init__(self, file: Any, dataset: Any, path: Path) -> None:
         self.file, self.dataset, self.path = file, dataset, path
@@ -123,7 +125,7 @@ class Hdf5Images(Images):
         if prod(self.shape) > LARGEST:
             raise DataError(
                 f"{path}: one image of {dataset.name} has {prod(self.shape) / 2**30:.1f} GiB,"
-                f" expected at most {LARGEST >> 30}; is the file damaged? Make it again, with"
+                f" expected at most {LARGEST >> 30}; is the file damaged? Make it again with"
                 " smaller ones"
             )
         if not dataset.id.get_storage_size():
@@ -135,9 +137,7 @@ class Hdf5Images(Images):
         return len(self.dataset)
 
     def read(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """Each row is read once, and rows that lie side by side at once: HDF5 is slow at lists of
-        rows.
-        """
+        """Read each row once, and adjacent rows together, since HDF5 is slow at lists of rows."""
         unique, place = np.unique(rows, return_inverse=True)
         images = np.empty((len(unique), *self.dataset.shape[1:]), np.uint8)
         done = 0
@@ -153,9 +153,9 @@ class Hdf5Images(Images):
 
 
 def _find(h5py: Any, file: Any, path: Path) -> Any:
-    """The data set of images, checked.
+    """Return the data set of images, after checking it.
 
-    One of floats, of which more is said later, rather than none.
+    If there is only one of floats, return that; it is refused later with a better message.
     """
     images = _open(h5py, file, "images", path)
     if not isinstance(images, h5py.Dataset):
@@ -176,9 +176,9 @@ def _find(h5py: Any, file: Any, path: Path) -> Any:
 
 
 def _open(h5py: Any, group: Any, name: str, path: Path, links: int = MAX_LINKS) -> Any:
-    """Return what is called `name`, with slashes, below a group, or None.
+    """Return the object with the path `name` below a group, or None.
 
-    Soft links are followed, but never out of the file.
+    Soft links are followed, but never to another file.
     """
     item = group
     for part in (part for part in name.split("/") if part not in ("", ".")):
@@ -195,16 +195,14 @@ def _open(h5py: Any, group: Any, name: str, path: Path, links: int = MAX_LINKS) 
             )
         else:
             raise DataError(
-                f"{path}: {part} is a link to another file, or to itself; copy what it means into"
+                f"{path}: {part} is a link to another file, or to itself; copy its target into"
                 " this file"
             )
     return item
 
 
 def _datasets(h5py: Any, file: Any, path: Path) -> list[Any]:
-    """Every data set of a file, at whatever depth: groups are looked into one after the other, and
-    each only once.
-    """
+    """Return every data set of a file, at any depth. Each group is searched only once."""
     found, groups, seen = [], [file["/"]], {file["/"].id}
     for group in groups:
         names: list[bytes] = []
@@ -217,8 +215,8 @@ def _datasets(h5py: Any, file: Any, path: Path) -> list[Any]:
             item = group[name]
             if len(seen) > MAX_OBJECTS:
                 raise DataError(
-                    f"{path}: more than {MAX_OBJECTS} objects and no data set `images`; name the"
-                    " images so"
+                    f"{path}: more than {MAX_OBJECTS} objects, but no data set `images`; give the"
+                    " images that name"
                 )
             if item.id not in seen:
                 seen.add(item.id)
@@ -233,11 +231,11 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, DataError):
         return error
     if isinstance(error, PermissionError):
-        return DataError(f"{path}: may not be read; check its permissions")
+        return DataError(f"{path}: no permission to read it; check its permissions")
     if isinstance(error, BlockingIOError):
         return DataError(
-            f"{path}: another process has it open for writing; wait until that has closed it, or,"
-            " if none has, set HDF5_USE_FILE_LOCKING=FALSE in the environment"
+            f"{path}: another process has it open for writing; wait until it is closed or, if no"
+            " process has it open, set HDF5_USE_FILE_LOCKING=FALSE in the environment"
         )
     if isinstance(error, OSError) and error.errno in NO_LOCKS:
         return DataError(

@@ -1,8 +1,8 @@
-"""MNIST, Fashion-MNIST, EMNIST and their like: idx files, plain or .gz, in a folder of their own
-split, or one of images.
+"""MNIST, Fashion-MNIST, EMNIST and similar sets: idx files, plain or .gz, as a folder with its own
+split or as one file of images.
 
-An idx file: a magic number, 0x0803 for images and 0x0801 for labels, their sizes, all big-endian 32
-bits, and bytes.
+An idx file has a magic number (0x0803 for images, 0x0801 for labels) and the sizes, all big-endian
+32-bit numbers, and then bytes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import open_regular
 
 IMAGES, LABELS = 0x0803, 0x0801  # the last byte is the number of axes
-# its set, its part, its kind
+# the set, the part and the kind of a file
 NAME = re.compile(r"(.*-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 TRAIN, HELD_OUT = "train", "t10k"
-RAW = "raw"  # where torchvision has them: MNIST/raw
+RAW = "raw"  # where torchvision puts them: MNIST/raw
 DIGITS = 10
-TURNED = "EMNIST's images are stored transposed, and were turned upright"
+TURNED = "EMNIST's images are stored transposed; they were turned upright"
 DAMAGED = (zlib.error, EOFError, OSError, MemoryError)
 
 Files = dict[tuple[str, str], Path]  # by part and kind
@@ -43,10 +43,10 @@ def recognises(path: Path) -> bool:
 
 
 def read_idx(path: Path) -> Reading:
-    """Grey images (N, H, W, 1) in memory.
+    """Read grey images (N, H, W, 1) into memory.
 
-    From a folder, t10k-* are held out, and labels, if both are there, classes and attributes. The
-    folder may be torchvision's, with the files in MNIST/raw; a set may have a name, as in
+    In a folder, t10k-* is held out. If both parts have labels, they become classes and attributes.
+    The folder may be torchvision's, with the files in MNIST/raw; the files may have a prefix, as in
     emnist-letters-train-*. Raises DataError for a file that is missing, damaged, or would unpack to
     more than a quarter of this machine's memory.
     """
@@ -81,9 +81,9 @@ def read_idx(path: Path) -> Reading:
 
 
 def _one_set(path: Path) -> tuple[str, Files]:
-    """The set of a folder: how the names of its files begin, and its files.
+    """Return the set of a folder: the prefix of its file names, and its files.
 
-    Raises DataError for none and for several.
+    Raises DataError if there is none or more than one.
     """
     sets = _sets(path)
     if not sets:
@@ -94,22 +94,22 @@ def _one_set(path: Path) -> tuple[str, Files]:
     if len(sets) > 1:
         several = ", ".join(f"{folder / name}*" for folder, name in list(sets)[:3])
         raise DataError(
-            f"{path}: has several sets, {several}; move one into a folder of its own, and name that"
+            f"{path}: has several sets, {several}; move one into its own folder and name that"
         )
     (((_, name), files),) = sets.items()
     return name, files
 
 
 def _sets(path: Path) -> dict[tuple[Path, str], Files]:
-    """The sets of idx files by folder and name: in `path`, or else in raw below it, or in the
-    folders MNIST/raw.
+    """Return the sets of idx files by folder and name: in `path`, or else in raw below it, or in
+    folders such as MNIST/raw.
     """
     for folders in ((path,), (path / RAW,), sorted(path.glob(f"*/{RAW}"))):
         sets: dict[tuple[Path, str], Files] = defaultdict(dict)
         for folder in folders:
             if not folder.is_dir() or is_hidden(folder.parent.name):
                 continue
-            # a plain one after, and so in place of, its .gz
+            # a plain file comes after its .gz file, and so replaces it
             for file in sorted(folder.iterdir(), reverse=True):
                 match = NAME.fullmatch(file.name.lower())
                 if match and not is_hidden(file.name) and file.is_file():
@@ -126,20 +126,20 @@ def _images(path: Path, turned: bool) -> np.ndarray:
 
 
 def _labels(path: Path, count: int) -> np.ndarray:
-    """A class for each of `count` images, uint8 (N,)."""
+    """Return a class for each of `count` images, uint8 (N,)."""
     labels = _read(path, LABELS)
     if len(labels) != count:
         raise DataError(
             f"{path}: expected {count} labels, one per image, got {len(labels)}; get images and"
-            " labels from one place"
+            " labels from the same source"
         )
     return labels
 
 
 def _read(path: Path, magic: int) -> np.ndarray:
-    """uint8 (N, H, W), or (N,) of labels.
+    """Return uint8 (N, H, W), or (N,) for labels.
 
-    Unpacks what the header says, and a byte more, to see whether it is right.
+    It unpacks as many bytes as the header says and one more, to check the header.
     """
     axes = magic & 0xFF
     try:
@@ -159,9 +159,9 @@ def _read(path: Path, magic: int) -> np.ndarray:
             size, there = prod(shape), available_bytes()
             if size > there / 4:
                 raise DataError(
-                    f"{path}: its header says {shape}, {size / 2**30:.1f} GiB, and this machine has"
-                    f" {there / 2**30:.1f} GiB of memory; if it is not damaged, save the images as"
-                    " .npy"
+                    f"{path}: its header says {shape}, {size / 2**30:.1f} GiB, but this machine"
+                    f" has {there / 2**30:.1f} GiB of memory; if it is not damaged, save the"
+                    " images as .npy"
                 )
             content = file.read(size + 1)
     except DAMAGED as error:
@@ -173,7 +173,7 @@ def _read(path: Path, magic: int) -> np.ndarray:
         state = (
             f"is truncated after {len(content)} bytes"
             if len(content) < size
-            else "is damaged: it goes on after them"
+            else "is damaged: more bytes follow"
         )
         raise DataError(
             f"{path}: its header says {shape}, {size} bytes, but it {state}; get it again"

@@ -1,14 +1,16 @@
-"""An LMDB, read where it lies.
+"""Read an LMDB file directly, without its library.
 
-Its own library maps the file and trusts every number in it: one that is wrong, or a file that is
-cut short, ends the process. Here each number is checked, and each page read when it is needed. A
-data.mdb is an array of pages, in the byte order of its machine. The first two describe it, the
-newer of them in force: at byte 16 the magic number, 20 the version, 40 the page size, 92 flags and
-depth of the tree, 128 its root, 136 the last page, 144 the transaction. Others begin with their
-number (8 bytes), and at 10, 12, 14 have their kind, and the bounds of their free space; from byte
-16 up to there lie pointers to nodes, 2 bytes each. A node: size of its data or, in a branch, a page
-(6 bytes; in a leaf 4, and 2 of flags), size of its key (2), key, data or, if they are large, the
-number of their first page, where they begin at byte 16.
+LMDB's own library maps the file into memory and trusts every number in it, so a wrong number or a
+truncated file kills the process. Here each number is checked, and each page is read when needed.
+
+A data.mdb is an array of pages, in the byte order of its machine. The first two pages describe it,
+and the newer one is valid: at byte 16 the magic number, 20 the version, 40 the page size, 92 flags
+and depth of the tree, 128 its root, 136 the last page, 144 the transaction. Every other page begins
+with its number (8 bytes) and has, at 10, 12 and 14, its kind and the bounds of its free space. From
+byte 16 up to the free space there are pointers to nodes, 2 bytes each. A node has the size of its
+data or, in a branch, a page (6 bytes; in a leaf 4, and 2 of flags), the size of its key (2), the
+key, and the data. For large data, the number of their first page replaces them; there they begin at
+byte 16.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ from glowlite.files.inputs import RandomAccess
 MAGIC, VERSION = 0xBEEFC0DE, 1
 HEADER, DESCRIPTION = 16, 152
 BRANCH, LEAF = 1, 2
-LARGE = 1  # flag of a node whose data lie in pages of their own
-DEEPEST = 32  # levels of the tree; LMDB itself walks no deeper
+LARGE = 1  # flag of a node whose data are in separate pages
+DEEPEST = 32  # levels of the tree; LMDB itself goes no deeper
 
 
 class Lmdb:
-    """The keys and values of a data.mdb, in the order of its keys. From any thread.
+    """The keys and values of a data.mdb, in the order of its keys. It can be read from any thread.
 
-    Raises DataError for a file that is none, is shorter than it says, or has a damaged tree. Cost:
-    one look at the tree, which is less than a hundredth of a database of pictures, and 24 bytes per
-    value and its key.
+    Raises DataError for a file that is not an LMDB, is shorter than it says, or has a damaged tree.
+    Cost: reading the tree once, which is less than a hundredth of a database of pictures, and 24
+    bytes of memory per value and the key itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,11 +50,11 @@ class Lmdb:
         self._page, self._last = 0, 0
         # 3 million keys as Python objects would take 200 MB
         self._joined, self._ends = bytearray(), array("q", [0])
-        self._starts, self._sizes = array("q"), array("q")  # where values lie in the file
+        self._starts, self._sizes = array("q"), array("q")  # positions of the values in the file
         root, depth = self._describe()
         level, seen = [root] if depth else [], 0
         for height in range(depth, 0, -1):
-            seen += len(level)  # a loop would pass by more pages than there are
+            seen += len(level)  # a loop would visit more pages than there are
             if seen > self._last or not all(2 <= number <= self._last for number in level):
                 raise self._damaged("a page is out of place")
             level = [below for number in level for below in self._look_at(number, height == 1)]
@@ -64,15 +66,15 @@ class Lmdb:
         return bytes(self._joined[self._ends[row] : self._ends[row + 1]])
 
     def size(self, row: int) -> int:
-        """Bytes of a value."""
+        """Return the size of a value in bytes."""
         return self._sizes[row]
 
     def value(self, row: int) -> bytes:
-        """Raises DataError where the file has been cut short."""
+        """Return a value. Raises DataError if the file has been truncated."""
         return self._read(self._starts[row], self._sizes[row]).tobytes()
 
     def _describe(self) -> tuple[int, int]:
-        """The root of the tree, and its depth."""
+        """Return the root of the tree and its depth."""
         size = self._file.size
         if size < DESCRIPTION:
             raise self._none()
@@ -96,12 +98,12 @@ class Lmdb:
         if last >= size // page:
             raise self._truncated((last + 1) * page)
         if flags or depth > DEEPEST:
-            raise self._damaged("its tree is of another kind")
+            raise self._damaged("its tree is of an unknown kind")
         self._last = last
         return root, depth
 
     def _look_at(self, number: int, is_leaf: bool) -> list[int]:
-        """The numbers of the pages below a branch; of a leaf the keys and values are kept."""
+        """Return the numbers of the pages below a branch; for a leaf, store its keys and values."""
         page = self._read(number * self._page, self._page)
         words, size = page.view(np.uint16), self._page
         kind, lower, upper = (int(words[i]) for i in (5, 6, 7))
@@ -124,7 +126,7 @@ class Lmdb:
         first = page[end[large, None] + np.arange(8)].view(np.uint64)[:, 0]
         first = np.minimum(first, np.uint64(self._last + 1)).astype(np.int64)
         if not ((first >= 2) & (data[large] <= (self._last + 1 - first) * size - HEADER)).all():
-            raise self._damaged(f"page {number} points out of the file")
+            raise self._damaged(f"page {number} points outside the file")
         starts[large] = first * size + HEADER
         self._starts.frombytes(starts.tobytes())
         self._sizes.frombytes(data.tobytes())
@@ -149,9 +151,7 @@ class Lmdb:
         )
 
     def _damaged(self, reason: str) -> DataError:
-        return DataError(
-            f"{self.path}: is damaged, or of another kind than LSUN's: {reason}; get it again"
-        )
+        return DataError(f"{self.path}: is damaged, or not of LSUN's kind: {reason}; get it again")
 
 
 def _number(page: np.ndarray, kind: str, at: int) -> int:

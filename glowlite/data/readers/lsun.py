@@ -24,24 +24,23 @@ def recognises(path: Path) -> bool:
 
 
 def read_lsun(path: Path) -> Reading:
-    """The pictures of an LMDB, decoded when they are needed, in the order of their keys.
+    """Read the pictures of an LMDB, in the order of their keys; they are decoded when needed.
 
-    Of a NAME_train_lmdb, or of the folder above it, the pictures of NAME_val_lmdb beside it, if
-    there, are held out. Raises DataError for what is missing, damaged or empty. Cost: 50 bytes of
-    memory a picture.
+    For a NAME_train_lmdb, or the folder that contains it, the pictures of NAME_val_lmdb beside it
+    are held out, if it exists. Raises DataError for files that are missing, damaged or empty. Cost:
+    50 bytes of memory per picture.
     """
     train = path
     if not (path / DATA).is_file():
         found = _sets(path)
         if len(found) != 1:
             several = (
-                f"{found[0].name} and {found[1].name}: name one"
+                f"{found[0].name} and {found[1].name}: name one of them"
                 if found
                 else f"no {DATA}, and no NAME{TRAIN}"
             )
             raise DataError(
-                f"{path}: expected a folder of one LMDB, or of one of LSUN's sets; there is"
-                f" {several}"
+                f"{path}: expected the folder of one LMDB, or of one LSUN set; there is {several}"
             )
         train = found[0]
     name = train.resolve().name

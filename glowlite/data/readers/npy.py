@@ -1,9 +1,9 @@
 """NumPy's .npy format: a header of text, then numbers.
 
-Rows of a file are read when they are needed, and never mapped. A mapped file that another process
-cuts short ends this one without a word (SIGBUS); a reading that comes up short is an error like any
-other. Nor is the header run as Python: it is matched, and what it says is held against the file's
-size.
+Rows of a file are read when needed; the file is never memory-mapped. If another process truncates a
+mapped file, this process dies without a message (SIGBUS), while a short read is an ordinary error.
+The header is not evaluated as Python either: it is matched with a pattern, and its sizes are
+checked against the file's size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import RandomAccess, open_regular
 
 MAGIC = b"\x93NUMPY"
-MAX_HEADER, MAX_AXES = 1 << 14, 32  # bytes; NumPy itself writes no longer ones
+# limits: bytes of a header and number of axes; NumPy itself writes nothing larger
+MAX_HEADER, MAX_AXES = 1 << 14, 32
 QUOTED = r"""['"]{}['"]\s*:\s*"""
 NUMBERS = r"\(\s*(?P<shape>(?:\d{1,19}L?\s*(?:,\s*\d{1,19}L?\s*)*,?)?)\s*\)"
 ENTRY = (
@@ -34,8 +35,8 @@ NUMBER_TYPE = re.compile(
 
 @dataclass(frozen=True)
 class Header:
-    """An array of numbers in a file: `dtype`, `shape`, whether its first axis is fastest, and bytes
-    before it.
+    """The description of an array in a file: `dtype`, `shape`, whether its first axis varies
+    fastest, and its offset in bytes.
     """
 
     dtype: np.dtype
@@ -49,7 +50,7 @@ class Header:
 
 
 def read_npy_header(file: IO[bytes], source: str) -> Header:
-    """The header at the beginning of a stream, which then stands at the numbers.
+    """Read the header at the beginning of a stream, which is then positioned at the numbers.
 
     Raises DataError, naming `source`.
     """
@@ -57,7 +58,7 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
     size = 2 if magic[6:7] == b"\x01" else 4
     length = int.from_bytes(file.read(size), "little")
     if magic[:6] != MAGIC or magic[6] not in (1, 2, 3) or length > MAX_HEADER:
-        raise _damaged(source, "it does not begin as an .npy file does")
+        raise _damaged(source, "it does not begin like an .npy file")
     content = file.read(length)
     found = _entries(content.decode("utf-8", "replace"))
     if len(content) < length or found is None:
@@ -65,26 +66,28 @@ def read_npy_header(file: IO[bytes], source: str) -> Header:
     descr, axes = found["descr"], re.findall(r"\d+", found["shape"] or "")
     if descr is None:
         raise DataError(
-            f"{source}: expected uint8 images (N, H, W, C), got records of several fields; save one"
-            " of them"
+            f"{source}: expected uint8 images (N, H, W, C), got records with several fields; save"
+            " one of the fields"
         )
     if descr.lstrip("<>|=") in ("O", "O8", "object"):
         raise DataError(
-            f"{source}: holds pickled objects, which are never loaded; save an array of numbers"
+            f"{source}: contains pickled objects, which are never loaded; save an array of numbers"
         )
     try:
         dtype = np.dtype(descr) if NUMBER_TYPE.fullmatch(descr) else None
     except TypeError:
         dtype = None
     if dtype is None or len(axes) > MAX_AXES:
-        raise _damaged(source, f"its header is of an array of type {descr!r} with {len(axes)} axes")
+        raise _damaged(
+            source, f"its header describes an array of type {descr!r} with {len(axes)} axes"
+        )
     return Header(dtype, tuple(map(int, axes)), found["fortran"] == "True", 8 + size + length)
 
 
 def _entries(text: str) -> dict[str, str | None] | None:
-    """`descr` (or None, of records), `fortran` and `shape` as they stand in a header.
+    """Return `descr` (None for records), `fortran` and `shape` as they are written in a header.
 
-    It is None if the text is not a header.
+    Return None if the text is not a header.
     """
     text = text.strip()
     found: dict[str, str | None] = {}
@@ -100,7 +103,7 @@ def _entries(text: str) -> dict[str, str | None] | None:
 
 
 def in_order(numbers: np.ndarray, header: Header) -> np.ndarray:
-    """The array of a header, from all its bytes, flat."""
+    """Return the array that a header describes, from its flat numbers."""
     flat = numbers.view(header.dtype)
     return (
         flat.reshape(header.shape[::-1]).T if header.fortran_order else flat.reshape(header.shape)
@@ -110,9 +113,10 @@ def in_order(numbers: np.ndarray, header: Header) -> np.ndarray:
 class FileArray:
     """The array of an .npy file, (N, ...), of any type.
 
-    From any thread: each reading says where it begins. The file stays open, so that a new one in
-    its place is not mistaken for it. Raises DataError for what is no .npy file, or shorter than its
-    header says. Cost of a row: a system call, some 10 microseconds; rows in a sequence share one.
+    It can be read from any thread, since each read gives its own position. The file stays open, so
+    that a new file in its place is not mistaken for it. Raises DataError for a file that is not an
+    .npy file, or is shorter than its header says. Cost of a row: a system call, about 10
+    microseconds; consecutive rows share one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,9 +135,9 @@ class FileArray:
         return self.shape[0]
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """The rows (n,) in memory of their own, (n, ...).
+        """Return the rows (n,) as a new array, (n, ...).
 
-        Raises DataError where the file has become shorter.
+        Raises DataError if the file has become shorter.
         """
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         content, row = (
@@ -141,13 +145,13 @@ class FileArray:
             prod(self.shape[1:]) * self.dtype.itemsize,
         )
         ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1), len(rows)]
-        for start, end in zip([0, *ends], ends):  # rows that follow each other
+        for start, end in zip([0, *ends], ends):  # consecutive rows
             if start < end:
                 self._read(content[start * row : end * row], int(rows[start]) * row)
         return found
 
     def all(self) -> np.ndarray:
-        """The whole array in memory, in either order of its axes."""
+        """Return the whole array in memory, for either order of its axes."""
         numbers = np.empty(self.header.nbytes, np.uint8)
         self._read(numbers.data, 0)
         return in_order(numbers, self.header)
@@ -155,14 +159,14 @@ class FileArray:
     def _read(self, into: memoryview, start: int) -> None:
         if not self._file.read_into(into, self.header.offset + start):
             self._check_size()
-            raise _damaged(str(self.path), "it ended while it was read")
+            raise _damaged(str(self.path), "it ended while it was being read")
 
     def _check_size(self) -> None:
         size, expected = self._file.size, self.header.offset + self.header.nbytes
         if size < expected:
             raise DataError(
-                f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, and it"
-                f" ends after {size}; is the file complete? Make it again"
+                f"{self.path}: is truncated: its header says {self.shape}, {expected} bytes, but"
+                f" it ends after {size}; is the file complete? Make it again"
             )
 
 

@@ -1,7 +1,8 @@
-"""One picture (PNG, JPEG, ...), from a file or from bytes, by Pillow, which is imported for it.
+"""Read one picture (PNG, JPEG, ...) from a file or from bytes, with Pillow, which is imported only
+then.
 
-One rule for all of glowlite: the first frame, turned as EXIF says, what is transparent laid on
-white, greys of 16 bits rounded to 8, all else as colours.
+All of glowlite follows one rule: take the first frame, rotate it as EXIF says, composite
+transparent pixels on white, round 16-bit greys to 8 bits, and read everything else as colours.
 """
 
 from __future__ import annotations
@@ -20,38 +21,37 @@ from glowlite.errors import DataError
 from glowlite.files.inputs import open_regular
 
 SKIP = (
-    "fix or remove it (python -m glowlite.data lists all), or pass over such images with"
-    " --skip-corrupt"
+    "fix or remove it (python -m glowlite.data lists all), or skip such images with --skip-corrupt"
 )
-WHITE = "what is transparent laid on white"
+WHITE = "transparent pixels composited on white"
 SIXTEEN = "16 bits per value, rounded to 8"
-FRAMES = "the first of its frames"
-FOUR_INKS = "4 channels of ink turned to colours"
-UNTURNED = "EXIF cannot be read, so not turned"
+FRAMES = "only the first frame used"
+FOUR_INKS = "CMYK converted to colours"
+UNTURNED = "EXIF cannot be read, so not rotated"
 
 SEE_THROUGH = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION = 0x0112  # of EXIF
+ORIENTATION = 0x0112  # EXIF tag
 TURNS = {
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
     7: "TRANSVERSE", 8: "ROTATE_90",
 }  # fmt: skip
-# Pillow hands these to other programs, or only names them
+# Pillow passes these to other programs, or only names them
 NOT_READ = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 WARNERS = r"PIL\.|glowlite\.data\."  # modules
-BYTES_A_PIXEL = 16  # while a picture is decoded, turned and laid on white
-LARGE = 1 << 25  # pixels of a picture that is decoded alone, whatever the number of threads
+BYTES_A_PIXEL = 16  # while a picture is decoded, rotated and composited on white
+LARGE = 1 << 25  # pixels above which a picture is decoded alone, whatever the number of threads
 _alone = threading.Lock()
 
 
 def read_picture(
     file: Path | BinaryIO, name: str | None = None, advice: str = SKIP, keep_alpha: bool = False
 ) -> tuple[np.ndarray, list[str]]:
-    """uint8 (h, w, 1) for a grey picture, (h, w, 3) for any other; and what was done to it, a few
-    words each.
+    """Return uint8 (h, w, 1) for a grey picture, (h, w, 3) for any other, and short texts that say
+    what was done to it.
 
-    `keep_alpha`: what is transparent is not laid on white, but the last of 2 or 4 channels. Raises
-    DataError, with `advice`, for what is not a picture, not a regular file, damaged, too large for
-    Pillow or memory, or floating point.
+    `keep_alpha`: keep transparency as the last of 2 or 4 channels instead of compositing on white.
+    Raises DataError, with `advice`, for a file that is not a picture, not a regular file, damaged,
+    too large for Pillow or memory, or floating point.
     """
     Image = pil_image()
     name = str(file) if name is None else name
@@ -68,13 +68,15 @@ def read_picture(
         raise DataError(
             f"{name}: more than {most} pixels, which Pillow refuses; make it smaller"
         ) from None
-    # Pillow's decoders answer damage with whatever came up: struct.error, KeyError, ...
+    # Pillow's decoders raise many kinds of exceptions for damage: struct.error, KeyError, ...
     except Exception as error:
         raise unreadable(name, error, advice) from None
 
 
 def read_mode(file: Path) -> str:
-    """Pillow's mode, from the first bytes of a file. Raises DataError for what is not a picture."""
+    """Return Pillow's mode, from the first bytes of a file. Raises DataError for a file that is not
+    a picture.
+    """
     try:
         with opened(file) as image:
             mode: str = image.mode
@@ -90,14 +92,14 @@ def is_grey(mode: str) -> bool:
 
 
 def formats() -> list[str]:
-    """The formats that this Pillow reads, in the order in which it tries them."""
+    """Return the formats that this Pillow reads, in the order in which it tries them."""
     Image = pil_image()
     Image.init()
     return [name for name in Image.ID if name not in NOT_READ]
 
 
 def extensions() -> frozenset[str]:
-    """The suffixes, such as `.png`, of the files that this Pillow reads."""
+    """Return the suffixes, such as `.png`, of the files that this Pillow reads."""
     known = set(formats())
     return frozenset(
         suffix for suffix, name in pil_image().registered_extensions().items() if name in known
@@ -106,9 +108,9 @@ def extensions() -> frozenset[str]:
 
 @contextmanager
 def opened(file: Path | BinaryIO) -> Iterator[Any]:
-    """A picture whose header is read.
+    """Open a picture and read its header.
 
-    A path must be of a regular file: a named pipe is not waited for.
+    A path must name a regular file: a named pipe is refused instead of waiting for it.
     """
     Image, known = pil_image(), formats()
     door = open_regular(file, DataError) if isinstance(file, Path) else nullcontext(file)
@@ -117,13 +119,13 @@ def opened(file: Path | BinaryIO) -> Iterator[Any]:
 
 
 def pil_image() -> Any:
-    """PIL.Image, without its warnings: they do not name the picture, and where warnings are errors
-    they would refuse it.
+    """Return PIL.Image without its warnings. They do not name the picture, and if warnings are
+    errors they would refuse it.
     """
     from PIL import Image
 
     first = warnings.filters[0] if warnings.filters else None
-    # another one may have come before it
+    # another filter may have been put before it
     if first is None or getattr(first[3], "pattern", "") != WARNERS:
         warnings.filterwarnings("ignore", module=WARNERS)
     return Image
@@ -145,13 +147,13 @@ def _check_memory(name: str, pixels: int) -> None:
     need, there = pixels * BYTES_A_PIXEL, available_bytes()
     if need > there / 2:
         raise DataError(
-            f"{name}: takes {need / 2**30:.1f} GiB while it is decoded, and this machine has"
+            f"{name}: needs {need / 2**30:.1f} GiB while it is decoded, but this machine has"
             f" {there / 2**30:.1f} GiB of memory; make it smaller"
         )
 
 
 def _decoded(image: Any, name: str, keep_alpha: bool) -> tuple[np.ndarray, list[str]]:
-    """The pixels (h, w, c) of an open picture, and what was done to it."""
+    """Return the pixels (h, w, c) of an open picture, and what was done to it."""
     alpha = _alpha_of_bmp(image)
     _scale_transparency(image)
     picture, notes = _turned(image)
@@ -166,7 +168,8 @@ def _decoded(image: Any, name: str, keep_alpha: bool) -> tuple[np.ndarray, list[
         picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         if keep_alpha:
             pixels = np.asarray(picture)
-            return (pixels[..., ::3] if grey else pixels), notes  # of a grey one R = G = B: R and A
+            # for grey, R = G = B, so take R and A
+            return (pixels[..., ::3] if grey else pixels), notes
         if picture.getchannel("A").getextrema()[0] < 255:
             notes.append(WHITE)
         picture = on_white(picture)
@@ -179,24 +182,24 @@ def _decoded(image: Any, name: str, keep_alpha: bool) -> tuple[np.ndarray, list[
 
 
 def on_white(picture: Any) -> Any:
-    """A picture of Pillow's mode RGBA, laid on white."""
+    """Return a picture of Pillow's mode RGBA, composited on white."""
     Image = pil_image()
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
 def _turned(image: Any) -> tuple[Any, list[str]]:
-    """The picture as EXIF says that it stands, and a note where EXIF is damaged."""
+    """Return the picture rotated as EXIF says, and a note if EXIF is damaged."""
     image.load()
     try:
         turn = TURNS.get(image.getexif().get(ORIENTATION))
-    except Exception:  # it raises whatever came up, too: SyntaxError, struct.error, TypeError, ...
+    except Exception:  # it also raises many kinds: SyntaxError, struct.error, TypeError, ...
         return image, [UNTURNED]
     return (image if turn is None else image.transpose(pil_image().Transpose[turn])), []
 
 
 def _eight_bits(picture: Any, name: str) -> Any:
-    """Greys of 16 bits, of whatever type Pillow gave them, as Pillow's L, or LA where one value is
-    transparent.
+    """Convert 16-bit greys, of whatever type Pillow returned, to Pillow's L, or to LA if one value
+    is transparent.
     """
     Image, values = pil_image(), np.asarray(picture)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
@@ -212,9 +215,10 @@ def _eight_bits(picture: Any, name: str) -> Any:
 
 
 def _alpha_of_bmp(image: Any) -> Any:
-    """The fourth bytes of a BMP of 32 bits per pixel, which Pillow drops, as its image L.
+    """Return the fourth bytes of a BMP with 32 bits per pixel, which Pillow drops, as an image of
+    mode L.
 
-    It is None where they hold nothing.
+    Return None if they contain nothing.
     """
     tile = image.tile[0] if image.format in ("BMP", "DIB") and image.tile else None
     if tile is None or tile[0] != "raw" or tile[3][0] != "BGRX":
@@ -223,16 +227,17 @@ def _alpha_of_bmp(image: Any) -> Any:
     image.fp.seek(tile[2])
     content = image.fp.read(stride * image.height)
     if len(content) < stride * image.height:
-        return None  # truncated, which is said when it is decoded
+        return None  # truncated, which is reported when it is decoded
     rows = np.frombuffer(content, np.uint8).reshape(image.height, stride)[::direction]
     alpha = np.ascontiguousarray(rows[:, 3 : 4 * image.width : 4])
     return pil_image().fromarray(alpha) if alpha.any() else None
 
 
 def _scale_transparency(image: Any) -> None:
-    """A PNG of 2 or 4 bits of grey says which of 4 or 16 values is transparent.
+    """Rescale the transparent value of a PNG with 2 or 4 bits of grey, which is one of 4 or 16
+    values.
 
-    Pillow widens the pixels, not that.
+    Pillow rescales the pixels, but not this value.
     """
     raw = image.tile[0][3] if image.tile else None
     scale = {"L;2": 85, "L;4": 17}.get(raw) if isinstance(raw, str) else None
@@ -243,5 +248,5 @@ def _scale_transparency(image: Any) -> None:
 def _has_frames(image: Any) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
-    except Exception:  # a second frame that is damaged: the first was read
+    except Exception:  # a later frame is damaged, but the first was read
         return False

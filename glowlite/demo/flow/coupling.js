@@ -1,9 +1,9 @@
-// bijectors/coupling.py: one half of the channels changes, by a map that the other half chooses.
+// bijectors/coupling.py: one half of the channels is transformed by a map that depends on the other.
 //
 //     y1 = x1          y2 = f(x2; net(x1))
 //
 // y1 = x1, so the inverse runs the same network on the same input. `transform(x2, h)` gives y2 and the
-// log-determinant, `transformInverse(y2, h)` gives x2 back.
+// log-determinant, `transformInverse(y2, h)` returns x2.
 function Coupling(net, changed, transform, transformInverse) {
   const halves = (x) => {
     const first = channels(x, 0, x.C / 2), second = channels(x, x.C / 2, x.C);

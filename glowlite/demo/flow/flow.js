@@ -1,4 +1,4 @@
-// flow.py: an invertible map of pictures to noise, and the distribution of that noise. Latents are one
+// flow.py: an invertible map from pictures to noise, and the distribution of that noise. Latents are one
 // vector here, level after level, finest first.
 //
 //     log p(x) = log p_z(z) + log|det dz/dx|

@@ -1,4 +1,4 @@
-// conditioners/mlp.py: fully connected layers, h = max(a, slope a), a = h W + b, between them
+// conditioners/mlp.py: fully connected layers, with h = max(a, slope a), a = h W + b, between them
 function MLP({ weights, biases, slope }) {
   return {
     forward(x) {

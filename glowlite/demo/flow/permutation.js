@@ -1,4 +1,4 @@
-// bijectors/permutation.py: the channels in another order, y[i] = x[indices[i]].  log|det| = 0
+// bijectors/permutation.py: reorders the channels, y[i] = x[indices[i]].  log|det| = 0
 function Permutation({ indices }) {
   const moved = (x, from, to) => {
     const P = pixelsOf(x), y = like(x);

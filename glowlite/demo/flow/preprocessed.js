@@ -1,4 +1,4 @@
-// models/preprocessed.py: what comes before a model proper, and the model
+// models/preprocessed.py: preprocessing layers, and the model after them
 function Preprocessed({ before, flow }) {
   return {
     forward(x) {

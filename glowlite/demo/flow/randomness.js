@@ -22,7 +22,7 @@ function uniforms(...purpose) {
   return next;
 }
 
-// N(0, 1) of two uniforms, by Box and Muller; the logistic distribution by its inverse
+// N(0, 1) from two uniforms, by Box and Muller; the logistic distribution by its inverse
 const DRAWS = {
   Normal: (u) => Math.sqrt(-2 * Math.log(u())) * Math.cos(2 * Math.PI * u()),
   Logistic(u) {

@@ -1,4 +1,4 @@
-// conditioners/residual_network.py: residual blocks, after each of which a skip goes to the output.
+// conditioners/residual_network.py: residual blocks, with a skip connection to the output after each.
 //
 //     h = conv3x3(relu([u, -u [, mask]])), u = norm(x)                 s = conv1x1(h)
 //     a block:  h = h + conv3x3(relu(norm(conv3x3(relu(norm(h))))))    s = s + conv1x1(h)

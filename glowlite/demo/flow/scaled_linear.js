@@ -1,4 +1,4 @@
-// conditioners/scaled_linear.py: a product with a matrix, a bias and a scale per output.
+// conditioners/scaled_linear.py: a matrix product, with a bias and a scale per output.
 //
 //     y = (W^T x + b) e,  e = exp(3 logs)          without logs, e = 1
 

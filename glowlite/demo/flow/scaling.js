@@ -1,4 +1,4 @@
-// bijectors/scaling.py: every number has a scale of its own, y = e^s x          log|det| = sum s
+// bijectors/scaling.py: every component has its own scale, y = e^s x          log|det| = sum s
 function Scaling({ log_scale, factor }) {
   return {
     forward(x) {

@@ -1,4 +1,4 @@
-// Bell curves of what is usual, with a mark where this picture stands.
+// Bell curves of the usual values, with a mark at the value of this picture.
 
 const SVG = "http://www.w3.org/2000/svg";
 

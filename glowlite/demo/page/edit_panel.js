@@ -1,4 +1,4 @@
-// Edit: a slider for every attribute, and how usual the picture is with and without it.
+// Edit: a slider for every attribute, and how typical the picture is with and without it.
 
 const editRows = new Map(); // name of an attribute -> {slider, value, back, curves, near, far}
 

@@ -86,7 +86,7 @@ function inWords(name) {
   return name.replaceAll("_", " ");
 }
 
-// What a screen reader says: at most once a second, the latest words only.
+// Text for screen readers: at most once per second, only the latest.
 let wordsToSay = "";
 let saying = null;
 

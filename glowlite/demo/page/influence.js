@@ -25,7 +25,7 @@ function askInfluence() {
   });
 }
 
-// All levels have one scale; a level's share is that of the squares, over its channels.
+// All levels use the same scale; a level's share is its fraction of the sum of squares.
 function showInfluence(maps) {
   const largest = Math.max(...maps.map((values) => Math.max(...values)), 1e-12);
   const channels = model.latent_shapes.map((shape) => (shape.length === 3 ? shape[2] : 1));

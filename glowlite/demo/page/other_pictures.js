@@ -1,4 +1,4 @@
-// "Is it a face?": bits/dim of the subject beside those of pictures that are none.
+// "Is it a face?": bits/dim of the subject compared with those of other pictures.
 
 const OTHER_DRAWS = 4;
 const LONGEST_BAR = 1.25 * model.n_bits; // bits/dim; what costs more fades out
@@ -52,10 +52,9 @@ function otherPictureBits(name, values) {
   if (name === "grey") explainGrey(row.mean);
 }
 
-// Why a constant costs what it does: the sentence is about the number that was measured.
+// Explains the cost of a constant picture: the sentence depends on the measured number.
 function explainGrey(grey) {
-  const start = "Bits per dimension say how cheaply the model describes a picture, not what it is "
-    + "a picture of. ";
+  const start = "Bits per dimension measure how cheaply the model describes a picture, not what it shows. ";
   const usual = model.held_out ? model.held_out.bits[0] : model.n_bits;
   const why = grey < usual
     ? `A constant costs fewer bits than a held-out ${NOUN}: it has no edges and no texture to pay for, `
@@ -83,8 +82,8 @@ function askOther(name, pixels, draw, values) {
 
 function startOthers() {
   const rows = byId("others");
-  byId("plain-words").textContent = `${model.n_bits} bits: what a number of a picture takes `
-    + "when it is stored as it is. Bars that fade go on beyond.";
+  byId("plain-words").textContent = `${model.n_bits} bits: the cost of a number of a picture `
+    + "that is stored without compression. Bars that fade out are longer than shown.";
   rows.append(otherRow("subject", "the subject"));
   for (const [name, words, pixels] of otherPictures()) {
     rows.append(otherRow(name, words));

@@ -16,7 +16,7 @@ async function takeFile(file) {
       resizeWidth: Math.max(1, Math.round(whole.width * share)),
       resizeHeight: Math.max(1, Math.round(whole.height * share))});
   } catch {
-    note(`${file.name || "This"} is no picture that this browser can read.`);
+    note(`${file.name || "This"} is not a picture that this browser can read.`);
     return;
   }
   placePicture();

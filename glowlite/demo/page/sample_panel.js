@@ -1,4 +1,4 @@
-// Sample: a grid of draws from the model, and pictures that it never saw.
+// Sample: a grid of samples from the model, and pictures that it never saw.
 
 const SAMPLES = 24;
 
@@ -44,7 +44,7 @@ function showTemperature() {
   byId("temperature-value").textContent = state.temperature.toFixed(2);
 }
 
-// Which of the buttons is the subject now.
+// Which of the buttons shows the subject now.
 function showSampleChoice() {
   for (let number = 0; number < SAMPLES; number++) {
     const chosen = sameSource(state.source, gridSource(number));
@@ -89,7 +89,7 @@ function startSamples() {
   startHeldOut();
 }
 
-// The held-out pictures came with the page: the model has nothing to compute.
+// The held-out pictures are part of the page, so the model has nothing to compute.
 function startHeldOut() {
   byId("held-out-part").hidden = HELD_OUT_COUNT === 0;
   for (let number = 0; number < HELD_OUT_COUNT; number++) {

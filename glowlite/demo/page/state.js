@@ -1,4 +1,4 @@
-// The state of the page, and the same in the page's address, so that a link shows the same face.
+// The state of the page, also stored in the page's address, so that a link shows the same face.
 
 const TABS = ["sample", "edit", "blend", "latents", "picture"];
 const LEVEL_LETTERS = {k: "keep", n: "noise", m: "mean"};
@@ -28,7 +28,7 @@ function hasEdits() {
     || state.levels.some((level) => level !== "keep");
 }
 
-// With edits, the picture shown; without, the picture before them.
+// With edits, the displayed picture; without edits, the picture before them.
 function recipeOf(source, edited) {
   const alphas = {};
   if (edited) {
@@ -72,7 +72,7 @@ function stateWords(withPictures = true) {
   return words.toString();
 }
 
-// Every part by itself: what is damaged is left as it is by default.
+// Every part separately: damaged parts keep their defaults.
 function readState(text) {
   const words = new URLSearchParams(text);
   const read = defaultState();

@@ -1,8 +1,8 @@
-// The subject: the picture that everything is about, its numbers, and what is done with it.
+// The subject: the current picture, its numbers, and what can be done with it.
 
 const DRAWS = 8; // dequantisation noises over which bits/dim and the length of z are averaged
 const subject = {
-  pixels: null, // what is shown
+  pixels: null, // the displayed pixels
   before: null, // the same without edits
   beforeSource: null, // the source that this belongs to
   bits: [], // one number per draw of the noise
@@ -42,7 +42,7 @@ function showSubject(answer, newest) {
   subject.pixels = answer.pixels;
   drawPixels(byId("subject"), answer.pixels);
   byId("time").textContent = `A picture takes ${Math.round(median(decodeTimes))} ms here.`;
-  if (!answer.finite) note("The numbers ran over: part of this picture is not finite.");
+  if (!answer.finite) note("Numeric overflow: part of this picture is not finite.");
   for (const watch of subjectWatchers) watch(answer, newest);
   if (newest) showBefore();
 }
@@ -77,7 +77,7 @@ function subjectIsShown() {
   subject.idle = setTimeout(measureBits, 150);
 }
 
-// One draw after the other while nothing else is asked; the mean and its standard error.
+// One draw after the other while nothing else is requested; the mean and its standard error.
 function measureBits() {
   const recipe = theRecipe();
   subject.bits = [];
@@ -120,9 +120,9 @@ async function copyLink() {
   const {words, whole} = addressWords();
   const address = `${location.href.split("#")[0]}#${words}`;
   const copied = await copyText(address);
-  if (!copied) note("This browser lets no page copy; the link is in the address bar.");
+  if (!copied) note("This browser does not let pages copy; the link is in the address bar.");
   else if (whole) note("Copied. The link opens this page as you see it.");
-  else note("Copied without your own picture: with it the link would be too long.");
+  else note("Copied without your own picture, which would make the link too long.");
 }
 
 async function copyText(text) {

@@ -1,1 +1,1 @@
-"""Forms of layers for a GPU, one kernel a pass."""
+"""Forms of layers for a GPU, one kernel per pass."""

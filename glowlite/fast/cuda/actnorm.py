@@ -11,9 +11,9 @@ from glowlite.fast.cuda.launch import launch
 
 
 class CudaActNorm(ActNorm):
-    """An ActNorm of the same parameters; see there."""
+    """An ActNorm with the same parameters; see there."""
 
-    computed_together = True  # with those of the other steps of a level
+    computed_together = True  # together with the other steps of a level
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         check_channels("ActNorm.forward", x, len(self.bias.value), self.bias.value.dtype)
@@ -28,7 +28,7 @@ class CudaActNorm(ActNorm):
 
 
 def scale_and_shift(x: Array, s: Array, b: Array) -> Array:
-    """s x + b, one s and one b per channel: (N, ..., C) and (C,)."""
+    """Return s x + b, with one s and one b per channel: (N, ..., C) and (C,)."""
     xp = namespace(x)
     columns = xp.ascontiguousarray(pixel_matrix(x))
     y = xp.empty(columns.shape, x.dtype)

@@ -9,9 +9,9 @@ from glowlite.fast.cuda.coupling import CudaCoupling, planes_like, run_kernel
 
 
 class CudaAffineCoupling(CudaCoupling, AffineCoupling):
-    """An AffineCoupling of the same parameters; see there."""
+    """An AffineCoupling with the same parameters; see there."""
 
-    computed_together = True  # with those of the other steps of a level
+    computed_together = True  # together with the other steps of a level
 
     def transform(self, x: Array, net_output: Array) -> tuple[Array, Array]:
         y, log_s = planes_like(x), planes_like(x[..., : self.channels // 2])
@@ -89,7 +89,7 @@ SHIFT = {
 
 
 def affine_kernel(scale: str, shift: str, which: str) -> tuple[str, str]:
-    """Parameters and body of the kernel `forward`, `inverse` or `backward`."""
+    """Return parameters and body of the kernel `forward`, `inverse` or `backward`."""
     parameters, body = {"forward": FORWARD, "inverse": INVERSE, "backward": BACKWARD}[which]
     log_scale, slope = LOG_SCALE[scale]
     begin = f"""

@@ -1,6 +1,6 @@
-"""Gather, scatter and ReLU on a GPU: one kernel each, a thread for every element of the result.
+"""Gather, scatter and ReLU on a GPU: one kernel each, with one thread per element of the result.
 
-The functions of `glowlite.fast.columns`, which says what they compute, under the same names.
+They have the same names as the functions in `glowlite.fast.columns`, which describes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def scatter(
     constant: Array | None = None,
     onto: Array | None = None,
 ) -> Array:
-    """`onto`: images, their channels in planes, that the result is added to."""
+    """`onto`: images, with channels as planes, to which the result is added."""
     n, h, w = image_shape[:3]
     xp = namespace(columns)
     shape = (len(columns) // 9, n * h * w)
@@ -54,7 +54,7 @@ def relu_backward(dh: Array, h: Array) -> Array:
     return dh
 
 
-# Element i of the matrix: row r, pixel p. Rows: 9 c of taps, 9 of the border if it is seen, and one
+# Element i of the matrix: row r, pixel p. Rows: 9 c taps, 9 for the border if it is used, and one
 # of ones.
 GATHER = (
     "const T* x, T* matrix, const int n, const int h, const int w, const int c, const int border",

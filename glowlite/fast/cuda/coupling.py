@@ -1,6 +1,6 @@
 """Couplings on a GPU: one kernel per pass, over all channels.
 
-Here what they share, and the additive one.
+This file has what they share, and the additive coupling.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from glowlite.fast.cuda.launch import launch
 
 
 class CudaCoupling(Coupling):
-    """What the couplings share: the gradient that comes through the network is added by the kernel
-    that scatters it.
-    """
+    """What the couplings share: the gradient through the network is added by the scatter kernel."""
 
     def backward(
         self, y: Array, dy: Array, dlogdet: Array, cache: Cache = None
@@ -33,9 +31,9 @@ class CudaCoupling(Coupling):
 
 
 class CudaAdditiveCoupling(CudaCoupling, AdditiveCoupling):
-    """An AdditiveCoupling of the same parameters; see there."""
+    """An AdditiveCoupling with the same parameters; see there."""
 
-    computed_together = True  # with those of the other steps of a level
+    computed_together = True  # together with the other steps of a level
 
     def transform(self, x: Array, net_output: Array) -> tuple[Array, Array]:
         return self._moved(x, net_output, 1.0), zero_logdet(x)
@@ -51,7 +49,7 @@ class CudaAdditiveCoupling(CudaCoupling, AdditiveCoupling):
         return self.transform_inverse(y, net_output) if x is None else x, dx, self.halves(dy)[1]
 
     def _moved(self, x: Array, net_output: Array, sign: float) -> Array:
-        """x2 + sign net_output beside x1."""
+        """Return x2 + sign net_output beside x1."""
         moved = planes_like(x)
         run_kernel(self, "additive", ADDITIVE, x, x, net_output, moved, sign)
         return moved
@@ -79,11 +77,13 @@ def run_kernel(
 
 
 def planes_like(x: Array) -> Array:
-    """An array of the shape of x whose channels are planes; see `glowlite.arrays.layout`."""
+    """Return an array with the shape of x whose channels are planes; see
+    `glowlite.arrays.layout`.
+    """
     return to_images(namespace(x).empty((x.shape[-1], x[..., 0].size), x.dtype), x.shape)
 
 
-# Element i of a half: channel a, pixel p, and where it lies in an array of all channels.
+# Element i of a half: channel a, pixel p, and its place in an array of all channels.
 PLACES = """
   const int a = i / pixels, p = i % pixels;
   const int stays = (second ? a : half + a) * pixels + p;

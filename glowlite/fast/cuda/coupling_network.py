@@ -17,12 +17,12 @@ from glowlite.fast.folding import Folded, Prepared, collect_scatter, fold_scatte
 
 
 class CudaNetwork(FoldedNetwork):
-    """A CouplingNetwork of the same parameters; see there.
+    """A CouplingNetwork with the same parameters; see there.
 
-    `prepared`: None for one that folds its own matrices.
+    `prepared`: None for a network that folds its own matrices.
     """
 
-    computed_together = True  # with those of the other steps of a level
+    computed_together = True  # together with the other steps of a level
     columns: ClassVar[ModuleType] = cuda_columns
     prepared: Prepared | None = None
 
@@ -37,8 +37,8 @@ class CudaNetwork(FoldedNetwork):
 
 
 class CudaZeroConv(ZeroConv):
-    """A ZeroConv of the same parameters, its scale, bias and border folded into a matrix and a
-    constant.
+    """A ZeroConv with the same parameters, whose scale, bias and border are folded into a matrix
+    and a constant.
     """
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
@@ -49,7 +49,7 @@ class CudaZeroConv(ZeroConv):
 
     def backward(self, dh: Array, cache: Cache) -> Array:
         pixels, taps, constant = cache
-        # the gradient of what each pixel sends, (9 C_out, P)
+        # the gradient of the values that each pixel sends, (9 C_out, P)
         dcolumns = cuda_columns.gather(dh)
         dconstant = cuda_columns.column_sums(dh, dcolumns)
         collect_scatter(self.conv, taps, pixels @ dcolumns.T, constant, dconstant)

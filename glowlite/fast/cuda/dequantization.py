@@ -1,4 +1,4 @@
-"""Dequantisation on a GPU: one kernel where NumPy takes five passes."""
+"""Dequantisation on a GPU: one kernel where NumPy needs five passes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from glowlite.fast.cuda.launch import launch
 
 
 def dequantize_on_device(images: Array, n_bits: int, noise: Array) -> Array:
-    """`glowlite.objective.dequantize` of arrays of a GPU, uint8 and floating point, of
-    one shape.
+    """Compute `glowlite.objective.dequantize` for GPU arrays, uint8 and floating point, of the same
+    shape.
     """
     xp = namespace(images)
     x = xp.empty(images.shape, noise.dtype)

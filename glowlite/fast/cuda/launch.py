@@ -1,8 +1,8 @@
-"""CUDA kernels for what NumPy does in many passes.
+"""CUDA kernels for what NumPy does in several passes.
 
-Each stands in the file of its NumPy twin, which says what it computes. A kernel is the body of a
-loop over `i < size`, one thread an i, for a type T that is float or double. It is compiled by CuPy
-when a device array first needs it.
+Each file names its NumPy counterpart, which describes the computation. A kernel is the body of a
+loop over `i < size`, with one thread per i, for a type T that is float or double. CuPy compiles it
+when it is first used.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from glowlite.arrays.backend import Array, Namespace
 from glowlite.errors import GlowliteError
 
-BLOCK = 256  # threads
-MAX_ELEMENTS = 2**31 - 1  # of an array: kernels count them in 32 bits
+BLOCK = 256  # threads per block
+MAX_ELEMENTS = 2**31 - 1  # most elements of an array: kernels use 32-bit indices
 TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -25,8 +25,8 @@ def launch(
 ) -> None:
     """Run `body` for i = 0 .. size - 1 on the device.
 
-    `parameters`: as in C, of the arrays and numbers in `arguments`. Arrays must be C-contiguous; T
-    is the type of the first. Numbers are `int` or `double`.
+    `parameters`: C declarations of the arrays and numbers in `arguments`. Arrays must be
+    C-contiguous; T is the type of the first. Numbers are `int` or `double`.
     """
     if size == 0:
         return
@@ -48,7 +48,7 @@ def _number(argument: Any) -> Any:
 
 
 def source(name: str, parameters: str, body: str, kind: str) -> str:
-    """The whole of a kernel, in CUDA C++."""
+    """Return the complete kernel in CUDA C++."""
     return (
         f"typedef {kind} T;\n"
         f'extern "C" __global__ void {name}({parameters}, const int size) {{\n'

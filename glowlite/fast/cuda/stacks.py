@@ -1,7 +1,7 @@
-"""Several layers of one kind as one layer whose arrays have one axis more, the first.
+"""Several layers of one kind as one layer whose arrays have an additional first axis.
 
-So what a pass computes from the parameters alone, a scale or an inverse, takes one call for all
-steps of a level and not one per step. It works for whatever is written along the last axes:
+So what a pass computes only from parameters, such as a scale or an inverse, takes one call for all
+steps of a level instead of one per step. It works for all code written along the last axes:
 `weight[..., :n, :]`, `sum(axis=-1)`.
 """
 
@@ -15,8 +15,8 @@ from glowlite.arrays.parameters import Constant, Parameter, Parameterized, Param
 
 
 def side_by_side(layers: Sequence[Parameterized], store: ParameterStore) -> bool:
-    """Whether the layers are of one shape and lie one after the other in the store: those of a
-    level do.
+    """Whether the layers have the same shape and are adjacent in the store, like those of a
+    level.
     """
     parameters = [list(layer.parameters().values()) for layer in layers]
     shapes = [[p.value.shape for p in ps] for ps in parameters]
@@ -32,10 +32,10 @@ def side_by_side(layers: Sequence[Parameterized], store: ParameterStore) -> bool
 
 
 def stacked(layers: Sequence[Parameterized], store: ParameterStore) -> Any:
-    """A layer whose parameters are those of `layers`, (n, ...), value and gradient: views of the
-    store.
+    """Return a layer whose parameters are those of `layers`, (n, ...), both value and gradient, as
+    views of the store.
 
-    `layers`: one of any kind, or such as are `side_by_side`. Constants are copied.
+    `layers`: a single layer, or layers that are `side_by_side`. Constants are copied.
     """
     size = sum(p.value.size for p in layers[0].parameters().values())
     return _stacked(layers, size, store)
@@ -60,14 +60,14 @@ def _stacked(layers: Sequence[Parameterized], size: int, store: ParameterStore) 
 
 
 def _one(first: Parameter, count: int, size: int, store: ParameterStore) -> Parameter:
-    """The parameter `first` and those that follow it at distances of `size` numbers:
-    (count, ...).
+    """Return the parameter `first` and those that follow it at distances of `size` numbers: (count,
+    ...).
     """
     if count == 1:
         return Parameter(first.value[None], first.grad[None])
     where = store.place_of(first)
     if where is None:
-        raise ValueError("stacked: expected layers whose parameters lie side by side in the store")
+        raise ValueError("stacked: expected layers whose parameters are adjacent in the store")
 
     def view(flat: Array) -> Array:
         ends = flat[where.start : where.start + (count - 1) * size + where.stop - where.start]

@@ -1,13 +1,13 @@
-r"""The steps of a level on a GPU, where calls are dear: what depends on parameters alone in one
-call for all of them.
+r"""The steps of a level on a GPU, where calls are expensive: what depends only on parameters is
+computed in one call for all steps.
 
 ActNorm and a 1x1 convolution are affine maps of the channels, and one after the other they are one:
 
     y = W (s x + b)  =  A x + W b,  A = W diag(s)        x = A^-1 y - b / s
     log|det| = H W (log|det W| + sum log|s|)
 
-A and the rest, and the folded matrices of the coupling networks, are computed for all steps of a
-level at once. With G, g and l the gradients by A, W b and log|det W|:
+A, these quantities, and the folded matrices of the coupling networks are computed for all steps of
+a level together. With G, g and l the gradients with respect to A, W b and log|det W|:
 
     dW = G diag(s) + g b^T (+ l W^-T)        s ds = s sum_rows G W + l        db = W^T g
 """
@@ -32,7 +32,7 @@ from glowlite.fast.folding import Folded, Prepared, collect, fold
 
 
 class CudaSteps(ChainForm):
-    """`chain`, whose FlowSteps share what they can. Parameters and names are the chain's."""
+    """`chain`, whose FlowSteps share computations. Parameters and names are the chain's."""
 
     def __init__(self, chain: Chain, store: ParameterStore, width: int) -> None:
         super().__init__(chain, width)
@@ -40,7 +40,7 @@ class CudaSteps(ChainForm):
         self._stacks: list[tuple[list[str], FlowStep]] | None = None  # views of the store
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stacks": None}  # a copy has another store
+        return {**self.__dict__, "_stacks": None}  # a copy has its own store
 
     def map_children(self, change: Callable[[Any], Any]) -> Self:
         return type(self)(self.chain.map_children(change), self.store, self.width)
@@ -66,8 +66,8 @@ class CudaSteps(ChainForm):
         return x, dx
 
     def stacks(self) -> list[tuple[list[str], FlowStep]]:
-        """The FlowSteps as stacks, by name: all as one, if they lie side by side, else
-        each alone.
+        """Return the FlowSteps as stacks, by name: all as one stack if they are adjacent, otherwise
+        one stack each.
         """
         moved = [
             name
@@ -91,23 +91,23 @@ def first_parameter(layer: Any) -> Parameter:
 
 
 def _is_known(step: Any) -> bool:
-    """Whether this is a FlowStep of the layers that are computed together.
+    """Whether this is a FlowStep made of layers that can be computed together.
 
-    A layer of one's own runs as it is.
+    User-defined layers run unchanged.
     """
     if type(step) is not FlowStep:
         return False
     actnorm, _, coupling = step.layers.values()
     kinds = [type(part) for part in (actnorm, coupling, getattr(coupling, "net", None))]
-    return all("computed_together" in vars(kind) for kind in kinds)  # in the class itself
+    return all("computed_together" in vars(kind) for kind in kinds)  # defined in the class itself
 
 
 class ChannelAffine(Bijector):
     """y = A x + a at every pixel, x = A^-1 y + a_inverse: a FlowStep's first two layers in one.
 
     `matrix` (C, C), `shift` (C,), and both of the inverse; `logdet` (1,): of every image.
-    `gradients`: of matrix and shift, after `backward`; the gradient by `logdet` is the same for
-    every step.
+    `gradients`: those of matrix and shift, after `backward`; the gradient with respect to `logdet`
+    is the same for every step.
     """
 
     def __init__(
@@ -144,8 +144,8 @@ class ChannelAffine(Bijector):
 
 
 class Shared:
-    """A pass over a level: `chain` has the same names in order, and what its FlowSteps share is
-    computed.
+    """A pass over a level: `chain` has the same names in order, with the shared quantities of its
+    FlowSteps computed.
     """
 
     def __init__(
@@ -162,8 +162,8 @@ class Shared:
         self.chain.layers = layers
 
     def add_gradients(self, dlogdet: Array) -> None:
-        """Add what the gradients of the layers of `chain` mean for the parameters, after its
-        backward.
+        """Convert the gradients of the layers of `chain` after its backward, and add them to those
+        of the parameters.
         """
         total = dlogdet.sum() if self._stacks else None
         for stack in self._stacks:
@@ -171,8 +171,8 @@ class Shared:
 
 
 class _Stack:
-    """Steps side by side: what depends on their parameters alone, with the step as the
-    first axis.
+    """Adjacent steps: quantities that depend only on their parameters, with the step as the first
+    axis.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class _Stack:
             self._affine = self._affine_maps(forward, backward)
 
     def _affine_maps(self, forward: bool, backward: bool) -> list[ChannelAffine]:
-        W = self._W = self._permutation.matrix()  # (steps, C, C), as all that follows
+        W = self._W = self._permutation.matrix()  # (steps, C, C), like everything below
         s, b, log_s = self._actnorm.scale_and_shift()
         xp = namespace(W)
         self._s, self._b = s[:, None, :], b[:, None, :]
@@ -209,7 +209,7 @@ class _Stack:
         ]
 
     def step(self, i: int) -> Bijector:
-        """What the i-th step is in this pass."""
+        """Return the i-th step of this pass."""
         layers = dict(self._steps[i].layers)
         coupling = layers["coupling"].shallow_copy()
         coupling.net = coupling.net.shallow_copy()
@@ -224,9 +224,9 @@ class _Stack:
         return step
 
     def add_gradients(self, dlogdet: Array) -> None:
-        """Add what the gradients of the steps mean for the parameters.
+        """Convert the gradients of the steps, and add them to those of the parameters.
 
-        Dlogdet: summed over the images, 0-d.
+        dlogdet: summed over the images, 0-d.
         """
         xp = namespace(self._folded.first)
         gradients = [prepared.gradients for prepared in self._prepared]

@@ -1,8 +1,8 @@
-"""Batches on their way to a GPU: one copy each, from page-locked memory, on a stream of its own.
+"""Uploading batches to a GPU: one copy each, from page-locked memory, on a separate stream.
 
-While the GPU computes step s, batch s + 1 is copied. There are two places for batches, used in
-turn: what is copied to a place waits on the GPU until the step that last read it has read it, and
-the host waits only until the copy before last is over. So the host runs at most two batches ahead.
+While the GPU computes step s, batch s + 1 is copied. There are two buffers for batches, used
+alternately: on the GPU, a copy into a buffer waits until the last step that reads it has finished,
+and the host waits only for the copy before last. So the host runs at most two batches ahead.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Staging:
         self._next = 0
 
     def upload(self, *arrays: np.ndarray) -> list[Array]:
-        """The arrays on the device, in the order of its current stream: views, which the call after
-        next writes over.
+        """Return the arrays on the device, in the order of its current stream. They are views that
+        the call after next overwrites.
 
-        Whoever has launched what reads them calls `release`.
+        After launching everything that reads them, call `release`.
         """
         starts = np.cumsum([0, *(-(-a.nbytes // ALIGNMENT) * ALIGNMENT for a in arrays)])
         place = self._places[self._next]
@@ -54,7 +54,7 @@ class Staging:
         ]
 
     def release(self) -> None:
-        """What was launched so far is all that reads the last upload."""
+        """Declare that everything that reads the last upload has been launched."""
         place = self._places[self._next]
         assert place is not None
         place.read = self.xp.cuda.get_current_stream().record()
@@ -62,12 +62,14 @@ class Staging:
 
 
 class _Place:
-    """Memory for a batch here and there; `copied`, `read`: events of its last use."""
+    """Memory for a batch on the host and on the device; `copied`, `read`: events of its
+    last use.
+    """
 
     def __init__(self, xp: Namespace, size: int) -> None:
         self.host = np.frombuffer(xp.cuda.alloc_pinned_memory(size), np.uint8, size)
         self.device = xp.empty(size, np.uint8)
-        # the memory may be that of something still in use: once
+        # the memory may belong to something still in use: wait once
         xp.cuda.get_current_stream().synchronize()
         self.copied: Any = None
         self.read: Any = None

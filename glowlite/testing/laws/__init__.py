@@ -2,8 +2,8 @@
 
 Each is a function of a Case: a layer, and a batch x (N, ...) in float64. It raises Broken, with
 what broke, where, and by how much. Errors are relative to the largest entry of the tensor in
-question, max|a - b| / max|b|, without an absolute floor: a tensor of small gradients is held as
-tightly as one of large gradients, and one that should be zero has to be exactly zero.
+question, max|a - b| / max|b|, without an absolute floor: so small gradients are checked as strictly
+as large ones, and a tensor that should be zero has to be exactly zero.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from glowlite.testing.laws.numerics import (
     nothing_passed_in_is_changed,
 )
 
-# Of the laws, not of the library: it moves when a law comes, goes, or says something else.
+# the version of the laws, not of the library: it changes when a law is added, removed or changed
 VERSION = "2.1"
 DATE = "2026-11-26"
 
@@ -86,7 +86,7 @@ __all__ = ["DATE", "LAWS", "LEVELS", "VERSION", "Law", "chosen"]
 
 
 def chosen(names: str | Law | Iterable[str | Law]) -> list[Law]:
-    """The laws of these names, levels, or Laws themselves, in the order of LAWS.
+    """Return the laws with these names or levels, or Laws themselves, in the order of LAWS.
 
     Raises ValueError for a name that is neither a law nor a level.
     """

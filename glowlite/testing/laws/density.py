@@ -1,4 +1,4 @@
-"""Laws of the density: the log-determinant, and what a model says of probability."""
+"""Laws of the density: the log-determinant, and the probabilities of a model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from glowlite.testing.jacobians import numerical_jacobian, numerical_logdet
 from glowlite.testing.laws.law import law
 from glowlite.testing.parameters import parameters_of
 
-LOGDET = 1e-6  # of max(1, |logdet|): a logdet of zero has no relative error
-TURNED = 4  # parameters of which the sign is turned
+LOGDET = 1e-6  # relative to max(1, |logdet|), since a logdet of zero has no relative error
+TURNED = 4  # number of parameters whose sign is reversed
 INTEGRAL = 2e-3
 SAMPLES = 4000
-CELLS = 8  # a side of the histogram
-# A chi-square of counts exceeds the quantile of its limit more often than that says: with cells of
-# LEAST samples and more, that of QUANTILE at most with probability FALSE_ALARM, however many cells.
+CELLS = 8  # cells per side of the histogram
+# A chi-square of counts exceeds a quantile of its limiting distribution more often than the nominal
+# rate. With at least LEAST samples per cell, it exceeds that of QUANTILE with probability at most
+# FALSE_ALARM, for any number of cells.
 LEAST = 10
 QUANTILE = 1e-8
 FALSE_ALARM = 1e-6
@@ -25,8 +26,8 @@ FALSE_ALARM = 1e-6
 
 @law(
     "density",
-    "logdet is log|det dy/dx|, of the Jacobian by differences, sample by sample.",
-    often="a factor H W, a sign, log of s in place of s, or a term of the chain that is missing",
+    "logdet equals log|det dy/dx| of the Jacobian by finite differences, for each sample.",
+    often="a missing factor H W, a wrong sign, log s in place of s, or a missing term of the chain",
 )
 def logdet_is_that_of_the_jacobian(case: Case) -> None:
     logdet = case.forward(case.x)[1]
@@ -42,8 +43,9 @@ def logdet_is_that_of_the_jacobian(case: Case) -> None:
 
 @law(
     "density",
-    "The log-determinant that an inverse returns is minus that of forward, at its x.",
-    often="the sign, or the log-determinant at y in place of that at x",
+    "The log-determinant that the inverse returns is minus that of forward at the x that it"
+    " returns.",
+    often="the sign, or the log-determinant at y in place of the one at x",
 )
 def logdet_of_the_inverse(case: Case) -> None:
     # x = f^-1(y):  dx/dy = (dy/dx)^-1,  so  log|det dx/dy| = -log|det dy/dx|
@@ -63,7 +65,8 @@ def logdet_of_the_inverse(case: Case) -> None:
     often="log(det) or log(s) in place of log|det| and log|s|",
 )
 def logdet_of_a_negative_determinant(case: Case) -> None:
-    # a row of a matrix, or one of several scales, times -1 turns the sign of a determinant
+    # multiplying a row of a matrix, or one of several scales, by -1 reverses the sign of a
+    # determinant
     layer, sample = case.copy(), case.x[:1]
     named = parameters_of(layer)
     by_shape = sorted(named, key=lambda name: not _is_square(named[name].value))
@@ -90,7 +93,7 @@ def logdet_of_a_negative_determinant(case: Case) -> None:
             return
         finally:
             value[first] *= -1
-    raise DoesNotApply("no sign of a parameter that was tried turns the determinant's")
+    raise DoesNotApply("reversing the sign of a parameter never made the determinant negative")
 
 
 def _is_square(a: np.ndarray) -> bool:
@@ -100,8 +103,8 @@ def _is_square(a: np.ndarray) -> bool:
 @law(
     "density",
     "A model's density integrates to 1 (in one and two dimensions).",
-    often="the constant of the base, the log-determinant left out, or a base that depends on"
-    " its own latent",
+    often="a wrong constant of the base, a missing log-determinant, or a base that depends on its"
+    " own latent",
 )
 def density_integrates_to_one(case: Case) -> None:
     grid = _grid(case)
@@ -115,14 +118,14 @@ def density_integrates_to_one(case: Case) -> None:
 
 @law(
     "density",
-    "Samples are distributed as log_prob says (in one and two dimensions), up to a factor: their"
-    " histogram against the density's, by chi-square.",
+    "Samples follow the density of log_prob up to a factor (in one and two dimensions): a"
+    " chi-square test compares their histogram with the density.",
     error_probability=FALSE_ALARM,
-    often="a deviation where a variance belongs, or forward where samples need inverse",
+    often="a standard deviation in place of a variance, or forward where sampling needs inverse",
 )
 def samples_follow_the_density(case: Case) -> None:
     grid = _grid(case)
-    from scipy.stats import chi2  # only here: it takes a second
+    from scipy.stats import chi2  # imported only here, since it takes a second
 
     x = _samples(case, SAMPLES, seed=1)
     expected = SAMPLES * grid.cells(CELLS) / grid.probability.sum()
@@ -137,9 +140,10 @@ def samples_follow_the_density(case: Case) -> None:
 
 
 def chi_square(found: np.ndarray, expected: np.ndarray) -> tuple[float, int]:
-    """sum (found - expected)^2 / expected, and of how many cells.
+    """Return sum (found - expected)^2 / expected, and the number of cells.
 
-    Cells of fewer than LEAST expected samples are taken together, and divided by LEAST at least.
+    Cells with fewer than LEAST expected samples are merged, and every term is divided by at least
+    LEAST.
     """
     small = expected < LEAST
     if small.any():
@@ -161,7 +165,7 @@ def _grid(case: Case) -> Grid:
     case.needs("log_prob", "sample")
     size = int(np.prod(case.x.shape[1:]))
     if size > 2:
-        raise DoesNotApply(f"x has {size} dimensions: integrals are taken in one and two")
+        raise DoesNotApply(f"x has {size} dimensions: integrals are computed in one and two")
     x = _samples(case, SAMPLES, seed=0)
 
     def log_prob(v: np.ndarray) -> np.ndarray:
@@ -171,5 +175,5 @@ def _grid(case: Case) -> Grid:
         return found
 
     if np.isnan(log_prob(x)).any():
-        raise Broken("log_prob is not a number at samples of its own")
+        raise Broken("log_prob is not a number at the model's own samples")
     return density_grid(log_prob, x, case.domain)

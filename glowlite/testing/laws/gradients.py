@@ -23,15 +23,15 @@ from glowlite.testing.gradient_check import check_gradient, rounding
 from glowlite.testing.laws.law import law
 from glowlite.testing.parameters import parameters_of
 
-# 4 eps / h at the largest step h: what rounding of the loss makes of differences, of the size of dy
-# and dlogdet. Below it they cannot tell a gradient from zero.
+# 4 eps / h at the largest step h: the effect of rounding the loss on finite differences, relative
+# to dy and dlogdet. Smaller gradients cannot be distinguished from zero.
 ZERO = 1e-12
 
 
 @law(
     "gradients",
-    "The x that backward gives is the x that forward was given.",
-    often="an inverse that is written out a second time in backward, with a difference",
+    "The x that backward returns is the x that forward was given.",
+    often="a second copy of the inverse in backward, with a difference",
 )
 def backward_rebuilds_the_input(case: Case) -> None:
     y, logdet = case.forward(case.x)
@@ -41,9 +41,9 @@ def backward_rebuilds_the_input(case: Case) -> None:
 
 @law(
     "gradients",
-    "dx, and the gradient of every parameter, of a loss that depends on y alone, are those by"
+    "For a loss that depends only on y, dx and the gradient of every parameter agree with"
     " differences.",
-    often="a path that is missing, such as the one through a scale, or a transpose",
+    often="a missing path, such as the one through a scale, or a missing transpose",
 )
 def gradients_through_y(case: Case) -> None:
     y, logdet = case.forward(case.x)
@@ -52,9 +52,9 @@ def gradients_through_y(case: Case) -> None:
 
 @law(
     "gradients",
-    "dx, and the gradient of every parameter, of a loss that depends on logdet alone, are those by"
+    "For a loss that depends only on logdet, dx and the gradient of every parameter agree with"
     " differences.",
-    often="dlogdet that is left out, or multiplied by too much or too little, such as H W",
+    often="dlogdet that is left out, or a wrong factor, such as H W",
 )
 def gradients_through_logdet(case: Case) -> None:
     y, logdet = case.forward(case.x)
@@ -62,7 +62,9 @@ def gradients_through_logdet(case: Case) -> None:
 
 
 def _check_gradients(case: Case, dy: np.ndarray, dlogdet: np.ndarray, way: str) -> None:
-    """dx and every parameter's gradient of <dy, y> + <dlogdet, logdet> against differences."""
+    """Compare dx and every parameter's gradient of <dy, y> + <dlogdet, logdet> with finite
+    differences.
+    """
     y, logdet = case.forward(case.x)
     zero_gradients(case.layer)
     dx = case.backward(y, dy, dlogdet)[1].copy()
@@ -82,7 +84,7 @@ def _check_gradients(case: Case, dy: np.ndarray, dlogdet: np.ndarray, way: str) 
 
 @law(
     "gradients",
-    "backward adds: two passes give twice the gradient, on top of what was there.",
+    "backward adds to the gradients: two passes add twice the gradient.",
     often="`grad = ...` in place of `grad += ...`",
 )
 def gradients_add(case: Case) -> None:
@@ -104,15 +106,15 @@ def gradients_add(case: Case) -> None:
 
 @law(
     "gradients",
-    "backward depends on its arguments alone: it gives the same after a forward pass of other data,"
-    " or after none.",
+    "backward depends only on its arguments: it returns the same after a forward pass of other"
+    " data, or after none.",
     often="an array that forward stores on self and backward reads",
 )
 def backward_stands_alone(case: Case) -> None:
     y, logdet = case.forward(case.x)
     dy, dlogdet = random_like(y, 15), random_like(logdet, 16)
     expected = _backward_results(case.layer, y, dy, dlogdet)
-    other = np.concatenate((case.x[::-1], case.x[:1]))  # of another size, too
+    other = np.concatenate((case.x[::-1], case.x[:1]))  # also with a different size
     case.forward(other)
     _same_results(case, "after a forward pass of other data", case.layer, y, dy, dlogdet, expected)
     try:
@@ -153,9 +155,9 @@ def _same_results(
 
 @law(
     "gradients",
-    "The derivatives of the inverse (`inverse_backward`, of layers that have one) are those by"
-    " differences, with respect to y and to every parameter.",
-    often="no_grad, detach or a solver that is not differentiated",
+    "The derivatives of the inverse (`inverse_backward`, if the layer has it) with respect to y"
+    " and every parameter agree with finite differences.",
+    often="no_grad, detach, or a solver that is not differentiated",
 )
 def gradients_of_the_inverse(case: Case) -> None:
     # L = <dx, f^-1(y)>:   dy = (dx/dy)^T dx,   dtheta = (dx/dtheta)^T dx  at fixed y
@@ -179,8 +181,8 @@ def gradients_of_the_inverse(case: Case) -> None:
 
 @law(
     "gradients",
-    "With what `forward_with_cache` kept (of layers that have it), backward gives the same.",
-    often="a cache that holds y where x belongs, or the x of another part",
+    "With the cache of `forward_with_cache` (if the layer has it), backward returns the same.",
+    often="a cache with y in place of x, or with the x of another part",
 )
 def kept_equals_rebuilt(case: Case) -> None:
     case.needs("forward_with_cache")

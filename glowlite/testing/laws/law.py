@@ -1,4 +1,4 @@
-"""What a law is: a function of a Case, with a level, and one sentence of what it says."""
+"""A law: a function of a Case, with a level, and one sentence that states it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LEVELS = ("maps", "density", "gradients", "model", "life cycle", "numerics")
 class Law:
     """Called with a Case, it raises Broken, Undecided or DoesNotApply, or returns.
 
-    name: of the function. level: one of LEVELS. says: one sentence. often: what it most often is
-    where the law is broken. error_probability: of a law that draws at random, how often it may
-    convict a layer that obeys it; 0 for all others.
+    name: the name of the function. level: one of LEVELS. says: the law in one sentence. often: the
+    usual mistakes of layers that break it. error_probability: for a law with random draws, the
+    probability of a false alarm; 0 for all others.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Law:
 def law(
     level: str, says: str, often: str, error_probability: float = 0.0
 ) -> Callable[[Callable[[Case], None]], Law]:
-    """Make a law of the function below."""
+    """Make a law from the decorated function."""
     assert level in LEVELS
 
     def made(function: Callable[[Case], None]) -> Law:

@@ -1,4 +1,6 @@
-"""Laws of a layer's life: made, called in any order, moved by an optimiser, saved, and loaded."""
+"""Laws of a layer's life cycle: it is made, called in any order, changed by an optimiser, saved and
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,13 @@ from glowlite.testing.laws.law import law
 from glowlite.testing.parameters import parameters_of
 from glowlite.testing.unnamed import unnamed_arrays
 
-ROUNDED = 1e-4  # of the size of x: what rounding makes of a round trip at most
-ACTS = 1e-9  # of the size of a result: what an array that acts changes at least
+ROUNDED = 1e-4  # relative to the size of x: largest rounding error of a round trip
+ACTS = 1e-9  # relative to the size of a result: smallest effect of an array that acts
 
 
 @law(
     "life cycle",
-    "A layer none of whose methods was called can be inverted at once.",
+    "A new layer can be inverted before any of its other methods was called.",
     often="a shape, mean or flag that forward stores on self and inverse reads",
 )
 def inverse_needs_no_forward(case: Case) -> None:
@@ -46,8 +48,9 @@ def inverse_needs_no_forward(case: Case) -> None:
 
 @law(
     "life cycle",
-    "Calls leave no trace: whatever is called between, the same call gives the same result.",
-    often="running statistics that move in evaluation, or a first call that sets something",
+    "Calls have no side effects: the same call gives the same result, whatever was called in"
+    " between.",
+    often="running statistics that change in evaluation, or a first call that sets something",
 )
 def calls_leave_no_trace(case: Case) -> None:
     layer = case.copy()
@@ -58,7 +61,7 @@ def calls_leave_no_trace(case: Case) -> None:
         what = f"{name} of the second call, against the first"
         case.close(what, first[name], value, SAME, _size(value))
     other = case.x[:1] * 0.5 + 0.25 * np.roll(case.x[:1], 1, axis=-1)
-    other = within(other, case.domain)  # another batch, of one
+    other = within(other, case.domain)  # another batch, of one sample
     other_y, other_logdet = forward(layer, other)
     inverse(layer, other_y)
     if callable(getattr(layer, "backward", None)):
@@ -73,7 +76,7 @@ def _all_results(
     layer: Any, x: np.ndarray, y: np.ndarray, dy: np.ndarray, dlogdet: np.ndarray
 ) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    if callable(getattr(layer, "log_prob", None)):  # first, right after the calls between
+    if callable(getattr(layer, "log_prob", None)):  # first, right after the calls in between
         found["log_prob"] = np.array(layer.log_prob(x.copy()))
     new_y, logdet = (np.array(a) for a in forward(layer, x.copy()))
     found |= {"y": new_y, "logdet": logdet}
@@ -100,8 +103,8 @@ def _backward_results(
 
 @law(
     "life cycle",
-    "When a parameter is moved in place, as an optimiser does, inverse, logdet and backward follow"
-    " at once, and the layer maps as one that was moved before any call.",
+    "When a parameter is moved in place, as an optimiser does, inverse, logdet and backward"
+    " follow at once, and the layer maps as one that was moved before any call.",
     often="an inverse or determinant that is computed once and kept",
 )
 def caches_follow_parameters(case: Case) -> None:
@@ -124,8 +127,9 @@ def caches_follow_parameters(case: Case) -> None:
     size = 1 + float(np.abs(expected_logdet).max())
     case.close(f"logdet {what}", moved_logdet, expected_logdet, SAME, size)
     size = float(np.abs(case.x).max())
-    error = float(np.abs(inverse(unused, expected) - case.x).max())  # what rounding makes of it,
-    error = min(error, ROUNDED * size)  # and not a cache that copies share, stale in both
+    error = float(np.abs(inverse(unused, expected) - case.x).max())  # the rounding error,
+    # but not the error of a cache that copies share and that is stale in both
+    error = min(error, ROUNDED * size)
     allowed = ROUND_TRIP * size + 10 * error
     case.close("inverse after parameters moved, against x", back, case.x, 1.0, allowed)
     if callable(getattr(used, "backward", None)):
@@ -148,9 +152,9 @@ def caches_follow_parameters(case: Case) -> None:
 
 @law(
     "life cycle",
-    "A new layer, made of another seed and given the saved state (`state()`, or all parameters),"
-    " maps as the old one, which had been moved and used; and, of one that has modes, so do both"
-    " after one more pass in training.",
+    "A new layer, made from another seed and given the saved state (`state()`, or all"
+    " parameters), computes the same as the old layer, which was changed and used before. If the"
+    " layer has a training mode, both still agree after one more training pass.",
     often="a buffer, permutation, running mean or flag that is not saved",
 )
 def state_survives_saving(case: Case) -> None:
@@ -174,7 +178,7 @@ def state_survives_saving(case: Case) -> None:
     case.close(f"inverse(y) {what}", inverse(at(new), y.copy()), x, SAME, _size(x))
     if not callable(getattr(old, "forward_in_training", None)):
         return
-    for layer in (old, new):  # a flag that is lost shows when training goes on
+    for layer in (old, new):  # a lost flag shows when training continues
         layer.forward_in_training(case.x.copy())
     y, new_y = forward(at(old), case.x)[0], forward(at(new), case.x)[0]
     case.close(f"y, after one more pass in training, {what}", new_y, y, SAME, _size(y))
@@ -182,9 +186,9 @@ def state_survives_saving(case: Case) -> None:
 
 @law(
     "life cycle",
-    "Every array of numbers that acts on the map is named: as a parameter, in `state()`, or as a"
-    " constant, by being read-only.",
-    often="a part in a plain list, or an array that is no Parameter and no buffer",
+    "Every array of numbers that affects the map is declared: as a parameter, in `state()`, or"
+    " as a constant, by being read-only.",
+    often="a part in a plain list, or an array that is neither a Parameter nor a buffer",
 )
 def every_acting_parameter_is_named(case: Case) -> None:
     layer = case.copy()
@@ -194,7 +198,7 @@ def every_acting_parameter_is_named(case: Case) -> None:
         kept = array.copy()
         array += 0.37 * (1 + np.abs(array))
         changed = _changes(layer, case.x, y, before)
-        if changed:  # a cache follows when parameters move; a parameter that has no name does not
+        if changed:  # a cache is updated when parameters change; an undeclared parameter is not
             _renew_caches(layer, case.x, y)
             changed = _changes(layer, case.x, y, before)
         array[...] = kept
@@ -207,12 +211,12 @@ def every_acting_parameter_is_named(case: Case) -> None:
 
 
 def _map_results(layer: Any, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """y, logdet and inverse(y), each as NaN where it cannot be had."""
+    """Return y, logdet and inverse(y), each NaN if it cannot be computed."""
     results = []
     for call in (lambda: forward(layer, x), lambda: (inverse(layer, y),)):
         try:
             results += [np.array(value) for value in call()]
-        except Exception:  # of an array that was changed: a change of the result
+        except Exception:  # caused by a changed array, so it counts as a change of the result
             results.append(np.array(np.nan))
     return results
 
@@ -226,7 +230,7 @@ def _changes(layer: Any, x: np.ndarray, y: np.ndarray, before: list[np.ndarray])
 
 
 def _renew_caches(layer: Any, x: np.ndarray, y: np.ndarray) -> None:
-    """Move all parameters, call the layer, put them back."""
+    """Change all parameters, call the layer, then restore them."""
     values = {name: np.array(p.value) for name, p in parameters_of(layer).items()}
     move_parameters(layer, seed=28)
     _map_results(layer, x, y)

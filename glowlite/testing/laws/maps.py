@@ -1,4 +1,4 @@
-"""Laws of the map: there and back, sample by sample, wherever x may be."""
+"""Laws of the map: round trips, independence of samples, and all places x can be."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from glowlite.testing.domain import has_ends
 from glowlite.testing.laws.law import law
 from glowlite.testing.sensitivity import EPS, shaken
 
-EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0)  # |x|; of a normal sample 1e-15 are beyond 8
-INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # distances from an end, as parts of an interval
-PLACES = 4  # coordinates of a sample that are put on an edge
+# |x|; a fraction 1e-15 of normal numbers is beyond 8
+EDGES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0)
+INNER_EDGES = (0.5, 0.25, 0.125, 1e-3, 1e-6)  # distances from an end, as fractions of an interval
+PLACES = 4  # number of coordinates of a sample that are put on an edge
 
 
 @law(
     "maps",
     "inverse(forward(x)) = x.",
-    often="another order of parts in inverse than in forward, a sign, an eps, or a half that"
-    " was joined otherwise than it was split",
+    often="a different order of parts in inverse than in forward, a sign, an eps, or halves that"
+    " are joined differently than they were split",
 )
 def inverse_of_forward(case: Case) -> None:
     y, _ = case.forward(case.x)
@@ -31,8 +32,8 @@ def inverse_of_forward(case: Case) -> None:
 
 @law(
     "maps",
-    "forward(inverse(y)) = y, at y that no x at hand gave.",
-    often="a map that does not reach every y, or an inverse that is cut off or clipped",
+    "forward(inverse(y)) = y, at y that were not computed from a known x.",
+    often="a map that does not reach every y, or an inverse that is truncated or clipped",
 )
 def forward_of_inverse(case: Case) -> None:
     y, _ = case.forward(case.x)
@@ -42,9 +43,9 @@ def forward_of_inverse(case: Case) -> None:
 
 
 def _room(y: np.ndarray, layer: Any) -> np.ndarray:
-    """How far each entry may be moved, at most by 1, so as to stay in the layer's `codomain`
-    (low, high). Of a layer that says none, outputs that are all of one sign, as those of exp, or
-    all of size 1 at most, as those of tanh and of a sigmoid, stay so.
+    """Return how far each entry may be moved, at most by 1, without leaving the layer's `codomain`
+    (low, high). If the layer declares none, outputs that all have one sign, like those of exp, or
+    that are all at most 1 in size, like those of tanh or a sigmoid, stay so.
     """
     if hasattr(layer, "codomain"):
         low, high = layer.codomain
@@ -57,9 +58,9 @@ def _room(y: np.ndarray, layer: Any) -> np.ndarray:
 
 @law(
     "maps",
-    "What becomes of a sample does not depend on its neighbours in the batch.",
-    often="a mean, sum, norm or maximum over axis 0, or a result that depends on how often"
-    " the layer was called",
+    "The result for a sample does not depend on the other samples of the batch.",
+    often="a mean, sum, norm or maximum over axis 0, or a result that depends on how often the"
+    " layer was called",
 )
 def samples_are_independent(case: Case) -> None:
     if len(case.x) < 2:
@@ -94,10 +95,10 @@ def samples_are_independent(case: Case) -> None:
 
 @law(
     "maps",
-    "Batches that are legal but unusual: a channel that is constant, samples that are all equal, a"
-    " batch of one. Results are finite, x comes back, and equal samples are treated alike.",
-    often="a division by the deviation of the batch, or a squeeze() that takes the axis of"
-    " the samples, too",
+    "For legal but unusual batches (a constant channel, equal samples, a batch of one), results"
+    " are finite, the round trip recovers x, and equal samples give equal results.",
+    often="a division by the standard deviation of the batch, or a squeeze() that also removes the"
+    " sample axis",
 )
 def degenerate_batches(case: Case) -> None:
     constant = case.x.copy()
@@ -122,16 +123,16 @@ def degenerate_batches(case: Case) -> None:
 
 @law(
     "maps",
-    "Far out, where |x| is 8, and on the edges where a map may change its formula (whole numbers,"
-    " the ends of an interval, and the floating-point numbers beside them) results are finite, x"
-    " comes back, and y does not jump.",
-    often="< where <= belongs, an index one beyond the last bin, a tail that one direction"
-    " alone knows, a bracket of a bisection",
+    "In the tails, where |x| is 8, and at places where a map may change its formula (whole"
+    " numbers, the ends of an interval, and the neighbouring floating-point numbers), results"
+    " are finite, the round trip recovers x, and y does not jump.",
+    often="< in place of <=, an index beyond the last bin, a tail that only one direction handles,"
+    " or too small a bracket of a bisection",
 )
 def tails_and_edges(case: Case) -> None:
-    # The error of a round trip is that of y, by rounding, as the inverse makes it larger:
-    #     |x' - x| <= k |d inverse| for changes of y of one rounding, k = 1000
-    # Two numbers side by side are one rounding apart: y moves by what the slope makes of that.
+    # The error of a round trip is the rounding error of y, amplified by the inverse: |x' - x| <= k
+    # |d inverse| for changes of y of one rounding, k = 1000 Neighbouring numbers differ by one
+    # rounding, so y changes by the slope times that.
     x, beside = _on_edges(case)
     y, logdet = _row_by_row("forward", case.forward, x)
     back = _row_by_row("inverse", lambda v: (case.inverse(v),), y, x)[0]
@@ -154,8 +155,8 @@ def tails_and_edges(case: Case) -> None:
 
 
 def _on_edges(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Copies of the first sample, each with one entry on an edge; and the same, that entry moved to
-    the number beside it.
+    """Return copies of the first sample, each with one entry on an edge, and the same copies with
+    that entry moved to a neighbouring number.
     """
     values, beside = _edges(*case.domain)
     sample = case.x[0].ravel()
@@ -175,10 +176,10 @@ def _row_by_row(
     batch: np.ndarray,
     x: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
-    """`call(batch)`; where that raises, the first sample at which it does so alone is named."""
+    """Return `call(batch)`. If it raises, name the first sample that raises on its own."""
     try:
         return call(batch.copy())
-    except DoesNotApply:  # as where there is no inverse
+    except DoesNotApply:  # for example, if there is no inverse
         raise
     except Exception as error:
         for i in range(len(batch)):
@@ -192,14 +193,14 @@ def _row_by_row(
 
 
 def _changes(result: Callable[[int], np.ndarray], reference: np.ndarray) -> np.ndarray:
-    """max|result(seed) - reference| of each sample, (N,)."""
+    """Return max|result(seed) - reference| of each sample, (N,)."""
     changes = [np.abs(result(seed) - reference).reshape(len(reference), -1) for seed in range(4)]
     return np.nan_to_num(np.max(changes, axis=(0, 2)), nan=0.0, posinf=0.0)
 
 
 def _edges(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values on edges, each of them also as the number before it and the one after it; and for
-    each its neighbour.
+    """Return values on edges, with the floating-point numbers before and after each of them, and
+    for each of these a neighbour.
     """
     has_low, has_high = has_ends((low, high))
     length = high - low if has_low and has_high else 1.0

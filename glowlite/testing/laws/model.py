@@ -10,17 +10,18 @@ from glowlite.testing.case import SAME, Case, forward
 from glowlite.testing.comparison import Broken, DoesNotApply
 from glowlite.testing.laws.law import law
 
-ACTS = 1e-9  # of the size of y: what a condition changes at least
+ACTS = 1e-9  # relative to the size of y: smallest effect of a condition
 IMAGES = 256
-DEVIATIONS = 6.0  # standard errors of a mean
+DEVIATIONS = 6.0  # allowed deviation of a mean in standard errors
 CONSTANT = 1e-9
 
 
 @law(
     "model",
-    "A condition acts, and each sample has its own: results under other conditions differ, and of a"
-    " batch of samples and conditions each is that of the sample and its condition alone.",
-    often="a condition that no network is handed, or that is broadcast from the first sample",
+    "The condition has an effect, and each sample uses its own: other conditions give other"
+    " results, and in a batch of samples and conditions each result equals that of the sample"
+    " and its condition alone.",
+    often="a condition that no network receives, or that is broadcast from the first sample",
 )
 def condition_acts(case: Case) -> None:
     if case.condition is None or not callable(getattr(case.unconditioned, "given", None)):
@@ -49,12 +50,14 @@ def condition_acts(case: Case) -> None:
     )
     if change <= ACTS * float(np.abs(y).max()):
         raise Broken(
-            f"other conditions change results by {change:.1e} at most: a condition is ignored"
+            f"other conditions change results by at most {change:.1e}: the condition is ignored"
         )
 
 
 def _results(layer: Any, x: np.ndarray) -> list[np.ndarray]:
-    """y, logdet and, of a model, log_prob: its base may be what depends on the condition."""
+    """Return y, logdet and, for a model, log_prob, since the base may be what depends on the
+    condition.
+    """
     results = list(forward(layer, x))
     if callable(getattr(layer, "log_prob", None)):
         results.append(np.asarray(layer.log_prob(x.copy())))
@@ -63,14 +66,14 @@ def _results(layer: Any, x: np.ndarray) -> list[np.ndarray]:
 
 @law(
     "model",
-    "bits/dim of images of uniform noise are 8 on average, or more: no model can do better, and one"
-    " whose density is constant has exactly 8. (Six standard errors are allowed for.)",
+    "The mean bits/dim of images of uniform noise is at least 8: no model can do better, and a"
+    " model with constant density has exactly 8. (Six standard errors are allowed.)",
     error_probability=1e-8,
-    often="255 in place of 256, a log-determinant of the preprocessing left out, nats for"
+    often="255 in place of 256, a missing log-determinant of the preprocessing, nats in place of"
     " bits, or a wrong D",
 )
 def bits_per_dim_of_uniform_data(case: Case) -> None:
-    # Gibbs: E_q[-log2 p] >= H(q), equal only for p = q; of uniform bytes H is 8 bits/dim.
+    # Gibbs: E_q[-log2 p] >= H(q), equal only for p = q; for uniform bytes, H is 8 bits/dim.
     case.needs("bits_per_dim")
     shape = (IMAGES, *case.x.shape[1:])
     images = np.random.default_rng(18).integers(256, size=shape, dtype=np.uint8)
@@ -78,7 +81,7 @@ def bits_per_dim_of_uniform_data(case: Case) -> None:
     if bits.shape != (IMAGES,):
         raise Broken(f"bits_per_dim gave shape {bits.shape}, expected ({IMAGES},)")
     mean = np.array(bits.mean())
-    if np.ptp(bits) <= CONSTANT:  # a density that is the same everywhere
+    if np.ptp(bits) <= CONSTANT:  # a constant density
         case.close(
             "bits/dim of uniform bytes, of a constant density, against 8",
             mean,

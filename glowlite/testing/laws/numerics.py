@@ -1,4 +1,4 @@
-"""Laws of arrays and of numbers: memory, aliases, rounding."""
+"""Laws of arrays and numbers: memory, aliases, rounding."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ from glowlite.testing.parameters import parameters_of
 from glowlite.testing.sensitivity import largest_change, shaken
 
 EPS_32 = float(np.finfo(np.float32).eps)
-GRADIENT = "gradient of "  # and the name of a parameter
-IN_A_ROW = 100  # operations, each of which rounds once
+GRADIENT = "gradient of "  # followed by the name of a parameter
+IN_A_ROW = 100  # number of operations in a row, each of which rounds once
 DRAWS = 6
 
 
 @law(
     "numerics",
-    "Arguments and parameters are left alone, no result is an alias of a parameter, and what was"
-    " handed out does not change later.",
-    often="`+=` on an argument, a view that is written to, or a result that is the parameter"
-    " itself",
+    "Arguments and parameters are not changed, no result is an alias of a parameter, and"
+    " returned arrays do not change later.",
+    often="`+=` on an argument, writing to a view, or returning the parameter itself itself",
 )
 def nothing_passed_in_is_changed(case: Case) -> None:
     layer = case.layer
@@ -54,7 +53,7 @@ def nothing_passed_in_is_changed(case: Case) -> None:
     _call_with_others(case)
     for output, was in zip(outputs, handed_out, strict=True):
         if not np.array_equal(output, was, equal_nan=True):
-            raise Broken("a result that was handed out changed when the layer was called again")
+            raise Broken("a returned array changed when the layer was called again")
     for name, p in case.parameters.items():
         for output in outputs:
             if np.shares_memory(output, p.value):
@@ -64,7 +63,7 @@ def nothing_passed_in_is_changed(case: Case) -> None:
 
 
 def _call_with_others(case: Case) -> None:
-    """The same calls with other data of the same shape."""
+    """Make the same calls with other data of the same shape."""
     y, logdet = case.forward(within(0.5 * case.x + 0.25, case.domain))
     case.inverse(y)
     if callable(getattr(case.layer, "backward", None)):
@@ -73,8 +72,9 @@ def _call_with_others(case: Case) -> None:
 
 @law(
     "numerics",
-    "The order of memory does not matter: views, Fortran order and negative strides give the same.",
-    often="ravel(order='K'), reshape of a view, or code that reads memory as if it were in C order",
+    "Memory order does not matter: views, Fortran order and negative strides give the same"
+    " results.",
+    often="ravel(order='K'), reshape of a view, or code that assumes C order",
 )
 def memory_order_does_not_matter(case: Case) -> None:
     y, logdet = case.forward(case.x)
@@ -126,18 +126,16 @@ def _results(
 
 @law(
     "numerics",
-    "In float32 the layer computes what it does in float64, but for what a hundred roundings of its"
-    " data and parameters would change; and it stays in float32.",
-    often="det in place of slogdet, exp before log, an eps that is too small, or a constant"
-    " in float64",
+    "In float32, the layer agrees with float64 up to the effect of a hundred roundings of its"
+    " data and parameters, and it stays in float32.",
+    often="det in place of slogdet, exp before log, too small an eps, or a float64 constant",
 )
 def float32_agrees_with_float64(case: Case) -> None:
-    # k roundings in a row, each a change by a part of eps/2 at most, do what a change of the data
-    # and parameters by k eps/2 does, if the computation is backward stable. What one such change
-    # does is measured in float64, by trial:
-    #     |f32(x) - f64(x)| <= k max|f64(x (1 + u eps)) - f64(x)| + eps k |f64(x)|
-    # A gradient of a parameter is a sum of terms, about dy and dlogdet in size; where they cancel
-    # to nothing, what is left in float32 is the rounding of the terms.
+    # If the computation is backward stable, k roundings in a row, each a relative change of at most
+    # eps/2, have the effect of changing data and parameters by k eps/2. The effect of one such
+    # change is measured in float64, by trial: |f32(x) - f64(x)| <= k max|f64(x (1 + u eps)) -
+    # f64(x)| + eps k |f64(x)| A gradient of a parameter is a sum of terms of about the size of dy
+    # and dlogdet. If they cancel, what remains in float32 is the rounding error of the terms.
     double = case.copy()
     x = case.x.astype(np.float32)
     for p in parameters_of(double).values():
@@ -170,7 +168,9 @@ def float32_agrees_with_float64(case: Case) -> None:
 def _shaken_results(
     layer: Any, arguments: tuple[np.ndarray, ...], seed: int
 ) -> dict[str, np.ndarray]:
-    """The results of a layer whose arguments and parameters were rounded once more to float32."""
+    """Return the results of a layer whose arguments and parameters were perturbed as if rounded to
+    float32 once more.
+    """
     values = {name: np.array(p.value) for name, p in parameters_of(layer).items()}
     for i, p in enumerate(parameters_of(layer).values()):
         p.value[...] = shaken(np.asarray(p.value), 100 * seed + i, EPS_32)

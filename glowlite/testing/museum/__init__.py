@@ -1,8 +1,9 @@
-"""A museum of small broken layers, each of a kind that was seen in public codes of flows.
+"""A museum of small broken layers. Each has a mistake of a kind that was seen in public flow codes.
 
-One file each: the story in its docstring, `LAW`, the law that convicts it, `SHAPE` of one sample
-without N, `clean(seed)`, a right layer, and `broken(seed)`, the same with one mistake. The layers
-are of our own making, in NumPy; what is cited is where a mistake of that kind was reported.
+Each exhibit is one file with the story in its docstring; `LAW`, the law that detects it; `SHAPE`,
+the shape of one sample; `clean(seed)`, a correct layer; and `broken(seed)`, the same layer with one
+mistake. We wrote these layers ourselves, in NumPy; the citations say where a mistake of this kind
+was reported.
 
     from glowlite.testing import check_layer, museum
     exhibit = museum.load("pixels_forgotten")
@@ -14,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-EXHIBITS = (  # notebook 12 goes by the numbers: new ones come last
+EXHIBITS = (  # notebook 12 uses the numbers, so new ones come last
     "inverse_keeps_the_sign",
     "pixels_forgotten",
     "halves_joined_otherwise",
@@ -59,7 +60,7 @@ EXHIBITS = (  # notebook 12 goes by the numbers: new ones come last
 
 
 def load(name: str) -> ModuleType:
-    """The module of the exhibit `name`, one of EXHIBITS."""
+    """Return the module of the exhibit `name`, one of EXHIBITS."""
     if name not in EXHIBITS:
         raise ValueError(f"museum.load: no exhibit {name!r}; there are {', '.join(EXHIBITS)}")
     return import_module(f"{__name__}.{name}")

@@ -1,7 +1,7 @@
 """A backward pass that takes its numbers from the last forward pass.
 
-What the network gave is kept in the layer, and the backward pass uses it for whatever y it gets.
-A loop of forward, backward, step is right; with two batches in flight one gets the other's.
+The layer stores the network's output, and the backward pass uses it for any y that it is given.
+Forward, backward, step in a loop works; with two batches at a time, one gets the other's output.
 Of a kind that layers invite which keep activations for their own backward pass.
 """
 

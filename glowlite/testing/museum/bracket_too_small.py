@@ -1,7 +1,7 @@
 """A numerical inverse that looks for x in a fixed interval.
 
-The root is found by halving [-4, 4]; where x lies beyond, the end of the interval comes back.
-Standard normal data seldom leave it, and there is no error: a bisection always ends.
+The root is found by bisection of [-4, 4]; if x lies outside, the end of the interval is returned.
+Standard normal data seldom lie outside, and there is no error: a bisection always terminates.
 Of a kind that inverses by bisection invite; deepul issue 7 quotes one with [-20, 20].
 """
 
@@ -25,7 +25,7 @@ class Clean:
         return {"p": self.p}
 
     def bracket(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Between which numbers x lies: |y - x| < a."""
+        """Return an interval that contains x: |y - x| < a."""
         return y - np.exp(self.p.value), y + np.exp(self.p.value)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

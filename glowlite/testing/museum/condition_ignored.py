@@ -1,7 +1,7 @@
 """A condition that is taken and never used.
 
-The argument is there, it is passed along, and the network that should look at it does not.
-It runs, it is invertible, its loss falls; a model of all classes at once is what it learns.
+The argument exists and is passed along, but the network that should use it does not.
+The layer runs and is invertible, and its loss falls; it learns one model for all classes.
 Seen in: deepul (rll) issue 7 (MaskConv2d never uses cond), normflows issue 9 (no context).
 """
 
@@ -32,7 +32,7 @@ class Clean:
         return {"w": self.w, "u": self.u, "p": self.p}
 
     def given(self, condition: np.ndarray) -> Clean:
-        """This layer at a condition: the parameters are the same, not copies."""
+        """Return this layer at a condition; the parameters are shared, not copied."""
         layer = copy(self)
         layer.condition = Buffer(condition)
         return layer

@@ -1,7 +1,7 @@
 """A condition that is taken from another sample of the batch.
 
-Samples and conditions are brought into order by two pieces of code, and the orders differ.
-With one condition for all, or a batch of one, it is right; the losses of a batch look as ever.
+Two pieces of code sort the samples and the conditions, and their orders differ.
+One condition for all samples, or a batch of one, works; the losses of a batch look as usual.
 Seen in: pzflow pull request 65 (order of samples); near it: conditional-flow-matching issue 172.
 """
 
@@ -32,7 +32,7 @@ class Clean:
         return {"w": self.w, "v": self.v, "p": self.p, "q": self.q}
 
     def given(self, condition: np.ndarray) -> Clean:
-        """This layer at a condition: the parameters are the same, not copies."""
+        """Return this layer at a condition; the parameters are shared, not copied."""
         layer = copy(self)
         layer.condition = Buffer(condition)
         return layer

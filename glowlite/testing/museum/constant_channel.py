@@ -1,6 +1,6 @@
 """A division by the standard deviation of a channel that may be constant.
 
-A coupling standardises the half it looks at, and nothing is added to the variance before the root.
+A coupling standardises the half that it reads, without adding anything to the variance.
 Random test images always vary; a black border or a mask does not, and 0 / 0 is not a number.
 Seen in: FrEIA issue 121 (ActNorm, a channel that always has the same value).
 """

@@ -1,7 +1,7 @@
 """A base whose normalising constant is that of one dimension.
 
-log N(z) is the sum of -z^2 / 2 over D numbers, less log(2 pi) / 2 once in place of D times.
-It trains, since gradients are right, and samples are right: only all likelihoods are too high.
+log N(z) is the sum of -z^2 / 2 over D numbers, minus log(2 pi) / 2 once instead of D times.
+Training works, since gradients are right, and so do samples; but all likelihoods are too high.
 Of a kind that a sum of squares invites, with the constant written after it.
 """
 
@@ -16,7 +16,7 @@ SHAPE = (2,)
 
 
 class Clean:
-    """z = e^log_s x + b, (N, 2), with z of standard normals."""
+    """z = e^log_s x + b, (N, 2), with z standard normal."""
 
     def __init__(self, log_s: np.ndarray, b: np.ndarray) -> None:
         self.log_s, self.b = Parameter(log_s), Parameter(b)

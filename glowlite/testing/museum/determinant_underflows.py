@@ -1,7 +1,7 @@
 """A determinant that is worked out before its logarithm.
 
 det W is a product of D numbers, and float32 ends at 1e-45: the log of 0 is minus infinity.
-In float64 it is right, and in float32 too as long as D is small and W near a rotation.
+It is right in float64, and also in float32 as long as D is small and W is near a rotation.
 Seen in: glow-pytorch (chaiyujin) issue 7, pytorch issue 18448 (logdet by way of det).
 """
 

@@ -1,7 +1,7 @@
 """An index that runs out of the table at the right edge.
 
-Bins are closed on the left, and the interval on both sides: its last point is in bin number K.
-A random number is never an edge; a clipped one, a count, a bound, a white pixel may well be.
+Bins are closed on the left, the interval on both sides, so its last point gets the bin number K.
+Random numbers are never on an edge; clipped values, counts and white pixels often are.
 Seen in: nflows issue 79 (rational quadratic splines, an input equal to the right bound).
 """
 
@@ -17,7 +17,7 @@ SIDE = 2  # knots at -2, -1, 0, 1, 2
 
 
 class Clean:
-    """y = piecewise linear on [-2, 2], of slope e^log_s in each unit bin, (N, D).
+    """y = piecewise linear on [-2, 2], with slope e^log_s in each unit bin, (N, D).
 
     Below -2 y = x, and above 2 y = x + const, so that the pieces meet. log|det| = sum log slope.
     """
@@ -32,7 +32,7 @@ class Clean:
         return np.concatenate(([0.0], np.exp(self.log_s.value).cumsum())) - SIDE
 
     def bins(self, x: np.ndarray) -> np.ndarray:
-        """The bins of x in [-2, 2]."""
+        """Return the bins of x in [-2, 2]."""
         return np.minimum(np.floor(x).astype(int) + SIDE, 2 * SIDE - 1)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +55,8 @@ class Clean:
         inside, slopes = np.abs(x) <= SIDE, np.ones(x.shape)
         k = self.bins(x[inside])
         slopes[inside] = s[k]
-        part = np.clip(x[..., None] + SIDE - np.arange(2 * SIDE), 0, 1)  # of each bin, left of x
+        # fraction of each bin to the left of x
+        part = np.clip(x[..., None] + SIDE - np.arange(2 * SIDE), 0, 1)
         self.log_s.grad[...] += s * (dy[..., None] * part).sum(axis=(0, 1))
         np.add.at(self.log_s.grad, k, np.broadcast_to(dlogdet[:, None], x.shape)[inside])
         return x, dy * slopes

@@ -1,7 +1,7 @@
 """A layer that does not save that it was initialised.
 
-The first batch sets mean and scale, and a flag says so; the flag is a plain attribute, not saved.
-After loading, the first batch sets them again: the trained values are lost, and no error is raised.
+The first batch sets mean and scale, and a flag records that; but the flag is not saved.
+After loading, the first batch sets them again: the trained values are lost, without an error.
 Seen in: glow-pytorch (rosinality) issue 6, nflows issue 4, normflows pull request 2, FrEIA 33.
 """
 
@@ -16,7 +16,9 @@ SHAPE = (3,)
 
 
 class Clean:
-    """y = (x - b) e^log_s, (N, D), with b and log_s from the first batch: mean 0, deviation 1."""
+    """y = (x - b) e^log_s, (N, D), with b and log_s from the first batch: mean 0, standard
+    deviation 1.
+    """
 
     def __init__(self, size: int) -> None:
         self.b, self.log_s = Parameter(np.zeros(size)), Parameter(np.zeros(size))
@@ -32,7 +34,7 @@ class Clean:
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         for name, p in self.parameters().items():
             p.value[...] = state[name]
-        self.initialised = bool(state.get("initialised", False))  # as in a new layer
+        self.initialised = bool(state.get("initialised", False))  # like a new layer
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not self.initialised:

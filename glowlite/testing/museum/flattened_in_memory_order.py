@@ -1,7 +1,7 @@
 """An image that is flattened in the order in which it lies in memory.
 
-Of a transposed image that is another order than of the same numbers laid out anew.
-What a generator makes, or a file holds, lies in order; what another layer hands on may not.
+For a transposed image this order differs from that of the same numbers in C order.
+Generated and loaded arrays are in C order; the output of another layer may not be.
 Of a kind that NumPy allows; near it: GenerativeZoo issue 56 (there PyTorch refuses the view).
 """
 
@@ -16,7 +16,7 @@ SHAPE = (2, 3, 1)
 
 
 class Clean:
-    """y = x W for all numbers of an image at once, (N, H, W, C), with log|det W|."""
+    """y = x W for all numbers of an image together, (N, H, W, C), with log|det W|."""
 
     def __init__(self, w: np.ndarray) -> None:
         self.w = Parameter(w)

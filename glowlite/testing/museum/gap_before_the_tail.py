@@ -1,7 +1,7 @@
 """A curve that ends before its tail begins.
 
-Each bin has a least height, taken off what the softmax shares out, and then not added back.
-Every x has its y and comes back from it; the y in the gap, which come from no x, do not.
+Each bin has a least height, subtracted before the softmax divides the rest, and not added back.
+Every x has a y that maps back to it; but values of y in the gap come from no x and do not.
 Of a kind that splines of bins with a least size invite; near it: FrEIA pull request 160.
 """
 
@@ -19,8 +19,8 @@ BINS, LEAST = 4, 0.15
 class Clean:
     """y = piecewise linear from [-1, 1] to [-1, 1], and y = x beyond, (N, D).
 
-    BINS bins of equal width; of the height 2 each gets at least 2 LEAST, a softmax shares the rest.
-    log|det| = sum log slope.
+    BINS bins of equal width; each gets at least 2 LEAST of the height 2, and a softmax divides the
+    rest. log|det| = sum log slope.
     """
 
     def __init__(self, raw: np.ndarray) -> None:
@@ -37,7 +37,7 @@ class Clean:
         return 2 * (LEAST + (1 - BINS * LEAST) * self.shares())
 
     def bins(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each x the bin, its left edge, and its height at that edge."""
+        """Return for each x the bin, its left edge, and the height at that edge."""
         k = np.clip(np.floor((x + 1) * BINS / 2), 0, BINS - 1).astype(int)
         heights = self.heights()
         return k, (2 * k / BINS - 1).astype(x.dtype), (heights.cumsum() - heights)[k] - 1
@@ -50,7 +50,7 @@ class Clean:
 
     def inverse(self, y: np.ndarray) -> np.ndarray:
         k = np.clip(np.searchsorted(self.heights().cumsum() - 1, y), 0, BINS - 1)
-        _, left, bottom = self.bins((2 * k + 1) / BINS - 1)  # of the middle of a bin
+        _, left, bottom = self.bins((2 * k + 1) / BINS - 1)  # at the middle of a bin
         x = left + (y - bottom) / (self.heights()[k] * BINS / 2)
         return np.where(np.abs(y) < 1, x, y)
 

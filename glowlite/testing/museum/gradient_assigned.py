@@ -1,7 +1,7 @@
 """A gradient that is assigned where it should be added.
 
-The backward pass writes its gradient over what is there, and so over that of an earlier call.
-One use of a layer in one batch is right; with shared weights or a batch in parts, a part is lost.
+The backward pass overwrites the gradient, and so also that of an earlier call.
+One use of a layer per batch works; with shared weights or a batch in parts, a part is lost.
 Of a kind that is seen in Paddle issue 1805 (overwritten where branches meet), not a flow.
 """
 

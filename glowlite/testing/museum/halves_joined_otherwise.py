@@ -1,7 +1,7 @@
 """A coupling that splits its input one way and joins the halves another way.
 
-The halves are the even and the odd entries, and are put back one after the other.
-At D = 2 the two are the same, and there such a layer is tried; samples only come out shuffled.
+The halves are the even and the odd entries, but they are joined one after the other.
+For D = 2 both are the same, and such layers are tried there; otherwise samples come out shuffled.
 Seen in: karpathy/pytorch-normalizing-flows issues 5 and 10, pull request 1 (AffineHalfFlow).
 """
 

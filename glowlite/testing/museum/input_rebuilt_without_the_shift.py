@@ -1,7 +1,7 @@
 """A backward pass that rebuilds a wrong input.
 
-It undoes the scale and forgets the shift; its own gradients happen not to need the input.
-They are right, and those of all layers before it are taken at the wrong place.
+It undoes the scale but forgets the shift; its own gradients happen not to need the input.
+They are right, but those of all layers before it are computed at the wrong point.
 Seen in: memcnn issue 16 (keep_input=False was not tested, and seemed not to work).
 """
 

@@ -1,7 +1,7 @@
 """An inverse that needs a forward pass before it.
 
-The inverse takes the mean and the variance that the last forward pass used, not the layer's own.
-Training always begins with a forward pass; a loaded model that is only to draw from does not.
+The inverse uses the mean and variance of the last forward pass instead of the layer's own.
+Training always begins with a forward pass; a loaded model that only draws samples does not.
 Seen in: pytorch-flows issue 8 (BatchNormFlow has no attribute batch_mean), INNLab issue 17.
 """
 
@@ -16,9 +16,10 @@ SHAPE = (3,)
 
 
 class Clean:
-    """y = (x - mean) / sqrt(variance) e^log_s + b, (N, D), by running statistics, two buffers.
+    """y = (x - mean) / sqrt(variance) e^log_s + b, (N, D), with running statistics, which are two
+    buffers.
 
-    `train(x)` moves them towards those of a batch; forward and inverse leave them alone.
+    `train(x)` moves them towards those of a batch; forward and inverse do not change them.
     """
 
     def __init__(self, log_s: np.ndarray, b: np.ndarray) -> None:
@@ -43,7 +44,7 @@ class Clean:
         self.variance.value += 0.5 * (x.var(axis=0) - self.variance.value)
 
     def affine(self, forward: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """a and c of y = a x + c."""
+        """Return a and c of y = a x + c."""
         a = np.exp(self.log_s.value) / np.sqrt(self.variance.value)
         return a, self.b.value - a * self.mean.value
 

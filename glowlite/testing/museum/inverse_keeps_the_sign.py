@@ -1,7 +1,7 @@
 """An inverse that returns the log-determinant of the forward map.
 
-Of x = f^-1(y) the log-determinant is minus that of f; here the sign is not turned.
-It hides where a test has a log-determinant of zero, or looks at the way forward only.
+The log-determinant of x = f^-1(y) is minus that of f; here the sign is not reversed.
+Tests miss it if the log-determinant is zero there, or if they only check the forward direction.
 Seen in: flowjax issue 208 (NumericalInverse), pytorch-flows issue 16, NuX issue 10.
 """
 

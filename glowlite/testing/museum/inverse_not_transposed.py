@@ -1,7 +1,7 @@
 """A gradient of log|det W| that is W^-1 in place of W^-T.
 
-The derivative by the entry (i, j) is the entry (j, i) of the inverse; the transpose is left out.
-For a symmetric or a diagonal W it is right, and near the identity almost so.
+The derivative with respect to W[i, j] is entry (j, i) of the inverse; the transpose is missing.
+It is right for a symmetric or diagonal W, and almost right near the identity.
 Of a kind that hand-written gradients invite; near it: pyro issue 685 (a triangular scale).
 """
 

@@ -1,7 +1,7 @@
 """A logarithm of the determinant where that of its absolute value is meant.
 
-log det W is not a number where det W < 0: a reflection is as good a map as a rotation.
-W starts as a rotation and seldom gets across; after one such step the loss is not a number.
+log det W is not a number if det W < 0, although a reflection is as good a map as a rotation.
+W starts as a rotation and seldom changes sign; after one such step the loss is not a number.
 Seen in: glow-tts issue 17 (Inv1x1Conv, logdet in place of slogdet), aeppl issue 111.
 """
 
@@ -50,7 +50,7 @@ class Broken(Clean):
 
 def clean(seed: int, kind: type[Clean] = Clean) -> Clean:
     w = np.eye(3) + np.random.default_rng(seed).standard_normal((3, 3)) / 4
-    w[0] *= np.sign(np.linalg.det(w))  # a rotation to start with, as the codes do
+    w[0] *= np.sign(np.linalg.det(w))  # start with a rotation, as such codes do
     return kind(w)
 
 

@@ -1,7 +1,7 @@
 """A log-density that comes from a cache, whatever the arguments are.
 
-Forward keeps latents and log-determinant, and the log-density takes them, whatever x it is of.
-In a loop that scores what it has just mapped nobody notices; any other x gets that x's density.
+Forward stores latents and log-determinant, and the log-density uses them for any x.
+A loop that scores what it has just mapped works; any other x gets the density of the last one.
 Seen in: pyro pull request 2384 (a cached log-determinant, whatever the arguments were).
 """
 
@@ -16,7 +16,7 @@ SHAPE = (3,)
 
 
 class Clean:
-    """z = e^log_s x + b, (N, D), with z of standard normals."""
+    """z = e^log_s x + b, (N, D), with z standard normal."""
 
     def __init__(self, log_s: np.ndarray, b: np.ndarray) -> None:
         self.log_s, self.b = Parameter(log_s), Parameter(b)

@@ -1,7 +1,7 @@
 """A network inside a coupling that looks at the whole batch.
 
-Its features are centred over the samples, so what one sample becomes depends on the others.
-Forth and back in one batch agree, and gradients too; alone, or in another batch, it differs.
+Its features are centred over the samples, so the result for one sample depends on the others.
+Round trips and gradients within one batch are right; alone or in another batch, results differ.
 Seen in: ibinn_imagenet issue 6, normalizing_flows (kamenbliznashki) issue 13 (batch norm).
 """
 

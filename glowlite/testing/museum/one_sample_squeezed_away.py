@@ -1,7 +1,7 @@
 """A log-determinant that loses its axis in a batch of one.
 
-The sum keeps an axis of length 1, and `squeeze` takes off every such axis, that of N too.
-Batches of a loader have more than one; the last of an epoch, or one picture to look at, has not.
+The sum keeps an axis of length 1, and `squeeze` removes every such axis, including that of N.
+Batches from a loader usually have more samples; the last one, or a single picture, may not.
 Of a kind that `squeeze` without an axis invites wherever a batch may be of one.
 """
 

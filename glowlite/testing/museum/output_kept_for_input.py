@@ -1,7 +1,7 @@
 """A layer that may keep its input, and keeps its output.
 
-What forward hands on for the backward pass is y, where x was a moment ago.
-Without keeping, x is rebuilt from y and all is right, and that is the way the tests go.
+Forward stores y for the backward pass, where it should store x.
+Without storing, x is rebuilt from y and everything is right, and that is what tests usually check.
 Seen in: memcnn issues 16 and 29 (a model that trains or not, by whether its input is kept).
 """
 

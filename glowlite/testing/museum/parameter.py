@@ -1,4 +1,4 @@
-"""A parameter and a buffer: all that the layers of the museum share."""
+"""A parameter and a buffer, which the layers of the museum share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Parameter:
 
 
 class Buffer:
-    """`value`, which acts and is not trained: a running mean, or a condition."""
+    """`value`, which affects the map but is not trained: a running mean, or a condition."""
 
     def __init__(self, value: np.ndarray) -> None:
         self.value = np.array(value, dtype=np.float64)

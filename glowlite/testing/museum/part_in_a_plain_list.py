@@ -1,7 +1,7 @@
 """A part whose parameters are not registered.
 
-The parts stand in a list, and only the first is asked for its parameters: the other never learns.
-It acts, from where it began, which is a fair place; the loss falls by what the first can do.
+The parts are in a list, and only the first one is asked for its parameters: the other never learns.
+It acts with its initial values, which are reasonable; the first part alone reduces the loss.
 Seen in: zuko issue 15 (not registered), pytorch issue 16756, pyro pull request 1547 (flows).
 """
 

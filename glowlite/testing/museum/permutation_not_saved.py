@@ -1,7 +1,7 @@
 """A random permutation that is drawn again instead of saved.
 
-The order of the channels is drawn when the layer is made, and is not among what is saved.
-While the process lives all is well; a loaded model has its trained weights on other channels.
+The order of the channels is drawn when the layer is made, but it is not saved.
+It works in the same process; a loaded model applies its trained weights to other channels.
 Seen in: pytorch-flows pull request 17 (Shuffle), pyro pull request 2436 (AutoRegressiveNN).
 """
 

@@ -1,7 +1,7 @@
 """A log-determinant that forgets the H W pixels.
 
 A channel's scale acts at each of the H W pixels, so the sum of the log-scales counts H W times.
-It is right for vectors, it is only a factor, and maps forth and back do not show it.
+It is right for vectors, it is only a factor elsewhere, and round trips do not show it.
 Seen in: TensorFlow Probability issue 238 (BatchNormalization) and issue 554 (MatvecLU).
 """
 
@@ -16,7 +16,7 @@ SHAPE = (2, 3, 2)
 
 
 class Clean:
-    """y = e^log_s (x + b) channel by channel, (N, H, W, C), with log|det| = H W sum log_s."""
+    """y = e^log_s (x + b) per channel, (N, H, W, C), with log|det| = H W sum log_s."""
 
     def __init__(self, log_s: np.ndarray, b: np.ndarray) -> None:
         self.log_s, self.b = Parameter(log_s), Parameter(b)

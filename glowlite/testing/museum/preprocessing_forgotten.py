@@ -1,7 +1,7 @@
 """Bits per dimension without the scale of the pixels.
 
-Pixels 0..255 become x in [0, 1), which divides each by 256; the log 256 of it is left out.
-It is a constant: training goes as ever, and the figure is only too good, by 8 bits/dim.
+Pixels 0..255 become x in [0, 1), a division by 256, but the term log 256 is missing.
+It is a constant, so training works as usual; but the result is too good, by 8 bits/dim.
 Seen in: glow-realnvp-tutorial (MokkeMeguru) issue 2; openai/glow issue 51 asks of such a term.
 """
 
@@ -47,7 +47,7 @@ class Clean:
         return self.inverse(np.random.default_rng(seed).logistic(size=(n, *SHAPE)))
 
     def bits_per_dim(self, images: np.ndarray) -> np.ndarray:
-        """-log2 of the probability of each image (N, H, W, 1) of bytes, for one of its pixels."""
+        """Return -log2 of the probability of each image (N, H, W, 1) of bytes, per pixel."""
         log_prob = self.log_prob((images + 0.5) / 256)  # the middle of the bin of width 1/256
         return (self.log_of_the_scale() - log_prob / images[0].size) / np.log(2)
 

@@ -1,7 +1,7 @@
 """A prior whose mean depends on the very variable that it is the prior of.
 
-The mean of z2 is worked out from z2 in place of z1: no density any more, its integral is not 1.
-The likelihood rises, and faster than an honest one: the prior can sit on every z at once.
+The mean of z2 is computed from z2 instead of z1, so this is no density: its integral is not 1.
+The likelihood rises faster than that of a proper density: the prior can be centred on every z.
 Seen in: glow-pytorch (rosinality) issue 29 (the prior after a split, from the wrong half).
 """
 

@@ -1,7 +1,7 @@
 """A backward pass that rebuilds the input in the memory of the output.
 
-To save memory the shift is taken off in place: the y of the caller has become x.
-Who needs y no more never notices; who logs it, or goes back a second time, has another array.
+To save memory the shift is subtracted in place, so the caller's y becomes x.
+Code that no longer needs y works; code that logs y, or runs backward again, gets another array.
 Of a kind that saving memory invites; near it: memcnn issue 71, nflows issue 89 (in place).
 """
 
@@ -30,7 +30,7 @@ class Clean:
         return y, np.zeros(len(x))
 
     def undone(self, y: np.ndarray) -> np.ndarray:
-        """The x of y, in the memory of y."""
+        """Return the x of y, in the memory of y."""
         y[:, 2:] -= np.tanh(y[:, :2] @ self.w.value)
         return y
 

@@ -1,7 +1,7 @@
 """An inverse by search, through which no gradient reaches the parameters.
 
-x is found by halving an interval, and a derivative of those steps by a parameter is zero.
-Training by likelihood goes forward and never asks; a loss on samples learns nothing, silently.
+x is found by bisection, and the derivative of these steps with respect to a parameter is zero.
+Maximum likelihood only needs forward; a loss on samples learns nothing, without an error.
 Seen in: flowjax issue 216 (the gradients of what `sample` gives were zero).
 """
 
@@ -25,7 +25,7 @@ class Clean:
         return {"p": self.p}
 
     def bracket(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Between which numbers x lies: |y - x| < a."""
+        """Return an interval that contains x: |y - x| < a."""
         return y - np.exp(self.p.value), y + np.exp(self.p.value)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +51,9 @@ class Clean:
         return x, dy * slope - dslope * a * 2 * t * (1 - t * t)
 
     def inverse_backward(self, y: np.ndarray, dx: np.ndarray) -> np.ndarray:
-        """dy of the loss <dx, inverse(y)>; of y = f(x, p), dx/dy = 1 / f', dx/dp = -f_p / f'."""
+        """Return dy of the loss <dx, inverse(y)>; for y = f(x, p), dx/dy = 1 / f', dx/dp = -f_p /
+        f'.
+        """
         t, a = np.tanh(self.inverse(y)), np.exp(self.p.value)
         dy = dx / (1 + a * (1 - t * t))
         self.add(-(dy * a * t).sum(axis=0))

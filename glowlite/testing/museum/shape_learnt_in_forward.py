@@ -1,7 +1,7 @@
 """An inverse that knows its shape only after a forward pass.
 
-The shape to go back to is written down by forward, where x has it, and inverse reads it there.
-Every test goes forward first; a model that was loaded so as to draw samples begins at the end.
+Forward stores the shape of x, and inverse reads it to restore that shape.
+Every test runs forward first; a model that was loaded to draw samples starts with the inverse.
 Of a kind that every layer invites that reshapes: a squeeze, a flattening, a split of the sides.
 """
 
@@ -16,7 +16,7 @@ SHAPE = (2, 3)
 
 
 class Clean:
-    """y = (e^log_s x) in a row, (N, H, W) -> (N, H W), with log|det| = sum log_s."""
+    """y = (e^log_s x) flattened, (N, H, W) -> (N, H W), with log|det| = sum log_s."""
 
     def __init__(self, log_s: np.ndarray) -> None:
         self.log_s = Parameter(log_s)

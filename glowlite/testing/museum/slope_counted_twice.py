@@ -1,7 +1,7 @@
 """A log-determinant that is right on one side of a kink only.
 
-Of a leaky ReLU the slope enters the map once and the log-determinant twice, as its square.
-The square of 1 is 1: where all test inputs fall on the positive side, nothing is seen.
+The slope of a leaky ReLU enters the map once, but the log-determinant twice, as its square.
+The square of 1 is 1, so nothing is wrong if all test inputs are on the positive side.
 Seen in: flowjax pull request 170 (the planar layer with a leaky ReLU, found in review).
 """
 

@@ -1,4 +1,4 @@
-"""The code of an exhibit as a reader who is to find the mistake should see it."""
+"""The code of an exhibit as shown to a reader who is to find the mistake."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ OF_THE_EXHIBIT = ("LAW", "SHAPE", "CONDITION_SHAPE")
 
 
 def source_of(exhibit: ModuleType, kind: str = "Broken") -> str:
-    """The layer of an exhibit as one class `Layer`, with its constants, without the story, and
-    without types.
+    """Return the layer of an exhibit as one class `Layer`, with its constants, without the story
+    and without types.
 
-    kind: "Broken" or "Clean". Of a broken layer each method stands where the right one would, so
-    that nothing marks it; what it calls of the right one (by `super()`) is named `right_...`.
+    kind: "Broken" or "Clean". In a broken layer, each wrong method replaces the right one, so that
+    nothing marks it. Right methods that it calls (with `super()`) are named `right_...`.
     """
     text = inspect.getsource(exhibit)
     tree = ast.parse(text)
@@ -45,7 +45,7 @@ def _class(name: str, parts: list[str]) -> str:
 
 
 def _name(node: ast.stmt) -> str:
-    """Of a method, or of what is assigned to; "" of a docstring."""
+    """Return the name of a method or of an assigned variable; "" for a docstring."""
     if isinstance(node, ast.FunctionDef):
         return node.name
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -1,6 +1,6 @@
 """A squeeze whose inverse has the channels in another order.
 
-2 x 2 blocks become channels, the block inside the channel, and come back the other way round.
+Blocks of 2 x 2 become channels with the block index inside, and come back with it outside.
 Both orders are in use, so each half looks right alone; with one channel the two are the same.
 Of a kind that two orders in use invite: openai/glow issue 88, uvadlc_notebooks issue 78.
 """

@@ -1,7 +1,7 @@
 """A gradient through the inverse of a weight that has changed since.
 
-d log|det W| / dW = W^-T, and W^-1 is there, from a forward pass before the optimiser's step.
-Forward, inverse and log-determinant are right at all times; each step follows a gradient of old.
+d log|det W| / dW = W^-T, but W^-1 comes from a forward pass before the optimiser's step.
+Forward, inverse and log-determinant are always right; but each step follows an old gradient.
 Of a kind that a cache invites that one method renews and another only reads.
 """
 
@@ -16,7 +16,7 @@ SHAPE = (3,)
 
 
 class Clean:
-    """y = x W, (N, D), with log|det W|. Keeps W^-1 for as long as W has the same bytes."""
+    """y = x W, (N, D), with log|det W|. It keeps W^-1 as long as W has the same bytes."""
 
     def __init__(self, w: np.ndarray) -> None:
         self.w = Parameter(w)

@@ -1,7 +1,7 @@
 """A cache that keeps the inverse of a weight after the weight has changed.
 
-W^-1 is kept, for speed; after an optimiser's step, or after loading, it is that of the old W.
-Training runs forward, where W itself acts; only what is drawn is off, and more by the step.
+W^-1 is cached for speed; after an optimiser's step, or after loading, it is that of the old W.
+Training runs forward, which uses W itself; only samples are wrong, and more so with every step.
 Seen in: nessai pull request 167 (the cache of LULinear after loading), bayesflow pull request 520.
 """
 
@@ -16,7 +16,7 @@ SHAPE = (3,)
 
 
 class Clean:
-    """y = x W, (N, D), with log|det W|. Keeps W^-1 for as long as W has the same bytes."""
+    """y = x W, (N, D), with log|det W|. It keeps W^-1 as long as W has the same bytes."""
 
     def __init__(self, w: np.ndarray) -> None:
         self.w = Parameter(w)

@@ -1,7 +1,7 @@
 """Running statistics that move whenever the layer is called backwards.
 
-The backward pass runs the layer again to rebuild its input, and that counts as another batch.
-Each value is a plausible one; only what is asked twice, with a gradient in between, shows it.
+The backward pass runs the layer again to rebuild its input, which counts as another batch.
+Every value is plausible; it shows only if the same is computed before and after a gradient.
 Seen in: memcnn issue 12 (batch normalisation while the input is reconstructed).
 """
 
@@ -16,7 +16,7 @@ SHAPE = (3,)
 
 
 class Clean:
-    """y = x - mean + b, (N, D), by a running mean, which `train(x)` moves; log|det| = 0."""
+    """y = x - mean + b, (N, D), with a running mean, which `train(x)` moves; log|det| = 0."""
 
     def __init__(self, b: np.ndarray) -> None:
         self.b, self.mean = Parameter(b), Buffer(np.zeros(len(b)))

@@ -1,7 +1,7 @@
 """Running statistics that are lost on saving.
 
-Mean and variance are no parameters: whoever saves the parameters saves the layer without them.
-It loads without an error, with mean 0 and variance 1, and is only somewhat worse than it was.
+Mean and variance are not parameters, so saving only the parameters loses them.
+The layer loads without an error, with mean 0 and variance 1, and is only somewhat worse.
 Of a kind that is seen in torch/nn issue 1165 (only the parameters are saved), not a flow.
 """
 
@@ -16,7 +16,7 @@ SHAPE = (2, 2, 3)
 
 
 class Clean:
-    """y = (x - mean) / sqrt(variance) + b, channel by channel, (N, H, W, C), by running statistics.
+    """y = (x - mean) / sqrt(variance) + b, per channel, (N, H, W, C), with running statistics.
 
     `train(x)` moves the two buffers towards mean and variance of a batch; no other method does.
     """
@@ -34,7 +34,7 @@ class Clean:
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         self.b.value[...] = state["b"]
-        self.mean.value[...] = state.get("mean", 0.0)  # as in a new layer
+        self.mean.value[...] = state.get("mean", 0.0)  # like a new layer
         self.variance.value[...] = state.get("variance", 1.0)
 
     def train(self, x: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """A log-determinant summed over the batch as well.
 
-The log-scales (N, D) are summed over both axes, and every sample gets the sum of all.
-It is right for a batch of one; as a loss, averaged, it only looks like another learning rate.
+The log-scales (N, D) are summed over both axes, so every sample gets the sum over all samples.
+It is right for a batch of one; averaged in a loss, it looks like a different learning rate.
 Seen in: semi-supervised-pytorch issue 21; cnn-toys issue 10 has tests for a batch of one only.
 """
 

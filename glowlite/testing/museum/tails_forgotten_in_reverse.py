@@ -1,7 +1,7 @@
 """A curve with straight tails, whose inverse knows only the curve.
 
-Beyond [-B, B] the forward map is the identity; the inverse looks for x in [-B, B] wherever y is.
-Few samples lie beyond B, and those of the training set are mapped forward only.
+Outside [-B, B] the forward map is the identity; the inverse searches in [-B, B] for every y.
+Few samples are outside [-B, B], and the training set is only mapped forward.
 Seen in: pyro issue 3139 (Spline, inputs out of the interval in reverse).
 """
 
@@ -26,7 +26,7 @@ class Clean:
         return {"w": self.w}
 
     def bump(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """x (1 - u^2)^2 and its first two derivatives; zero in the tails."""
+        """Return x (1 - u^2)^2 and its first two derivatives; zero in the tails."""
         u, inside = x / B, np.abs(x) < B
         bump, first = x * (1 - u**2) ** 2, 1 - 6 * u**2 + 5 * u**4
         return bump * inside, first * inside, (20 * u**3 - 12 * u) / B * inside
@@ -37,7 +37,7 @@ class Clean:
         return x + a * bump, np.log1p(a * first).sum(axis=1)
 
     def within(self, y: np.ndarray) -> np.ndarray:
-        """x in [-B, B], by halving the interval."""
+        """Return x in [-B, B], by bisection."""
         low, high = np.full_like(y, -B), np.full_like(y, B)
         for _ in range(60):
             middle = (low + high) / 2

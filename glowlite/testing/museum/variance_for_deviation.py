@@ -1,7 +1,7 @@
 """Samples drawn with the variance in place of the standard deviation.
 
-The log-density has log_var, the generator wants a deviation, and is given e^log_var.
-At variance 1, where a model starts, the two are the same; later samples are too bold or tame.
+The log-density uses log_var; the generator needs a standard deviation, but gets e^log_var.
+At variance 1, where a model starts, both are the same; later, samples vary too much or too little.
 Of a kind that is seen in bayesian_flow_networks issue 1 and drbayes issue 6, not flows.
 """
 

@@ -1,7 +1,7 @@
 """A gradient that leaves out one of the ways a parameter acts.
 
-The scale acts on the log-determinant and on y; the way through y is left out of its gradient.
-The loss still falls, by the half that is left; a density is fitted, only not the best one.
+The scale affects the log-determinant and y, but its gradient leaves out the path through y.
+The loss still falls, through the other path; a density is fitted, but not the best one.
 Of a kind that hand-written gradients invite; near it: glow-pytorch (chaiyujin) pull request 6.
 """
 
