@@ -655,7 +655,8 @@ def test_counted_numbers_have_three_digits(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.03214, "0.03"), (3.2, "3"), (77.2, "80"), (999, "1,000"), (2950, "3,000")]
+    ("value", "text"),
+    [(0.03214, "0.03"), (3.2, "3"), (77.2, "80"), (999, "1,000"), (2950, "3,000")],
 )
 def test_estimated_numbers_have_one_digit(value, text):
     assert plan.one_digit(value) == text
