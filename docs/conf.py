@@ -144,6 +144,20 @@ def deal_notebooks(app, env, names):
     names[:] = others
 
 
+# what readers search for, and the page that explains it: an entry of the index comes first
+FOUND_BY = {
+    "layers/coupling_network": ("im2col",),
+    "layers/objective": ("bits per dim", "bits per dimension", "bits/dim"),
+    "notation": ("logdet", "log-determinant"),
+}
+
+
+def index_pages(app, name, source):
+    """Index entries of a page, below its heading."""
+    for term in FOUND_BY.get(name, ()):
+        source[0] = source[0].replace("\n", f"\n\n```{{index}} {term}\n```\n", 1)
+
+
 def what_every_page_shows(app, page, template, context, doctree):
     """For _templates/page.html: what is in CITATION.cff."""
     context["citation"] = CITATION
@@ -166,6 +180,7 @@ def setup(app):
     app.connect("config-inited", bring_demo)
     app.connect("config-inited", bring_reference)
     app.connect("env-before-read-docs", deal_notebooks)
+    app.connect("source-read", index_pages)
     app.connect("html-page-context", what_every_page_shows)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("autodoc-process-signature", signature)
