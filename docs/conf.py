@@ -40,6 +40,7 @@ templates_path = ["_templates"]  # the lines below every page
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]  # what bring_demo makes
 html_css_files = ["site.css"]
+html_js_files = ["tables.js"]
 html_favicon = "images/icon.svg"
 html_show_sphinx = False
 html_copy_source = False

@@ -70,9 +70,8 @@ MEASURE = r"""(smallest) => {
   };
   const size = e => parseFloat(getComputedStyle(e).fontSize);
   const formulas = [...document.querySelectorAll('article div.math')].filter(e => e.clientWidth);
-  const inline = [...document.querySelectorAll('article span.math')].filter(
-    e => e.offsetWidth && !e.closest('table'));
-  const right = document.querySelector('article').getBoundingClientRect().right;
+  const inline = [...document.querySelectorAll('article span.math')].filter(e => e.offsetWidth);
+  const right = e => e.getBoundingClientRect().right;
   const blocks = [...document.querySelectorAll('article pre')].filter(e => e.clientWidth);
   const tex = e => e.dataset.tex;
   return {
@@ -80,7 +79,7 @@ MEASURE = r"""(smallest) => {
     formulas: formulas.length,
     cut: [
       ...formulas.filter(e => width(e) > e.clientWidth + 1),
-      ...inline.filter(e => e.getBoundingClientRect().right > right + 1),
+      ...inline.filter(e => right(e) > right(e.closest('.table-wrapper, article')) + 1),
     ].map(tex),
     small: formulas.filter(e => size(e) < smallest * size(e.parentElement) - 0.01).map(tex),
     blocks: blocks.length,
