@@ -61,7 +61,6 @@ nb_code_prompt_hide = "Hide the solution"
 nb_ipywidgets_js = {}  # no kernel, no widget: their HTML form is shown
 nb_mime_priority_overrides = [("*", "application/vnd.jupyter.widget-view+json", None)]
 nb_merge_streams = True
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 
 html_math_renderer = "katex"
 
@@ -134,6 +133,11 @@ def bring_reference(app, config):
             target.write_text(text)
 
 
+def share_cores(app, config):
+    """Two threads for the products of a notebook, or one where notebooks run side by side."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1" if app.parallel > 1 else "2")
+
+
 def deal_notebooks(app, env, names):
     """Spread the notebooks over the list of pages to be read: with -j, a process takes twenty
     pages that stand side by side, and the notebooks take nearly all of the time.
@@ -180,6 +184,7 @@ def setup(app):
     app.connect("config-inited", bring_tutorials)
     app.connect("config-inited", bring_demo)
     app.connect("config-inited", bring_reference)
+    app.connect("config-inited", share_cores)
     app.connect("env-before-read-docs", deal_notebooks)
     app.connect("source-read", index_pages)
     app.connect("html-page-context", what_every_page_shows)
