@@ -160,7 +160,7 @@ FOUND_BY = {
 def index_pages(app, name, source):
     """Index entries of a page, below its heading."""
     for term in FOUND_BY.get(name, ()):
-        source[0] = source[0].replace("\n", f"\n\n```{{index}} {term}\n```\n", 1)
+        source[0] = source[0].replace("\n", f"\n\n```{{index}} ! {term}\n```\n", 1)
 
 
 def what_every_page_shows(app, page, template, context, doctree):
