@@ -10,11 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 import glowlite
 
 HERE = Path(__file__).parent
+CITATION = yaml.safe_load((HERE.parent / "CITATION.cff").read_text())
 sys.path.insert(0, str(HERE))
 from docstrings import as_restructured_text  # noqa: E402
+from reference import pages_of  # noqa: E402
 
 project = "glowlite"
 author = "the glowlite authors"
@@ -32,9 +36,11 @@ extensions = [
 exclude_patterns = ["_build", "_extra", "tutorials/**.ipynb"]
 html_theme = "furo"
 html_title = "glowlite"
+templates_path = ["_templates"]  # the lines below every page
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]  # what bring_demo makes
 html_css_files = ["site.css"]
+html_js_files = ["tables.js"]
 html_favicon = "images/icon.svg"
 html_show_sphinx = False
 html_copy_source = False
@@ -55,7 +61,6 @@ nb_code_prompt_hide = "Hide the solution"
 nb_ipywidgets_js = {}  # no kernel, no widget: their HTML form is shown
 nb_mime_priority_overrides = [("*", "application/vnd.jupyter.widget-view+json", None)]
 nb_merge_streams = True
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 
 html_math_renderer = "katex"
 
@@ -124,38 +129,51 @@ def bring_demo(app, config):
 
 
 def bring_reference(app, config):
-    """A page of the reference for every folder of the package that one imports from, and every
-    module beside them.
-    """
-    package, there = Path(glowlite.__file__).parent, HERE / "api"
-    doors = {path.name for path in (package / "commands").glob("*.py")}  # of glowlite/train.py ...
-    pages = {}
-    for path in package.iterdir():
-        if (path / "__init__.py").exists() and path.name not in ("bench", "commands"):
-            pages[f"{path.name}.md"] = reference_of(sorted(path.rglob("*.py")), package)
-        elif path.suffix == ".py" and not path.name.startswith("__") and path.name not in doors:
-            pages[f"{path.stem}.md"] = reference_of([path], package)
+    """The pages of the reference, as docs/reference.py writes them."""
+    pages, there = pages_of(Path(glowlite.__file__).parent, ("bench", "commands")), HERE / "api"
     for path in there.glob("*.md"):
         if path.name not in {*pages, "index.md"}:
             path.unlink()  # of a folder that is gone
     for name, text in pages.items():
         target = there / name
-        if (
-            not target.exists() or target.read_text() != text
-        ):  # an untouched page is not built again
+        # an untouched page is not built again
+        if not target.exists() or target.read_text() != text:
             target.write_text(text)
 
 
-def reference_of(paths, package):
-    """The page with what the docstrings of some modules say; the first one gives it its name."""
-    sections = []
-    for path in paths:
-        parts = path.relative_to(package.parent).with_suffix("").parts
-        if parts[-1] != "__main__":
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            directive = f"```{{eval-rst}}\n.. automodule:: {name}\n   :ignore-module-all:\n```"
-            sections.append(f"{'##' if sections else '#'} {name}\n\n{directive}\n")
-    return "\n".join(sections)
+def share_cores(app, config):
+    """Two threads for the products of a notebook, or one where notebooks run side by side."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1" if app.parallel > 1 else "2")
+
+
+def deal_notebooks(app, env, names):
+    """Spread the notebooks over the list of pages to be read: with -j, a process takes twenty
+    pages that stand side by side, and the notebooks take nearly all of the time.
+    """
+    notebooks = [name for name in names if name.startswith("tutorials/")]
+    others = [name for name in names if not name.startswith("tutorials/")]
+    for i, name in enumerate(notebooks):
+        others.insert(i * len(names) // len(notebooks), name)
+    names[:] = others
+
+
+# what readers search for, and the page that explains it: an entry of the index comes first
+FOUND_BY = {
+    "layers/coupling_network": ("im2col",),
+    "layers/objective": ("bits per dim", "bits per dimension", "bits/dim"),
+    "notation": ("logdet", "log-determinant"),
+}
+
+
+def index_pages(app, name, source):
+    """Index entries of a page, below its heading."""
+    for term in FOUND_BY.get(name, ()):
+        source[0] = source[0].replace("\n", f"\n\n```{{index}} ! {term}\n```\n", 1)
+
+
+def what_every_page_shows(app, page, template, context, doctree):
+    """For _templates/page.html: what is in CITATION.cff."""
+    context["citation"] = CITATION
 
 
 def docstring(app, what, name, obj, options, lines):
@@ -174,5 +192,10 @@ def setup(app):
     app.connect("config-inited", bring_tutorials)
     app.connect("config-inited", bring_demo)
     app.connect("config-inited", bring_reference)
+    app.connect("config-inited", share_cores)
+    app.connect("env-before-read-docs", deal_notebooks)
+    app.connect("source-read", index_pages)
+    app.connect("html-page-context", what_every_page_shows)
     app.connect("autodoc-process-docstring", docstring)
     app.connect("autodoc-process-signature", signature)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -650,8 +650,21 @@ def test_celebahq_is_the_work_that_is_known():
 @pytest.mark.parametrize(
     ("value", "text"), [(0.03214, "0.0321"), (999.4, "999"), (1234, "1,230"), (332640, "332,000")]
 )
-def test_numbers_have_three_digits(value, text):
+def test_counted_numbers_have_three_digits(value, text):
     assert plan.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.03214, "0.03"), (3.2, "3"), (77.2, "80"), (999, "1,000"), (2950, "3,000")],
+)
+def test_estimated_numbers_have_one_digit(value, text):
+    assert plan.one_digit(value) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0"), (9, "9"), (855, "800"), (46_700, "40,000")])
+def test_batches_that_fit_are_rounded_down(count, text):
+    assert plan.one_digit_down(count) == text
 
 
 def copy_weights(model, twin, torch):

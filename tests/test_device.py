@@ -222,8 +222,8 @@ def test_a_pass_of_the_model_never_waits_for_the_device():
 @pytest.mark.parametrize(
     ("memory", "sentence"),
     [
-        ("0", r"launches about (\d+) kernels a flow step"),
-        ("all", r"where it is kept about (\d+)"),
+        ("0", r"launches about (\d+) kernels per flow step"),
+        ("all", r"about (\d+) if the step is kept"),
     ],
     ids=["0", "all"],
 )

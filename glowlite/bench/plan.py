@@ -237,6 +237,17 @@ def number(value: float) -> str:
     return f"{int(value) // unit * unit:,}"
 
 
+def one_digit(value: float) -> str:
+    """One digit, all that an estimate is worth: 0.03, 3, 80, 3,000."""
+    return f"{float(f'{value:.0e}'):,g}"
+
+
+def one_digit_down(count: int) -> str:
+    """One digit, rounded down, so that as many fit: 855 is 800."""
+    unit = 10 ** (len(str(count)) - 1)
+    return f"{count // unit * unit:,}"
+
+
 def markdown() -> str:
     """Return the tables: memory of every preset, and its times on every card."""
     jobs = {name: preset_job(name) for name in SHAPES}
@@ -260,7 +271,7 @@ def _memory_table(jobs: Jobs) -> str:
             number(hidden_bytes(first, config.width, 1) / 1e6),
             number(thin_bytes(first, config, 1) / 1e6),
             number(FLOAT * 3e-6 * config.dimensions),
-            *(number(largest_batch(config, average, size)) for size in SIZES),
+            *(one_digit_down(largest_batch(config, average, size)) for size in SIZES),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -279,7 +290,7 @@ def _time_table(jobs: Jobs, card: Card) -> str:
         cells = [f"{options.batch}"]
         for tf32 in (False, True):
             e = expected(config, bool(options.average), options.batch, card, tf32)
-            cells += [number(1e3 * e.seconds), number(options.batch / e.seconds), e.bound_by]
+            cells += [one_digit(1e3 * e.seconds), one_digit(options.batch / e.seconds), e.bound_by]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
