@@ -29,7 +29,7 @@ SHORTER = {
     "10": [
         ('mpirun(8, "against.py")', 'mpirun(4, "against.py")'),
         ("for n in (2, 8)", "for n in (2, 4)"),
-        ("--steps 4", "--steps 2"),
+        ('"--steps", "4"', '"--steps", "2"'),
         ('"-m", "glowlite.train"', repr(UNDRAWN)),
     ],
     "11": [
