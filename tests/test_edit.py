@@ -123,7 +123,7 @@ def test_directions_stay_with_the_run_until_its_weights_change(tmp_path, undrawn
     )
     assert (
         done.returncode == 0
-        and "taken again" in done.stderr
+        and "computing the directions again" in done.stderr
         and (run / DIRECTIONS_NAME).stat().st_mtime_ns != before
     )
 

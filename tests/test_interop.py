@@ -184,7 +184,7 @@ def test_a_reversal_that_no_metadata_tell_of_is_an_option(
     path = tmp_path / "golden.safetensors"
     save_file(reversed_channels, path, said)
     with pytest.raises(
-        GlowliteError, match=r"golden.safetensors: .*no tensor says the permutation"
+        GlowliteError, match=r"golden.safetensors: .*no tensor determines the permutation"
     ):
         main(["check", str(path)])
     for permutation in ("reverse", "reverse,reverse,reverse"):
@@ -430,7 +430,7 @@ NAME = "flow.layers.2.block.4.conv.bias"
             lambda t: t | {"flow.layers.1.actnorm.bias": np.zeros(())},
             "flow.layers.1.actnorm.bias must have shape",
         ),
-        (lambda t: t | {NAME: np.full(12, np.nan)}, f"{NAME} must hold finite"),
+        (lambda t: t | {NAME: np.full(12, np.nan)}, f"{NAME} must contain finite"),
         (
             lambda t: t | {"flow.layers.5.invconv.p": np.zeros((24, 24))},
             "flow.layers.5.invconv.p must be a permutation",
