@@ -317,7 +317,7 @@ STOPS = {  # where a rank is stopped, and what the others then wait in
     "tree": "the middle, adding up",
     "device": "the middle, adding up",
     "copy": "the middle, a copy from rank 0",
-    "tell": "the middle, what rank 0 says",
+    "tell": "the middle, the value of rank 0",
     "gather": "the middle",
     "end": "the end",
     "finalize": "the end",

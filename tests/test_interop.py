@@ -208,8 +208,8 @@ CONV2 = "param/flow.layers.1.block.2.conv.weight"
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"x": None}, "holds no x"),
-        ({"log_prob": None}, "holds no log_prob"),
+        ({"x": None}, "contains no x"),
+        ({"log_prob": None}, "contains no log_prob"),
         ({"log_prob": np.zeros(7)}, "log_prob must have shape"),
         ({"log_prob": np.zeros((0,))}, "log_prob must have shape"),
         ({"x": np.zeros((2, 3, 8))}, "x must have four axes"),
@@ -303,7 +303,7 @@ def test_the_command_exits_with_1_for_a_number_that_is_off(tmp_path, name, facto
         (lambda golden: {name: t for name, t in golden.items() if "param/" not in name}, "param/"),
         (
             lambda golden: {name.replace("flow.", "glow."): t for name, t in golden.items()},
-            "no kind",
+            "no known kind",
         ),
     ],
 )
