@@ -199,15 +199,15 @@ def test_facts_that_differ_are_named_with_the_ranks():
     for others, said in (
         (
             (facts, {**facts, "images": 49}, facts),
-            "rank 1 and the others differ: images is 49 there and 50 here",
+            "rank 1 and the others differ: images is 49 there, but 50 here",
         ),
         (
             ({**facts, "--K": 2}, facts, facts),
-            "rank 0 and the others differ: --K is 2 there and 1 here",
+            "rank 0 and the others differ: --K is 2 there, but 1 here",
         ),
         (
             (facts, {"--K": 1}, facts, {"--K": 1}),
-            "ranks 1, 3 and the others differ: images is none there and 50 here",
+            "ranks 1, 3 and the others differ: images is none there, but 50 here",
         ),
     ):
         with pytest.raises(GlowliteError, match=said):
@@ -254,15 +254,15 @@ TRAIN = [sys.executable, *RUN, "--evaluate-every", "5", "--steps", "1000", "--ou
 DIFFERENT = {  # what two ranks run, and what is said
     "numbers": (
         [[*TRAIN, "some.npz"], [*TRAIN, "more.npz"]],
-        "rank 1 and the others differ: the number of training images is 63 there and 54 here",
+        "rank 1 and the others differ: the number of training images is 63 there, but 54 here",
     ),
     "models": (
         [[*TRAIN, "some.npz"], [*TRAIN, "some.npz", "--width", "16"]],
-        "rank 1 and the others differ: --width is 16 there and 8 here",
+        "rank 1 and the others differ: --width is 16 there, but 8 here",
     ),
     "commands": (
         [[*TRAIN, "some.npz"], [sys.executable, "-m", "glowlite.evaluate", "--data", "faces"]],
-        'rank 1 and the others differ: the command is "evaluate" there and "train" here',
+        'rank 1 and the others differ: the command is "evaluate" there, but "train" here',
     ),
     "weights": (
         [[sys.executable, "-c", WEIGHTS, *TRAIN[3:], "some.npz"]] * 2,

@@ -241,8 +241,7 @@ def test_a_configuration_that_cannot_be_is_one_line(given, said):
         (lambda m: Glow(m.config, dtype=None), "dtype must be float32 or float64, got None"),
         (lambda m: Glow(m.config, memory="stored"), "memory must be a Memory"),
         (lambda m: Glow(m.config, workers=2), "workers must be"),
-        (lambda m: Glow(GlowConfig((8, 8, 3), K=4096, L=1, width=65536)), "parameters of .* GiB at"
-                                                                          " least"),
+        (lambda m: Glow(GlowConfig((8, 8, 3), K=4096, L=1, width=65536)), "parameters take at"),
         (lambda m: Glow.load(None), "expected the path"),
         (lambda m: Glow.load("a\0b"), "zero bytes"),
         (lambda m: Glow.load("no/such.safetensors"), "no such file"),

@@ -336,7 +336,7 @@ def test_ranks_share_a_step(monkeypatch, capsys):
         (("--scaling", "--plots", "x"), "--scaling makes a separate table: leave out --plots"),
         (("--scaling", "--device", "gpu"), "--scaling times steps on the CPU"),
         (("--device", "gpu", "--against", "torch"), "--against times models on the CPU"),
-        (("--depths", "4,x"), "expected whole numbers from 1 to 4,096 with commas between"),
+        (("--depths", "4,x"), "expected whole numbers from 1 to 4,096 separated by commas"),
         (("--side", "20"), "H and W must be divisible by 8"),
         (("--device", "tpu"), "device 'tpu': expected cpu, gpu or gpu:k, such as gpu:0"),
     ],

@@ -147,7 +147,7 @@ def test_mpirun_trains_as_one_process_and_rank_0_alone_writes_and_prints(home):
     assert (
         done.stdout.count("held-out bits/dim") == 1 and done.stderr.count("writing to three") == 1
     )
-    assert "over 3 ranks with 1 threads each" in done.stderr
+    assert "over 3 processes with 1 threads each" in done.stderr
     np.testing.assert_allclose(losses(home / "three"), losses(home / "one"), rtol=1e-11)
     assert (home / "three" / "samples-000020.png").exists() and len(
         checkpoints_of(home / "three")
@@ -317,7 +317,7 @@ STOPS = {  # where a rank is stopped, and what the others then wait in
     "tree": "the middle, adding up",
     "device": "the middle, adding up",
     "copy": "the middle, a copy from rank 0",
-    "tell": "the middle, what rank 0 says",
+    "tell": "the middle, the value of rank 0",
     "gather": "the middle",
     "end": "the end",
     "finalize": "the end",

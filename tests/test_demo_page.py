@@ -407,7 +407,7 @@ def test_a_picture_of_one_s_own_is_cropped_encoded_and_leaves_nothing(browser, d
             "#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"}
         )
         page.wait_for_selector("#note:not(:empty)")
-        assert "no picture that this browser can read" in page.inner_text("#note")
+        assert "not a picture that this browser can read" in page.inner_text("#note")
 
 
 def move_eye(page, handle, x, y):

@@ -93,7 +93,7 @@ def test_what_is_held_is_what_shows_where_the_other_holds(monkeypatch):
         both[0], found.reach[0] * found.mean[0] + found.reach[1] * found.mean[1], rtol=1e-5
     )
     assert not found.changes(states, {"hat": 0.0}).any()
-    for wrong, said in (({"nose": 1.0}, "attribute 'nose': there are hat, hair"),):
+    for wrong, said in (({"nose": 1.0}, "attribute 'nose': the attributes are hat, hair"),):
         with pytest.raises(GlowliteError, match=said):
             found.changes(states, wrong)
     with pytest.raises(GlowliteError, match="method must be one of held, mean"):

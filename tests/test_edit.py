@@ -123,7 +123,7 @@ def test_directions_stay_with_the_run_until_its_weights_change(tmp_path, undrawn
     )
     assert (
         done.returncode == 0
-        and "taken again" in done.stderr
+        and "computing the directions again" in done.stderr
         and (run / DIRECTIONS_NAME).stat().st_mtime_ns != before
     )
 
@@ -140,7 +140,7 @@ def test_data_without_attributes_are_refused(tmp_path, undrawn):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["3", "--attribute", "nose"], "attribute 'nose': there are long_hair, smiling"),
+        (["3", "--attribute", "nose"], "attribute 'nose': the attributes are long_hair, smiling"),
         (["3"], "give one or more images and --attribute; --list shows the attributes"),
         (["--attribute", "hat"], "give one or more images"),
         (["9999", "--attribute", "hat"], "800 held-out images"),

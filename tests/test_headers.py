@@ -183,8 +183,8 @@ WEIGHT = "level0/step0/coupling/net/conv2/weight"
         ("more", np.zeros(3, np.float32), "missing, unexpected, or of the wrong shape"),
         (INDICES, np.arange(12) + 1, "must be a permutation"),
         (INDICES, np.zeros(12, np.int64), "must be a permutation"),
-        (INDICES, np.arange(12.0), "one floating type|of another type"),
-        (SIGNS, np.zeros(24, np.float32), "must hold signs"),
+        (INDICES, np.arange(12.0), "one floating type|wrong shape or type"),
+        (SIGNS, np.zeros(24, np.float32), "must contain signs"),
         (SIGNS, np.full(24, np.nan, np.float32), "not finite"),
     ],
 )

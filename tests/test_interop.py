@@ -184,7 +184,7 @@ def test_a_reversal_that_no_metadata_tell_of_is_an_option(
     path = tmp_path / "golden.safetensors"
     save_file(reversed_channels, path, said)
     with pytest.raises(
-        GlowliteError, match=r"golden.safetensors: .*no tensor says the permutation"
+        GlowliteError, match=r"golden.safetensors: .*no tensor determines the permutation"
     ):
         main(["check", str(path)])
     for permutation in ("reverse", "reverse,reverse,reverse"):
@@ -208,8 +208,8 @@ CONV2 = "param/flow.layers.1.block.2.conv.weight"
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"x": None}, "holds no x"),
-        ({"log_prob": None}, "holds no log_prob"),
+        ({"x": None}, "contains no x"),
+        ({"log_prob": None}, "contains no log_prob"),
         ({"log_prob": np.zeros(7)}, "log_prob must have shape"),
         ({"log_prob": np.zeros((0,))}, "log_prob must have shape"),
         ({"x": np.zeros((2, 3, 8))}, "x must have four axes"),
@@ -303,7 +303,7 @@ def test_the_command_exits_with_1_for_a_number_that_is_off(tmp_path, name, facto
         (lambda golden: {name: t for name, t in golden.items() if "param/" not in name}, "param/"),
         (
             lambda golden: {name.replace("flow.", "glow."): t for name, t in golden.items()},
-            "no kind",
+            "no known kind",
         ),
     ],
 )
@@ -430,7 +430,7 @@ NAME = "flow.layers.2.block.4.conv.bias"
             lambda t: t | {"flow.layers.1.actnorm.bias": np.zeros(())},
             "flow.layers.1.actnorm.bias must have shape",
         ),
-        (lambda t: t | {NAME: np.full(12, np.nan)}, f"{NAME} must hold finite"),
+        (lambda t: t | {NAME: np.full(12, np.nan)}, f"{NAME} must contain finite"),
         (
             lambda t: t | {"flow.layers.5.invconv.p": np.zeros((24, 24))},
             "flow.layers.5.invconv.p must be a permutation",

@@ -288,7 +288,7 @@ def test_a_run_cannot_be_taken_up_with_other_labels(home, undrawn):
     done = command(home, *words, "--data", "others.npz")
     assert done.returncode == 2 and "but different ones or in a different order" in done.stderr
     done = command(home, *words, "--condition", "r")
-    assert done.returncode == 2 and "cannot become 'r' in a run that is" in done.stderr
+    assert done.returncode == 2 and "cannot become 'r' in a resumed run" in done.stderr
     plain = [word for word in words if word not in ("--condition", "labels")]
     assert command(home, *plain).returncode == 0  # the run knows that it has labels
     done = command(home, *words, "--label-weight", "0.1", "--steps", str(STEPS + 12))
@@ -390,8 +390,8 @@ MISTAKES = [
     ("train", ["--data", "twice.npz", "--condition", "labels"], "two classes have the name 'a'"),
     ("train", ["--condition", "labels", "--top-prior", "unit"], "2 with top_prior learned, got 3"),
     ("train", ["--condition", "labels", "--label-weight", "-1"], "--label-weight"),
-    ("train", ["--label-weight", "1"], "--label-weight is for a model with classes; give --cond"),
-    ("train", ["--class-map", "pixels"], "--class-map is for a model with classes; give --cond"),
+    ("train", ["--label-weight", "1"], "--label-weight needs a model with classes; give --cond"),
+    ("train", ["--class-map", "pixels"], "--class-map needs a model with classes; give --cond"),
     (
         "train",
         ["--data", "classes.npz", "--condition", "labels", "--model", "nice", "--batch", "8"],

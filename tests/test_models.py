@@ -392,9 +392,9 @@ def test_a_model_trains_resumes_and_is_used(tmp_path, kind):
     [
         (
             ["--model", "nice", "--K", "3"],
-            "--K is an option of glow, and not of nice; leave it out",
+            "--K is an option of glow, not of nice; leave it out",
         ),
-        (["--couplings", "3"], "--couplings is an option of nice, and not of glow"),
+        (["--couplings", "3"], "--couplings is an option of nice, not of glow"),
         (["--preset", "nice-mnist", "--scale", "exp"], "--scale is an option of glow"),
     ],
 )
@@ -498,7 +498,9 @@ def test_a_start_that_cannot_fit_is_refused(monkeypatch):
     model = nice("from-data")
     monkeypatch.setattr(glowlite.training.loop, "available_bytes", lambda: 5 * 32 * 320 * 8 - 1)
     check_memory(model, 1, 319)
-    with pytest.raises(GlowliteError, match=r"^a start from 320 images needs at least .*smaller"):
+    with pytest.raises(
+        GlowliteError, match=r"^initialisation from 320 images needs at least .*smaller"
+    ):
         check_memory(model, 1, 1000)
 
 

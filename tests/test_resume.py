@@ -248,7 +248,7 @@ def test_resume_on_nothing_begins_and_on_a_finished_run_changes_nothing(home, un
     ("arguments", "said"),
     [
         (["--resume"], ["--resume needs --out"]),
-        (["--resume", "--overwrite", "--out", "whole"], ["give one of them"]),
+        (["--resume", "--overwrite", "--out", "whole"], ["give only one of them"]),
         (["--resume", "--out", "whole", "--width", "9"], ["--width was 8", "cannot become 9"]),
         (["--resume", "--out", "whole", "--seed", "1"], ["--seed was 0"]),
         (["--resume", "--out", "whole", "--no-flip"], ["--flip was True"]),

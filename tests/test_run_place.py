@@ -144,7 +144,7 @@ def test_resume_changes_nothing_where_it_cannot_go_on(home, loss, monkeypatch):
 def test_the_same_command_does_not_destroy_a_run_whose_configuration_is_gone(home, more):
     os.unlink("run/config.json")
     before = contents(home)
-    with pytest.raises(GlowliteError, match=r"no config\.json; put it back"):
+    with pytest.raises(GlowliteError, match=r"no config\.json; restore it"):
         main(["--data", "ramps.npz", *SMALL, "--out", "run", *more])
     assert contents(home) == before
 

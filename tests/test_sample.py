@@ -317,7 +317,7 @@ MISTAKES = [
     (interpolate, ["3", "notes.png"], "it is not an image"),
     (interpolate, ["3", "4", "--out", "a.bmp"], "must end in .png or .gif"),
     (interpolate, ["bits.safetensors", "3", "4"], "does not say what it was trained on"),
-    (reconstruct, ["faces"], "name images, too"),
+    (reconstruct, ["faces"], "also name images"),
     (reconstruct, ["bare.safetensors", "3"], "not how it was trained"),
     (figures, ["--out", "notes.png"], "is a file; name a folder"),
     (figures, ["--depth", "bits.safetensors"], "of (8, 8, 3), and pretrained faces of (16, 16, 3)"),

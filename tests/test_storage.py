@@ -67,7 +67,8 @@ def test_a_damaged_or_foreign_model_file_is_named(tmp_path):
         {"config": small_model().config.to_dict(), "seed": 0, "initialized": True},
     )
     with pytest.raises(
-        GlowliteError, match=r"1 arrays of 3 numbers in all, and a Glow of K=2.*arrays are missing"
+        GlowliteError,
+        match=r"1 arrays with 3 numbers in all, but a Glow of K=2.*arrays are missing",
     ):
         Glow.load(path)
     # no temporary file is left
