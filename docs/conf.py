@@ -160,7 +160,7 @@ def deal_notebooks(app, env, names):
 # what readers search for, and the page that explains it: an entry of the index comes first
 FOUND_BY = {
     "layers/coupling_network": ("im2col",),
-    "layers/objective": ("bits per dim", "bits per dimension", "bits/dim"),
+    "layers/objective": ("bits per dimension", "bits/dim"),
     "notation": ("logdet", "log-determinant"),
 }
 

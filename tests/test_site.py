@@ -61,8 +61,8 @@ LOOK = r"""() => {
     text: document.body.innerText,
   };
 }"""
-# A formula is cut where its boxes are wider than its place; a place without width is folded away.
-# `SMALLEST` of the letters around it: those of KaTeX are 1.21 times as large.
+# A formula is cut if its boxes are wider than its place; a place without width is folded away. Its
+# letters, sorted, are the same whether or not it is broken into lines.
 MEASURE = r"""(smallest) => {
   const width = e => {
     const boxes = [...e.querySelectorAll('.katex-html > *')].map(b => b.getBoundingClientRect());
@@ -81,6 +81,8 @@ MEASURE = r"""(smallest) => {
       ...formulas.filter(e => width(e) > e.clientWidth + 1),
       ...inline.filter(e => right(e) > right(e.closest('.table-wrapper, article')) + 1),
     ].map(tex),
+    letters: formulas.map(e => [...e.querySelector('.katex-html').textContent].filter(
+      c => !/[\s\u200b]/.test(c)).sort().join('')),
     small: formulas.filter(e => size(e) < smallest * size(e.parentElement) - 0.01).map(tex),
     blocks: blocks.length,
     scrolling: blocks.filter(e => e.scrollWidth > e.clientWidth).map(
@@ -252,6 +254,14 @@ def test_every_formula_is_whole_and_large_enough(seen, width):
     assert sum(look["at"][width]["formulas"] for look in seen.values()) > 100
     assert not of_every_page(seen, lambda look: look["at"][width]["cut"])
     assert not of_every_page(seen, lambda look: look["at"][width]["small"])
+
+
+def test_no_formula_loses_a_letter_where_it_is_broken_into_lines(seen):
+    def lost(look):
+        desk, laptop, telephone = (look["at"][width]["letters"] for width in WIDTHS)
+        return [letters for letters in zip(desk, laptop, telephone) if len({*letters}) > 1]
+
+    assert not of_every_page(seen, lost)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -60,7 +60,8 @@ function widthOf(place) {
 function* forms(tex) {
   yield tex;
   const whole = tex.trim().match(/^\\begin\{aligned\}([^]*)\\end\{aligned\}$/);
-  const rows = whole ? split(whole[1], ["\\\\"]) : [tex];
+  const apart = /^\s*\[[^\]]*(pt|em|ex)\]/; // the distance between two rows, as in \\[2pt]
+  const rows = whole ? split(whole[1], ["\\\\"]).map((row) => row.replace(apart, "")) : [tex];
   const equations = rows.flatMap((row) => {
     const cells = split(row, ["&"]);
     // two cells are an equation: its left side, and the rest
