@@ -340,7 +340,10 @@ def test_masks_hide_what_their_names_say():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sideways", "'sideways': there are top, bottom, left, right, middle, even, odd, random:"),
+        (
+            "sideways",
+            "'sideways': the masks are top, bottom, left, right, middle, even, odd, random:",
+        ),
         ("random:1", "a fraction between 0 and 1"),
         ("random:x", "a fraction between 0 and 1"),
         ("random:nan", "a fraction between 0 and 1"),

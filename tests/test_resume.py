@@ -414,7 +414,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     train(training, dataset(), [])
     checkpoint.save(training, tmp_path / "c.safetensors", 4)
     other = Training(Glow(GlowConfig((8, 8, 3), K=1, L=2, width=16)), settings)
-    with pytest.raises(GlowliteError, match=r"c\.safetensors: belongs to another model"):
+    with pytest.raises(GlowliteError, match=r"c\.safetensors: contains another model"):
         checkpoint.restore(other, tmp_path / "c.safetensors")
     with pytest.raises(GlowliteError, match="was trained with --optimizer adam"):
         checkpoint.restore(make(Settings(optimizer="adamax"), 1), tmp_path / "c.safetensors")

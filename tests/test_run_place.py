@@ -166,7 +166,7 @@ def test_a_refusal_is_told_from_damage_by_its_type(tmp_path, name):
     other = Training(small_model(), Settings(batch=4))
     glowlite.training.checkpoint.save(other, run / "checkpoints" / "step-00000003.safetensors", 2)
     before = contents(run)
-    with pytest.raises(GlowliteError, match="belongs to another model"):
+    with pytest.raises(GlowliteError, match="contains another model"):
         restore_newest(
             Training(Glow(GlowConfig((8, 8, 3), K=1, L=1, width=8)), Settings(batch=4)), run
         )

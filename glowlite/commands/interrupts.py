@@ -72,7 +72,7 @@ class Interrupts:
         if self.signal is not None:
             return
         self.signal = number
-        _say("finishing this step, then saving; press again to stop immediately")
+        _say("finishing this step, then saving; a second signal stops immediately")
 
 
 def _say(text: str) -> None:
