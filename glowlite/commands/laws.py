@@ -198,7 +198,7 @@ def _expected(path: Path | None, laws: list[Law], of: str) -> dict[str, str]:
     try:
         reasons = reasons_by_law(found, of)
     except ValueError as error:
-        hint = "; --list shows them" if str(error).startswith("no law") else ""
+        hint = "; --list shows the laws" if str(error).startswith("no law") else ""
         raise GlowliteError(f"--expect-fail {path}: {error}{hint}") from None
     return {law.name: reasons[law.name] for law in laws if law.name in reasons}
 
