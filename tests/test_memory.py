@@ -263,7 +263,7 @@ def test_a_step_takes_its_working_set_and_the_budget_at_any_depth(megabytes):
         assert peak >= 0.8 * budget  # it is used
 
 
-# --- where it cannot be had ---
+# --- where there is too little of it ---
 
 
 class Short(ActNorm):
@@ -291,7 +291,7 @@ def test_a_step_whose_budget_cannot_be_had_goes_on_with_half_and_says_so(capsys)
     said = capsys.readouterr().err.splitlines()
     assert [memory for _, memory in found] == ["256MB", "128MB", "64MB"]
     assert all(np.array_equal(grad, found[0][0]) for grad, _ in found)  # nothing is added twice
-    line = "warning: a step: the memory that is kept, {}, cannot be had; going on with {}"
+    line = "warning: a step: out of memory with a budget of {}; continuing with {}"
     expected = [("256MB", "128MB"), ("256MB", "128MB"), ("128MB", "64MB")]
     assert said == [line.format(*sizes) for sizes in expected]
 

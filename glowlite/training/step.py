@@ -108,7 +108,7 @@ def _gradients(
         if model.xp is not np:
             model.xp.get_default_memory_pool().free_all_blocks()
         warn(
-            f"warning: {what}: the memory that is kept, {budget}, cannot be had; going on with"
+            f"warning: {what}: out of memory with a budget of {budget}; continuing with"
             f" {model.memory}"
         )
 
