@@ -37,14 +37,21 @@ MAX_SEED = 2**64 - 1
 LONGEST_WORD = 60  # longest typed word in a message, in characters, unless it is a file name
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that shows every default, except where there is none: its text then says what holds."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line and whose help shows every default."""
+    """An ArgumentParser whose errors are one line and whose help shows the defaults."""
 
     def __init__(self, program: str, description: str) -> None:
         super().__init__(
             f"python -m glowlite.{program}",
             description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=Help,
             allow_abbrev=False,
         )
         self._source = ""

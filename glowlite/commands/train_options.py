@@ -398,7 +398,7 @@ def _add_optimisation_options(parser: Parser) -> None:
 
 
 def _add_output_options(parser: Parser) -> None:
-    add = parser.add_argument_group("what is written").add_argument
+    add = parser.add_argument_group("output").add_argument
     log, evaluate = DEFAULTS.log_every, DEFAULTS.evaluate_every
     add("--log-every", type=span, default=log, help="duration between lines of metrics")
     add("--evaluate-every", type=span, default=evaluate, help="duration between evaluations")
@@ -422,7 +422,7 @@ def _add_output_options(parser: Parser) -> None:
 
 
 def _add_machine_options(parser: Parser) -> None:
-    add = parser.add_argument_group("the machine").add_argument
+    add = parser.add_argument_group("hardware").add_argument
     kept = (
         "memory for activations kept from the forward to the backward pass: 256MB, 0, all,"
         " auto:0.25 (that share of the free memory), +anchored:k"
