@@ -75,7 +75,7 @@ def test_shifts_repeat_the_edge_and_reach_the_part_of_a_side_they_say():
 
 @pytest.mark.parametrize("shift", [-0.1, 1.0, float("nan")])
 def test_a_shift_by_more_than_the_image_is_refused(shift):
-    with pytest.raises(GlowliteError, match="shift must be"):
+    with pytest.raises(GlowliteError, match="shift is a fraction of a side and must be"):
         Augmentation(shift=shift)
 
 

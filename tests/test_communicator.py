@@ -485,7 +485,7 @@ def test_a_launcher_of_another_mpi_is_refused(home):
             done.returncode == 2
             and done.stderr.count("started as one of 3 processes by Open MPI") == spoken
         )
-        assert "sees 1; use the mpirun that belongs to it" in done.stderr or not spoken
+        assert "sees 1; use its own mpirun" in done.stderr or not spoken
     assert not (home / "mixed").exists()
 
 

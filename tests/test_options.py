@@ -235,7 +235,7 @@ def test_a_bomb_of_aliases_is_refused_at_once(tmp_path):
         ('{"lr": NaN}', "NaN"),
         ('{"lr": -Infinity}', "-Infinity"),
         ('{"lr": 1e400}', "1e400"),
-        ('{"K": ' + 5000 * "9" + "}", "a number of 5000 digits"),
+        ('{"K": ' + 5000 * "9" + "}", "a number with 5000 digits"),
         ('{"K": [1]}', "K: expected a number or a text, got [1]"),
         ('{"data": {"a": 1}}', "data: expected a number or a text"),
         ('{"data": "\\ud83d"}', "characters that no file name can contain"),

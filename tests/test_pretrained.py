@@ -34,7 +34,7 @@ def test_the_file_is_small_and_its_header_says_what_it_is(faces):
     assert {array.dtype.name for array in arrays.values() if array.dtype.kind == "f"} == {"float16"}
     assert faces.dtype == np.float32 and faces.store.theta.dtype == np.float32 and faces.initialized
     assert header["n_bits"] == faces.n_bits == 5 and header["weights"] == "averaged"
-    documented = (ROOT / "docs" / "using_a_flow.md").read_text()
+    documented = re.sub(r" *\\\n *", " ", (ROOT / "docs" / "using_a_flow.md").read_text())
     assert (
         header["command"].startswith("python -m glowlite.train --")
         and f"    {header['command']}\n" in documented

@@ -320,7 +320,7 @@ MISTAKES = [
     (reconstruct, ["faces"], "also name images"),
     (reconstruct, ["bare.safetensors", "3"], "not how it was trained"),
     (figures, ["--out", "notes.png"], "is a file; name a folder"),
-    (figures, ["--depth", "bits.safetensors"], "of (8, 8, 3), and pretrained faces of (16, 16, 3)"),
+    (figures, ["--depth", "bits.safetensors"], "(8, 8, 3), but pretrained faces for (16, 16, 3)"),
     (evaluate, ["--ood", "nothing-there"], "no such name, file or folder"),
     (evaluate, ["--ood", "fashion", "--histogram", "notes.png"], "exists and is not a PNG"),
 ]  # fmt: skip

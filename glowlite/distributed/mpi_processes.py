@@ -307,7 +307,7 @@ def make_communicator(patience: float = PATIENCE) -> Communicator:
         )
         raise GlowliteError(
             f"started as one of {size} processes by {launcher}, but mpi4py uses {version} and"
-            f" sees {seen}; use the mpirun that belongs to it (with pip install '.[mpi]', it is"
-            " in the same folder as python), or pip install '.[mpi-system]'"
+            f" sees {seen}; use its own mpirun (beside python, with pip install '.[mpi]'), or pip"
+            " install '.[mpi-system]'"
         )
     return MpiProcesses(library, patience)
